@@ -1,0 +1,222 @@
+"""What the database's catalogue says, and how two of them differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import pandas as pd
+
+from mantis_runbook import database, display
+from mantis_runbook.database import Connection
+from mantis_runbook.errors import ParameterError
+from mantis_runbook.pinned import DEFINITIONS, pinned, snapshot_of_one_instant
+
+__all__ = ["CLASSES", "COLUMN_ORDER", "Catalog", "Change", "Difference", "diff", "snapshot"]
+
+#: One query of `sql/catalog/` each, in the order in which a report tells them.
+CLASSES = (
+    "schemas", "extensions", "enums", "types", "tables", "columns", "column_order", "constraints", "indexes",
+    "policies", "privileges", "triggers", "event_triggers", "functions", "views", "sequences", "rules", "statistics",
+    "comments",
+)  # fmt: skip
+
+COLUMN_ORDER = "column_order"
+
+#: `x IN ('a', 'b')` over a varchar column: the server writes the cast around the array, and after a restore of that
+#: very text around each element. Both are read here as the second.
+_CAST_ARRAY = re.compile(r"\((ARRAY\[(?:'(?:[^']|'')*'::character varying(?:, )?)+\])\)::text\[\]")
+_VARCHAR = re.compile(r"'(?:[^']|'')*'::character varying")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Definitions by name, by class: `catalog["indexes"]["public.customer_pkey"]`. Two that are equal have one hash."""
+
+    classes: Mapping[str, Mapping[str, str]]
+
+    def __post_init__(self) -> None:
+        frozen = {name: MappingProxyType(dict(sorted(self.classes.get(name, {}).items()))) for name in CLASSES}
+        object.__setattr__(self, "classes", MappingProxyType(frozen))
+
+    def __getitem__(self, name: str) -> Mapping[str, str]:
+        return self.classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.classes)
+
+    def __len__(self) -> int:
+        """Number of objects, column orders not counted."""
+        return sum(len(entries) for name, entries in self.classes.items() if name != COLUMN_ORDER)
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Catalog.from_json, (self.to_json(),)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Objects of each class, counted."""
+        counts = [(name, len(entries)) for name, entries in self.classes.items()]
+        return pd.DataFrame(counts, columns=["class", "objects"])
+
+    def to_json(self) -> str:
+        """One text for one catalogue: sorted, without spaces."""
+        plain = {name: dict(entries) for name, entries in self.classes.items()}
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Catalog:
+        """Raises `ParameterError` when the text is no catalogue of ours."""
+        plain = json.loads(text)
+        found = set(plain) if isinstance(plain, dict) else {type(plain).__name__}
+        if found != set(CLASSES):
+            raise ParameterError(
+                "catalogue in JSON", found=", ".join(sorted(found)), expected=", ".join(CLASSES),
+                action="take the snapshot again with this version",
+            )  # fmt: skip
+        return cls(plain)
+
+
+def snapshot(
+    connection: Connection, schemas: Collection[str] | None = None, *, ignore: Collection[str] = ()
+) -> Catalog:
+    """Read the catalogue: all schemas of users but the runbook's own, or only `schemas`.
+
+    `ignore` names relations to leave out with all that belongs to them, written as PostgreSQL writes them
+    (`public.schema_migrations`). Members of an extension are told by the extension alone. An object's text does not
+    depend on the session's settings, nor on OIDs: a database and its restored dump read alike.
+
+    Not covered: roles, settings of the database, publications, foreign servers, operators, collations, casts, text
+    search, security labels, tablespaces, storage and compression of columns.
+    """
+    only = None if schemas is None else list(schemas)
+    limits = {"schemas": only, "without": [database.SCHEMA], "ignore": list(ignore)}
+    with snapshot_of_one_instant(connection), pinned(connection, DEFINITIONS):
+        [scope] = database.rows(connection, database.query("catalog/scope"), limits)
+        return Catalog({name: _read(connection, name, scope) for name in CLASSES})
+
+
+def _read(connection: Connection, name: str, scope: Mapping[str, object]) -> dict[str, str]:
+    rows = connection.execute(database.query(f"catalog/{name}"), scope).fetchall()
+    return {str(key): _settled(str(definition)) for key, definition in rows}
+
+
+def _settled(definition: str) -> str:
+    """The form in which PostgreSQL itself would write this expression after reading it once more."""
+    return _CAST_ARRAY.sub(lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object that is not as it was. `before` is None where it was added, `after` where it was removed."""
+
+    kind: str
+    name: str
+    before: str | None
+    after: str | None
+
+    @property
+    def verb(self) -> str:
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+    def __str__(self) -> str:
+        sign = {"added": "+", "removed": "-", "changed": "~"}[self.verb]
+        if self.verb == "changed":
+            return f"{sign} {self.kind} {self.name}\n    before: {self.before}\n    after:  {self.after}"
+        return f"{sign} {self.kind} {self.name}: {self.after if self.before is None else self.before}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed between two catalogues.
+
+    Column order stands apart: a rollback that adds a dropped column again cannot restore it.
+    """
+
+    changes: tuple[Change, ...] = ()
+    column_order: tuple[Change, ...] = field(default=())
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing changed, the order of columns aside."""
+        return not self.changes
+
+    @property
+    def exactly_equal(self) -> bool:
+        """Nothing changed, nor did any table's columns change places."""
+        return not self.changes and not self.column_order
+
+    @property
+    def added(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.verb == "added")
+
+    @property
+    def removed(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.verb == "removed")
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.verb == "changed")
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a change, those of column order last."""
+        rows = [(c.kind, c.name, c.verb, c.before, c.after) for c in (*self.changes, *self.column_order)]
+        return pd.DataFrame(rows, columns=["class", "name", "change", "before", "after"], dtype=object)
+
+    @property
+    def summary(self) -> str:
+        """How many changes of which kind, in one line."""
+        kinds = {"added": self.added, "removed": self.removed, "changed": self.changed}
+        parts = [f"{len(changes)} {verb}" for verb, changes in kinds.items() if changes]
+        order = f"column order differs in {', '.join(change.name for change in self.column_order)}"
+        return ", ".join(parts or ["the catalogues are equal"]) + (f"; {order}" if self.column_order else "")
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *map(str, (*self.changes, *self.column_order))])
+
+    def _repr_html_(self) -> str:
+        return display.table(self.frame, caption=self.summary, empty="no object differs")
+
+
+def diff(before: Catalog, after: Catalog) -> Difference:
+    """What turns the one into the other. Pure: no database is asked."""
+    changes = [
+        change
+        for kind in CLASSES
+        if kind != COLUMN_ORDER
+        for change in _changes(kind, before[kind], after[kind])
+    ]  # fmt: skip
+    return Difference(tuple(changes), tuple(_reordered(before, after)))
+
+
+def _changes(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield Change(kind, name, before.get(name), after.get(name))
+
+
+def _reordered(before: Catalog, after: Catalog) -> Iterator[Change]:
+    """Tables whose common columns come in another order; an added or removed column alone is no change of order."""
+    for table in sorted(before[COLUMN_ORDER].keys() & after[COLUMN_ORDER].keys()):
+        old, new = before[COLUMN_ORDER][table], after[COLUMN_ORDER][table]
+        common = set(_names(old)) & set(_names(new))
+        if [name for name in _names(old) if name in common] != [name for name in _names(new) if name in common]:
+            yield Change(COLUMN_ORDER, table, old, new)
+
+
+def _names(order: str) -> list[str]:
+    """The column names in a comma-separated list, each as quoted there."""
+    return re.findall(r'"(?:[^"]|"")*"|[^", ]+', order)

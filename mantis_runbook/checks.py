@@ -1,0 +1,320 @@
+"""Named predicates over the database: each says what it found, what it expected, and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import psycopg
+
+from mantis_runbook import display, migrations, settings
+from mantis_runbook.database import Connection, query
+from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
+from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.planned import planned
+
+__all__ = ["KEPT", "Check", "Checks", "Finding", "Result", "load", "report", "reports", "run"]
+
+#: Findings that a result keeps; how many there were is kept besides.
+KEPT = 20
+
+Severity = Literal["fail", "warn", "info"]
+Verdict = Literal["pass", "warn", "fail"]
+
+HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each): *(.*)")
+SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
+NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
+
+#: So that a row is neither overlooked nor counted twice, and its text reads the same everywhere.
+SESSION = {
+    "search_path": "public, mantis_runbook, pg_temp",
+    "row_security": "off",
+    "check_function_bodies": "on",
+    "DateStyle": "ISO, YMD",
+    "TimeZone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A predicate: what it is called, how bad a finding is in this phase, what is expected, what to do otherwise."""
+
+    name: str
+    title: str
+    severity: Severity
+    expected: str
+    action: str
+    phases: tuple[str, ...] = ()
+    reads: str = ""
+    each: Literal["", "counts", "must run"] = ""
+
+    @property
+    def text(self) -> str:
+        """Its query: no row if all is well, else `(object text, found bigint, detail text)`.
+
+        With `each`, it returns questions instead, `(object text, statement text)`. Each of them `counts`, returning
+        `(found bigint, detail text)`, and is found when that is not 0; or it `must run`, and is found when it raises.
+        """
+        return query(f"checks/{self.name}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: names and counts, never a person's data."""
+
+    object: str
+    found: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.object}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict of one check, with the first findings and the number of all."""
+
+    check: Check
+    verdict: Verdict
+    found: tuple[Finding, ...] = ()
+    total: int = 0
+    duration_ms: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """The findings in one line."""
+        if not self.found:
+            return "nothing"
+        more = f"; and {self.total - 3} more" if self.total > 3 else ""
+        return "; ".join(map(str, self.found[:3])) + more
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The results of a run, in the order of the checks' names. Nothing checked is not passed."""
+
+    phase: str
+    results: tuple[Result, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        found = {result.verdict for result in self.results}
+        return "fail" if "fail" in found or not found else "warn" if "warn" in found else "pass"
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.verdict == "fail")
+
+    @property
+    def warned(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.verdict == "warn")
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row a check. Without durations, so that the same database gives the same table."""
+        return pd.DataFrame(
+            [
+                {
+                    "check": result.check.name,
+                    "verdict": result.verdict,
+                    "title": result.check.title,
+                    "findings": result.total,
+                    "found": result.summary,
+                    "expected": result.check.expected,
+                    "action": result.check.action if result.total else "",
+                }
+                for result in self.results
+            ],
+            columns=["check", "verdict", "title", "findings", "found", "expected", "action"],
+        )
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Everything, as JSON would have it: for the journal and the archive."""
+        return [
+            {
+                "check": result.check.name,
+                "severity": result.check.severity,
+                "verdict": result.verdict,
+                "total": result.total,
+                "found": [asdict(finding) for finding in result.found],
+                "duration_ms": round(result.duration_ms, 3),
+            }
+            for result in self.results
+        ]
+
+    def require(self) -> Checks:
+        """These checks, if none failed. Raises `PrecheckFailed` naming each that did, and what to do about it."""
+        if not self.results:
+            raise PrecheckFailed(f"no check was run for phase {self.phase}", action="name at least one that exists")
+        if self.failed:
+            raise PrecheckFailed(
+                f"{len(self.failed)} of {len(self.results)} checks of phase {self.phase} failed",
+                found="\n" + "\n".join(_sentence(result) for result in self.failed),
+            )
+        return self
+
+    def _repr_html_(self) -> str:
+        worst = sorted(self.results, key=lambda result: ("fail", "warn", "pass").index(result.verdict))
+        rows = [
+            {
+                "verdict": result.verdict,
+                "check": result.check.title,
+                "found": result.summary,
+                "expected": result.check.expected,
+                "what to do": result.check.action if result.total else "",
+            }
+            for result in worst
+        ]
+        counts = ", ".join(
+            f"{sum(result.verdict == word for result in self.results)} {word}" for word in ("pass", "warn", "fail")
+        )
+        caption = f"Checks of phase {self.phase}: {counts}"
+        return str(display.table(rows, verdict_column="verdict", caption=caption, empty="no check was run"))
+
+
+def load() -> tuple[Check, ...]:
+    """All checks of `sql/checks/`, by name, with the severity they have in phase 0."""
+    return tuple(_read(path, "0") for path in _files() if not path.stem.startswith("report_"))
+
+
+def run(
+    connection: Connection, phase: str | int, names: Iterable[str] | None = None, *, tolerate: Collection[str] = ()
+) -> Checks:
+    """Run the checks of a phase, or those of these names, reading only, each in a transaction of its own.
+
+    A finding of a check named in `tolerate` warns instead of failing; a check that could not run fails all the same.
+    Raises `ParameterError` for an unknown name.
+    """
+    known = {path.stem: _read(path, str(phase)) for path in _files() if not path.stem.startswith("report_")}
+    chosen = sorted(names) if names is not None else [name for name, one in known.items() if str(phase) in one.phases]
+    if unknown := sorted({*chosen, *tolerate} - set(known)):
+        raise ParameterError(
+            "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
+        )
+    plan = cache(partial(_plan, connection, str(phase)))
+    return Checks(str(phase), tuple(_run(connection, known[name], plan, name in tolerate) for name in chosen))
+
+
+def reports() -> tuple[str, ...]:
+    """The names that `report` knows."""
+    return tuple(path.stem.removeprefix("report_") for path in _files() if path.stem.startswith("report_"))
+
+
+def report(connection: Connection, name: str) -> pd.DataFrame:
+    """One of the strategy's pre-migration queries as a frame: statistics, constraints or indexes.
+
+    Raises `ParameterError` for an unknown name.
+    """
+    if name not in reports():
+        raise ParameterError(
+            "report", found=name, expected="one of " + ", ".join(reports()), action="choose one of them"
+        )
+    with _reading(connection):
+        cursor = connection.execute(query(f"checks/report_{name}"))
+        return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+
+
+def _files() -> list[Path]:
+    return sorted((settings.sql() / "checks").glob("*.sql"))
+
+
+def _read(path: Path, phase: str) -> Check:
+    """A check, from the header of its file. Raises `ParameterError` for a header that is not whole."""
+    header = dict(HEADER.findall(path.read_text()))
+    severity = SEVERITY.fullmatch(header.get("severity", ""))
+    missing = [name for name in NEEDED if not header.get(name)]
+    if missing or severity is None or header["check"] != path.stem:
+        raise ParameterError(
+            f"sql/checks/{path.name}",
+            found=f"a header without {', '.join(missing)}" if missing else "a header of another check",
+            expected="-- " + ": …, -- ".join(NEEDED), action="complete the header",
+        )  # fmt: skip
+    usual, later, since = severity.groups()
+    worse = bool(later) and phase >= since
+    phases = tuple("012345") if header["phases"] == "all" else tuple(re.findall(r"\d", header["phases"]))
+    return Check(
+        name=path.stem, title=header["title"], expected=header["expected"], action=header["action"], phases=phases,
+        reads=header["reads"], each=header.get("each", ""),
+        severity=later if worse else usual,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _run(connection: Connection, check: Check, plan: Callable[[], str], tolerated: bool) -> Result:  # noqa: FBT001
+    start = time.monotonic()
+    try:
+        with _reading(connection):
+            findings = list(_findings(connection, check, plan))
+    except (psycopg.Error, MigrationFileError) as error:
+        reason = " ".join(str(error).split())
+        findings, severity = [Finding(check.name, 1, f"the check could not run: {reason}")], "fail"
+    else:
+        severity = "warn" if tolerated and check.severity == "fail" else check.severity
+    verdict: Verdict = "pass" if not findings or severity == "info" else "warn" if severity == "warn" else "fail"
+    return Result(check, verdict, tuple(findings[:KEPT]), len(findings), (time.monotonic() - start) * 1000)
+
+
+@contextmanager
+def _reading(connection: Connection) -> Iterator[None]:
+    """A transaction that can change nothing, with the settings that checks are written for."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION READ ONLY")
+        for name, value in SESSION.items():
+            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+        yield
+
+
+def _findings(connection: Connection, check: Check, plan: Callable[[], str]) -> Iterator[Finding]:
+    if "mantis_runbook.planned" in check.text:
+        connection.execute("SELECT set_config('mantis_runbook.planned', %s, true)", (plan(),))
+    rows = connection.execute(check.text).fetchall()
+    if not check.each:
+        yield from (Finding(*row) for row in rows)
+        return
+    answer = _counted if check.each == "counts" else _tried
+    for name, statement in rows:
+        yield from answer(connection, name, statement)
+
+
+def _counted(connection: Connection, name: str, statement: str) -> Iterator[Finding]:
+    yield from (Finding(name, found, detail) for found, detail in connection.execute(statement) if found)
+
+
+def _tried(connection: Connection, name: str, statement: str) -> Iterator[Finding]:
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except psycopg.Error as error:
+        yield Finding(name, 1, error.diag.message_primary or str(error))
+
+
+def _plan(connection: Connection, phase: str) -> str:
+    """What the migrations ahead would make, as JSON: those of the phase, in phase 0 all. What was begun is ours."""
+    known = migrations.load()
+    ahead = known if phase == "0" else migrations.order_for(known, phase)
+    return json.dumps(
+        [asdict(one) for migration in ahead if not _begun(connection, migration.version) for one in planned(migration)]
+    )
+
+
+def _begun(connection: Connection, version: str) -> bool:
+    """Whether some of the migration's objects may be there by right: it was applied, or a pass over it is open."""
+    row = Ledger(connection).all().get(version)
+    if row is not None and row.status == "completed":
+        return True
+    if connection.execute("SELECT to_regclass('mantis_runbook.journal')").fetchone() == (None,):
+        return False
+    last = StepJournal(connection, "", "").last_pass(version)
+    return last is not None and bool(last.started or last.done) and (last.direction == "up" or last.is_open)
+
+
+def _sentence(result: Result) -> str:
+    return f"  {result.check.name}: found {result.summary}; expected {result.check.expected}; {result.check.action}"

@@ -1,0 +1,363 @@
+"""The command line: the same verbs as the notebooks, and what their ends mean as exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mantis_runbook import archive, lint, manifest, migrations, phases, plan, report, run, runner, settings
+from mantis_runbook import rollback as rollbacks
+from mantis_runbook import target as targets
+from mantis_runbook.database import connect, identity
+from mantis_runbook.errors import ParameterError, RunbookError
+from mantis_runbook.ledger import Ledger
+from mantis_runbook.summary import read as read_summary
+
+__all__ = ["main"]
+
+TARGET = click.option(
+    "--target",
+    default="",
+    metavar="NAME",
+    help="Database to work on: sandbox, a libpq service, PG (the PG* variables), DB (DB_HOST, DB_PORT, DB_NAME, DB_USER), "
+    "or the name of a variable holding a connection string. Default: the sandbox.",
+)
+ENVIRONMENT = click.option(
+    "--environment",
+    default="",
+    metavar="NAME",
+    help="Limits and gates: development, staging or production. Default: development for the sandbox, else production.",
+)
+OPERATOR = click.option(
+    "--operator", default="", metavar="WHO", help="Who is responsible for this run. Default: your login name."
+)
+PHASES = click.option(
+    "--phases", default="all", metavar="all|N|N-M", help="Phases to carry out, such as all, 0, 0-1. Default: all."
+)
+SCRATCH = click.option(
+    "--scratch",
+    default="",
+    metavar="NAME",
+    help="Target on whose server backups are restored. Default: beside the target, where the environment allows it.",
+)
+
+
+def _told(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An error of ours becomes one message and its exit code; never a traceback, never half a word."""
+
+    @wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except RunbookError as error:
+            click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.secho(
+                "interrupted; run the same command again: it resumes where this one stopped", err=True, fg="yellow"
+            )
+            sys.exit(3)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mantis-runbook")
+def main() -> None:
+    """Migrate MantisNXT phase by phase, and prove what was promised.
+
+    Exit codes: 0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive.
+    """
+
+
+@main.command("run")
+@TARGET
+@ENVIRONMENT
+@PHASES
+@click.option(
+    "--approve", default="", metavar="HASH", help="Hash of the plan you have read, as `mantis-runbook plan` shows it."
+)
+@SCRATCH
+@OPERATOR
+@click.option(
+    "--currency-map",
+    default="",
+    metavar="CODE=CODE,…",
+    help="Which currency an unknown code stands for, such as ZAR=USD; recorded with your name.",
+)
+@_told
+def run_(
+    target: str, environment: str, phases: str, approve: str, scratch: str, operator: str, currency_map: str
+) -> None:
+    """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
+    place, chosen = targets.resolve(target), _phases(phases)
+    limits = run.environment_for(place, environment)
+    approvals = _approvals(place, limits, chosen, approve)
+    begun = _resumed(place, limits, operator)
+    if begun is None:
+        begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
+    click.echo(f"run {begun.name} on {place.name} ({limits.name})")
+    given = {"target": target, "environment": environment, "scratch": scratch, "currency_map": currency_map}
+    finished = runner.execute(begun, chosen, given, approvals)
+    _tell(begun.folder)
+    sys.exit(finished.verdict.exit_code)
+
+
+def _phases(text: str) -> tuple[phases.PhaseDefinition, ...]:
+    return phases.select(text)
+
+
+def _approvals(
+    place: targets.Target, limits: settings.Environment, chosen: tuple[phases.PhaseDefinition, ...], given: str
+) -> dict[str, str]:
+    """The hash each notebook is given. Raises `ApprovalMissing` before anything runs, where one is needed."""
+    planned = _plans(place, chosen)
+    if limits.approval_required:
+        plan.require_approval(plan.combined(planned), given, what="the plan of this run")
+    return {one.phase: one.hash for one in planned} if given else {}
+
+
+def _plans(place: targets.Target, chosen: tuple[phases.PhaseDefinition, ...]) -> list[plan.Plan]:
+    known = migrations.load()
+    with connect(place, "plan") as connection:
+        who = identity(connection)
+        plan.refuse_edited(known, Ledger(connection).all())
+    return [plan.Plan(one.number, who, migrations.order_for(known, one.number)) for one in chosen]
+
+
+def _resumed(place: targets.Target, limits: settings.Environment, operator: str) -> run.Run | None:
+    """The interrupted run that left a migration half done, to be finished by this command."""
+    name = run.interrupted(place, migrations.load())
+    if name is None:
+        return None
+    if not (settings.reports() / name).is_dir():
+        raise ParameterError(
+            f"a migration of run {name} was left half done",
+            found="no folder of that run here",
+            expected=f"{settings.reports() / name}",
+            action="bring that folder here and run again, or roll back with `mantis-runbook rollback`",
+        )
+    resumed = run.open_run(place.name, limits.name, operator, name)
+    resumed.journal.append("run.resumed", operator=resumed.operator)
+    click.echo(f"resuming run {name}, which was interrupted")
+    return resumed
+
+
+def _tell(folder: Path) -> None:
+    """The end of a run: the steps as a table, the verdict, where the report lies."""
+    told = read_summary(folder)
+    click.echo(f"\n{'phase':28}{'step':12}{'result':14}{'duration':>12}")
+    for phase in told.phases:
+        for verb in phase.verbs:
+            took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
+            click.echo(f"{phase.notebook or phase.name:28}{verb.verb:12}{verb.result:14}{took:>12}")
+    colour = {"passed": "green", "inconclusive": "yellow"}.get(told.verdict.word, "red")
+    click.secho(f"\nverdict: {told.verdict}", fg=colour, bold=True)
+    click.echo(f"report:  {folder / 'index.html'}")
+
+
+@main.command("plan")
+@TARGET
+@ENVIRONMENT
+@PHASES
+@_told
+def plan_(target: str, environment: str, phases: str) -> None:
+    """Show what would run, statement by statement, and the hash that approves it. Reads only."""
+    place, chosen = targets.resolve(target), _phases(phases)
+    limits = run.environment_for(place, environment)
+    planned = _plans(place, chosen)
+    for one in planned:
+        click.secho(f"phase {one.phase}: {phases_title(one.phase)}", bold=True)
+        for migration in one.migrations:
+            lint.refuse_unsafe(migration)
+        if not one.migrations:
+            click.echo("  ledger, journal, fence and monitoring functions; backups")
+        for record in one.records:
+            click.echo(
+                f"  {record['migration']:28} {record['step']:44} {record['how']:22} {record['statements']} statement(s)"
+            )
+    needed = "needed" if limits.approval_required else "not needed"
+    click.echo(f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in {limits.name}")
+    click.secho(f"hash: {plan.combined(planned)}", bold=True)
+
+
+def phases_title(number: str) -> str:
+    return phases.find(number).title
+
+
+@main.command()
+@TARGET
+@_told
+def status(target: str) -> None:
+    """Show which migrations the database has, which backups are proven, and the runs so far."""
+    place = targets.resolve(target)
+    with connect(place, "status") as connection:
+        who, book = identity(connection), Ledger(connection)
+        states, kept = book.all(), book.backups()
+    click.echo(f"{place.name}: database {who.database}, PostgreSQL {who.version_text}, as {who.role}")
+    click.echo("no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}")
+    for one in migrations.load():
+        row = states.get(one.version)
+        when = f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC" if row and row.applied_at else ""
+        click.echo(f"  {one.label:32} {row.status if row else 'not applied':14} {when}")
+    for backup in kept:
+        proof = {True: "proven", False: "NOT VALID", None: "not proven"}[backup["is_valid"]]
+        click.echo(f"  backup of phase {backup['phase']}: {proof:11} {backup['backup_location']}")
+    half = run.interrupted(place, migrations.load())
+    if half:
+        click.secho(
+            f"  run {half} was interrupted; `mantis-runbook run` resumes it, `mantis-runbook rollback` takes it back",
+            fg="yellow",
+        )
+    for folder in archive.all_runs()[-5:]:
+        if archive.target_of(folder) == place.name:
+            click.echo(f"  run {folder.name}: {read_summary(folder).verdict}")
+
+
+@main.command()
+@click.argument("version")
+@TARGET
+@ENVIRONMENT
+@OPERATOR
+@click.option(
+    "--scope",
+    default="only",
+    type=click.Choice(list(rollbacks.SCOPES)),
+    show_default=True,
+    help="only: VERSION alone; after: every later one; from: VERSION and every later one.",
+)
+@click.option(
+    "--confirm",
+    default="",
+    metavar="VERSIONS",
+    help="The versions that will go, newest first; asked for where the environment wants it.",
+)
+@_told
+def rollback(version: str, target: str, environment: str, operator: str, scope: str, confirm: str) -> None:
+    """Roll VERSION back: salvage what only it holds, drop what it made, and compare the catalogue with the start."""
+    place = targets.resolve(target)
+    limits = run.environment_for(place, environment)
+    with connect(place, "rollback") as connection:
+        chosen = rollbacks.choose(migrations.load(), Ledger(connection).require().all(), version, scope)
+    names = " ".join(one.version for one in chosen)
+    if limits.rollback_confirmation and not confirm and sys.stdin.isatty():
+        confirm = click.prompt(
+            f"this drops what {', '.join(one.label for one in chosen)} made; type {names} to confirm", default=""
+        )
+    rollbacks.require_confirmation(limits, chosen, confirm)
+    begun = run.start(place, limits, operator, phases={"rollback": list(phases.ROLLBACK.verbs)})
+    given = {"target": target, "environment": environment, "version": version, "scope": scope, "confirm": confirm}
+    finished = runner.execute(begun, (phases.ROLLBACK,), given, {})
+    _tell(begun.folder)
+    sys.exit(finished.verdict.exit_code)
+
+
+@main.command()
+@click.argument("name", required=False, metavar="[RUN]")
+@TARGET
+@_told
+def verify(name: str | None, target: str) -> None:
+    """Check that nothing in a run's archive was changed, removed or cut short. Default: the newest run."""
+    folder = _run_folder(name)
+    problems = manifest.verify(folder, _kept_head(folder, target))
+    for problem in problems:
+        click.secho(f"  {problem}", fg="red")
+    click.echo(f"{folder.name}: {f'{len(problems)} problem(s)' if problems else 'everything is as it was written'}")
+    sys.exit(1 if problems else 0)
+
+
+def _run_folder(name: str | None) -> Path:
+    runs = archive.all_runs()
+    if not runs:
+        raise ParameterError("there is no run to verify", found=f"none in {settings.reports()}", action="run one first")
+    known = {folder.name: folder for folder in runs}
+    if name and name.rstrip("/").split("/")[-1] not in known:
+        raise ParameterError(
+            "run", found=repr(name), expected=f"one of those in {settings.reports()}", action="see reports/index.html"
+        )
+    return known[name.rstrip("/").split("/")[-1]] if name else runs[-1]
+
+
+def _kept_head(folder: Path, target: str) -> str | None:
+    """The head kept in the database, where it can be asked; the archive is verified without it otherwise."""
+    try:
+        with connect(targets.resolve(target or archive.target_of(folder)), "verify") as connection:
+            book = Ledger(connection)
+            return book.archived_head(folder.name) if book.exists else None
+    except RunbookError as error:
+        click.secho(f"the head kept in the database was not compared: {error}", err=True, fg="yellow")
+        return None
+
+
+@main.command("report")
+@click.argument("name", required=False, metavar="[RUN]")
+@_told
+def report_(name: str | None) -> None:
+    """Make the pages of a run again from its journal and notebooks, such as of one that was killed."""
+    click.echo(report.build(_run_folder(name)))
+    report.index(settings.reports())
+
+
+@main.group()
+def sandbox() -> None:
+    """A PostgreSQL of your own with the MantisNXT baseline and synthetic data, to try everything on."""
+
+
+SCALE = click.option("--scale", default=1.0, show_default=True, help="Amount of data; 1 is about 300,000 rows.")
+SEED = click.option("--seed", default=2026, show_default=True, help="Same seed and scale, same data.")
+
+
+@sandbox.command("start")
+@SCALE
+@SEED
+@_told
+def sandbox_start(scale: float, seed: int) -> None:
+    """Start the sandbox, and fill it if it is empty."""
+    from mantis_runbook import sandbox as box
+
+    click.echo(box.start(scale, seed))
+
+
+@sandbox.command("stop")
+@_told
+def sandbox_stop() -> None:
+    """Stop the sandbox; its data stays."""
+    from mantis_runbook import sandbox as box
+
+    click.echo("stopped" if box.stop() else "it was not running")
+
+
+@sandbox.command("status")
+@_told
+def sandbox_status() -> None:
+    """Show whether the sandbox runs, and what it holds."""
+    from mantis_runbook import sandbox as box
+
+    found = box.status()
+    click.echo(found or "not running; start it with `mantis-runbook sandbox start`")
+    sys.exit(0 if found else 1)
+
+
+@sandbox.command("reset")
+@SCALE
+@SEED
+@_told
+def sandbox_reset(scale: float, seed: int) -> None:
+    """Make the sandbox anew, with fresh data; what was migrated there is gone."""
+    from mantis_runbook import sandbox as box
+
+    click.echo(box.reset(scale, seed))
+
+
+@sandbox.command("uri")
+@_told
+def sandbox_uri() -> None:
+    """Print the sandbox's connection string, for psql and other clients."""
+    from mantis_runbook import sandbox as box
+
+    click.echo(box.uri())

@@ -1,0 +1,137 @@
+"""Connections to the target: how they are opened, what they are set to, and whom they reached."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from mantis_runbook import settings
+from mantis_runbook.errors import PoolerRefused, TargetError
+from mantis_runbook.target import Target
+
+__all__ = ["OLDEST", "SCHEMA", "Connection", "Identity", "connect", "identity", "query", "refuse_pooler", "rows"]
+
+Connection = psycopg.Connection[Any]
+
+#: The runbook's own schema: journal, fence, canaries, monitoring functions.
+SCHEMA = "mantis_runbook"
+
+#: Oldest server version the runbook supports.
+OLDEST = 14
+
+CONNECT_TIMEOUT_S = 10
+
+#: Every session of ours. What changes text output is pinned, since text is hashed and compared.
+SESSION = {
+    "lock_timeout": "100ms",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "10min",
+    "client_connection_check_interval": "200ms",
+    "search_path": "public, mantis_runbook, pg_temp",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "row_security": "off",
+    "standard_conforming_strings": "on",
+    "client_min_messages": "warning",
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which database this is, beyond its name: what a plan is bound to."""
+
+    system_identifier: str
+    database: str
+    database_oid: int
+    server_version: int
+    role: str
+
+    @property
+    def major(self) -> int:
+        return self.server_version // 10_000
+
+    @property
+    def version_text(self) -> str:
+        return f"{self.major}.{self.server_version % 10_000}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def connect(target: Target, purpose: str, **session: str) -> Connection:
+    """An autocommit connection with the runbook's session settings; `session` overrides single ones.
+
+    Transactions are opened with `connection.transaction()`. Raises `TargetError` when nobody answers, the password
+    is wrong, or the database does not exist; the message never holds a secret.
+    """
+    try:
+        conninfo = make_conninfo(
+            "", **target.parameters, application_name=f"mantis-runbook/{purpose}", connect_timeout=CONNECT_TIMEOUT_S
+        )
+        connection = psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise TargetError(
+            f"cannot connect to target {target.name}",
+            found=_reason(error, target),
+            action="check that the server runs and that the reference names the right host, database and user",
+        ) from None
+    for name, value in (SESSION | session).items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    return connection
+
+
+def _reason(error: psycopg.Error, target: Target) -> str:
+    text = " ".join(str(error).split())
+    for key in ("password", "passfile", "sslpassword"):
+        if secret := target.parameters.get(key):
+            text = text.replace(secret, "•••")
+    return re.sub(r"^connection failed: ", "", text)
+
+
+def identity(connection: Connection) -> Identity:
+    """Whom this connection reached. Works without superuser rights."""
+    row = connection.execute(
+        "SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database(),"
+        " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), current_setting('server_version_num')::integer, current_user::text"
+    ).fetchone()
+    assert row is not None
+    return Identity(*row)
+
+
+def query(name: str) -> str:
+    """The text of `sql/<name>.sql`."""
+    return (settings.sql() / f"{name}.sql").read_text()
+
+
+def rows(connection: Connection, statement: str | sql.Composable, parameters: Any = None) -> list[dict[str, Any]]:
+    """All rows of a query, each as a dict."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+
+
+def refuse_pooler(target: Target) -> None:
+    """Raise `PoolerRefused` if a pooler shares server sessions between transactions.
+
+    Two connections that are open at once cannot have the same backend, and one connection cannot change it.
+    """
+    with connect(target, "pooler check") as first:
+        before = first.execute("SELECT pg_backend_pid()").fetchone()
+        with connect(target, "pooler check") as second, second.transaction():
+            other = second.execute("SELECT pg_backend_pid()").fetchone()
+            after = first.execute("SELECT pg_backend_pid()").fetchone()
+    if before == other or before != after:
+        raise PoolerRefused(
+            f"target {target.name} is reached through a pooler in transaction mode",
+            found="one server session serving two connections",
+            expected="a direct connection: session locks and session settings do not survive such a pooler",
+            action="name the server itself (its own port) as the target",
+        )

@@ -1,0 +1,85 @@
+"""What a verb found, in a form that is shown in the notebook, kept in the archive, and read by the next verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mantis_runbook import display
+from mantis_runbook.errors import Inconclusive
+
+__all__ = ["Evidence", "Table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records under a caption; `verdict_column` names the column that holds verdict words."""
+
+    caption: str
+    records: Sequence[Mapping[str, Any]]
+    verdict_column: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The outcome of a verb: a verdict word, a sentence, tables to read, and facts for the next verb.
+
+    `verdict` is passed, warned, failed, refused or inconclusive. It is shown from its own data alone, so that what
+    the archive shows is what the notebook showed. `chart` names the function of `charts` that draws table `charted`.
+    """
+
+    phase: str
+    verb: str
+    verdict: str
+    summary: str
+    tables: tuple[Table, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    advice: str = ""
+    chart: str = ""
+    charted: int = 0
+
+    @property
+    def good(self) -> bool:
+        return self.verdict in ("passed", "warned")
+
+    @property
+    def frame(self) -> Any:
+        """The first table as a pandas frame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.tables[0].records) if self.tables else [])
+
+    def plot(self) -> Any:
+        """The picture of this evidence, from its own table. Raises `Inconclusive` where there is nothing to draw."""
+        from mantis_runbook import charts
+
+        if not self.chart:
+            raise Inconclusive(f"{self.verb} has no picture", found=self.summary, action="read its table instead")
+        import pandas as pd
+
+        frame = pd.DataFrame(list(self.tables[self.charted].records))
+        if "at" in frame:
+            frame["at"] = pd.to_datetime(frame["at"])
+        return getattr(charts, self.chart)(frame)
+
+    def _repr_html_(self) -> str:
+        # `display.badge` escapes the word, `display.table` every value.
+        head = display.Html(f"<p>{display.badge(self.verdict)} {display.escape(self.summary)}</p>")
+        body = "".join(
+            display.table(table.records, verdict_column=table.verdict_column, caption=table.caption)
+            for table in self.tables
+        )
+        tail = display.callout(self.verdict, self.advice) if self.advice else ""
+        return f"{head}{body}{tail}"
+
+    def __repr__(self) -> str:
+        return f"{self.verb}: {self.verdict}: {self.summary}" + (f"\n{self.advice}" if self.advice else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
+        tables = tuple(Table(**table) for table in data["tables"])
+        return cls(**{**data, "tables": tables})

@@ -1,0 +1,467 @@
+"""What the tables hold, as numbers that can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import pandas as pd
+import psycopg
+from psycopg import sql
+
+from mantis_runbook import database, display
+from mantis_runbook.database import Connection
+from mantis_runbook.errors import Refused
+from mantis_runbook.pinned import CONTENT, pinned, snapshot_of_one_instant
+
+__all__ = [
+    "Comparison",
+    "Fingerprint",
+    "SequenceState",
+    "Sums",
+    "TableFingerprint",
+    "Verdict",
+    "compare",
+    "counts",
+    "take",
+    "take_parallel",
+]
+
+#: Two hashes of one row text that have nothing in common but the text.
+SEEDS = (0x4D616E746973, 0x52756E626F6F6B)
+
+#: Settings without which a fingerprint would not be what it says it is.
+REQUIRED = {
+    "row_security": ("off", "connect with row_security = off: hidden rows would count as none"),
+    "transaction_isolation": (
+        "repeatable read",
+        "open a REPEATABLE READ transaction: tables would differ in their instant",
+    ),
+}
+
+#: The organisation of rows whose org_id is NULL.
+NO_ORGANISATION = ""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Rows, and two sums over the hashes of their text: exact, whatever the order, and never overflowing.
+
+    Sums and not XOR: a row that is there twice more would cancel out.
+    """
+
+    rows: int = 0
+    first: int = 0
+    second: int = 0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.rows + other.rows, self.first + other.first, self.second + other.second)
+
+
+@dataclass(frozen=True)
+class TableFingerprint:
+    """One table. `columns` are those that were hashed, in that order; `organisations` is empty without an org_id."""
+
+    columns: tuple[str, ...]
+    total: Sums
+    organisations: Mapping[str, Sums]
+
+
+@dataclass(frozen=True)
+class SequenceState:
+    """Where a sequence stands. Sequences belong to no transaction: it may be later than the snapshot of the rows."""
+
+    last_value: int
+    is_called: bool
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The content of a database's tables at one instant, by their qualified names."""
+
+    tables: Mapping[str, TableFingerprint]
+    sequences: Mapping[str, SequenceState]
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """What was hashed; give it to `take` to hash the same again after columns were added."""
+        return {name: table.columns for name, table in self.tables.items()}
+
+    @property
+    def rows(self) -> int:
+        return sum(table.total.rows for table in self.tables.values())
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        lines = [
+            (name, table.total.rows, len(table.organisations), len(table.columns), f"{table.total.first:x}")
+            for name, table in sorted(self.tables.items())
+        ]
+        return pd.DataFrame(lines, columns=["table", "rows", "organisations", "columns", "sum"])
+
+    def _repr_html_(self) -> str:
+        return display.table(self.frame, caption=f"{self.rows:,} rows in {len(self.tables)} tables")
+
+    def to_json(self) -> str:
+        """Sums are written as texts, since many a reader of JSON would round them."""
+        plain = {
+            "tables": {name: _table_to_plain(table) for name, table in self.tables.items()},
+            "sequences": {name: [str(state.last_value), state.is_called] for name, state in self.sequences.items()},
+        }
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Fingerprint:
+        plain = json.loads(text)
+        return cls(
+            {name: _table_from_plain(table) for name, table in plain["tables"].items()},
+            {name: SequenceState(int(value), bool(called)) for name, (value, called) in plain["sequences"].items()},
+        )
+
+
+def _table_to_plain(table: TableFingerprint) -> dict[str, Any]:
+    return {
+        "columns": list(table.columns),
+        "total": _sums_to_plain(table.total),
+        "organisations": {name: _sums_to_plain(sums) for name, sums in table.organisations.items()},
+    }
+
+
+def _table_from_plain(plain: Mapping[str, Any]) -> TableFingerprint:
+    organisations = {name: _sums_from_plain(sums) for name, sums in plain["organisations"].items()}
+    return TableFingerprint(tuple(plain["columns"]), _sums_from_plain(plain["total"]), organisations)
+
+
+def _sums_to_plain(sums: Sums) -> list[str]:
+    return [str(sums.rows), str(sums.first), str(sums.second)]
+
+
+def _sums_from_plain(plain: Sequence[str]) -> Sums:
+    return Sums(int(plain[0]), int(plain[1]), int(plain[2]))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One table to hash: where it is and which of its columns count."""
+
+    name: str
+    schema: str
+    relation: str
+    partitioned: bool
+    columns: tuple[str, ...]
+    has_organisation: bool
+
+    def query(self) -> sql.Composed:
+        return sql.SQL(database.query("fingerprint/content")).format(
+            first=sql.Literal(SEEDS[0]),
+            second=sql.Literal(SEEDS[1]),
+            organisation=sql.Identifier("t", "org_id") if self.has_organisation else sql.SQL("NULL"),
+            columns=sql.SQL(", ").join(sql.Identifier("t", column) for column in self.columns),
+            only=sql.SQL("" if self.partitioned else "ONLY"),
+            table=sql.Identifier(self.schema, self.relation),
+        )
+
+
+def take(
+    connection: Connection,
+    tables: Collection[str] | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    *,
+    ignore: Collection[str] = (),
+) -> Fingerprint:
+    """Hash the content of `tables` (default: all of the users' tables), each in one pass.
+
+    Names are qualified, as PostgreSQL writes them: `public.customer`. `columns` pins what is hashed, and with it which
+    tables; one that is gone is left out, and `compare` tells so. `ignore` names tables to leave out.
+
+    Inside a transaction of the caller it must be REPEATABLE READ, so that all tables are seen at one instant; else one
+    is opened. Raises `Refused` on another isolation level, where row security could hide rows or the role may not read
+    them all, and for an unknown table.
+    Memory grows with the number of organisations, not with the rows.
+    """
+    with _reading(connection):
+        jobs = _jobs(connection, tables, columns, ignore)
+        return Fingerprint({job.name: _hash(connection, job) for job in jobs}, _sequences(connection))
+
+
+def take_parallel(
+    connect: Callable[[], AbstractContextManager[Connection]],
+    snapshot: str,
+    tables: Collection[str] | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    *,
+    ignore: Collection[str] = (),
+    workers: int = 2,
+) -> Fingerprint:
+    """As `take`, by several sessions that all see the exported `snapshot` (of `pg_export_snapshot()`).
+
+    `connect` opens one connection a worker. The transaction that exported the snapshot must stay open meanwhile.
+    """
+    with connect() as first, _importing(first, snapshot):
+        jobs = _jobs(first, tables, columns, ignore)
+        sequences = _sequences(first)
+    waiting = deque(jobs)
+    with ThreadPoolExecutor(workers, thread_name_prefix="fingerprint") as pool:
+        futures = [pool.submit(_work, connect, snapshot, waiting) for _ in range(workers)]
+        hashed = reduce(lambda all_, future: all_ | future.result(), futures, dict[str, TableFingerprint]())
+    return Fingerprint({job.name: hashed[job.name] for job in jobs}, sequences)
+
+
+def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
+    """Rows of each of these tables that is there, by its qualified name."""
+    found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
+    statement = sql.SQL("SELECT count(*) FROM {}")
+    return {
+        job.name: connection.execute(statement.format(sql.Identifier(job.schema, job.relation))).fetchone()[0]  # type: ignore[index]
+        for job in found
+    }
+
+
+def _work(
+    connect: Callable[[], AbstractContextManager[Connection]], snapshot: str, waiting: deque[_Job]
+) -> dict[str, TableFingerprint]:
+    """Hash tables until none is waiting; an error empties the queue, so that the other workers end soon."""
+    hashed = {}
+    try:
+        with connect() as connection, _importing(connection, snapshot):
+            while job := _next(waiting):
+                hashed[job.name] = _hash(connection, job)
+    except BaseException:
+        waiting.clear()
+        raise
+    return hashed
+
+
+def _next(waiting: deque[_Job]) -> _Job | None:
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+@contextmanager
+def _importing(connection: Connection, snapshot: str) -> Iterator[None]:
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+        with _reading(connection):
+            yield
+
+
+@contextmanager
+def _reading(connection: Connection) -> Iterator[None]:
+    """Hold what a fingerprint depends on, or refuse."""
+    with snapshot_of_one_instant(connection):
+        for setting, (expected, action) in REQUIRED.items():
+            _refuse_unless(connection, setting, expected, action)
+        with pinned(connection, CONTENT):
+            yield
+
+
+def _refuse_unless(connection: Connection, setting: str, expected: str, action: str) -> None:
+    row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
+    found = "" if row is None else str(row[0])
+    if found != expected:
+        raise Refused(f"fingerprint: setting {setting}", found=found, expected=expected, action=action)
+
+
+def _jobs(
+    connection: Connection,
+    tables: Collection[str] | None,
+    columns: Mapping[str, Sequence[str]] | None,
+    ignore: Collection[str],
+) -> list[_Job]:
+    """The tables to hash, the largest first."""
+    scope = {"without": [database.SCHEMA], "ignore": list(ignore)}
+    found = database.rows(connection, database.query("fingerprint/tables"), scope)
+    known = {row["name"]: row for row in found}
+    if unknown := sorted(set(tables or ()) - set(known) - set(columns or ())):
+        raise Refused(
+            "fingerprint", found="no table " + ", ".join(unknown), expected="qualified names as in public.customer",
+            action="correct the names; a partition is hashed with its root",
+        )  # fmt: skip
+    wanted = set(known) if tables is None else set(tables)
+    wanted = wanted if columns is None else wanted & set(columns)
+    return [_job(row, None if columns is None else columns[name]) for name, row in known.items() if name in wanted]
+
+
+def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> _Job:
+    there = row["columns"]
+    columns = there if pinned_columns is None else [column for column in pinned_columns if column in there]
+    return _Job(
+        row["name"], row["schema"], row["relation"], row["partitioned"], tuple(columns), row["has_organisation"]
+    )
+
+
+def _hash(connection: Connection, job: _Job) -> TableFingerprint:
+    try:
+        found = connection.execute(job.query())
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Refused(
+            f"fingerprint of {_short(job.name)}", found=error.diag.message_primary or "no right to read it",
+            expected="a role that reads every row", action="connect as a superuser or as a role with BYPASSRLS",
+        ) from error  # fmt: skip
+    groups = {
+        NO_ORGANISATION if organisation is None else str(organisation): Sums(int(rows), int(first), int(second))
+        for organisation, rows, first, second in found
+    }
+    total = reduce(Sums.__add__, groups.values(), Sums())
+    return TableFingerprint(job.columns, total, groups if job.has_organisation else {})
+
+
+def _sequences(connection: Connection) -> dict[str, SequenceState]:
+    found = database.rows(connection, database.query("fingerprint/sequences"), {"without": [database.SCHEMA]})
+    if not found:
+        return {}
+    query = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
+            sql.Literal(row["name"]), sql.Identifier(row["schema"], row["relation"])
+        )
+        for row in found
+    )
+    return {str(name): SequenceState(int(value), bool(called)) for name, value, called in connection.execute(query)}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One table, compared. Either side is None where the table is not there. Rows are `(found, expected)`."""
+
+    table: str
+    before: TableFingerprint | None
+    after: TableFingerprint | None
+
+    @property
+    def is_equal(self) -> bool:
+        if self.before is None or self.after is None or self.before.columns != self.after.columns:
+            return False
+        return self.before.total == self.after.total and not self.organisations
+
+    @property
+    def expected(self) -> int | None:
+        return None if self.before is None else self.before.total.rows
+
+    @property
+    def found(self) -> int | None:
+        return None if self.after is None else self.after.total.rows
+
+    @property
+    def missing_columns(self) -> tuple[str, ...]:
+        """Columns that were hashed before and are not there any more."""
+        if self.before is None or self.after is None:
+            return ()
+        return tuple(column for column in self.before.columns if column not in self.after.columns)
+
+    @property
+    def organisations(self) -> dict[str, tuple[Sums, Sums]]:
+        """Where it differs: organisation → (found, expected). Empty where one side has no org_id."""
+        if self.before is None or self.after is None or not (self.before.organisations and self.after.organisations):
+            return {}
+        old, new = self.before.organisations, self.after.organisations
+        pairs = {name: (new.get(name, Sums()), old.get(name, Sums())) for name in sorted(old.keys() | new.keys())}
+        return {name: (found, expected) for name, (found, expected) in pairs.items() if found != expected}
+
+    @property
+    def message(self) -> str:
+        """One line: `customer has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
+        table = _short(self.table)
+        if self.before is None:
+            return f"{table} was not there before, and has {_rows(self.found)}"
+        if self.after is None:
+            return f"{table} is missing, expected {_rows(self.expected)}"
+        if self.missing_columns:
+            return f"{table} has lost {', '.join(self.missing_columns)}, so its content cannot be compared"
+        if self.before.columns != self.after.columns:
+            return f"{table} was hashed over other columns, so its content cannot be compared"
+        if self.found != self.expected:
+            return f"{table} has {_rows(self.found)}, expected {self.expected:,}{self._where()}"
+        if not self.is_equal:
+            return f"{table} has {_rows(self.found)} as expected, but their content differs{self._where()}"
+        return f"{table} is equal, {_rows(self.found)}"
+
+    def _where(self) -> str:
+        """The first three organisations in which it differs, and how many more there are."""
+        parts = [_organisation(name, found, expected) for name, (found, expected) in self.organisations.items()]
+        more = [f"{len(parts) - 3} more"] if len(parts) > 3 else []
+        return f" ({', '.join(parts[:3] + more)})" if parts else ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two fingerprints, table by table."""
+
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        """Every table is equal, and there was at least one to compare."""
+        return bool(self.verdicts) and all(verdict.is_equal for verdict in self.verdicts)
+
+    @property
+    def differing(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if not verdict.is_equal)
+
+    @property
+    def message(self) -> str:
+        if not self.verdicts:
+            return "no table was compared"
+        if self.is_equal:
+            rows = _rows(sum(verdict.found or 0 for verdict in self.verdicts))
+            count = len(self.verdicts)
+            return f"{count} tables with {rows} are equal" if count > 1 else f"1 table with {rows} is equal"
+        return "; ".join(verdict.message for verdict in self.differing)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        lines = [
+            (v.table, "equal" if v.is_equal else "differs", v.found, v.expected, len(v.organisations), v.message)
+            for v in self.verdicts
+        ]
+        names = ["table", "verdict", "found", "expected", "organisations", "message"]
+        return pd.DataFrame(lines, columns=names).astype({"found": "Int64", "expected": "Int64"})
+
+    def __str__(self) -> str:
+        return self.message
+
+    def _repr_html_(self) -> str:
+        """The differing tables first, each with what differs."""
+        ordered = sorted(self.verdicts, key=lambda verdict: (verdict.is_equal, verdict.table))
+        differing = f"{len(self.differing)} of {len(self.verdicts)} tables differ"
+        caption = differing if self.differing else self.message
+        return display.table([_line(verdict) for verdict in ordered], verdict_column="verdict", caption=caption)
+
+
+def compare(before: Fingerprint, after: Fingerprint) -> Comparison:
+    """Table by table: is what is there now what was there before? Pure; sequences are not compared."""
+    names = sorted(before.tables.keys() | after.tables.keys())
+    return Comparison(tuple(Verdict(name, before.tables.get(name), after.tables.get(name)) for name in names))
+
+
+def _organisation(name: str, found: Sums, expected: Sums) -> str:
+    who = f"organisation {name[:8]}…" if name != NO_ORGANISATION else "without organisation"
+    if found.rows == expected.rows:
+        return f"{who}: other content"
+    return f"{who}: {abs(found.rows - expected.rows):,} {'fewer' if found.rows < expected.rows else 'more'}"
+
+
+def _rows(count: int | None) -> str:
+    return f"{count or 0:,} row{'' if count == 1 else 's'}"
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("public.")
+
+
+def _line(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "table": _short(verdict.table),
+        "verdict": "pass" if verdict.is_equal else "fail",
+        "rows found": verdict.found,
+        "rows expected": verdict.expected,
+        "what differs": "" if verdict.is_equal else verdict.message,
+    }

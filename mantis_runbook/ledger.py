@@ -1,0 +1,267 @@
+"""The ledger: which migrations this database has, in the strategy's own table and its five states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from mantis_runbook.database import SCHEMA, Connection, query, rows
+from mantis_runbook.errors import Refused
+from mantis_runbook.migrations import Migration
+
+__all__ = ["TRANSITIONS", "Ledger", "LedgerRow", "Pass", "StepJournal", "install", "shape"]
+
+#: From which state a migration may pass to which: the only changes of `status` the runbook ever writes.
+TRANSITIONS: dict[str | None, set[str]] = {
+    None: {"running"},
+    "pending": {"running"},
+    "running": {"running", "completed", "failed", "rolled_back"},
+    "failed": {"running", "failed", "rolled_back"},
+    "completed": {"running", "failed", "rolled_back"},
+    "rolled_back": {"running"},
+}
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A row of `schema_migrations`."""
+
+    version: str
+    description: str
+    status: str
+    applied_at: datetime | None
+    checksum: str | None
+
+
+def shape(connection: Connection, table: str = "public.schema_migrations") -> str:
+    """'none', 'ours' or 'foreign': what stands at the place the strategy gives its ledger."""
+    row = connection.execute(query("ledger/existing_shape"), {"table": table}).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _schema(connection: Connection) -> str:
+    """Where our ledger lives: public, or the runbook's own schema beside older tooling's table."""
+    return "public" if shape(connection) != "foreign" else SCHEMA
+
+
+def install(connection: Connection) -> None:
+    """Create ledger and journal where they are missing; running it again changes nothing.
+
+    A `schema_migrations` of another shape is left untouched; ours then lives in the schema `mantis_runbook`.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('mantis_runbook.install', 0))")
+        connection.execute(query("ledger/020_journal"))
+        connection.execute(query("ledger/030_seal"))
+        home = _schema(connection)
+        if shape(connection, f"{home}.schema_migrations") == "none":
+            connection.execute("SELECT set_config('search_path', %s, true)", (home,))
+            connection.execute(query("ledger/010_ledger"))
+
+
+class Ledger:
+    """Reads and writes the ledger of one database. Each write is a transaction of its own, so a failure is on record."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.schema = _schema(connection)
+        self.exists = shape(connection, f"{self.schema}.schema_migrations") == "ours"
+
+    def _table(self, name: str) -> sql.Composable:
+        return sql.Identifier(self.schema, name)
+
+    def require(self) -> Ledger:
+        """This ledger, if it is there. Raises `Refused` before phase 0 has made it."""
+        if not self.exists:
+            raise Refused(
+                "the database has no ledger",
+                found="no schema_migrations of the runbook's shape",
+                expected="phase 0 done",
+                action="run notebooks/00_preparation.ipynb, or `mantis-runbook run --phases 0`",
+            )
+        return self
+
+    def all(self) -> dict[str, LedgerRow]:
+        """Rows by version; empty before phase 0."""
+        if not self.exists:
+            return {}
+        found = rows(
+            self._connection,
+            sql.SQL("SELECT version, description, status, applied_at, checksum FROM {} ORDER BY version").format(
+                self._table("schema_migrations")
+            ),
+        )
+        return {row["version"]: LedgerRow(**row) for row in found}
+
+    def set(self, migration: Migration, status: str) -> None:
+        """Record a state. Raises `Refused` for a change the state machine does not know."""
+        before = self.all().get(migration.version)
+        if status not in TRANSITIONS[before.status if before else None]:
+            raise Refused(
+                f"migration {migration.version} cannot become {status}",
+                found=f"status {before.status if before else 'none'}",
+                expected="one of " + ", ".join(s or "none" for s, to in TRANSITIONS.items() if status in to),
+                action="look at `mantis-runbook status`",
+            )
+        self._connection.execute(
+            sql.SQL(
+                "INSERT INTO {} AS ledger (version, description, status, checksum, rollback_sql)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (version) DO UPDATE SET"
+                " description = excluded.description, status = excluded.status, checksum = excluded.checksum,"
+                " rollback_sql = excluded.rollback_sql, applied_at ="
+                " CASE WHEN excluded.status = 'completed' THEN now() ELSE ledger.applied_at END"
+            ).format(self._table("schema_migrations")),
+            (migration.version, migration.title, status, migration.checksum, migration.rollback.text),
+        )
+
+    def completed(self) -> tuple[str, ...]:
+        return tuple(version for version, row in self.all().items() if row.status == "completed")
+
+    def record_backup(self, phase: str, location: str, size: int, checksum: str) -> str:
+        """A backup file that is not proven yet; returns the row's id."""
+        row = self._connection.execute(
+            sql.SQL(
+                "INSERT INTO {} (phase, backup_location, backup_size_bytes, checksum) VALUES (%s, %s, %s, %s) RETURNING id"
+            ).format(self._table("migration_backups")),
+            (phase, location, size, checksum),
+        ).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    def record_proof(self, identifier: str, *, is_valid: bool) -> None:
+        """The proof of a backup ended so."""
+        self._connection.execute(
+            sql.SQL("UPDATE {} SET verified_at = clock_timestamp(), is_valid = %s WHERE id = %s").format(
+                self._table("migration_backups")
+            ),
+            (is_valid, identifier),
+        )
+
+    def backups(self) -> list[dict[str, Any]]:
+        """All rows of `migration_backups`, oldest first."""
+        if not self.exists:
+            return []
+        return rows(
+            self._connection,
+            sql.SQL("SELECT * FROM {} ORDER BY created_at, backup_location").format(self._table("migration_backups")),
+        )
+
+    def record_archive(self, run: str, head: str, verdict: str) -> None:
+        """The head of an archived run's manifest, kept a second time here."""
+        self._connection.execute(
+            "INSERT INTO mantis_runbook.archive (run, head, verdict) VALUES (%s, %s, %s)"
+            " ON CONFLICT (run) DO UPDATE SET head = excluded.head, verdict = excluded.verdict, archived_at = now()",
+            (run, head, verdict),
+        )
+
+    def archived_head(self, run: str) -> str | None:
+        row = self._connection.execute("SELECT head FROM mantis_runbook.archive WHERE run = %s", (run,)).fetchone()
+        return str(row[0]) if row else None
+
+    def decide(self, subject: str, choices: Mapping[str, str], who: str) -> None:
+        """Record what the operator decided; a later decision replaces an earlier one."""
+        for key, value in choices.items():
+            self._connection.execute(
+                "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (subject, key) DO UPDATE SET value = excluded.value, decided_by = excluded.decided_by,"
+                " decided_at = now() WHERE decision.value <> excluded.value",
+                (subject, key, value, who),
+            )
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over a migration's script, in one direction, as far as it is on record.
+
+    `done` maps a finished step to the SHA-256 of what was carried out; `last_key` a backfill to the key it reached.
+    """
+
+    direction: str
+    done: Mapping[str, str | None] = field(default_factory=dict)
+    started: frozenset[str] = frozenset()
+    last_key: Mapping[str, str] = field(default_factory=dict)
+    is_open: bool = True
+
+
+class StepJournal:
+    """The journal of steps in the database: it decides, on resume, what was done."""
+
+    def __init__(self, connection: Connection, run: str, who: str) -> None:
+        self._connection, self._run, self._who = connection, run, who
+
+    def write(
+        self,
+        version: str,
+        direction: str,
+        state: str,
+        step: str | None = None,
+        *,
+        connection: Connection | None = None,
+        statement_sha256: str | None = None,
+        duration_ms: float | None = None,
+        attempts: int | None = None,
+        lock_waits: int | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one row, through the step's own connection where step and row must commit together."""
+        (connection or self._connection).execute(
+            "INSERT INTO mantis_runbook.journal (run, version, direction, step, statement_sha256, state, who,"
+            " duration_ms, attempts, lock_waits, detail) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                self._run,
+                version,
+                direction,
+                step,
+                statement_sha256,
+                state,
+                self._who,
+                duration_ms,
+                attempts,
+                lock_waits,
+                Jsonb(dict(detail or {})),
+            ),
+        )
+
+    def catalog_before(self, version: str) -> str | None:
+        """The catalogue, as JSON, from before the newest pass up of this version; None if it was never begun."""
+        row = self._connection.execute(
+            "SELECT detail ->> 'catalog' FROM mantis_runbook.journal WHERE version = %s AND direction = 'up'"
+            " AND state = 'begun' ORDER BY id DESC LIMIT 1",
+            (version,),
+        ).fetchone()
+        return row[0] if row else None
+
+    def run_of(self, version: str) -> str | None:
+        """The run that began the newest pass of this version."""
+        row = self._connection.execute(
+            "SELECT run FROM mantis_runbook.journal WHERE version = %s AND state = 'begun' ORDER BY id DESC LIMIT 1",
+            (version,),
+        ).fetchone()
+        return row[0] if row else None
+
+    def last_pass(self, version: str) -> Pass | None:
+        """The newest pass over this version, finished or not; None if it was never begun."""
+        begun = self._connection.execute(
+            "SELECT id, direction FROM mantis_runbook.journal WHERE version = %s AND state = 'begun' ORDER BY id DESC LIMIT 1",
+            (version,),
+        ).fetchone()
+        if begun is None:
+            return None
+        found = rows(
+            self._connection,
+            "SELECT step, state, statement_sha256, detail FROM mantis_runbook.journal WHERE version = %s AND id > %s ORDER BY id",
+            (version, begun[0]),
+        )
+        return Pass(
+            direction=begun[1],
+            done={row["step"]: row["statement_sha256"] for row in found if row["state"] == "done"},
+            started=frozenset(row["step"] for row in found if row["state"] == "started"),
+            last_key={row["step"]: row["detail"]["last_key"] for row in found if row["state"] == "batch"},
+            is_open=not any(row["state"] == "ended" for row in found),
+        )

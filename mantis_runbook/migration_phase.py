@@ -1,0 +1,480 @@
+"""A phase that migrates: check, back up, prove, rehearse, approve, migrate, validate, compare."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from mantis_runbook import (
+    backup,
+    checks,
+    display,
+    fingerprint,
+    lint,
+    migrations,
+    programs,
+    rehearsal,
+    settings,
+    validation,
+)
+from mantis_runbook import plan as plans
+from mantis_runbook import rollback as rollbacks
+from mantis_runbook import target as targets
+from mantis_runbook.apply import Applied, Engine
+from mantis_runbook.backup import Backup
+from mantis_runbook.database import refuse_pooler
+from mantis_runbook.errors import ApprovalMissing, BackupNotProven, Failed, Refused, ValidationFailed
+from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.ledger import Ledger, LedgerRow
+from mantis_runbook.lock import hold
+from mantis_runbook.migrations import Migration
+from mantis_runbook.recording import Recording, ask, show
+from mantis_runbook.target import Target
+
+__all__ = ["MigrationPhase"]
+
+READ_RED = "Nothing was changed. Each failed row says what to do; do it and run this cell again."
+READ_AMBER = "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
+
+
+class MigrationPhase(Recording):
+    """The verbs of one phase, on one run. Calling a verb again shows what it found the first time."""
+
+    # -- the verbs -----------------------------------------------------------------------------------------------
+
+    def precheck(self) -> Evidence:
+        """Read only: is everything as the phase needs it? Raises `PrecheckFailed` when it is not."""
+        return self._verb("precheck", self._precheck)
+
+    def back_up(self) -> Evidence:
+        """Dump and fingerprint the database from one snapshot."""
+        return self._verb("back_up", self._back_up)
+
+    def prove(self) -> Evidence:
+        """Restore the dump into a scratch database and compare it with the snapshot."""
+        return self._verb("prove", self._prove)
+
+    def rehearse(self) -> Evidence:
+        """Apply, validate, roll back and apply again, on the restored copy."""
+        return self._verb("rehearse", self._rehearse)
+
+    def plan(self) -> Evidence:
+        """What will run, and the hash that approves it. Reads only; it can be shown at any time."""
+        plan = self._plan()
+        tables = (Table(f"{len(plan.records)} steps", plan.records),) if plan.records else ()
+        return Evidence(self.number, "plan", "passed", f"this plan's hash is {plan.hash}", tables, {"hash": plan.hash})
+
+    def approve(self, answer: str = "") -> Evidence:
+        """Bind the approval to this plan. Raises `ApprovalMissing` where one is needed and none, or another, is given."""
+        return self._verb("approve", lambda: self._approve(answer))
+
+    def migrate(self) -> Evidence:
+        """Carry the migrations out, or what is left of them."""
+        return self._verb("migrate", self._migrate)
+
+    def validate(self) -> Evidence:
+        """Every validation of the phase. One that fails rolls the phase back where the environment says so."""
+        return self._verb("validate", self._validate)
+
+    def compare(self) -> Evidence:
+        """Before beside after: predicted and actual durations, rows then and now."""
+        return self._verb("compare", self._compare)
+
+    def _finished(self) -> None:
+        self._drop_scratch()
+
+    # -- precheck ------------------------------------------------------------------------------------------------
+
+    def _precheck(self) -> Evidence:
+        refuse_pooler(self.run.target)
+        with self.run.connect("precheck") as connection:
+            book = Ledger(connection)
+            states = book.all()
+            if self.number != "0":
+                self._refuse_unready(book.require(), states)
+            found = checks.run(connection, self.number)
+            free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
+        for program in ("pg_dump", "pg_restore", "pg_dumpall"):
+            programs.find(program, server=self.run.identity.major)
+        self._scratch_server()
+        evidence = Evidence(
+            self.number,
+            "precheck",
+            {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
+            f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned",
+            (_checks_table(found), self._state_table(states)),
+            {"free_bytes": free},
+            advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
+        )
+        if found.failed:
+            show(evidence)
+            found.require()
+        return evidence
+
+    def _refuse_unready(self, book: Ledger, states: Mapping[str, LedgerRow]) -> None:
+        """Files that changed or are unsafe, and migrations this phase stands on that are missing."""
+        plans.refuse_edited(migrations.load(), states)
+        for one in self.migrations:
+            lint.refuse_unsafe(one)
+            missing = [
+                version
+                for version in one.requires
+                if states.get(version) is None or states[version].status != "completed"
+            ]
+            missing = [version for version in missing if version not in {m.version for m in self.migrations}]
+            if missing:
+                raise Refused(
+                    f"migration {one.label} stands on {', '.join(missing)}",
+                    found="not completed",
+                    expected="completed",
+                    action="run the notebook of that phase first; `mantis-runbook status` shows where things stand",
+                )
+
+    def _state_table(self, states: Mapping[str, LedgerRow]) -> Table:
+        records = [
+            {
+                "migration": one.label,
+                "title": one.title,
+                "state": states[one.version].status if one.version in states else "not applied",
+            }
+            for one in migrations.load()
+        ]
+        return Table("ledger", records)
+
+    # -- backup, proof, rehearsal --------------------------------------------------------------------------------
+
+    def _nothing_to_do(self) -> bool:
+        """Every migration of this phase is applied and recorded as such."""
+        with self.run.connect("status") as connection:
+            completed = Ledger(connection).completed()
+        return bool(self.migrations) and all(one.version in completed for one in self.migrations)
+
+    def _not_needed(self, verb: str, why: str = "the phase is already applied") -> Evidence:
+        return Evidence(self.number, verb, "passed", f"not needed: {why}")
+
+    def _back_up(self) -> Evidence:
+        if self._nothing_to_do():
+            return self._not_needed("back_up")
+        folder = self.run.backups / f"phase-{self.number}"
+        if folder.exists():  # left by a run that was cut off while it dumped
+            shutil.rmtree(folder)
+        taken = backup.take(self.run.target, folder, derived=self.number == "0")
+        identifiers = {}
+        with self.run.connect("backup") as connection:
+            book = Ledger(connection).require()
+            for name in (name for name in taken.sizes if name.startswith("mantis_")):
+                location = str(folder / name)
+                identifiers[name] = book.record_backup(self.number, location, taken.sizes[name], taken.checksums[name])
+        content = taken.fingerprint
+        records = [
+            {"file": name, "MiB": round(size / 2**20, 2), "SHA-256": taken.checksums[name]}
+            for name, size in taken.sizes.items()
+        ]
+        summary = f"{content.rows:,} rows of {len(content.tables)} tables dumped and fingerprinted from one snapshot"
+        organisations = Counter[str]()
+        for table in content.tables.values():
+            organisations.update({name: sums.rows for name, sums in table.organisations.items() if name})
+        per_organisation = [{"organisation": name[:8], "rows": count} for name, count in organisations.most_common()]
+        return Evidence(
+            self.number,
+            "back_up",
+            "passed",
+            summary,
+            (Table(f"files in {folder}", records), Table("rows per organisation", per_organisation)),
+            {"backup": taken.as_dict(), "ids": identifiers},
+            chart="organisations",
+            charted=1,
+        )
+
+    def _backup(self) -> Backup:
+        return Backup.from_dict(self._facts("back_up")["backup"])
+
+    def _prove(self) -> Evidence:
+        if self._nothing_to_do():
+            return self._not_needed("prove")
+        taken = self._backup()
+        proof = backup.prove(taken, backup.create_scratch(self._scratch_server(), self._scratch_name()))
+        with self.run.connect("proof") as connection:
+            book = Ledger(connection).require()
+            for identifier in self._facts("back_up")["ids"].values():
+                book.record_proof(identifier, is_valid=proof.is_valid)
+        records = [
+            {
+                "table": v.table,
+                "verdict": "pass" if v.is_equal else "fail",
+                "rows restored": v.found,
+                "rows in the snapshot": v.expected,
+            }
+            for v in proof.content.verdicts
+        ]
+        if not proof.is_valid:
+            show(
+                Evidence(self.number, "prove", "failed", proof.content.message, (Table("content", records, "verdict"),))
+            )
+            raise BackupNotProven(
+                f"backup of phase {self.number} does not match its snapshot",
+                found="; ".join(
+                    filter(
+                        None,
+                        (
+                            proof.content.message if not proof.content.is_equal else "",
+                            "" if proof.catalogue.is_empty else str(proof.catalogue),
+                        ),
+                    )
+                ),
+                expected="equal content and an equal catalogue",
+                action=f"the dump is kept at {taken.folder}; take another before you go on",
+            )
+        summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
+        return Evidence(
+            self.number, "prove", "passed", summary, (Table("content", records, "verdict"),), {"scratch": proof.scratch}
+        )
+
+    def _scratch_server(self) -> Target:
+        """Where backups are restored: beside the target where the environment allows it, else a server that was named."""
+        if self.parameters.scratch:
+            return targets.resolve(self.parameters.scratch)
+        if self.run.environment.scratch == "beside":
+            return self.run.target
+        raise Refused(
+            f"environment {self.run.environment.name} restores backups on another server",
+            found="no parameter `scratch`",
+            expected="a target on another server",
+            action="name one (parameter `scratch`, or --scratch)",
+        )
+
+    def _scratch_name(self) -> str:
+        return f"mantis_scratch_{hashlib.sha256(self.run.name.encode()).hexdigest()[:10]}_{self.number}"
+
+    def _drop_scratch(self) -> None:
+        if self.parameters.scratch or self.run.environment.scratch == "beside":
+            backup.drop_scratch(self._scratch_server(), self._scratch_name())
+
+    def _rehearse(self) -> Evidence:
+        if self._nothing_to_do():
+            return self._not_needed("rehearse")
+        server, name = self._scratch_server(), self._scratch_name()
+        if self._was_cut("rehearse"):  # the copy is half migrated: restore it again
+            backup.prove(self._backup(), backup.create_scratch(server, name))
+        with self._progress("rehearsal", journalled=False) as progress:
+            found = rehearsal.rehearse(
+                server.database(name),
+                self.migrations,
+                self._backup().fingerprint,
+                self.run.environment,
+                run=self.run.name,
+                who=self.run.operator,
+                watch=progress,
+            )
+        tables = (
+            _steps_table("applied", found.applied),
+            _steps_table("rolled back", found.rolled_back),
+            _validations(found.validated),
+        )
+        evidence = Evidence(
+            self.number,
+            "rehearse",
+            "failed" if found.problems else "passed",
+            "; ".join(found.problems)
+            or f"applied, validated, rolled back without a trace and applied again; {found.content.message}",
+            tables,
+            {"durations_ms": _durations(found.applied)},
+        )
+        if found.problems:
+            show(evidence)
+            raise Failed(
+                "the rehearsal did not go as it must",
+                found="; ".join(found.problems),
+                expected="no finding",
+                action="nothing was changed on the target; correct the migration first",
+            )
+        return evidence
+
+    # -- approval ------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> plans.Plan:
+        return plans.Plan(self.number, self.run.identity, self.migrations)
+
+    def _approve(self, answer: str) -> Evidence:
+        plan = self._plan()
+        if not self.run.environment.approval_required:
+            return Evidence(
+                self.number,
+                "approve",
+                "passed",
+                f"{self.run.environment.name} needs no approval",
+                facts={"hash": plan.hash},
+            )
+        given = (
+            answer or self.parameters.approve or ask(f"type {plan.hash} to approve the plan of phase {self.number}: ")
+        )
+        plans.require_approval(plan.hash, given, what=f"plan of phase {self.number}")
+        summary = f"approved by {self.run.operator}: {plan.hash}"
+        return Evidence(
+            self.number, "approve", "passed", summary, facts={"hash": plan.hash, "approver": self.run.operator}
+        )
+
+    def _refuse_other_plan(self) -> None:
+        """What was approved must be what runs: files and target may have changed since."""
+        approved = self._facts("approve").get("hash", "")
+        current = plans.Plan(self.number, self.run.identity, migrations.order_for(migrations.load(), self.number)).hash
+        if approved != current:
+            raise ApprovalMissing(
+                f"the plan of phase {self.number} changed after it was approved",
+                found=current,
+                expected=approved,
+                action="begin a new run: back up, rehearse and approve what is there now",
+            )
+
+    # -- migration -----------------------------------------------------------------------------------------------
+
+    def _migrate(self) -> Evidence:
+        self._refuse_other_plan()
+        if self._nothing_to_do():
+            return self._not_needed("migrate")
+        try:
+            with (
+                hold(self.run.target, self.run.name, self.run.operator) as fence,
+                self._progress("migration") as progress,
+            ):
+                engine = Engine(
+                    self.run.target, self.run.environment, self.run.name, self.run.operator, fence, progress
+                )
+                with self.run.connect("status") as connection:
+                    completed = Ledger(connection).completed()
+                applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
+        except Failed as error:
+            self._undo(error)
+            raise
+        steps = sum(len(one.steps) for one in applied)
+        return Evidence(
+            self.number,
+            "migrate",
+            "passed",
+            f"{steps} steps carried out, {sum(s.lock_waits for a in applied for s in a.steps)} lock waits",
+            (_steps_table("steps", applied),),
+            {"durations_ms": _durations(applied)},
+        )
+
+    def _undo(self, cause: Exception) -> None:
+        """Roll the phase back by itself, where the environment says so; the cause stays the phase's failure."""
+        if self.run.environment.on_trip != "roll back":
+            return
+        with self.run.connect("status") as connection:
+            states = Ledger(connection).all()
+        chosen = tuple(
+            one
+            for one in reversed(self.migrations)
+            if one.version in states and states[one.version].status in rollbacks.APPLIED
+        )
+        if not chosen:
+            return
+        self.run.journal.append("verb.started", phase=self.number, verb="roll_back", cause=str(cause))
+        with self._progress("rollback") as progress:
+            done = rollbacks.roll_back(self.run, chosen, rollbacks.salvage_folder(self.run), watch=progress)
+        verdict = "passed" if done.left_behind.is_empty else "failed"
+        self.run.journal.append(
+            "verb.finished",
+            phase=self.number,
+            verb="roll_back",
+            verdict=verdict,
+            summary=f"rolled back by itself; {done.left_behind.summary}; {done.salvage.rows} rows salvaged",
+        )
+
+    # -- validation ----------------------------------------------------------------------------------------------
+
+    def _validate(self) -> Evidence:
+        with self.run.connect("validation") as connection:
+            scripts = [validation.validate(connection, one.validation) for one in self.migrations]
+            scripts += [
+                validation.validate_file(connection, path) for one in self.migrations for path in _tests_of(one)
+            ]
+        found = [result for script in scripts for result in script.failed]
+        evidence = Evidence(
+            self.number,
+            "validate",
+            "failed" if found else "passed",
+            f"{sum(len(script.results) for script in scripts)} validations, {len(found)} failed",
+            (_validations(tuple(scripts)),),
+        )
+        if found:
+            show(evidence)
+            try:
+                validation.require(scripts)
+            except ValidationFailed as error:
+                self._undo(error)
+                raise
+        return evidence
+
+    # -- comparison ----------------------------------------------------------------------------------------------
+
+    def _compare(self) -> Evidence:
+        if "backup" not in self._facts("back_up"):
+            return self._not_needed("compare", "nothing was migrated in this run")
+        predicted, actual = self._facts("rehearse")["durations_ms"], self._facts("migrate").get("durations_ms", {})
+        steps = [
+            {"step": name, "predicted_ms": round(predicted[name], 1), "actual_ms": round(actual[name], 1)}
+            for name in actual
+            if name in predicted
+        ]
+        before = self._backup().fingerprint
+        with self.run.connect("comparison") as connection:
+            counts = fingerprint.counts(connection, before.tables)
+        content = [
+            {
+                "table": name,
+                "rows then": table.total.rows,
+                "rows now": counts.get(name, "missing"),
+                "change": counts[name] - table.total.rows if name in counts else "missing",
+            }
+            for name, table in sorted(before.tables.items())
+        ]
+        missing = [str(row["table"]) for row in content if row["rows now"] == "missing"]
+        total = sum(row["actual_ms"] for row in steps)
+        verdict = "failed" if missing else "passed"
+        summary = (
+            f"tables gone: {', '.join(missing)}"
+            if missing
+            else f"{len(steps)} steps took {display.duration(total)}, predicted {display.duration(sum(r['predicted_ms'] for r in steps))}; no table is missing"
+        )
+        tables = (
+            Table("predicted and actual duration", steps),
+            Table("rows in the snapshot and now (the application writes on)", content),
+        )
+        return Evidence(self.number, "compare", verdict, summary, tables, chart="durations")
+
+
+def _checks_table(found: checks.Checks) -> Table:
+    """Worst first; names and counts only, so the table of the same database is the same."""
+    order = ("fail", "warn", "pass")
+    records = [
+        {
+            "verdict": r.verdict,
+            "check": r.check.title,
+            "found": r.summary,
+            "expected": r.check.expected,
+            "what to do": r.check.action if r.total else "",
+        }
+        for r in sorted(found.results, key=lambda result: order.index(result.verdict))
+    ]
+    return Table(f"{len(records)} checks", records, "verdict")
+
+
+def _durations(applied: tuple[Applied, ...]) -> dict[str, float]:
+    return {f"{one.version} {step.step}": step.duration_ms for one in applied for step in one.steps}
+
+
+def _steps_table(caption: str, applied: tuple[Applied, ...]) -> Table:
+    return Table(caption, [record for one in applied for record in one.records], "state")
+
+
+def _validations(scripts: tuple[validation.Validated, ...]) -> Table:
+    records = [{"file": script.source, **record} for script in scripts for record in script.records]
+    return Table("validations", records, "verdict")
+
+
+def _tests_of(migration: Migration) -> list[Path]:
+    return sorted((settings.sql() / "tests").glob(f"*_{migration.version}_*.sql"))

@@ -1,0 +1,40 @@
+"""Opening a phase: the first cell of every notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mantis_runbook import phases
+from mantis_runbook.migration_phase import MigrationPhase
+from mantis_runbook.parameters import Parameters, RollbackParameters, read
+from mantis_runbook.preparation import Preparation
+from mantis_runbook.rollback_phase import LookOnly, RollbackPhase
+from mantis_runbook.run import open_run
+from mantis_runbook.target import resolve
+
+__all__ = ["open", "open_rollback"]
+
+
+def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase:
+    """The phase of that number, for the run that the notebook's parameters name: `phase.open("1", globals())`.
+
+    Raises `ParameterError`, before anything else is done, when a parameter is unknown or of the wrong type.
+    """
+    parameters = read(namespace, Parameters)
+    definition = phases.find(number)
+    run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run)
+    opened = Preparation(run, definition, parameters) if number == "0" else MigrationPhase(run, definition, parameters)
+    opened.begin()
+    return opened
+
+
+def open_rollback(namespace: Mapping[str, Any]) -> RollbackPhase | LookOnly:
+    """The rollback, for the run that the notebook's parameters name; without a version, only a look at what could be."""
+    parameters = read(namespace, RollbackParameters)
+    if not parameters.version:
+        return LookOnly(resolve(parameters.target))
+    run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run, part="rollback")
+    opened = RollbackPhase(run, phases.ROLLBACK, parameters)
+    opened.begin()
+    return opened

@@ -1,0 +1,92 @@
+"""Phase 0: ledger, journal and monitoring functions; the first proven backup; what the existing data looks like."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mantis_runbook import checks, ledger
+from mantis_runbook import plan as plans
+from mantis_runbook.database import rows
+from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.ledger import Ledger
+from mantis_runbook.migration_phase import MigrationPhase
+
+__all__ = ["Preparation"]
+
+#: The monitoring baseline: samples, and seconds between them.
+SAMPLES, PAUSE_S = 10, 0.3
+
+
+class Preparation(MigrationPhase):
+    """Phase 0. It applies no migration file, so it needs no rehearsal."""
+
+    def _migrate(self) -> Evidence:
+        """Phase 0: ledger, journal, fence, and the monitoring functions."""
+        self._refuse_other_plan()
+        with self.run.connect("prepare") as connection:
+            foreign = ledger.shape(connection) == "foreign"
+            ledger.install(connection)
+            for path in sorted(plans.preparation_files()):
+                if path.parent.name == "monitoring":
+                    connection.execute(path.read_text())
+            book = Ledger(connection).require()
+        note = "a schema_migrations of older tooling stays untouched; " if foreign else ""
+        return Evidence(
+            self.number,
+            "migrate",
+            "passed",
+            f"{note}ledger in schema {book.schema}, journal and monitoring functions in mantis_runbook",
+            (self._files_table(),),
+        )
+
+    def _files_table(self) -> Table:
+        records = [{"file": path.name, "in": f"sql/{path.parent.name}"} for path in plans.preparation_files()]
+        return Table("what phase 0 installs", records)
+
+    def _validate(self) -> Evidence:
+        """Phase 0: the strategy's pre-migration validation, as tables to read."""
+        with self.run.connect("survey") as connection:
+            statistics, constraints, indexes = (
+                checks.report(connection, name) for name in ("statistics", "constraints", "indexes")
+            )
+        kinds = constraints.groupby("contype").size().rename("constraints").reset_index()
+        per_table = indexes.groupby("tablename").size().rename("indexes").reset_index()
+        tables = (
+            Table(
+                f"{len(statistics)} statistics of the seven central tables (the first 15)", _plain(statistics.head(15))
+            ),
+            Table(f"{len(constraints)} constraints by kind", _plain(kinds)),
+            Table(f"{len(indexes)} indexes by table", _plain(per_table)),
+        )
+        summary = f"{len(statistics)} statistics, {len(constraints)} constraints, {len(indexes)} indexes recorded"
+        return Evidence(self.number, "validate", "passed", summary, tables)
+
+    def _compare(self) -> Evidence:
+        """Phase 0: the strategy's monitor, sampled for a while before anything is changed."""
+        samples = []
+        with self.run.connect("monitor") as connection:
+            for _ in range(SAMPLES):
+                samples += rows(connection, "SELECT * FROM monitor_migration_performance()")
+                time.sleep(PAUSE_S)
+        records = [
+            {
+                "at": row["timestamp"].isoformat(timespec="milliseconds"),
+                "active_connections": row["active_connections"],
+                "waiting_queries": row["waiting_queries"],
+                "avg_query_ms": round(row["avg_query_time"].total_seconds() * 1000, 1)
+                if row["avg_query_time"]
+                else 0.0,
+                "cache_hit_ratio": float(row["cache_hit_ratio"]) if row["cache_hit_ratio"] is not None else None,
+                "disk_usage_gb": float(row["disk_usage_gb"]),
+            }
+            for row in samples
+        ]
+        summary = f"{len(records)} samples of the database as it was before the migration"
+        return Evidence(
+            self.number, "compare", "passed", summary, (Table("monitoring baseline", records),), chart="monitoring"
+        )
+
+
+def _plain(frame: Any) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in record.items()} for record in frame.to_dict("records")]

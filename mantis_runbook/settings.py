@@ -1,0 +1,95 @@
+"""The settings of an environment, and where the project's files lie."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mantis_runbook.errors import ParameterError
+
+__all__ = ["Environment", "backups", "environment", "environments", "home", "notebooks", "reports", "sql"]
+
+
+class Environment(BaseModel):
+    """The limits and gates that hold in one environment; `environments.toml` says what each means.
+
+    Durations carry their unit in the name: `_ms` milliseconds, `_s` seconds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    approval_required: bool
+    rollback_confirmation: bool
+    scratch: Literal["beside", "other"]
+    unsafe_durability: bool
+    on_trip: Literal["pause", "roll back"]
+    lock_timeout_ms: int = Field(gt=0, le=10_000)
+    retry_pause_ms: int = Field(gt=0)
+    step_deadline_s: int = Field(gt=0)
+    statement_timeout_s: int = Field(gt=0)
+    concurrently_deadline_s: int = Field(gt=0)
+    batch_target_ms: int = Field(gt=0)
+    disk_factor: float = Field(ge=0)
+    load_clients: int = Field(ge=0)
+    load_rate: float = Field(ge=0)
+
+
+def home() -> Path:
+    """The project's top folder: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed from."""
+    return Path(os.environ.get("MANTIS_RUNBOOK_HOME") or Path(__file__).resolve().parent.parent)
+
+
+def sql() -> Path:
+    return home() / "sql"
+
+
+def notebooks() -> Path:
+    return home() / "notebooks"
+
+
+def reports() -> Path:
+    """Where runs are archived: `MANTIS_RUNBOOK_REPORTS`, or `reports/` of the project."""
+    return Path(os.environ.get("MANTIS_RUNBOOK_REPORTS") or home() / "reports").resolve()
+
+
+@cache
+def environments() -> dict[str, Environment]:
+    """All environments by name. Raises `ParameterError` when the file holds a limit that makes no sense."""
+    path = Path(os.environ.get("MANTIS_RUNBOOK_ENVIRONMENTS") or Path(__file__).with_name("environments.toml"))
+    try:
+        profiles = tomllib.loads(path.read_text())
+        return {name: Environment(name=name, **limits) for name, limits in profiles.items()}
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ParameterError(
+            f"{path.name}: setting {'.'.join(map(str, first['loc']))}",
+            found=repr(first.get("input")),
+            expected=first["msg"].lower(),
+            action="correct the file and run again",
+        ) from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise ParameterError(f"{path} cannot be read", found=str(error), action="correct the file") from None
+
+
+def environment(name: str) -> Environment:
+    """The environment of that name. Raises `ParameterError` for an unknown one."""
+    known = environments()
+    if name not in known:
+        raise ParameterError(
+            "environment",
+            found=repr(name),
+            expected="one of " + ", ".join(known),
+            action="choose one with --environment",
+        )
+    return known[name]
+
+
+def backups() -> Path:
+    """Where backups are kept: `MANTIS_RUNBOOK_BACKUPS`, or `backups/` of the project. They hold personal data."""
+    return Path(os.environ.get("MANTIS_RUNBOOK_BACKUPS") or home() / "backups").resolve()

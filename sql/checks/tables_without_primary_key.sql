@@ -1,0 +1,14 @@
+-- check: tables_without_primary_key
+-- title: Tables without a primary key
+-- severity: warn, fail from 5
+-- phases: 0,3,4,5
+-- expected: a primary key on every table
+-- action: add one: backfills walk along it, and logical replication cannot update a row without it
+-- reads: catalogues
+SELECT relname::text AS object, 1::bigint AS found, 'no primary key' AS detail
+FROM pg_class
+WHERE relnamespace = 'public'::regnamespace
+  AND relkind IN ('r', 'p')
+  AND NOT relispartition
+  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = pg_class.oid AND contype = 'p')
+ORDER BY relname

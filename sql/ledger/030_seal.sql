@@ -1,0 +1,10 @@
+-- A table that is about to be dropped by a rollback takes no more rows: what was salvaged from it stays complete.
+CREATE OR REPLACE FUNCTION mantis_runbook.refuse_write() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'table %.% is being rolled back and takes no more writes', TG_TABLE_SCHEMA, TG_TABLE_NAME
+        USING ERRCODE = 'object_not_in_prerequisite_state';
+END;
+$$;
+
+COMMENT ON FUNCTION mantis_runbook.refuse_write() IS 'Trigger function: seals a table while a rollback salvages and drops it.';

@@ -1,0 +1,22 @@
+-- Columns added to tables that were there before a migration, with the primary key that finds their rows again.
+SELECT
+    nspname::text AS schema,
+    relname::text AS name,
+    attname::text AS column,
+    (
+        SELECT array_agg(key.attname::text ORDER BY key.attnum)
+        FROM pg_index
+        JOIN pg_attribute AS key ON key.attrelid = indrelid AND key.attnum = ANY (indkey)
+        WHERE indrelid = pg_class.oid AND indisprimary
+    ) AS key
+FROM pg_attribute
+JOIN pg_class ON pg_class.oid = attrelid
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind IN ('r', 'p')
+    AND NOT relispartition
+    AND attnum > 0
+    AND NOT attisdropped
+    AND attgenerated = ''
+    AND format('%%I.%%I', nspname, relname) = ANY (%(before)s)
+    AND format('%%I.%%I.%%I', nspname, relname, attname) <> ALL (%(columns)s)
+ORDER BY pg_class.oid, attnum

@@ -1,0 +1,152 @@
+"""Servers, databases and folders for the tests: every PostgreSQL of this machine, each test its own database.
+
+A server starts when the first test asks for it, its baseline is loaded when the first test asks for that.
+`MANTIS_TEST_PG=18` restricts a run to one version.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from mantis_runbook import sandbox
+from mantis_runbook.database import Connection
+from mantis_runbook.server import Server, private_folder, reachable_programs
+from mantis_runbook.target import Target
+
+SCALE, SEED = 0.02, 2026
+
+#: What tests can do without: they crash servers, not machines.
+FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+_numbers = itertools.count(1)
+
+
+def chosen() -> dict[int, Path]:
+    """The installations under test, newest first."""
+    found = dict(sorted(sandbox.installations().items(), reverse=True))
+    if only := os.environ.get("MANTIS_TEST_PG"):
+        found = {major: folder for major, folder in found.items() if str(major) == only}
+        if not found:
+            raise pytest.UsageError(f"MANTIS_TEST_PG={only}: no PostgreSQL of that version on this machine")
+    return found
+
+
+def pytest_report_header() -> str:
+    return "PostgreSQL under test: " + (", ".join(_version(folder) for folder in chosen().values()) or "none found")
+
+
+def _version(folder: Path) -> str:
+    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True).stdout
+    return f"{said.removeprefix('postgres (PostgreSQL)').split()[0]} ({folder})"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that uses a server, by whatever way, runs on every version."""
+    if "server_programs" in metafunc.fixturenames:
+        found = chosen()
+        metafunc.parametrize(
+            "server_programs", list(found.values()), ids=[f"pg{major}" for major in found], scope="session"
+        )
+
+
+@contextmanager
+def made_server(folder: Path, *, listen: str = "", port: int = 5432, **settings: str) -> Iterator[Server]:
+    """A server that is made, but not started; gone afterwards."""
+    place = private_folder("mantis-test-")
+    server = Server(reachable_programs(folder), place / "data", place / "socket", port, listen, FAST | settings)
+    try:
+        server.initdb()
+        yield server
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def server(server_programs: Path) -> Iterator[Server]:
+    """A running server, shared by all tests of one version; who breaks it makes a server of his own."""
+    with made_server(server_programs) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def baseline_template(server: Server) -> str:
+    """The name of a database that holds the baseline, to be cloned; nobody can connect to it."""
+    name = "baseline"
+    with psycopg.connect(**server.parameters, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        sandbox.load_baseline(server.parameters | {"dbname": name}, scale=SCALE, seed=SEED)
+        connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false")
+    return name
+
+
+@contextmanager
+def fresh_database(server: Server, template: str) -> Iterator[dict[str, str]]:
+    """Parameters of a database that exists for the length of the block, whatever is left in it."""
+    name = f"test_{next(_numbers)}"
+    try:
+        yield sandbox.clone(server, template, name)
+    finally:
+        if not server.is_running():
+            server.stop("immediate")
+            server.start()
+        sandbox.drop(server, name)
+
+
+@pytest.fixture
+def baseline(server: Server, baseline_template: str) -> Iterator[Connection]:
+    """An autocommit superuser connection to a baseline database of the test's own."""
+    with (
+        fresh_database(server, baseline_template) as parameters,
+        psycopg.connect(**parameters, autocommit=True) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture
+def database(server: Server, baseline_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A target: a baseline database of the test's own. The variable TEST_DSN names it for child processes."""
+    with fresh_database(server, baseline_template) as parameters:
+        monkeypatch.setenv("TEST_DSN", make_conninfo(**parameters))
+        yield Target("TEST_DSN", "variable", parameters)
+
+
+@pytest.fixture
+def empty_database(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A target: an empty database of the test's own, under the same name as `database`."""
+    with fresh_database(server, "template0") as parameters:
+        monkeypatch.setenv("TEST_DSN", make_conninfo(**parameters))
+        yield Target("TEST_DSN", "variable", parameters)
+
+
+@pytest.fixture
+def own_server(server_programs: Path) -> Iterator[Callable[..., Server]]:
+    """Makes running servers for tests that stop, kill or reconfigure them."""
+    with ExitStack() as servers:
+
+        def make(**options: str | int) -> Server:
+            server: Server = servers.enter_context(made_server(server_programs, **options))  # type: ignore[arg-type]
+            server.start()
+            return server
+
+        yield make
+
+
+@pytest.fixture
+def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that runs are archived in."""
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    monkeypatch.setenv("MANTIS_RUNBOOK_REPORTS", str(folder))
+    return folder

@@ -1,0 +1,2 @@
+-- step: every customer has a rating
+SELECT id FROM customer WHERE rating IS NULL;

@@ -1,0 +1,2 @@
+-- step: drop the table
+DROP TABLE customer_review;
