@@ -313,6 +313,8 @@ class _Work:
         with self.connection.transaction():
             self._limit_statements()
             self.engine.fence.check(self.connection, in_transaction=True)
+            if self.step.without_triggers:
+                self.connection.execute("SET LOCAL session_replication_role = replica")
             with psycopg.RawCursor(self.connection) as cursor:
                 cursor.execute(self.step.statements[0].text, (batch.lower, batch.upper))
                 changed = cursor.rowcount

@@ -357,6 +357,8 @@ def _legend(picture: Picture, axes: Axes) -> None:
 
 
 def _times(axes: Axes, instants: pd.Series[Any]) -> None:
+    if instants.min() == instants.max():
+        axes.set_xlim(instants.min() - pd.Timedelta(seconds=1), instants.max() + pd.Timedelta(seconds=1))
     _dates(axes, ticks=8, offset=False)
     axes.set_xlabel(f"time (UTC), {instants.min():%Y-%m-%d}", fontsize=9, color=SOFT)
 

@@ -254,7 +254,9 @@ def _run(connection: Connection, check: Check, plan: Callable[[], str], tolerate
         with _reading(connection):
             findings = list(_findings(connection, check, plan))
     except (psycopg.Error, MigrationFileError) as error:
-        reason = " ".join(str(error).split())
+        # The server's message alone: its details may quote a row.
+        words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+        reason = " ".join((words or str(error)).split())
         findings, severity = [Finding(check.name, 1, f"the check could not run: {reason}")], "fail"
     else:
         severity = "warn" if tolerated and check.severity == "fail" else check.severity

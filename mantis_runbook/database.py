@@ -36,7 +36,7 @@ SESSION = {
     "search_path": "public, mantis_runbook, pg_temp",
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
-    "IntervalStyle": "iso_8601",
+    "IntervalStyle": "postgres",
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "row_security": "off",
@@ -74,9 +74,8 @@ def connect(target: Target, purpose: str, **session: str) -> Connection:
     is wrong, or the database does not exist; the message never holds a secret.
     """
     try:
-        conninfo = make_conninfo(
-            "", **target.parameters, application_name=f"mantis-runbook/{purpose}", connect_timeout=CONNECT_TIMEOUT_S
-        )
+        ours = {"application_name": f"mantis-runbook/{purpose}", "connect_timeout": str(CONNECT_TIMEOUT_S)}
+        conninfo = make_conninfo("", **(target.parameters | ours))
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         raise TargetError(

@@ -200,7 +200,9 @@ ADVICE: dict[str, Advice] = {
         "error",
         "every statement of the application that says {table}, from the commit on",
         "an application that runs while we migrate knows the old name only",
-        "-- step: {new} for what {table} is\nCREATE VIEW {new} AS SELECT * FROM {table};",
+        "-- step: {new} for what {table} is\n"
+        "CREATE VIEW {new} WITH (security_invoker = true) AS SELECT * FROM {table};\n"
+        "-- security_invoker (PostgreSQL 15): without it the view would show the rows of all tenants",
     ),
     "rename-column": Advice(
         "error",

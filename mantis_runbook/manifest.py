@@ -14,7 +14,7 @@ from mantis_runbook.errors import Inconclusive
 from mantis_runbook.journal import FILE as JOURNAL
 from mantis_runbook.journal import verify_chain
 
-__all__ = ["HEAD", "MANIFEST", "Problem", "head", "seal", "verify"]
+__all__ = ["HEAD", "MANIFEST", "Problem", "head", "is_sealed", "seal", "verify"]
 
 MANIFEST = "manifest.json"
 
@@ -50,6 +50,12 @@ def seal(folder: Path) -> str:
     _replace(folder / MANIFEST, text)
     _replace(folder / HEAD, f"{digest}  {MANIFEST}\n")
     return digest
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether the folder has a manifest and every file is as it says."""
+    manifest = _load(folder) if (folder / MANIFEST).is_file() else None
+    return manifest is not None and not [*_of_head(folder, None), *_of_files(folder, manifest["files"])]
 
 
 def head(folder: Path) -> str:

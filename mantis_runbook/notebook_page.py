@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -55,15 +55,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Notebook:
-    """An executed notebook of the run; `problem` says why it cannot be shown."""
+    """An executed notebook of the run; `problem` says why it cannot be shown, `parameters` what papermill gave it."""
 
     path: Path
     cells: tuple[Cell, ...] = ()
     problem: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.path.stem
+
+    @property
+    def earlier(self) -> str:
+        """Of a try before the last one, which is kept as `<name>.try1.ipynb`: the notebook's name; else nothing."""
+        match = re.fullmatch(r"(.+)\.try\d+", self.name)
+        return match[1] if match else ""
 
     @property
     def page(self) -> str:
@@ -78,7 +85,8 @@ class Notebook:
 def load(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False) -> Notebook:
     """A notebook with its cells (see `cells`), or with the reason why they cannot be had."""
     try:
-        return Notebook(path, tuple(cells(path, verbs=verbs, interrupted=interrupted)))
+        found = tuple(cells(path, verbs=verbs, interrupted=interrupted))
+        return Notebook(path, found, parameters=_read(path).metadata.get("papermill", {}).get("parameters", {}))
     except NotebookError as error:
         return Notebook(path, problem=str(error))
 

@@ -33,7 +33,8 @@ FETCHING = {
 
 IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
 LINK = re.compile(r"(https?://|mailto:|#|(?![/\\])[^:]*$)", re.IGNORECASE)
-STYLE_LOAD = re.compile(r"@import[^;]*;?|url\(\s*(?!['\"]?(?:data:image/|#))[^)]*\)", re.IGNORECASE)
+STYLE_LOAD = re.compile(r"@import[^;]*;?|(?:image-set|src|url)\(\s*(?!['\"]?(?:data:image/|#))[^)]*\)?", re.IGNORECASE)
+STYLE_ESCAPE = re.compile(r"\\([0-9a-f]{1,6})\s?|\\", re.IGNORECASE)
 
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif",
                ".svg": "image/svg+xml", ".webp": "image/webp"}  # fmt: skip
@@ -157,4 +158,5 @@ class _Sealer(HTMLParser):
 
 
 def _style(text: str) -> str:
-    return STYLE_LOAD.sub("none", text.replace("\\", ""))
+    spelled = STYLE_ESCAPE.sub(lambda match: chr(min(int(match[1] or "20", 16), 0x10FFFF)), text)
+    return STYLE_LOAD.sub("none", spelled)

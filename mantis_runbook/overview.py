@@ -29,7 +29,7 @@ def overview(folder: Path, told: Summary, notebooks: Mapping[str, Notebook]) -> 
         '<nav class="trail"><a href="../index.html">All runs</a></nav>',
         band(told.verdict, told.run),
         _failures(told, notebooks),
-        _facts(told),
+        _facts(told, notebooks),
         _phases(told, notebooks),
         _deviations(told, notebooks),
         _pictures(folder),
@@ -51,14 +51,17 @@ def band(verdict: Verdict, run: str, *, small: bool = False) -> str:
 
 def _failures(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     """What to look at first, each with a link to the cell; empty when the run passed."""
+    bad = [item for item in told.deviations if item.grade in BAD]
     items = [
-        f"<li>{badge(item.grade)} {linked(item.what, _address(item, told, notebooks))} {_where(item)}</li>"
-        for item in told.deviations if item.grade in BAD and (item.verb or not _explained(item, told))
-    ]  # fmt: skip
+        f"<li>{badge(item.grade)} {linked(short(item.what), _address(item, notebooks))} {_where(item)}</li>"
+        for item in bad
+    ]
+    said = " ".join(item.what for item in bad)
     items += [
         f'<li>{badge("failed")} <a href="{notebook.page}#{cell.anchor}">{escape(short(cell.error))}</a> '
         f'<span class="soft">in {escape(notebook.name)}</span></li>'
-        for notebook in notebooks.values() for cell in notebook.cells if cell.state == "failed"
+        for notebook in notebooks.values() for cell in notebook.cells
+        if cell.state == "failed" and not notebook.earlier and cell.error not in said
     ]  # fmt: skip
     items += [f"<li>{escape(notebook.problem)}</li>" for notebook in notebooks.values() if notebook.problem]
     if told.verdict.passed and not items:
@@ -68,35 +71,41 @@ def _failures(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     return f'<section class="failures" style="border-color:{colour}">{inner}</section>'
 
 
-def _explained(item: Deviation, told: Summary) -> bool:
-    """Whether a more precise entry, of a verb, says the same of the phase."""
-    return any(other.where == item.where and other.verb and other.grade in BAD for other in told.deviations)
-
-
-def _address(item: Deviation, told: Summary, notebooks: Mapping[str, Notebook]) -> str:
-    phase = next((phase for phase in told.phases if phase.name == item.where), None)
-    notebook = notebooks.get(phase.notebook) if phase else None
+def _address(item: Deviation, notebooks: Mapping[str, Notebook]) -> str:
+    notebook = notebooks.get(item.where)
     if notebook is None:
         return ""
     halted = next((cell for cell in notebook.cells if cell.state in ("failed", "interrupted")), None)
-    if item.grade == "interrupted" and halted:
+    if halted and (item.grade == "interrupted" or (item.grade == "failed" and not item.verb)):
         return f"{notebook.page}#{halted.anchor}"
     return notebook.anchor(item.verb) if item.verb else notebook.page
 
 
-def _facts(told: Summary) -> str:
+def _facts(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     took = f" ({duration(told.duration_ms)})" if told.duration_ms is not None else ""
     ended = "Finished" if told.closed else "Last entry"
     who = {
         "Target": told.target, "Environment": told.environment, "Database": _identity(told.identity),
-        "Operator": told.operator, "Approver": told.approver, "Parameters": _pairs(told.parameters),
+        "Operator": told.operator, "Approver": told.approver,
+        "Parameters": _pairs(told.parameters or _parameters(notebooks)),
     }  # fmt: skip
     when = {
         "Started": instant(told.started), ended: instant(told.finished) + (took if told.finished else ""),
         "Commit": Html(f'<span class="mono">{escape(told.commit)}</span>') if told.commit else "",
-        "Versions": _pairs(told.versions),
+        "Versions": _pairs(told.versions), "Machine": told.machine,
+        "Limits": Html(f"<details><summary>of {escape(told.environment)}</summary>{_pairs(told.limits)}</details>"),
     }  # fmt: skip
+    when = {name: value for name, value in when.items() if name not in ("Machine", "Limits") or _has(told, name)}
     return f'<section class="facts" aria-label="Facts of the run">{_list(who)}{_list(when)}</section>'
+
+
+def _has(told: Summary, name: str) -> bool:
+    return bool(told.machine if name == "Machine" else told.limits)
+
+
+def _parameters(notebooks: Mapping[str, Notebook]) -> dict[str, Any]:
+    """The parameters that papermill gave the notebooks, where the journal has none."""
+    return {name: value for notebook in notebooks.values() for name, value in notebook.parameters.items()}
 
 
 def _list(pairs: Mapping[str, str]) -> str:
@@ -148,21 +157,22 @@ def _phases(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
 
 
 def _phase_rows(phase: Phase, notebook: Notebook | None, longest: float) -> str:
-    name = f'<a href="{notebook.page}">{escape(phase.notebook)}</a>' if notebook else escape(phase.notebook)
+    name = linked(_named(phase.notebook), notebook.page if notebook else "")
     said = escape(sentence(phase.verdict.reason)) + ("" if notebook else _no_notebook(phase))
     group = (
         f'<tr class="group"><th scope="rowgroup">{name}</th><td class="result">{badge(phase.verdict.word)}</td>'
         f'<td class="number">{duration(phase.duration_ms) if phase.duration_ms else ""}'
         f'<span class="bar" style="background:none"></span></td><td></td><td class="said">{said}</td></tr>'
     )
-    rows = []
-    for verb in phase.verbs:
-        rows.append(_verb_row(verb, notebook, longest))
-        if verb.verb == "migrate":
-            rows += [_step_row(step, longest) for step in phase.steps]
-    if not any(verb.verb == "migrate" for verb in phase.verbs):
-        rows += [_step_row(step, longest) for step in phase.steps]
+    if not any(verb.times for verb in phase.verbs) and not phase.steps:
+        return f"<tbody>{group}</tbody>"
+    rows = [_verb_row(verb, notebook, longest) + _step_rows(phase, verb.verb, longest) for verb in phase.verbs]
+    rows.append(_step_rows(phase, "", longest))
     return f"<tbody>{group}{''.join(rows)}</tbody>"
+
+
+def _step_rows(phase: Phase, verb: str, longest: float) -> str:
+    return "".join(_step_row(step, longest) for step in phase.steps if step.verb == verb)
 
 
 def _no_notebook(phase: Phase) -> str:
@@ -214,8 +224,8 @@ def _deviations(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     if not told.deviations:
         return "<h2>What deviated</h2><p>Nothing: no warning, no second attempt, no interruption.</p>"
     rows = "".join(
-        f'<tr><td class="result">{badge(item.grade)}</td><td class="nowrap">{escape(item.where)}</td>'
-        f'<td class="said">{linked(item.what, _address(item, told, notebooks))}</td></tr>'
+        f'<tr><td class="result">{badge(item.grade)}</td><td class="nowrap">{escape(_named(item.where))}</td>'
+        f'<td class="said">{linked(item.what, _address(item, notebooks))}</td></tr>'
         for item in told.deviations
     )
     return f'<h2>What deviated</h2><div class="scroll"><table class="wide"><tbody>{rows}</tbody></table></div>'
@@ -265,8 +275,13 @@ def linked(text: str, address: str) -> str:
     return f'<a href="{escape(address)}">{escape(text)}</a>' if address else str(escape(text))
 
 
+def _named(notebook: str) -> str:
+    """A phase by its notebook's name; one that was never started is known by its number only."""
+    return f"phase {notebook}" if notebook.isdigit() else notebook
+
+
 def _where(item: Deviation) -> str:
-    return f'<span class="soft">in {escape(item.where)}</span>' if item.where else ""
+    return f'<span class="soft">in {escape(_named(item.where))}</span>' if item.where else ""
 
 
 def short(text: str) -> str:

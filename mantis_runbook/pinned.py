@@ -16,6 +16,7 @@ DEFINITIONS = {"search_path": "", "quote_all_identifiers": "off"}
 
 #: For values as text. A timestamp, a float or a bytea reads differently under other settings.
 CONTENT = DEFINITIONS | {
+    "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "iso_8601",
     "extra_float_digits": "1",

@@ -10,6 +10,7 @@ from typing import Any
 from mantis_runbook import archive, display, migrations
 from mantis_runbook.errors import Inconclusive, Refused, RunbookError
 from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.journal import Entry
 from mantis_runbook.parameters import Parameters
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.progress import Progress
@@ -61,10 +62,11 @@ class Recording:
         )
 
     def conclude(self) -> Evidence:
-        """The phase's verdict, from the journal alone; the scratch database is dropped."""
-        verdict = self.verdict
+        """The phase's verdict, from the journal alone; what the phase needed for itself is tidied up."""
         entries = [entry for entry in self.run.journal.entries() if entry.facts.get("phase") == self.number]
-        if not any(entry.event == "phase.finished" and entry.facts["verdict"] == verdict.word for entry in entries):
+        ended = Entry(0, "", "phase.finished", {"phase": self.number, "verdict": "passed"})
+        verdict = phase_verdict([*entries, ended], self.number, self.definition.verbs)
+        if entries[-1].event != "phase.finished":
             self.run.journal.append("phase.finished", phase=self.number, verdict=verdict.word, reason=verdict.reason)
             self._finished()
         finished = {e.facts["verb"]: e.facts for e in entries if e.event == "verb.finished"}

@@ -24,9 +24,12 @@ __all__ = ["Problem", "as_dict", "build", "index", "verify"]
 def build(folder: Path) -> Path:
     """Make a run's pages, its summary and its manifest from what lies in its folder; returns the overview's path.
 
-    May be called for a run that is still going on, was killed, or was built before: the same files give the same
-    bytes. Nothing may be appended to the journal afterwards without building again.
+    May be called for a run that is still going on, or was killed. What is sealed and whole is left as it is, whatever
+    this version of the runbook would make of it: the next run's manifest holds its hash. Once the journal, a notebook
+    or the evidence has changed, all is made anew; the same files give the same bytes.
     """
+    if manifest.is_sealed(folder):
+        return folder / INDEX
     Journal(folder).mend()
     told = summary.read(folder)
     notebooks = _notebooks(folder, told)
@@ -86,10 +89,17 @@ def _write_pages(folder: Path, told: Summary, notebooks: Mapping[str, Notebook])
     for notebook in notebooks.values():
         phase = _phase_of(told, notebook.name)
         title = notebook_page.title(notebook.cells, notebook.name)
-        verdict = phase.verdict if phase else Verdict("inconclusive", "the journal knows no phase of this notebook")
+        verdict = phase.verdict if phase else _unknown(notebook)
         trail = f'<nav class="trail"><a href="{INDEX}">Overview of run {escape(told.run)}</a></nav>'
         header = trail + band(verdict, notebook.name, small=True) + _broken(notebook)
         _write(folder / notebook.page, notebook_page.render(notebook.cells, folder, title, header, pages))
+
+
+def _unknown(notebook: Notebook) -> Verdict:
+    """What is said above a notebook that no phase of the journal ended with."""
+    if notebook.earlier:
+        return Verdict("inconclusive", f"an earlier try of {notebook.earlier}, kept as evidence; a later one followed")
+    return Verdict("inconclusive", "the journal knows no phase of this notebook")
 
 
 def _broken(notebook: Notebook) -> str:
@@ -115,7 +125,7 @@ def _run_row(told: Summary, reports: Path) -> str:
 def _phase_marks(told: Summary) -> str:
     marks = (
         f'<span class="nowrap" title="{escape(phase.verdict)}">{COLOURS[FAMILY[phase.verdict.word]][0]} '
-        f"{escape(phase.name)}</span>"
+        f"{escape(phase.notebook)}</span>"
         for phase in told.phases
     )
     return "<br>".join(marks) or '<span class="soft">none</span>'

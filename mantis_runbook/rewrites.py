@@ -38,6 +38,7 @@ class Proposed:
 class ForeignKey:
     """A foreign key: what it refers to, and the two statements that add it without a scan.
 
+    On a new partitioned table it is added at once and `validate` is "": NOT VALID is refused there before PostgreSQL 18.
     `scans` when it was written without NOT VALID; `column` when it stands behind a column.
     """
 
@@ -157,6 +158,7 @@ def steps_of(keys: Sequence[ForeignKey]) -> list[Proposed]:
             Proposed(f"{key.table} refers to {key.referenced}", (key.add,)),
             Proposed(f"validate {key.name}", (key.validate,)),
         )
+        if all(step.lines)
     ]
 
 
@@ -176,23 +178,24 @@ def foreign_keys(statement: Statement) -> tuple[ForeignKey, ...]:
     if statement.kind not in {"CreateStmt", "AlterTableStmt"}:
         return ()
     columns = [(column, list(nodes(column, "Constraint"))) for column in nodes(node, "ColumnDef")]
+    plain = not (statement.kind == "CreateStmt" and node.HasField("partspec"))
     keys = [
-        _foreign_key(node.relation, key, constraints[position + 1 :], column.colname)
+        _foreign_key(node.relation, key, constraints[position + 1 :], column.colname, not_valid=plain)
         for column, constraints in columns
         for position, key in enumerate(constraints)
         if _is_foreign(key)
     ]
     of_columns = {id(one) for _, constraints in columns for one in constraints}
     own = [one for one in nodes(node, "Constraint") if _is_foreign(one) and id(one) not in of_columns]
-    return tuple(keys + [_foreign_key(node.relation, key, [], "") for key in own])
+    return tuple(keys + [_foreign_key(node.relation, key, [], "", not_valid=plain) for key in own])
 
 
 def _is_foreign(constraint: Any) -> bool:
     return bool(constraint.contype == grammar.CONSTR_FOREIGN)
 
 
-def _foreign_key(relation: Any, key: Any, following: Sequence[Any], column: str) -> ForeignKey:
-    """The key as ALTER TABLE … ADD … NOT VALID; of a column's key, its DEFERRABLE stands among what follows it."""
+def _foreign_key(relation: Any, key: Any, following: Sequence[Any], column: str, *, not_valid: bool) -> ForeignKey:
+    """The key as ALTER TABLE … ADD; of a column's key, its DEFERRABLE stands among what follows it."""
     columns = [column] if column else [one.string.sval for one in key.fk_attrs]
     name = key.conname or "_".join([relation.relname, *columns, "fkey"])
     parsed = postgast.parse("ALTER TABLE t ADD CONSTRAINT n FOREIGN KEY (c) REFERENCES r NOT VALID")
@@ -201,7 +204,7 @@ def _foreign_key(relation: Any, key: Any, following: Sequence[Any], column: str)
     constraint = getattr(statement.cmds[0].alter_table_cmd, "def").constraint
     attributes = constraint.fk_attrs[0]
     constraint.CopyFrom(key)
-    constraint.conname, constraint.skip_validation, constraint.initially_valid = name, True, False
+    constraint.conname, constraint.skip_validation, constraint.initially_valid = name, not_valid, not not_valid
     del constraint.fk_attrs[:]
     for one in columns:
         attributes.string.sval = one
@@ -211,6 +214,6 @@ def _foreign_key(relation: Any, key: Any, following: Sequence[Any], column: str)
         constraint.initdeferred |= one.contype == grammar.CONSTR_ATTR_DEFERRED
     return ForeignKey(
         table_key(relation), name, table_key(key.pktable), postgast.deparse(parsed) + ";",
-        f"ALTER TABLE {relation_name(relation)} VALIDATE CONSTRAINT {quoted(name)};",
+        f"ALTER TABLE {relation_name(relation)} VALIDATE CONSTRAINT {quoted(name)};" if not_valid else "",
         not key.skip_validation, column,
     )  # fmt: skip

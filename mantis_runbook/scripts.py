@@ -20,15 +20,21 @@ HEADER = re.compile(r"--\s*(requires|phase)\s*:\s*(.*)", re.IGNORECASE)
 STEP = re.compile(r"--\s*step\s*:\s*(.*)", re.IGNORECASE)
 MARKER = re.compile(r"batched over (.+)")
 
+#: A backfill whose batches fire no trigger, as `session_replication_role = replica` does: the rows change in one column
+#: that no trigger of the application is meant for, and neither updated_at nor audit_log shall show it as a user's work.
+QUIET = "without triggers"
+
 
 @dataclass(frozen=True)
 class Step:
-    """The unit of atomicity, of retry, of progress and of resume; `batched_over` is the table a backfill walks over."""
+    """The unit of atomicity, of retry, of progress and of resume; `batched_over` is the table a backfill walks over,
+    `without_triggers` says that its batches fire none."""
 
     name: str
     line: int
     statements: tuple[Statement, ...]
     batched_over: str | None = None
+    without_triggers: bool = False
 
     @property
     def transactional(self) -> bool:
@@ -38,7 +44,8 @@ class Step:
     @property
     def sha256(self) -> str:
         """Over the statements and the marker; comments and the step's place in the file may change."""
-        return sha256("\n".join([self.batched_over or "", *(one.sha256 for one in self.statements)]).encode())
+        marks = f"{self.batched_over or ''}{QUIET if self.without_triggers else ''}"
+        return sha256("\n".join([marks, *(one.sha256 for one in self.statements)]).encode())
 
 
 @dataclass(frozen=True)
@@ -194,17 +201,16 @@ def _steps(source: Source) -> tuple[Step, ...]:
 
 
 def _step(mark: Comment, statements: tuple[Statement, ...]) -> Step:
-    name, _, marker = _named(mark)
-    match = MARKER.fullmatch(marker)
-    return Step(name, mark.line, statements, match[1] if match else None)
+    name, markers = _named(mark)
+    tables = [match[1] for one in markers if (match := MARKER.fullmatch(one))]
+    return Step(name, mark.line, statements, tables[0] if tables else None, QUIET in markers)
 
 
-def _named(mark: Comment) -> tuple[str, str, str]:
-    """Name, gap and marker of a step line; two or more spaces part them."""
+def _named(mark: Comment) -> tuple[str, list[str]]:
+    """Name and markers of a step line; two or more spaces part them."""
     match = STEP.fullmatch(mark.text)
-    rest = match[1].strip() if match else ""
-    name, gap, marker = re.fullmatch(r"(.*?)(?:(\s{2,}|\t+)(.*))?", rest).groups("")  # type: ignore[union-attr]
-    return name, gap, " ".join(marker.split())
+    name, *markers = re.split(r"\s{2,}|\t", match[1].strip() if match else "")
+    return name, markers
 
 
 def _problems_of_marks(source: Source) -> list[_Problem]:
@@ -212,7 +218,7 @@ def _problems_of_marks(source: Source) -> list[_Problem]:
     for mark in source.comments:
         if not STEP.fullmatch(mark.text):
             continue
-        name, _, marker = _named(mark)
+        name, markers = _named(mark)
         if mark.inside:
             problems.append(_Problem(mark.line, "a step line inside a statement", "end the statement before it"))
         elif not mark.alone:
@@ -221,10 +227,12 @@ def _problems_of_marks(source: Source) -> list[_Problem]:
             problems.append(
                 _Problem(mark.line, "a step without a name", "say what it does: -- step: customer contacts")
             )
-        if marker and not MARKER.fullmatch(marker):
-            problems.append(
-                _Problem(mark.line, f"unknown marker {marker!r}", "write 'batched over <table>', or single spaces")
-            )
+        action = "write 'batched over <table>' (and then 'without triggers' where it is meant), or single spaces"
+        tables = [one for one in markers if MARKER.fullmatch(one)]
+        unknown = [one for one in markers if not MARKER.fullmatch(one) and not (one == QUIET and tables)]
+        problems += [_Problem(mark.line, f"unknown marker {one!r}", action) for one in unknown]
+        if len(tables) > 1:
+            problems.append(_Problem(mark.line, "a second table to batch over", "keep one"))
     return problems
 
 

@@ -86,9 +86,7 @@ def remarks(text: str, name: str) -> tuple[Remark, ...]:
 def _program() -> Path:
     found = programs.on_path("squawk")
     if found is None:
-        raise programs.ProgramMissing(
-            "squawk was not found", expected="it beside Python", action="pip install squawk-cli"
-        )
+        raise programs.ProgramMissing("squawk was not found", action="install it: pip install squawk-cli")
     return found
 
 

@@ -141,7 +141,10 @@ def strong_locks(statement: Statement, scene: Scene) -> set[str]:
 
 
 def _made(node: Any) -> list[Any]:
+    """What a statement creates for certain: with IF NOT EXISTS or OR REPLACE it may be there, and in use."""
     kind = node.DESCRIPTOR.name
+    if getattr(node, "if_not_exists", False) or getattr(node, "replace", False):
+        return []
     if kind == "CreateStmt":
         return [node.relation]
     if kind == "CreateForeignTableStmt":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mantis_runbook import verdict
-from mantis_runbook.archive import started_at, target_of
+from mantis_runbook.archive import EVIDENCE, started_at, target_of
 from mantis_runbook.journal import TORN, Entry, Journal
 from mantis_runbook.verdict import Verdict
 
@@ -33,9 +34,10 @@ class Verb:
 
 @dataclass(frozen=True)
 class Step:
-    """One migration step. `state` is done, failed, skipped, or `interrupted`."""
+    """One migration step. `state` is done, failed, skipped, or `interrupted`; `verb` the one that carried it out."""
 
     phase: str
+    verb: str
     version: str
     step: str
     state: str
@@ -63,7 +65,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Deviation:
-    """Something that did not go as planned; `grade` is a verdict word, `where` a phase or empty."""
+    """Something that did not go as planned; `grade` is a verdict word, `where` a phase's notebook or empty."""
 
     grade: str
     where: str
@@ -88,6 +90,8 @@ class Summary:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     identity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    machine: str = ""
     phases: tuple[Phase, ...] = ()
     deviations: tuple[Deviation, ...] = ()
 
@@ -100,7 +104,8 @@ class Summary:
 
 def read(folder: Path) -> Summary:
     """The summary of the run in that folder; of an abandoned run too, and of one that died before its first entry."""
-    return summarise(Journal(folder).entries(), folder.name, target=target_of(folder), named=started_at(folder))
+    told = summarise(Journal(folder).entries(), folder.name, target=target_of(folder), named=started_at(folder))
+    return told if told.approver else replace(told, approver=_approver_of_evidence(folder))
 
 
 def summarise(entries: Sequence[Entry], run: str, *, target: str = "", named: datetime | None = None) -> Summary:
@@ -122,6 +127,8 @@ def summarise(entries: Sequence[Entry], run: str, *, target: str = "", named: da
         parameters=_mapping(began.get("parameters")),
         identity=_last(entries, "identity"),
         versions=_versions(began),
+        limits=_mapping(began.get("limits")),
+        machine=str(began.get("machine") or ""),
         phases=phases,
         deviations=tuple(_deviations(entries, phases, closed=bool(ended) and not _reopened(entries))),
     )
@@ -154,8 +161,20 @@ def _versions(began: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _approver(entries: Sequence[Entry]) -> str:
-    names = [entry.facts.get("approver") or entry.facts.get("approved_by") for entry in entries]
-    return ", ".join(dict.fromkeys(str(name) for name in names if name))
+    return ", ".join(dict.fromkeys(str(entry.facts["approver"]) for entry in entries if entry.facts.get("approver")))
+
+
+def _approver_of_evidence(folder: Path) -> str:
+    """Who approved, where the journal leaves it to the evidence of the approving verb."""
+    names: dict[str, None] = {}
+    for path in sorted((folder / EVIDENCE).glob("*.json")):
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(facts, Mapping) and facts.get("approver"):
+            names[str(facts["approver"])] = None
+    return ", ".join(names)
 
 
 def _reopened(entries: Sequence[Entry]) -> bool:
@@ -195,22 +214,26 @@ def _verb(entries: Sequence[Entry], phase: str, verb: str) -> Verb:
 
 
 def _steps(entries: Sequence[Entry], phase: str) -> list[Step]:
-    steps: dict[tuple[str, str], Step] = {}
+    steps: dict[tuple[str, str, str], Step] = {}
+    verb = ""
     for entry in entries:
-        if entry.event not in ("step.started", "step.finished"):
-            continue
-        facts = entry.facts
-        version, step = str(facts.get("version", "")), str(facts.get("step", ""))
-        if entry.event == "step.started":
-            steps[version, step] = Step(phase, version, step, "interrupted")
-            continue
-        steps[version, step] = Step(
-            phase, version, step, str(facts.get("state", "of no state")), _number(facts.get("duration_ms")),
-            int(_number(facts.get("attempts")) or 1), int(_number(facts.get("lock_waits")) or 0),
-            str(facts.get("lsn") or ""), str(facts.get("statement_sha256") or ""),
-            str(facts.get("note") or facts.get("error") or ""),
-        )  # fmt: skip
+        version, step = str(entry.facts.get("version", "")), str(entry.facts.get("step", ""))
+        if entry.event == "verb.started":
+            verb = str(entry.facts.get("verb", ""))
+        elif entry.event == "step.started":
+            steps[verb, version, step] = Step(phase, verb, version, step, "interrupted")
+        elif entry.event == "step.finished":
+            steps[verb, version, step] = _step(entry.facts, phase, verb, version, step)
     return list(steps.values())
+
+
+def _step(facts: Mapping[str, Any], phase: str, verb: str, version: str, step: str) -> Step:
+    return Step(
+        phase, verb, version, step, str(facts.get("state", "of no state")), _number(facts.get("duration_ms")),
+        int(_number(facts.get("attempts")) or 1), int(_number(facts.get("lock_waits")) or 0),
+        str(facts.get("lsn") or ""), str(facts.get("statement_sha256") or ""),
+        str(facts.get("note") or facts.get("error") or ""),
+    )  # fmt: skip
 
 
 def _number(value: Any) -> float | None:
@@ -221,10 +244,7 @@ def _deviations(entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bo
     found: list[Deviation] = []
     for phase in phases:
         found += [*_of_phase(phase), *_of_verbs(phase), *_of_steps(phase)]
-    found += [
-        Deviation("warned", "", f"at {entry.at} a line of the journal was found torn: its writer was killed")
-        for entry in entries if entry.event == TORN
-    ]  # fmt: skip
+    found += _of_events(entries, passed=all(phase.verdict.passed for phase in phases))
     if not closed:
         whole = [entry for entry in entries if entry.event != TORN]
         last = f"its last entry is {whole[-1].event} at {whole[-1].at}" if whole else "its journal is empty"
@@ -232,10 +252,28 @@ def _deviations(entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bo
     return found
 
 
+def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]:
+    """What happened to the run as a whole. Trouble that a later try made good is only a warning."""
+    for entry in entries:
+        if entry.event == TORN:
+            yield Deviation("warned", "", f"at {entry.at} a line of the journal was found torn: its writer was killed")
+        elif entry.event == "run.resumed":
+            by = f" by {entry.facts['operator']}" if entry.facts.get("operator") else ""
+            yield Deviation("warned", "", f"the run was interrupted, and resumed at {entry.at}{by}")
+        elif entry.event == "notebook.failed":
+            notebook = Path(str(entry.facts.get("notebook", "")))
+            said = f"{notebook.name} stopped: {entry.facts.get('error', '')}"
+            yield Deviation("warned" if passed else "failed", notebook.stem, said)
+
+
 def _of_phase(phase: Phase) -> list[Deviation]:
-    if phase.verdict.passed or phase.verdict.reason == "never started":
-        return [] if phase.verdict.passed else [Deviation("inconclusive", phase.name, "the phase was never started")]
-    return [Deviation(phase.verdict.word, phase.name, phase.verdict.reason or f"the phase ended {phase.verdict.word}")]
+    """The phase's own reason, unless it is that of a verb, which says more."""
+    bad = [verb.verb for verb in phase.verbs if verb.result not in (*verdict.GOOD, NOT_RUN)]
+    if phase.verdict.passed or any(verb in phase.verdict.reason for verb in bad):
+        return []
+    reason = {"never started": "the phase was never started", "": f"the phase ended {phase.verdict.word}"}
+    what = reason.get(phase.verdict.reason, phase.verdict.reason)
+    return [Deviation(phase.verdict.word, phase.notebook, what)]
 
 
 def _of_verbs(phase: Phase) -> list[Deviation]:
@@ -243,9 +281,9 @@ def _of_verbs(phase: Phase) -> list[Deviation]:
     for verb in phase.verbs:
         if verb.result not in ("passed", NOT_RUN):
             text = f"{verb.verb} {verb.result}" + (f": {verb.summary}" if verb.summary else "")
-            found.append(Deviation(verb.result, phase.name, text, verb.verb))
+            found.append(Deviation(verb.result, phase.notebook, text, verb.verb))
         if verb.times > 1:
-            found.append(Deviation("warned", phase.name, f"{verb.verb} was run {verb.times} times", verb.verb))
+            found.append(Deviation("warned", phase.notebook, f"{verb.verb} was run {verb.times} times", verb.verb))
     return found
 
 
@@ -256,8 +294,9 @@ def _of_steps(phase: Phase) -> list[Deviation]:
         if step.state not in ("done", "skipped"):
             note = f": {step.note}" if step.note else ""
             grade = "failed" if step.state == "failed" else "interrupted"
-            found.append(Deviation(grade, phase.name, f"{name} {step.state}{note}", "migrate"))
+            found.append(Deviation(grade, phase.notebook, f"{name} {step.state}{note}", step.verb))
         if step.attempts > 1:
             waits = f" ({step.lock_waits} ended waiting for a lock)" if step.lock_waits else ""
-            found.append(Deviation("warned", phase.name, f"{name} took {step.attempts} attempts{waits}", "migrate"))
+            text = f"{name} took {step.attempts} attempts{waits}"
+            found.append(Deviation("warned", phase.notebook, text, step.verb))
     return found

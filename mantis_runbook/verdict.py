@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
-__all__ = ["VERBS", "Recorded", "Verdict", "Word", "declared", "phase_verdict", "run_verdict"]
+__all__ = ["GOOD", "VERBS", "Recorded", "Verdict", "Word", "declared", "phase_verdict", "run_verdict"]
 
 Word = Literal["passed", "failed", "rolled back", "refused", "inconclusive"]
 
@@ -18,6 +18,7 @@ EXIT_CODES: dict[str, int] = {"passed": 0, "failed": 1, "rolled back": 1, "refus
 #: Which verdict speaks for many: the first of these that occurs.
 WORST_FIRST: tuple[Word, ...] = ("failed", "rolled back", "refused", "inconclusive", "passed")
 
+#: Outcomes of a verb that let a phase pass.
 GOOD = ("passed", "warned")
 
 #: The verb that takes a migration back.
@@ -80,7 +81,12 @@ def phase_verdict(entries: Sequence[Recorded], phase: str, required_verbs: Itera
         return Verdict("inconclusive", "never started")
     outcomes = _outcomes(ours)
     claim = _claim(_since_last(ours, "phase.started", "phase.finished"))
-    judged = _of_verbs(outcomes) or _of_steps(ours) or _of_gaps(outcomes, tuple(required_verbs), claim)
+    judged = (
+        _of_undoing(outcomes)
+        or _of_verbs(outcomes)
+        or _of_steps(ours)
+        or _of_gaps(outcomes, tuple(required_verbs), claim)
+    )
     return _settled(judged, claim, undone=outcomes.get(UNDO, "passed") in GOOD)
 
 
@@ -110,15 +116,28 @@ def _required(
 
 
 def _outcomes(entries: Sequence[Recorded]) -> dict[str, str]:
-    """The last word on each verb; `interrupted` when it was started and did not finish."""
+    """The last word on each verb, the latest last; `interrupted` when it was started and did not finish."""
     outcomes: dict[str, str] = {}
     for entry in entries:
         verb = entry.facts.get("verb")
-        if verb and entry.event == "verb.started":
-            outcomes[verb] = "interrupted"
-        elif verb and entry.event == "verb.finished":
-            outcomes[verb] = str(entry.facts.get("verdict", "of no verdict"))
+        if verb and entry.event in ("verb.started", "verb.finished"):
+            outcomes.pop(verb, None)
+            said = str(entry.facts.get("verdict", "of no verdict"))
+            outcomes[verb] = said if entry.event == "verb.finished" else "interrupted"
     return outcomes
+
+
+def _of_undoing(outcomes: Mapping[str, str]) -> Verdict | None:
+    """A migration that failed or was interrupted, and was taken back after that."""
+    names = list(outcomes)
+    if outcomes.get(UNDO) not in GOOD:
+        return None
+    before, after = names[: names.index(UNDO)], names[names.index(UNDO) + 1 :]
+    broken = [verb for verb in before if outcomes[verb] not in GOOD]
+    if not broken or any(outcomes[verb] not in GOOD for verb in after):
+        return None
+    said = "was interrupted" if outcomes[broken[-1]] == "interrupted" else outcomes[broken[-1]]
+    return Verdict("rolled back", f"{broken[-1]} {said}")
 
 
 def _of_verbs(outcomes: Mapping[str, str]) -> Verdict | None:
@@ -204,8 +223,8 @@ def _since_last(entries: Sequence[Recorded], start: str, wanted: str, **facts: s
 
 def _reason(word: Word, verdicts: Sequence[tuple[str, Verdict]]) -> str:
     if word != "passed":
-        return next(f"{name}: {verdict.reason}" for name, verdict in verdicts if verdict.word == word)
-    return "; ".join(f"{name}: {verdict.reason}" for name, verdict in verdicts if verdict.reason)
+        return next(f"phase {name}: {verdict.reason}" for name, verdict in verdicts if verdict.word == word)
+    return "; ".join(f"phase {name}: {verdict.reason}" for name, verdict in verdicts if verdict.reason)
 
 
 def _sentence(verb: str, outcome: str) -> str:

@@ -103,6 +103,12 @@ CHANGES = [
         f"{INDEXED}; CREATE TABLE child (id integer CONSTRAINT up REFERENCES sample (id))",
         "ALTER TABLE child DISABLE TRIGGER ALL", "constraints", "public.child.up", "changed",
     ),
+    (
+        f"{SAMPLE}; CREATE TABLE whole (id integer PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE part PARTITION OF whole DEFAULT",
+        "ALTER TABLE sample ADD CONSTRAINT far FOREIGN KEY (id) REFERENCES whole (id)",
+        "constraints", "public.sample.far", "added",
+    ),
     ("", "CREATE INDEX customer_note ON customer (phone)", "indexes", "public.customer_note", "added"),
     (
         INDEXED, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'sample_id'::regclass",

@@ -344,6 +344,14 @@ REFUSALS = {
         "-- step: a  batched by t\nSELECT 1;\n",
         "001_x.sql:1: found unknown marker 'batched by t'; write 'batched over <table>', or single spaces",
     ),
+    "an unknown marker behind a known one": (
+        "-- step: a  batched over t  without triggers\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",
+        "001_x.sql:1: found unknown marker 'without triggers'; write 'batched over <table>', or single spaces",
+    ),
+    "two tables to batch over": (
+        "-- step: a  batched over t  batched over u\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",
+        "001_x.sql:1: found a second table to batch over; keep one",
+    ),
     "a step line inside a statement": (
         "-- step: a\nSELECT 1,\n-- step: b\n2;\n",
         "001_x.sql:3: found a step line inside a statement; end the statement before it",

@@ -80,6 +80,18 @@ PHASES = {
     "rolled back": (
         [*started(), *ALL[:2], *verb("migrate", "failed"), *ended("rolled back", "gap of 2 s")],
         "rolled back", "gap of 2 s"),
+    "failed, then taken back": (
+        [*started(), *ALL[:2], *verb("migrate", "failed"), *verb("roll_back"), *ended("rolled back")],
+        "rolled back", "migrate failed"),
+    "interrupted, then taken back, and nothing said": (
+        [*started(), *ALL[:2], begun("migrate"), *verb("roll_back")], "rolled back", "migrate was interrupted"),
+    "taken back, then tried again and failed": (
+        [*started(), *ALL[:2], *verb("roll_back"), *verb("migrate", "failed")], "failed", "migrate failed"),
+    "taken back, then tried again and passed": (
+        [*started(), *verb("migrate", "failed"), *verb("roll_back"), *ALL, *ended()], "passed", ""),
+    "failed, taken back, and said passed": (
+        [*started(), *ALL[:2], *verb("migrate", "failed"), *verb("roll_back"), *ended("passed")],
+        "rolled back", "migrate failed"),
     "said rolled back, but the rollback failed": (
         [*started(), *ALL[:2], *verb("migrate", "failed"), *verb("roll_back", "failed"), *ended("rolled back")],
         "failed", "migrate failed"),
@@ -131,25 +143,25 @@ RUNS = {
     "both passed": ([RUN, *whole("1"), *whole("2")], "passed", ""),
     "both passed, and closed": ([RUN, *whole("1"), *whole("2"), *closed("passed")], "passed", ""),
     "nothing written": ([], "inconclusive", "no phase was started"),
-    "planned and never started": ([RUN], "inconclusive", "1: never started"),
-    "second never started": ([RUN, *whole("1")], "inconclusive", "2: never started"),
-    "said passed, second never started": ([RUN, *whole("1"), *closed("passed")], "inconclusive", "2: never started"),
-    "first failed": ([RUN, *whole("1", "failed")], "failed", "1: as said"),
+    "planned and never started": ([RUN], "inconclusive", "phase 1: never started"),
+    "second never started": ([RUN, *whole("1")], "inconclusive", "phase 2: never started"),
+    "said passed, second never started": ([RUN, *whole("1"), *closed("passed")], "inconclusive", "phase 2: never started"),
+    "first failed": ([RUN, *whole("1", "failed")], "failed", "phase 1: as said"),
     "first refused": ([RUN, *started(), *verb("precheck", "refused"), *ended("refused")], "refused",
-                      "1: precheck refused"),
-    "rolled back": ([RUN, *whole("1"), *whole("2", "rolled back")], "rolled back", "2: as said"),
-    "one rolled back, one failed": ([RUN, *whole("1", "failed"), *whole("2", "rolled back")], "failed", "1: as said"),
+                      "phase 1: precheck refused"),
+    "rolled back": ([RUN, *whole("1"), *whole("2", "rolled back")], "rolled back", "phase 2: as said"),
+    "one rolled back, one failed": ([RUN, *whole("1", "failed"), *whole("2", "rolled back")], "failed", "phase 1: as said"),
     "passed, but closed as failed": (
         [RUN, *whole("1"), *whole("2"), *closed("failed", "archive not written")], "failed", "archive not written"),
     "failed, said rolled back without a rollback": (
-        [RUN, *whole("1", "failed"), *closed("rolled back")], "failed", "1: as said"),
+        [RUN, *whole("1", "failed"), *closed("rolled back")], "failed", "phase 1: as said"),
     "failed, and rolled back": (
         [RUN, *whole("1", "failed"), *verb("roll_back", phase="90"), *ended(phase="90"), *closed("rolled back")],
-        "rolled back", "1: as said"),
+        "rolled back", "phase 1: as said"),
     "a phase that nobody planned failed": (
-        [RUN, *whole("1"), *whole("2"), *verb("precheck", "failed", phase="3")], "failed", "3: precheck failed"),
+        [RUN, *whole("1"), *whole("2"), *verb("precheck", "failed", phase="3")], "failed", "phase 3: precheck failed"),
     "phases by name need all verbs": (
-        [E("run.started", {"phases": ["1"]}), *whole("1")], "inconclusive", "1: back_up was not run"),
+        [E("run.started", {"phases": ["1"]}), *whole("1")], "inconclusive", "phase 1: back_up was not run"),
     "a phase says which verbs it needs": (
         [E("run.started", {"phases": ["1"]}), E("phase.started", {"phase": "1", "verbs": list(NEEDED)}),
          *whole("1")[1:]], "passed", ""),
@@ -164,9 +176,9 @@ def test_run(entries: list[E], word: str, reason: str) -> None:
 def test_phases_given_say_what_is_needed() -> None:
     entries = [*whole("1")]
     assert run_verdict(entries, {"1": NEEDED}).passed
-    assert str(run_verdict(entries, {"1": VERBS})) == "inconclusive: 1: back_up was not run"
-    assert str(run_verdict(entries, {"1": NEEDED, "2": NEEDED})) == "inconclusive: 2: never started"
-    assert str(run_verdict(entries, {})) == "inconclusive: 1: back_up was not run"
+    assert str(run_verdict(entries, {"1": VERBS})) == "inconclusive: phase 1: back_up was not run"
+    assert str(run_verdict(entries, {"1": NEEDED, "2": NEEDED})) == "inconclusive: phase 2: never started"
+    assert str(run_verdict(entries, {})) == "inconclusive: phase 1: back_up was not run"
 
 
 def test_without_phases_nothing_has_passed() -> None:

@@ -5,7 +5,7 @@
 -- expected: none in this database: whoever holds a lock or a snapshot that long makes steps and concurrent index builds wait
 -- action: let them end, or end them with pg_terminate_backend(pid), with the consent of who runs them
 -- reads: pg_stat_activity
--- What we are not shown is no proof that nothing is there.
+-- The minute can be set otherwise, by mantis_runbook.old_after. What we are not shown is no proof that nothing is there.
 SELECT
     format('session %s', pid) AS object,
     extract(epoch FROM clock_timestamp() - xact_start)::bigint AS found,
@@ -15,7 +15,7 @@ FROM pg_stat_activity
 WHERE datname = current_database()
   AND pid <> pg_backend_pid()
   AND backend_type IN ('client backend', 'parallel worker', 'walsender')
-  AND xact_start < clock_timestamp() - interval '1 minute'
+  AND xact_start < clock_timestamp() - coalesce(nullif(current_setting('mantis_runbook.old_after', true), ''), '1 minute')::interval
 
 UNION ALL
 

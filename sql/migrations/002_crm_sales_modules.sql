@@ -21,7 +21,8 @@
 --   key. A trigger takes the lock that the foreign key takes anyway (KEY SHARE), and nothing on existing tables but the
 --   check named stay_in_organization, which runs only when an org_id changes: a customer, an item or a purchase order
 --   that a row of these modules refers to can no longer be moved to another organisation; others can, as before;
--- - deleting a customer deletes contacts and activities, and is refused while quotes or orders name the customer;
+-- - deleting a customer deletes contacts and activities, and is refused while quotes or orders name the customer; deleting a
+--   product that is on a quote or an order is refused at COMMIT;
 -- - numbers of documents are drawn from a row of document_number that stays locked until the drawing transaction ends:
 --   no gaps, no doubles, and two transactions of one organisation that draw wait for each other;
 -- - subtotal, tax_amount, total_amount and line_total are the database's: what a client writes there is replaced;
@@ -958,6 +959,8 @@ CREATE TRIGGER record_audit
     FOR EACH ROW EXECUTE FUNCTION record_audit();
 
 -- step: items of quotes
+-- The product is asked for at the end of the transaction: when an organisation is deleted, its products go one step before
+-- its lines do, and a check in between would refuse it. An insert is checked at once all the same, by same_organization.
 CREATE TABLE sales_quote_item (
     id                   uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
     quote_id             uuid           NOT NULL,
@@ -974,7 +977,7 @@ CREATE TABLE sales_quote_item (
     CONSTRAINT sales_quote_item_quote_id_fkey
         FOREIGN KEY (quote_id) REFERENCES sales_quote (id) ON DELETE CASCADE,
     CONSTRAINT sales_quote_item_product_id_fkey
-        FOREIGN KEY (product_id) REFERENCES product (id),
+        FOREIGN KEY (product_id) REFERENCES product (id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT sales_quote_item_quantity_positive
         CHECK (quantity > 0),
     CONSTRAINT sales_quote_item_unit_price_not_negative
@@ -1132,6 +1135,7 @@ CREATE TRIGGER record_audit
     FOR EACH ROW EXECUTE FUNCTION record_audit();
 
 -- step: items of orders
+-- The product is asked for at the end of the transaction, as with the items of quotes.
 CREATE TABLE sales_order_item (
     id                   uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
     order_id             uuid           NOT NULL,
@@ -1151,7 +1155,7 @@ CREATE TABLE sales_order_item (
     CONSTRAINT sales_order_item_order_id_fkey
         FOREIGN KEY (order_id) REFERENCES sales_order (id) ON DELETE CASCADE,
     CONSTRAINT sales_order_item_product_id_fkey
-        FOREIGN KEY (product_id) REFERENCES product (id),
+        FOREIGN KEY (product_id) REFERENCES product (id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT sales_order_item_quantity_positive
         CHECK (quantity > 0),
     CONSTRAINT sales_order_item_unit_price_not_negative

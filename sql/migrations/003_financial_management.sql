@@ -12,13 +12,15 @@
 --
 -- What an operator must know:
 -- - Currency of an organisation: settings ->> 'currency', blanks around it and its case ignored (ISO 4217 gives them no
---   meaning: ' eur ' is EUR); missing or JSON null means USD. Anything else that is no label of currency_code, an empty
---   text too, is undecided. Nothing is guessed: the step "every organisation has a currency" fails and names the codes,
---   until mantis_runbook.decision holds a row (subject 'currency', key the code as found, value a label). Decisions are
---   copied into currency_mapping, so that nothing depends on the runbook's schema afterwards.
+--   meaning: ' eur ' is EUR); missing, JSON null or blank means USD. Anything else that is no label of currency_code is
+--   undecided. Nothing is guessed: the step "every organisation has a currency" fails and names the codes, until
+--   mantis_runbook.decision holds a row for each (subject 'currency', key the code as found, value a label). The same step
+--   copies the decisions into currency_mapping, so that nothing depends on the runbook's schema afterwards.
+-- - organization_currency(uuid) of 002 read the settings alone and is moved aside, as organization_currency_of_settings();
+--   what calls it by name (quotes, orders, opportunities) gets the decided currency from now on. A rollback gives the name back.
 -- - After the migration an organisation may still be created with, or changed to, a code that nobody knows; that must
 --   not fail, for the old application has always been allowed to. A new one is 'undecided': it may have users, suppliers
---   and settings, but a row that needs a currency is refused (SQLSTATE 23503), because an amount in a wrong currency is
+--   and settings, but a row that needs a currency is refused (SQLSTATE 22023), because an amount in a wrong currency is
 --   worse than none. A changed one is 'kept': what cannot be read changes nothing, the currency before stays in force.
 --   decide_currency(code, currency, decided_by) settles both; `SELECT * FROM organization_currency WHERE source IN
 --   ('undecided', 'kept')` lists them.
@@ -33,6 +35,7 @@
 -- - Rounding is half away from zero (commercial, what round(numeric) does), to the currency's minor unit: none for JPY,
 --   two digits for the others of the enum. Taxes are rounded line by line.
 -- - An organisation with posted journal entries cannot be deleted: books are kept.
+-- - The new tables are closed to everybody until the last step grants them: nothing half made is ever used.
 
 -- step: currencies of organisations
 CREATE TABLE currency_mapping (
@@ -42,7 +45,7 @@ CREATE TABLE currency_mapping (
     decided_at  timestamptz    NOT NULL DEFAULT now(),
 
     CONSTRAINT currency_mapping_code_length
-        CHECK (char_length(code) <= 1000),
+        CHECK (char_length(code) BETWEEN 1 AND 200),
     CONSTRAINT currency_mapping_names_who_decided
         CHECK (char_length(decided_by) BETWEEN 1 AND 200)
 );
@@ -69,11 +72,10 @@ CREATE TABLE organization_currency (
 );
 
 COMMENT ON TABLE  organization_currency IS 'The currency of each organisation''s amounts; kept by triggers on organization and by decide_currency().';
+COMMENT ON COLUMN organization_currency.currency IS 'money: the currency of amounts to come, and of books; NULL while undecided.';
 COMMENT ON COLUMN organization_currency.source IS 'settings: a label there; default: none there, USD is meant; mapped: by currency_mapping; kept: settings name a code nobody knows, the currency before stays in force; undecided: such a code, and no currency before.';
 COMMENT ON COLUMN organization_currency.code_found IS 'settings ->> ''currency'' as it was found.';
 COMMENT ON COLUMN organization_currency.decided_by IS 'personal data: identity: who decided, where it was mapped.';
-
-CREATE INDEX idx_organization_currency_open ON organization_currency (code_found) WHERE source IN ('kept', 'undecided');
 
 ALTER TABLE currency_mapping ENABLE ROW LEVEL SECURITY;
 CREATE POLICY currency_mapping_kept_by_service_role ON currency_mapping
@@ -82,52 +84,16 @@ CREATE POLICY currency_mapping_kept_by_service_role ON currency_mapping
     WITH CHECK (true);
 
 ALTER TABLE organization_currency ENABLE ROW LEVEL SECURITY;
-CREATE POLICY organization_currency_of_own_organization ON organization_currency
+CREATE POLICY tenant_isolation ON organization_currency
     FOR SELECT TO authenticated
     USING (org_id = (SELECT tenant_org_id()));
 
 -- Written by triggers alone: whoever may change the settings changes the currency, and nobody otherwise.
 REVOKE ALL ON currency_mapping, organization_currency FROM PUBLIC, anon, authenticated;
-GRANT SELECT ON organization_currency TO authenticated;
-GRANT ALL ON currency_mapping, organization_currency TO service_role;
 
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON organization_currency
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
-
--- step: what the operator decided
-DO $$
-DECLARE
-    wrong  text;
-BEGIN
-    IF to_regclass('mantis_runbook.decision') IS NULL THEN
-        RETURN;
-    END IF;
-
-    EXECUTE $query$
-        SELECT string_agg(format('%L is to be %L', key, value), ', ' ORDER BY key)
-        FROM mantis_runbook.decision
-        WHERE subject = 'currency'
-          AND NOT EXISTS (
-              SELECT FROM pg_enum
-              WHERE enumtypid = 'public.currency_code'::regtype AND enumlabel = value
-          )
-    $query$ INTO wrong;
-
-    IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'decided currencies that are no label of currency_code: %', wrong
-            USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Map the code to a label, or add the label first with ALTER TYPE currency_code ADD VALUE, which cannot be taken back.';
-    END IF;
-
-    EXECUTE $query$
-        INSERT INTO currency_mapping (code, currency, decided_by, decided_at)
-        SELECT key, value::currency_code, decided_by, decided_at
-        FROM mantis_runbook.decision
-        WHERE subject = 'currency'
-    $query$;
-END
-$$;
 
 -- step: functions of currencies
 CREATE FUNCTION currency_of_settings(
@@ -144,7 +110,7 @@ AS $$
 BEGIN
     code_found := settings ->> 'currency';
 
-    IF code_found IS NULL THEN
+    IF btrim(coalesce(code_found, ''), E' \t\r\n') = '' THEN
         currency := 'USD';
         source := 'default';
         RETURN;
@@ -209,36 +175,6 @@ END
 $$;
 
 COMMENT ON FUNCTION keep_organization_currency() IS 'Trigger on organization: organization_currency follows the settings.';
-
-CREATE FUNCTION organization_currency(org_id uuid)
-    RETURNS currency_code
-    LANGUAGE plpgsql
-    STABLE
-    SET search_path = public, pg_temp
-AS $$
-DECLARE
-    known  record;
-BEGIN
-    SELECT k.currency, k.code_found
-    INTO known
-    FROM organization_currency AS k
-    WHERE k.org_id = organization_currency.org_id;
-
-    IF known.currency IS NULL THEN
-        RAISE EXCEPTION 'organization % has no currency', coalesce(org_id::text, 'NULL')
-            USING ERRCODE = 'foreign_key_violation',
-                  DETAIL = CASE
-                      WHEN FOUND THEN format('Its settings name %L, which nobody has decided yet.', known.code_found)
-                      ELSE 'It does not exist, or is not yours.'
-                  END,
-                  HINT = 'An operator decides with decide_currency(code, currency, decided_by).';
-    END IF;
-
-    RETURN known.currency;
-END
-$$;
-
-COMMENT ON FUNCTION organization_currency(uuid) IS 'The currency of an organisation''s amounts; an error when nobody has decided it.';
 
 CREATE FUNCTION decide_currency(
     code        text,
@@ -311,25 +247,16 @@ COMMENT ON FUNCTION round_money(numeric, currency_code) IS 'money: rounded to th
 REVOKE EXECUTE ON FUNCTION
     currency_of_settings(jsonb),
     keep_organization_currency(),
-    organization_currency(uuid),
     decide_currency(text, currency_code, text),
     currency_minor_units(currency_code),
     round_money(numeric, currency_code)
     FROM PUBLIC, anon, authenticated;
-GRANT EXECUTE ON FUNCTION
-    organization_currency(uuid),
-    currency_minor_units(currency_code),
-    round_money(numeric, currency_code)
-    TO authenticated, service_role;
-GRANT EXECUTE ON FUNCTION
-    currency_of_settings(jsonb),
-    decide_currency(text, currency_code, text)
-    TO service_role;
 
--- step: functions that finance tables share
--- SECURITY DEFINER: the currency is the organisation's, whatever the writer may see. It fills and never refuses: row
--- security is asked after this, and must be the first to refuse a row of another tenant.
-CREATE FUNCTION fill_currency()
+-- step: functions that fill currencies
+-- SECURITY DEFINER: the currency is the organisation's, whatever the writer may see, and whatever role an installation lets
+-- the application write with. It fills and never refuses: row security is asked after this, and must be the first to
+-- refuse a row of another tenant.
+CREATE FUNCTION fill_currency_of_organization()
     RETURNS trigger
     LANGUAGE plpgsql
     SECURITY DEFINER
@@ -343,31 +270,27 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION fill_currency() IS 'Trigger, BEFORE INSERT FOR EACH ROW: a row without a currency gets its organisation''s.';
+COMMENT ON FUNCTION fill_currency_of_organization() IS 'Trigger, BEFORE INSERT FOR EACH ROW: a row without a currency gets its organisation''s.';
 
--- As the writer, after fill_currency: says what is missing before NOT NULL says so less clearly. Where row security is
--- in force, only to the row's own organisation: to others it says nothing, and row security refuses.
+-- As the writer, after the currency was filled: says what is missing before NOT NULL says it less clearly. A row of another
+-- tenant is left to row security. Without row security a missing parent is what the foreign key would have reported.
 CREATE FUNCTION refuse_missing_currency()
     RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path = public, pg_temp
 AS $$
-DECLARE
-    organization_id  text := pg_catalog.to_jsonb(NEW) ->> 'org_id';
 BEGIN
-    IF NEW.currency IS NULL
-        AND (
-            NOT pg_catalog.row_security_active(TG_RELID)
-            OR (
-                pg_catalog.has_function_privilege('public.tenant_org_id()', 'EXECUTE')
-                AND organization_id = public.tenant_org_id()::text
-            )
-        )
+    IF NEW.currency IS NOT NULL THEN
+        RETURN NEW;
+    END IF;
+    IF has_table_privilege('organization_currency', 'SELECT')
+        AND has_function_privilege('organization_currency(uuid)', 'EXECUTE')
     THEN
-        RAISE EXCEPTION 'insert on table "%" has no currency: its organization has none, or does not exist', TG_TABLE_NAME
-            USING ERRCODE = 'foreign_key_violation',
-                  TABLE = TG_TABLE_NAME,
-                  COLUMN = 'currency',
-                  HINT = 'organization_currency says which code its settings name; an operator decides with decide_currency(code, currency, decided_by).';
+        PERFORM organization_currency((to_jsonb(NEW) ->> 'org_id')::uuid);
+    END IF;
+    IF NOT row_security_active(TG_RELID) THEN
+        RAISE EXCEPTION 'insert on table "%" has no currency: what it belongs to is not there', TG_TABLE_NAME
+            USING ERRCODE = 'foreign_key_violation', TABLE = TG_TABLE_NAME, COLUMN = 'currency';
     END IF;
     RETURN NEW;
 END
@@ -375,56 +298,7 @@ $$;
 
 COMMENT ON FUNCTION refuse_missing_currency() IS 'Trigger, BEFORE INSERT FOR EACH ROW, after the currency was filled: names what is missing.';
 
-CREATE FUNCTION refuse_change_of_organization()
-    RETURNS trigger
-    LANGUAGE plpgsql
-AS $$
-BEGIN
-    RAISE EXCEPTION '% % stays with its organization', TG_TABLE_NAME, OLD.id
-        USING ERRCODE = 'insufficient_privilege',
-              TABLE = TG_TABLE_NAME;
-END
-$$;
-
-COMMENT ON FUNCTION refuse_change_of_organization() IS 'Trigger, BEFORE UPDATE OF org_id: what other rows lean on cannot go to another tenant.';
-
--- SECURITY DEFINER: a foreign key looks past row security, so this must as well. AFTER, as foreign keys are: row security
--- comes first. One message for rows that are not there and rows of others, so that nobody learns which ids exist.
-CREATE FUNCTION refuse_reference_to_other_organization()
-    RETURNS trigger
-    LANGUAGE plpgsql
-    SECURITY DEFINER
-    SET search_path = public, pg_temp
-AS $$
-DECLARE
-    image      jsonb := to_jsonb(NEW);
-    reference  uuid;
-    tenant     uuid;
-BEGIN
-    FOR argument IN 0 .. TG_NARGS - 2 BY 2 LOOP
-        reference := (image ->> TG_ARGV[argument])::uuid;
-        CONTINUE WHEN reference IS NULL;
-        EXECUTE format('SELECT org_id FROM public.%I WHERE id = $1', TG_ARGV[argument + 1]) INTO tenant USING reference;
-        IF tenant IS DISTINCT FROM NEW.org_id THEN
-            RAISE EXCEPTION '%.% names no % of its organization: %',
-                TG_TABLE_NAME, TG_ARGV[argument], TG_ARGV[argument + 1], reference
-                USING ERRCODE = 'foreign_key_violation',
-                      TABLE = TG_TABLE_NAME,
-                      COLUMN = TG_ARGV[argument];
-        END IF;
-    END LOOP;
-    RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION refuse_reference_to_other_organization() IS 'Trigger, AFTER INSERT OR UPDATE FOR EACH ROW, arguments column and table in turn: what a row refers to belongs to its own tenant.';
-
-REVOKE EXECUTE ON FUNCTION
-    fill_currency(),
-    refuse_missing_currency(),
-    refuse_change_of_organization(),
-    refuse_reference_to_other_organization()
-    FROM PUBLIC, anon, authenticated;
+REVOKE EXECUTE ON FUNCTION fill_currency_of_organization(), refuse_missing_currency() FROM PUBLIC, anon, authenticated;
 
 -- step: chart of accounts
 CREATE TABLE account (
@@ -618,17 +492,14 @@ REVOKE EXECUTE ON FUNCTION
     create_default_accounts(uuid),
     give_default_accounts()
     FROM PUBLIC, anon, authenticated;
-GRANT EXECUTE ON FUNCTION default_accounts(uuid), create_default_accounts(uuid) TO authenticated, service_role;
 
 ALTER TABLE account ENABLE ROW LEVEL SECURITY;
-CREATE POLICY account_of_own_organization ON account
+CREATE POLICY tenant_isolation ON account
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
 
 REVOKE ALL ON account FROM PUBLIC, anon, authenticated;
-GRANT SELECT, INSERT, UPDATE, DELETE ON account TO authenticated;
-GRANT ALL ON account TO service_role;
 
 CREATE TRIGGER fill_normal_balance
     BEFORE INSERT ON account
@@ -636,12 +507,13 @@ CREATE TRIGGER fill_normal_balance
 CREATE TRIGGER keep_account_in_tree
     AFTER INSERT OR UPDATE OF parent_account_id ON account
     FOR EACH ROW WHEN (NEW.parent_account_id IS NOT NULL) EXECUTE FUNCTION keep_account_in_tree();
-CREATE TRIGGER refuse_change_of_organization
+CREATE TRIGGER stay_in_organization
     BEFORE UPDATE OF org_id ON account
-    FOR EACH ROW WHEN (OLD.org_id <> NEW.org_id) EXECUTE FUNCTION refuse_change_of_organization();
-CREATE TRIGGER refuse_reference_to_other_organization
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
+CREATE CONSTRAINT TRIGGER same_organization
     AFTER INSERT OR UPDATE OF parent_account_id ON account
-    FOR EACH ROW EXECUTE FUNCTION refuse_reference_to_other_organization('parent_account_id', 'account');
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('org_id', 'parent_account_id account');
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON account
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
@@ -691,15 +563,17 @@ COMMENT ON COLUMN tax_rate.effective_to IS 'The last day it holds; NULL while no
 CREATE INDEX idx_tax_rate_org ON tax_rate (org_id, effective_from);
 
 ALTER TABLE tax_rate ENABLE ROW LEVEL SECURITY;
-CREATE POLICY tax_rate_of_own_organization ON tax_rate
+CREATE POLICY tenant_isolation ON tax_rate
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
 
 REVOKE ALL ON tax_rate FROM PUBLIC, anon, authenticated;
-GRANT SELECT, INSERT, UPDATE, DELETE ON tax_rate TO authenticated;
-GRANT ALL ON tax_rate TO service_role;
 
+CREATE TRIGGER stay_in_organization
+    BEFORE UPDATE OF org_id ON tax_rate
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON tax_rate
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
@@ -738,7 +612,7 @@ CREATE UNIQUE INDEX exchange_rate_of_the_house_is_unique_per_day
     ON exchange_rate (base_currency, quote_currency, valid_from) WHERE org_id IS NULL;
 
 ALTER TABLE exchange_rate ENABLE ROW LEVEL SECURITY;
-CREATE POLICY exchange_rate_of_own_organization ON exchange_rate
+CREATE POLICY tenant_isolation ON exchange_rate
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
@@ -747,9 +621,11 @@ CREATE POLICY exchange_rate_of_the_house_is_read_by_all ON exchange_rate
     USING (org_id IS NULL AND (SELECT tenant_org_id()) IS NOT NULL);
 
 REVOKE ALL ON exchange_rate FROM PUBLIC, anon, authenticated;
-GRANT SELECT, INSERT, UPDATE, DELETE ON exchange_rate TO authenticated;
-GRANT ALL ON exchange_rate TO service_role;
 
+CREATE TRIGGER stay_in_organization
+    BEFORE UPDATE OF org_id ON exchange_rate
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON exchange_rate
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
@@ -817,7 +693,6 @@ COMMENT ON FUNCTION convert_amount(numeric, currency_code, currency_code, date, 
     'money: an amount in another currency by the rate in force on that day (the organisation''s own before the house''s, then the latest, then the direct one before the inverse), rounded once, half away from zero, to the minor unit; an error when no rate is known.';
 
 REVOKE EXECUTE ON FUNCTION convert_amount(numeric, currency_code, currency_code, date, uuid) FROM PUBLIC, anon, authenticated;
-GRANT EXECUTE ON FUNCTION convert_amount(numeric, currency_code, currency_code, date, uuid) TO authenticated, service_role;
 
 -- step: invoices
 CREATE TABLE invoice (
@@ -862,11 +737,14 @@ CREATE TABLE invoice (
             AND amount_paid BETWEEN 0 AND 9999999999.99
         ),
     CONSTRAINT invoice_total_is_sum_of_lines
-        CHECK (total_amount = greatest(subtotal + tax_amount - discount_amount, 0)),
+        CHECK ((total_amount = subtotal + tax_amount - discount_amount) IS TRUE),
+    -- A draft is still being written, and a header with its discount comes before its lines.
+    CONSTRAINT invoice_total_not_negative
+        CHECK (total_amount >= 0 OR subtotal = 0 OR status = 'draft'),
     CONSTRAINT invoice_due_is_total_less_paid
-        CHECK (amount_due = total_amount - amount_paid),
+        CHECK ((amount_due = total_amount - amount_paid) IS TRUE),
     CONSTRAINT invoice_is_not_overpaid
-        CHECK (amount_paid <= total_amount),
+        CHECK (amount_paid <= greatest(total_amount, 0)),
     CONSTRAINT invoice_paid_means_nothing_due
         CHECK (status <> 'paid' OR amount_due = 0),
     CONSTRAINT invoice_cancelled_means_nothing_paid
@@ -879,9 +757,10 @@ COMMENT ON TABLE  invoice IS 'What a customer is asked to pay; amounts are kept 
 COMMENT ON COLUMN invoice.subtotal IS 'money: in currency: sum of the lines'' line_total, before tax; kept by trigger.';
 COMMENT ON COLUMN invoice.tax_amount IS 'money: in currency: sum of the lines'' taxes, each rounded; kept by trigger.';
 COMMENT ON COLUMN invoice.discount_amount IS 'money: in currency: taken off the whole invoice, beside the lines'' own discounts.';
-COMMENT ON COLUMN invoice.total_amount IS 'money: in currency: subtotal + tax_amount - discount_amount, at least 0; kept by trigger.';
+COMMENT ON COLUMN invoice.total_amount IS 'money: in currency: subtotal + tax_amount - discount_amount; kept by trigger.';
 COMMENT ON COLUMN invoice.amount_paid IS 'money: in currency: allocated to it from completed payments; kept by trigger.';
 COMMENT ON COLUMN invoice.amount_due IS 'money: in currency: total_amount - amount_paid; kept by trigger.';
+COMMENT ON COLUMN invoice.currency IS 'money: the currency of all amounts; the order''s, else the organisation''s, where the client names none.';
 COMMENT ON COLUMN invoice.status IS 'paid and partially_paid are kept by trigger, the others set by the application.';
 COMMENT ON COLUMN invoice.billing_address IS 'personal data: location: where the customer is billed.';
 COMMENT ON COLUMN invoice.notes IS 'personal data: free text: may name people.';
@@ -966,6 +845,7 @@ CREATE TABLE payment (
 
 COMMENT ON TABLE  payment IS 'Money received from a customer; payment_allocation says for which invoices.';
 COMMENT ON COLUMN payment.amount IS 'money: in currency.';
+COMMENT ON COLUMN payment.currency IS 'money: the currency of amount; the invoice''s, else the organisation''s, where the client names none.';
 COMMENT ON COLUMN payment.amount_allocated IS 'money: in currency: sum of its allocations; kept by trigger, beside the columns the application knows.';
 COMMENT ON COLUMN payment.invoice_id IS 'The invoice it was made for: once completed, it is allocated to it by itself, as far as something is due.';
 COMMENT ON COLUMN payment.reference_number IS 'personal data: identity: what the payer wrote, an account''s number it may be.';
@@ -1006,7 +886,8 @@ CREATE INDEX idx_payment_allocation_invoice ON payment_allocation (invoice_id);
 -- Sums are taken again, not carried forward, in the BEFORE trigger of the row that shows them. Whoever changes a line or
 -- an allocation updates that row, which locks it: the second of two waits there, and its trigger then sees what the
 -- first committed (READ COMMITTED), or fails with a serialization error (REPEATABLE READ). Two totals cannot pass each other.
--- All are SECURITY DEFINER: a sum is over all rows, not over those the writer may see.
+-- All are SECURITY DEFINER: a sum is over all rows, not over those the writer may see. Times 0.01, never divided by 100: a
+-- quotient is cut before it is rounded.
 CREATE FUNCTION keep_invoice_amounts()
     RETURNS trigger
     LANGUAGE plpgsql
@@ -1017,9 +898,6 @@ DECLARE
     lines  record;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF coalesce(NEW.invoice_number, '') = '' THEN
-            NEW.invoice_number := next_document_number(NEW.org_id, 'invoice');
-        END IF;
         NEW.currency := coalesce(
             NEW.currency,
             (SELECT o.currency FROM sales_order AS o WHERE o.id = NEW.sales_order_id AND o.org_id = NEW.org_id),
@@ -1034,7 +912,7 @@ BEGIN
     END IF;
 
     SELECT coalesce(sum(i.line_total), 0) AS net,
-           coalesce(sum(round_money(i.line_total * coalesce(i.tax_rate, 0) / 100, NEW.currency)), 0) AS tax
+           coalesce(sum(round_money(i.line_total * coalesce(i.tax_rate, 0) * 0.01, NEW.currency)), 0) AS tax
     INTO lines
     FROM invoice_item AS i
     WHERE i.invoice_id = NEW.id;
@@ -1042,7 +920,7 @@ BEGIN
     NEW.subtotal := lines.net;
     NEW.tax_amount := lines.tax;
     NEW.discount_amount := coalesce(NEW.discount_amount, 0);
-    NEW.total_amount := greatest(NEW.subtotal + NEW.tax_amount - NEW.discount_amount, 0);
+    NEW.total_amount := NEW.subtotal + NEW.tax_amount - NEW.discount_amount;
     NEW.amount_paid := (
         SELECT coalesce(sum(a.amount), 0)
         FROM payment_allocation AS a
@@ -1069,7 +947,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION keep_invoice_amounts() IS 'Trigger on invoice: number, currency, sums and status follow from its lines and allocations, whatever the client says.';
+COMMENT ON FUNCTION keep_invoice_amounts() IS 'Trigger on invoice: currency, sums and status follow from its lines and allocations, whatever the client says.';
 
 CREATE FUNCTION keep_invoice_line_total()
     RETURNS trigger
@@ -1081,7 +959,7 @@ BEGIN
     NEW.discount_percentage := coalesce(NEW.discount_percentage, 0);
     NEW.tax_rate := coalesce(NEW.tax_rate, 0);
     NEW.line_total := round_money(
-        NEW.quantity * NEW.unit_price * (100 - NEW.discount_percentage) / 100,
+        NEW.quantity * NEW.unit_price * (100 - NEW.discount_percentage) * 0.01,
         coalesce((SELECT currency FROM invoice WHERE id = NEW.invoice_id), 'USD')   -- no such invoice: its foreign key refuses
     );
     RETURN NEW;
@@ -1089,40 +967,6 @@ END
 $$;
 
 COMMENT ON FUNCTION keep_invoice_line_total() IS 'Trigger on invoice_item: line_total follows from quantity, price and discount.';
-
-CREATE FUNCTION keep_invoice_totals()
-    RETURNS trigger
-    LANGUAGE plpgsql
-    SECURITY DEFINER
-    SET search_path = public, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        UPDATE invoice SET subtotal = subtotal;
-        RETURN NULL;
-    END IF;
-
-    UPDATE invoice
-    SET subtotal = subtotal
-    WHERE id IN (
-        CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
-        CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END
-    );
-
-    IF TG_OP <> 'DELETE' AND NEW.product_id IS NOT NULL AND NOT EXISTS (
-        SELECT FROM product AS p JOIN invoice AS i ON i.org_id = p.org_id
-        WHERE p.id = NEW.product_id AND i.id = NEW.invoice_id
-    ) THEN
-        RAISE EXCEPTION 'invoice_item.product_id names no product of its organization: %', NEW.product_id
-            USING ERRCODE = 'foreign_key_violation',
-                  TABLE = 'invoice_item',
-                  COLUMN = 'product_id';
-    END IF;
-    RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION keep_invoice_totals() IS 'Trigger on invoice_item: the invoice takes its sums again.';
 
 CREATE FUNCTION keep_payment_amounts()
     RETURNS trigger
@@ -1132,9 +976,6 @@ CREATE FUNCTION keep_payment_amounts()
 AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF coalesce(NEW.payment_number, '') = '' THEN
-            NEW.payment_number := next_document_number(NEW.org_id, 'payment');
-        END IF;
         NEW.currency := coalesce(
             NEW.currency,
             (SELECT i.currency FROM invoice AS i WHERE i.id = NEW.invoice_id AND i.org_id = NEW.org_id),
@@ -1160,7 +1001,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION keep_payment_amounts() IS 'Trigger on payment: number, currency and what is allocated.';
+COMMENT ON FUNCTION keep_payment_amounts() IS 'Trigger on payment: its currency, and how much of it is allocated.';
 
 CREATE FUNCTION settle_payment()
     RETURNS trigger
@@ -1243,10 +1084,8 @@ BEGIN
 
     SELECT * INTO paying FROM payment WHERE id = NEW.payment_id;
     SELECT * INTO paid FROM invoice WHERE id = NEW.invoice_id;
-    IF paying.org_id IS DISTINCT FROM NEW.org_id OR paid.org_id IS DISTINCT FROM NEW.org_id THEN
-        RAISE EXCEPTION 'payment_allocation names no payment and invoice of its organization: %, %', NEW.payment_id, NEW.invoice_id
-            USING ERRCODE = 'foreign_key_violation',
-                  TABLE = 'payment_allocation';
+    IF paying.org_id IS DISTINCT FROM paid.org_id THEN
+        RETURN NULL;   -- the foreign keys refuse, or same_organization does: nothing of another tenant is told here
     END IF;
     IF paying.currency <> paid.currency THEN
         RAISE EXCEPTION 'payment % is in %, invoice % in %', paying.payment_number, paying.currency, paid.invoice_number, paid.currency
@@ -1279,24 +1118,29 @@ COMMENT ON FUNCTION keep_allocated_amounts() IS 'Trigger on payment_allocation: 
 REVOKE EXECUTE ON FUNCTION
     keep_invoice_amounts(),
     keep_invoice_line_total(),
-    keep_invoice_totals(),
     keep_payment_amounts(),
     settle_payment(),
     keep_allocated_amounts()
     FROM PUBLIC, anon, authenticated;
 
+CREATE TRIGGER assign_document_number
+    BEFORE INSERT ON invoice
+    FOR EACH ROW EXECUTE FUNCTION assign_document_number('invoice', 'invoice_number');
 CREATE TRIGGER keep_invoice_amounts
     BEFORE INSERT OR UPDATE ON invoice
     FOR EACH ROW EXECUTE FUNCTION keep_invoice_amounts();
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON invoice
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
-CREATE TRIGGER refuse_change_of_organization
+CREATE TRIGGER stay_in_organization
     BEFORE UPDATE OF org_id ON invoice
-    FOR EACH ROW WHEN (OLD.org_id <> NEW.org_id) EXECUTE FUNCTION refuse_change_of_organization();
-CREATE TRIGGER refuse_reference_to_other_organization
-    AFTER INSERT OR UPDATE OF customer_id, sales_order_id ON invoice
-    FOR EACH ROW EXECUTE FUNCTION refuse_reference_to_other_organization('customer_id', 'customer', 'sales_order_id', 'sales_order');
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
+CREATE CONSTRAINT TRIGGER same_organization
+    AFTER INSERT OR UPDATE OF customer_id, sales_order_id, created_by ON invoice
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(
+        'org_id', 'customer_id customer', 'sales_order_id sales_order', 'created_by profile'
+    );
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON invoice
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
@@ -1311,28 +1155,46 @@ CREATE TRIGGER record_audit
 CREATE TRIGGER keep_invoice_line_total
     BEFORE INSERT OR UPDATE ON invoice_item
     FOR EACH ROW EXECUTE FUNCTION keep_invoice_line_total();
-CREATE TRIGGER keep_invoice_totals
-    AFTER INSERT OR UPDATE OR DELETE ON invoice_item
-    FOR EACH ROW EXECUTE FUNCTION keep_invoice_totals();
-CREATE TRIGGER keep_invoice_totals_when_emptied
+CREATE TRIGGER carry_totals_of_inserted
+    AFTER INSERT ON invoice_item
+    REFERENCING NEW TABLE AS items_after
+    FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header('invoice', 'invoice_id');
+CREATE TRIGGER carry_totals_of_updated
+    AFTER UPDATE ON invoice_item
+    REFERENCING OLD TABLE AS items_before NEW TABLE AS items_after
+    FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header('invoice', 'invoice_id');
+CREATE TRIGGER carry_totals_of_deleted
+    AFTER DELETE ON invoice_item
+    REFERENCING OLD TABLE AS items_before
+    FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header('invoice', 'invoice_id');
+CREATE TRIGGER carry_totals_of_truncated
     AFTER TRUNCATE ON invoice_item
-    FOR EACH STATEMENT EXECUTE FUNCTION keep_invoice_totals();
+    FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header('invoice', 'invoice_id');
+CREATE CONSTRAINT TRIGGER same_organization
+    AFTER INSERT OR UPDATE OF invoice_id, product_id ON invoice_item
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('invoice_id invoice', 'product_id product');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON invoice_item
     FOR EACH ROW EXECUTE FUNCTION record_audit();
 
+CREATE TRIGGER assign_document_number
+    BEFORE INSERT ON payment
+    FOR EACH ROW EXECUTE FUNCTION assign_document_number('payment', 'payment_number');
 CREATE TRIGGER keep_payment_amounts
     BEFORE INSERT OR UPDATE ON payment
     FOR EACH ROW EXECUTE FUNCTION keep_payment_amounts();
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON payment
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
-CREATE TRIGGER refuse_change_of_organization
+CREATE TRIGGER stay_in_organization
     BEFORE UPDATE OF org_id ON payment
-    FOR EACH ROW WHEN (OLD.org_id <> NEW.org_id) EXECUTE FUNCTION refuse_change_of_organization();
-CREATE TRIGGER refuse_reference_to_other_organization
-    AFTER INSERT OR UPDATE OF customer_id, invoice_id ON payment
-    FOR EACH ROW EXECUTE FUNCTION refuse_reference_to_other_organization('customer_id', 'customer', 'invoice_id', 'invoice');
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
+CREATE CONSTRAINT TRIGGER same_organization
+    AFTER INSERT OR UPDATE OF customer_id, invoice_id, processed_by ON payment
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(
+        'org_id', 'customer_id customer', 'invoice_id invoice', 'processed_by profile'
+    );
 CREATE TRIGGER settle_payment
     AFTER INSERT OR UPDATE OF status, invoice_id ON payment
     FOR EACH ROW EXECUTE FUNCTION settle_payment();
@@ -1349,6 +1211,13 @@ CREATE TRIGGER record_audit
 CREATE TRIGGER keep_allocated_amounts
     AFTER INSERT OR UPDATE OR DELETE ON payment_allocation
     FOR EACH ROW EXECUTE FUNCTION keep_allocated_amounts();
+CREATE TRIGGER stay_in_organization
+    BEFORE UPDATE OF org_id ON payment_allocation
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
+CREATE CONSTRAINT TRIGGER same_organization
+    AFTER INSERT OR UPDATE OF payment_id, invoice_id ON payment_allocation
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('org_id', 'payment_id payment', 'invoice_id invoice');
 CREATE TRIGGER keep_allocated_amounts_when_emptied
     AFTER TRUNCATE ON payment_allocation
     FOR EACH STATEMENT EXECUTE FUNCTION keep_allocated_amounts();
@@ -1360,32 +1229,30 @@ CREATE TRIGGER record_audit
     FOR EACH ROW EXECUTE FUNCTION record_audit();
 
 ALTER TABLE invoice ENABLE ROW LEVEL SECURITY;
-CREATE POLICY invoice_of_own_organization ON invoice
+CREATE POLICY tenant_isolation ON invoice
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
 
 ALTER TABLE invoice_item ENABLE ROW LEVEL SECURITY;
-CREATE POLICY invoice_item_of_own_organization ON invoice_item
+CREATE POLICY tenant_isolation ON invoice_item
     FOR ALL TO authenticated
     USING (EXISTS (SELECT FROM invoice AS i WHERE i.id = invoice_id AND i.org_id = (SELECT tenant_org_id())))
     WITH CHECK (EXISTS (SELECT FROM invoice AS i WHERE i.id = invoice_id AND i.org_id = (SELECT tenant_org_id())));
 
 ALTER TABLE payment ENABLE ROW LEVEL SECURITY;
-CREATE POLICY payment_of_own_organization ON payment
+CREATE POLICY tenant_isolation ON payment
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
 
 ALTER TABLE payment_allocation ENABLE ROW LEVEL SECURITY;
-CREATE POLICY payment_allocation_of_own_organization ON payment_allocation
+CREATE POLICY tenant_isolation ON payment_allocation
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
 
 REVOKE ALL ON invoice, invoice_item, payment, payment_allocation FROM PUBLIC, anon, authenticated;
-GRANT SELECT, INSERT, UPDATE, DELETE ON invoice, invoice_item, payment, payment_allocation TO authenticated;
-GRANT ALL ON invoice, invoice_item, payment, payment_allocation TO service_role;
 
 -- step: journal
 CREATE TABLE journal_entry (
@@ -1428,7 +1295,7 @@ CREATE TABLE journal_entry (
 COMMENT ON TABLE  journal_entry IS 'Double entry: its lines'' debits equal its credits before it can be posted, and once posted nothing of it changes; a mistake is reversed by another entry.';
 COMMENT ON COLUMN journal_entry.total_debits IS 'money: in currency: sum of the lines'' debits; kept by trigger.';
 COMMENT ON COLUMN journal_entry.total_credits IS 'money: in currency: sum of the lines'' credits; kept by trigger.';
-COMMENT ON COLUMN journal_entry.currency IS 'The organisation''s currency when it was written, beside the columns the application knows: settings may change, books do not.';
+COMMENT ON COLUMN journal_entry.currency IS 'money: the organisation''s currency when it was written, beside the columns the application knows: settings may change, books do not.';
 COMMENT ON COLUMN journal_entry.reference_type IS 'What it was written for: invoice, payment, reversal …; reference_id is that row''s id, guarded by no foreign key.';
 COMMENT ON COLUMN journal_entry.description IS 'personal data: free text: may name people.';
 
@@ -1452,8 +1319,9 @@ CREATE TABLE journal_entry_line (
         UNIQUE (journal_entry_id, line_number),
     CONSTRAINT journal_entry_line_journal_entry_id_fkey
         FOREIGN KEY (journal_entry_id) REFERENCES journal_entry (id) ON DELETE CASCADE,
+    -- Deferred: deleting an organisation deletes its accounts before it reaches the lines of its drafts.
     CONSTRAINT journal_entry_line_account_id_fkey
-        FOREIGN KEY (account_id) REFERENCES account (id),
+        FOREIGN KEY (account_id) REFERENCES account (id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT journal_entry_line_number_positive
         CHECK (line_number > 0),
     CONSTRAINT journal_entry_line_amounts_not_negative
@@ -1500,9 +1368,6 @@ BEGIN
     NEW.entry_date := coalesce(NEW.entry_date, CURRENT_DATE);
 
     IF TG_OP = 'INSERT' THEN
-        IF coalesce(NEW.entry_number, '') = '' THEN
-            NEW.entry_number := next_document_number(NEW.org_id, 'journal_entry');
-        END IF;
         NEW.currency := coalesce(NEW.currency, (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id));
         IF NEW.is_posted THEN
             RAISE EXCEPTION 'journal entry % has no lines yet: it is written first, then posted', NEW.entry_number
@@ -1618,12 +1483,6 @@ BEGIN
         END IF;
 
         IF TG_OP <> 'DELETE' AND touched = NEW.journal_entry_id THEN
-            IF NOT EXISTS (SELECT FROM account AS a WHERE a.id = NEW.account_id AND a.org_id = entry.org_id) THEN
-                RAISE EXCEPTION 'journal_entry_line.account_id names no account of its organization: %', NEW.account_id
-                    USING ERRCODE = 'foreign_key_violation',
-                          TABLE = 'journal_entry_line',
-                          COLUMN = 'account_id';
-            END IF;
             IF coalesce(NEW.debit_amount, 0) + coalesce(NEW.credit_amount, 0)
                 <> round_money(coalesce(NEW.debit_amount, 0) + coalesce(NEW.credit_amount, 0), entry.currency)
             THEN
@@ -1777,17 +1636,23 @@ REVOKE EXECUTE ON FUNCTION
     post_journal_entry(uuid),
     reverse_journal_entry(uuid, date, text)
     FROM PUBLIC, anon, authenticated;
-GRANT EXECUTE ON FUNCTION post_journal_entry(uuid), reverse_journal_entry(uuid, date, text) TO authenticated, service_role;
 
+CREATE TRIGGER assign_document_number
+    BEFORE INSERT ON journal_entry
+    FOR EACH ROW EXECUTE FUNCTION assign_document_number('journal_entry', 'entry_number');
 CREATE TRIGGER keep_journal_entry
     BEFORE INSERT OR UPDATE OR DELETE ON journal_entry
     FOR EACH ROW EXECUTE FUNCTION keep_journal_entry();
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON journal_entry
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
-CREATE TRIGGER refuse_change_of_organization
+CREATE TRIGGER stay_in_organization
     BEFORE UPDATE OF org_id ON journal_entry
-    FOR EACH ROW WHEN (OLD.org_id <> NEW.org_id) EXECUTE FUNCTION refuse_change_of_organization();
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization();
+CREATE CONSTRAINT TRIGGER same_organization
+    AFTER INSERT OR UPDATE OF posted_by, created_by ON journal_entry
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('org_id', 'posted_by profile', 'created_by profile');
 CREATE TRIGGER verify_posted_entry
     AFTER INSERT OR UPDATE ON journal_entry
     FOR EACH ROW EXECUTE FUNCTION verify_posted_entry();
@@ -1805,6 +1670,9 @@ CREATE TRIGGER record_audit
 CREATE TRIGGER keep_journal_totals
     AFTER INSERT OR UPDATE OR DELETE ON journal_entry_line
     FOR EACH ROW EXECUTE FUNCTION keep_journal_totals();
+CREATE CONSTRAINT TRIGGER same_organization
+    AFTER INSERT OR UPDATE OF journal_entry_id, account_id ON journal_entry_line
+    FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('journal_entry_id journal_entry', 'account_id account');
 CREATE TRIGGER refuse_truncate_of_posted
     BEFORE TRUNCATE ON journal_entry_line
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate_of_posted();
@@ -1822,20 +1690,18 @@ CREATE TRIGGER refuse_change_of_used_account
     EXECUTE FUNCTION refuse_change_of_used_account();
 
 ALTER TABLE journal_entry ENABLE ROW LEVEL SECURITY;
-CREATE POLICY journal_entry_of_own_organization ON journal_entry
+CREATE POLICY tenant_isolation ON journal_entry
     FOR ALL TO authenticated
     USING (org_id = (SELECT tenant_org_id()))
     WITH CHECK (org_id = (SELECT tenant_org_id()));
 
 ALTER TABLE journal_entry_line ENABLE ROW LEVEL SECURITY;
-CREATE POLICY journal_entry_line_of_own_organization ON journal_entry_line
+CREATE POLICY tenant_isolation ON journal_entry_line
     FOR ALL TO authenticated
     USING (EXISTS (SELECT FROM journal_entry AS e WHERE e.id = journal_entry_id AND e.org_id = (SELECT tenant_org_id())))
     WITH CHECK (EXISTS (SELECT FROM journal_entry AS e WHERE e.id = journal_entry_id AND e.org_id = (SELECT tenant_org_id())));
 
 REVOKE ALL ON journal_entry, journal_entry_line FROM PUBLIC, anon, authenticated;
-GRANT SELECT, INSERT, UPDATE, DELETE ON journal_entry, journal_entry_line TO authenticated;
-GRANT ALL ON journal_entry, journal_entry_line TO service_role;
 
 -- step: finance belongs to organisations
 -- The triggers come with the foreign keys, under the one lock: no organisation slips in between them and the backfills.
@@ -1878,13 +1744,21 @@ ALTER TABLE invoice
 ALTER TABLE payment
     ADD CONSTRAINT payment_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customer (id) NOT VALID;
 
+-- step: a customer that is invoiced stays in its organisation
+CREATE TRIGGER stay_in_organization_with_invoices
+    BEFORE UPDATE OF org_id ON customer
+    FOR EACH ROW WHEN (NEW.org_id IS DISTINCT FROM OLD.org_id)
+    EXECUTE FUNCTION stay_in_organization('invoice customer_id', 'payment customer_id');
+
 -- step: invoices name orders
 ALTER TABLE invoice
     ADD CONSTRAINT invoice_sales_order_id_fkey FOREIGN KEY (sales_order_id) REFERENCES sales_order (id) NOT VALID;
 
 -- step: lines of invoices name products
+-- Deferred: deleting an organisation deletes its products before it reaches the lines of its invoices.
 ALTER TABLE invoice_item
-    ADD CONSTRAINT invoice_item_product_id_fkey FOREIGN KEY (product_id) REFERENCES product (id) NOT VALID;
+    ADD CONSTRAINT invoice_item_product_id_fkey FOREIGN KEY (product_id) REFERENCES product (id)
+    DEFERRABLE INITIALLY DEFERRED NOT VALID;
 
 -- step: currency of organisations  batched over organization
 INSERT INTO organization_currency (org_id, currency, source, code_found, decided_by)
@@ -1925,24 +1799,85 @@ ALTER TABLE journal_entry VALIDATE CONSTRAINT journal_entry_created_by_fkey;
 -- step: every organisation has a currency
 DO $$
 DECLARE
-    undecided  text;
+    wrong     text;
+    decision  record;
 BEGIN
+    IF to_regclass('mantis_runbook.decision') IS NOT NULL THEN
+        EXECUTE $query$
+            SELECT string_agg(format('%L is to be %L', key, value), ', ' ORDER BY key)
+            FROM mantis_runbook.decision
+            WHERE subject = 'currency'
+              AND NOT EXISTS (SELECT FROM pg_enum WHERE enumtypid = 'public.currency_code'::regtype AND enumlabel = value)
+        $query$ INTO wrong;
+        IF wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'decided currencies that are no label of currency_code: %', wrong
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Map the code to a label, or add the label first with ALTER TYPE currency_code ADD VALUE, which cannot be taken back.';
+        END IF;
+
+        FOR decision IN EXECUTE $query$
+            SELECT key, value, decided_by FROM mantis_runbook.decision WHERE subject = 'currency' ORDER BY key
+        $query$ LOOP
+            PERFORM decide_currency(decision.key, decision.value::currency_code, decision.decided_by);
+        END LOOP;
+    END IF;
+
     SELECT string_agg(format('%L (%s organizations)', code_found, organizations), ', ' ORDER BY code_found)
-    INTO undecided
+    INTO wrong
     FROM (
         SELECT code_found, count(*) AS organizations
         FROM organization_currency
         WHERE source IN ('undecided', 'kept')
         GROUP BY code_found
     ) AS waiting;
-
-    IF undecided IS NOT NULL THEN
-        RAISE EXCEPTION 'currencies that nobody has decided: %', undecided
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'currencies that nobody has decided: %', wrong
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Record in mantis_runbook.decision what each code means (and, as organisations are already read, run decide_currency(code, currency, decided_by)), then run again.';
+                  HINT = 'Record in mantis_runbook.decision (subject currency, key the code, value a label) what each means, then run again.';
     END IF;
 END
 $$;
+
+-- step: quotes and orders ask for the decided currency
+-- lint: allow renaming-object because the name is taken again before the step commits: no client sees it missing
+ALTER FUNCTION organization_currency(uuid) RENAME TO organization_currency_of_settings;
+
+-- NULL and no error for an organisation that is not there or not visible: row security and foreign keys refuse those.
+CREATE FUNCTION organization_currency(organization_id uuid)
+    RETURNS currency_code
+    LANGUAGE plpgsql
+    STABLE
+    SET search_path = public, pg_temp
+AS $$
+DECLARE
+    known  record;
+BEGIN
+    SELECT k.currency, k.code_found
+    INTO known
+    FROM organization_currency AS k
+    WHERE k.org_id = organization_id;
+
+    IF FOUND AND known.currency IS NULL THEN
+        RAISE EXCEPTION 'organisation % has the currency %, which nobody has decided yet', organization_id, quote_literal(known.code_found)
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Correct settings -> currency of the organisation, or let an operator run decide_currency(code, currency, decided_by).';
+    END IF;
+
+    RETURN known.currency;
+END
+$$;
+
+COMMENT ON FUNCTION organization_currency(uuid) IS
+    'The currency of an organisation''s amounts: its settings'' or the decided one; an error while nobody has decided, NULL for an organisation the caller may not see.';
+
+-- Not with the others in the last step: what 002 made calls it from now on.
+REVOKE EXECUTE ON FUNCTION organization_currency(uuid) FROM PUBLIC, anon;
+GRANT EXECUTE ON FUNCTION organization_currency(uuid) TO authenticated, service_role;
+GRANT SELECT ON organization_currency TO authenticated, service_role;
+
+-- Sessions keep the plan of fill_currency(), and with it the function that had the name before. Its setting is written once
+-- more as it was: PostgreSQL compiles a function whose row has changed anew, in every session.
+ALTER FUNCTION fill_currency() SET search_path = public, pg_temp;
 
 -- step: a line of a purchase order has its order's currency
 -- The order is locked as keep_purchase_order_total will lock it a moment later: no more waiting than before, and a change
@@ -1992,30 +1927,30 @@ REVOKE EXECUTE ON FUNCTION fill_currency_of_order(), pass_currency_to_lines() FR
 
 -- step: customers can have a currency
 ALTER TABLE customer ADD COLUMN currency currency_code;
-COMMENT ON COLUMN customer.currency IS 'Of lifetime_value; the organisation''s where the application does not say.';
+COMMENT ON COLUMN customer.currency IS 'money: the currency of lifetime_value; the organisation''s where the application does not say.';
 CREATE TRIGGER fill_currency
     BEFORE INSERT ON customer
-    FOR EACH ROW EXECUTE FUNCTION fill_currency();
+    FOR EACH ROW EXECUTE FUNCTION fill_currency_of_organization();
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON customer
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
 
 -- step: inventory items can have a currency
 ALTER TABLE inventory_item ADD COLUMN currency currency_code;
-COMMENT ON COLUMN inventory_item.currency IS 'Of unit_price; the organisation''s where the application does not say.';
+COMMENT ON COLUMN inventory_item.currency IS 'money: the currency of unit_price; the organisation''s where the application does not say.';
 CREATE TRIGGER fill_currency
     BEFORE INSERT ON inventory_item
-    FOR EACH ROW EXECUTE FUNCTION fill_currency();
+    FOR EACH ROW EXECUTE FUNCTION fill_currency_of_organization();
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON inventory_item
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
 
 -- step: purchase orders can have a currency
 ALTER TABLE purchase_order ADD COLUMN currency currency_code;
-COMMENT ON COLUMN purchase_order.currency IS 'Of total_amount, tax_amount and shipping_amount; the organisation''s where the application does not say.';
+COMMENT ON COLUMN purchase_order.currency IS 'money: the currency of total_amount, tax_amount and shipping_amount; the organisation''s where the application does not say.';
 CREATE TRIGGER fill_currency
     BEFORE INSERT ON purchase_order
-    FOR EACH ROW EXECUTE FUNCTION fill_currency();
+    FOR EACH ROW EXECUTE FUNCTION fill_currency_of_organization();
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON purchase_order
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
@@ -2049,7 +1984,7 @@ WHERE k.org_id = o.org_id
 
 -- step: lines of purchase orders can have a currency
 ALTER TABLE purchase_order_item ADD COLUMN currency currency_code;
-COMMENT ON COLUMN purchase_order_item.currency IS 'Of unit_price and total_price; always the order''s.';
+COMMENT ON COLUMN purchase_order_item.currency IS 'money: the currency of unit_price and total_price; always the order''s.';
 CREATE TRIGGER fill_currency
     BEFORE INSERT OR UPDATE OF currency, purchase_order_id ON purchase_order_item
     FOR EACH ROW EXECUTE FUNCTION fill_currency_of_order();
@@ -2078,6 +2013,7 @@ ALTER TABLE customer ADD CONSTRAINT customer_has_currency CHECK (currency IS NOT
 ALTER TABLE customer VALIDATE CONSTRAINT customer_has_currency;
 
 -- step: customers need a currency
+-- lint: allow ban-drop-constraint because NOT NULL, set in the same transaction, says the same
 ALTER TABLE customer ALTER COLUMN currency SET NOT NULL;
 ALTER TABLE customer DROP CONSTRAINT customer_has_currency;
 
@@ -2088,6 +2024,7 @@ ALTER TABLE inventory_item ADD CONSTRAINT inventory_item_has_currency CHECK (cur
 ALTER TABLE inventory_item VALIDATE CONSTRAINT inventory_item_has_currency;
 
 -- step: inventory items need a currency
+-- lint: allow ban-drop-constraint because NOT NULL, set in the same transaction, says the same
 ALTER TABLE inventory_item ALTER COLUMN currency SET NOT NULL;
 ALTER TABLE inventory_item DROP CONSTRAINT inventory_item_has_currency;
 
@@ -2098,6 +2035,7 @@ ALTER TABLE purchase_order ADD CONSTRAINT purchase_order_has_currency CHECK (cur
 ALTER TABLE purchase_order VALIDATE CONSTRAINT purchase_order_has_currency;
 
 -- step: purchase orders need a currency
+-- lint: allow ban-drop-constraint because NOT NULL, set in the same transaction, says the same
 ALTER TABLE purchase_order ALTER COLUMN currency SET NOT NULL;
 ALTER TABLE purchase_order DROP CONSTRAINT purchase_order_has_currency;
 
@@ -2108,5 +2046,28 @@ ALTER TABLE purchase_order_item ADD CONSTRAINT purchase_order_item_has_currency 
 ALTER TABLE purchase_order_item VALIDATE CONSTRAINT purchase_order_item_has_currency;
 
 -- step: lines of purchase orders need a currency
+-- lint: allow ban-drop-constraint because NOT NULL, set in the same transaction, says the same
 ALTER TABLE purchase_order_item ALTER COLUMN currency SET NOT NULL;
 ALTER TABLE purchase_order_item DROP CONSTRAINT purchase_order_item_has_currency;
+
+-- step: open the new tables to the application
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    account, tax_rate, exchange_rate, invoice, invoice_item, payment, payment_allocation, journal_entry, journal_entry_line
+    TO authenticated;
+GRANT ALL ON
+    currency_mapping, organization_currency, account, tax_rate, exchange_rate, invoice, invoice_item, payment,
+    payment_allocation, journal_entry, journal_entry_line
+    TO service_role;
+GRANT EXECUTE ON FUNCTION
+    currency_minor_units(currency_code),
+    round_money(numeric, currency_code),
+    default_accounts(uuid),
+    create_default_accounts(uuid),
+    convert_amount(numeric, currency_code, currency_code, date, uuid),
+    post_journal_entry(uuid),
+    reverse_journal_entry(uuid, date, text)
+    TO authenticated, service_role;
+GRANT EXECUTE ON FUNCTION
+    currency_of_settings(jsonb),
+    decide_currency(text, currency_code, text)
+    TO service_role;

@@ -1,0 +1,107 @@
+"""How results look: everything from a database is escaped, words have marks beside colours, numbers are readable."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, table
+
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        table([{NASTY: NASTY}], caption=NASTY),
+        table([{"verdict": NASTY}], verdict_column="verdict"),
+        table([], caption=NASTY, empty=NASTY),
+        table(pd.DataFrame({NASTY: [NASTY]})),
+        facts({NASTY: NASTY}, caption=NASTY),
+        badge(NASTY),
+        callout(NASTY, NASTY),
+        details(NASTY, NASTY),
+        escape(NASTY),
+    ],
+)
+def test_what_comes_from_a_database_is_escaped(html: str) -> None:
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_what_is_html_on_purpose_stays() -> None:
+    assert "<b>x</b>" in table([{"a": Html("<b>x</b>")}])
+    assert "<b>x</b>" in callout("fail", Html("<b>x</b>"))
+
+
+@dataclass(frozen=True)
+class Row:
+    table_name: str
+    rows: int
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[Row("customer", 3)], [{"table_name": "customer", "rows": 3}], pd.DataFrame([Row("customer", 3)]), iter([Row("customer", 3)])],
+)  # fmt: skip
+def test_rows_may_be_frames_mappings_or_dataclasses(rows: object) -> None:
+    assert re.sub(r"<[^>]+>", " ", table(rows)).split() == ["table", "name", "rows", "customer", "3"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"), (float("nan"), "–"), (pd.NaT, "–"), ("", ""), (0, "0"), (5432, "5432"), (12345, "12,345"),
+        (1.5, "1.5"), (2.0, "2"), (0.000123456, "0.0001235"), (True, "yes"), (np.bool_(False), "no"),
+        (np.int64(70000), "70,000"), (datetime(2026, 11, 22, 13, 5, tzinfo=UTC), "2026-11-22 13:05:00 UTC"),
+        (timedelta(seconds=2.4), "2.4 s"), (["a", "b"], "a, b"), ({"a": 1}, "{&quot;a&quot;: 1}"),
+    ],
+)  # fmt: skip
+def test_values_are_shown_for_reading(value: object, shown: str) -> None:
+    assert f">{shown}</td>" in table([{"x": value}])
+
+
+@pytest.mark.parametrize(
+    ("values", "right"),
+    [([1, 2], True), (["1,204 ms", "3 ms"], True), (["001", "002"], False), ([1, "x"], False), (["", ""], False),
+     ([None, 3], True), ([True, False], False)],
+)  # fmt: skip
+def test_numbers_stand_right(values: list[object], right: bool) -> None:
+    assert ("text-align:right" in table([{"x": value} for value in values])) == right
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(None, "–"), (0.123, "0.12 ms"), (340, "340 ms"), (999.6, "1.0 s"), (2400, "2.4 s"), (59_960, "1 min 00 s"),
+     (63_400, "1 min 03 s"), (7_500_000, "2 h 05 min")],
+)  # fmt: skip
+def test_durations_are_shown_for_reading(milliseconds: float | None, text: str) -> None:
+    assert duration(milliseconds) == text
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("family", COLOURS)
+def test_words_have_contrast_enough_and_a_mark_of_their_own(family: str) -> None:
+    mark, background, text = COLOURS[family]
+    darker, lighter = sorted((luminance(background), luminance(text)))
+    assert (lighter + 0.05) / (darker + 0.05) >= 5
+    assert [other[0] for other in COLOURS.values()].count(mark) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "family"),
+    [("passed", "pass"), ("PASS", "pass"), ("warned", "warn"), ("FAIL", "fail"), ("refused", "refused"),
+     ("rolled back", "rolled back"), ("rolled_back", "rolled back"), ("interrupted", "inconclusive"), ("odd", "none")],
+)  # fmt: skip
+def test_every_verdict_word_has_its_family(word: str, family: str) -> None:
+    assert COLOURS[family][1] in badge(word)
