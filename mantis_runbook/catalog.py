@@ -159,6 +159,12 @@ class Difference:
         return not self.changes and not self.column_order
 
     @property
+    def after_rollback(self) -> Difference:
+        """What a rollback left behind against the strategy: extensions it made stay, since others may use them by now."""
+        kept = tuple(one for one in self.changes if not (one.kind == "extensions" and one.verb == "added"))
+        return Difference(kept, self.column_order)
+
+    @property
     def added(self) -> tuple[Change, ...]:
         return tuple(change for change in self.changes if change.verb == "added")
 

@@ -215,12 +215,16 @@ def take_parallel(
 
 def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
     """Rows of each of these tables that is there, by its qualified name."""
-    found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
     statement = sql.SQL("SELECT count(*) FROM {}")
-    return {
-        job.name: connection.execute(statement.format(sql.Identifier(job.schema, job.relation))).fetchone()[0]  # type: ignore[index]
-        for job in found
-    }
+    with _reading(connection):
+        found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
+        return {job.name: _count(connection, statement.format(sql.Identifier(job.schema, job.relation))) for job in found}
+
+
+def _count(connection: Connection, statement: sql.Composed) -> int:
+    row = connection.execute(statement).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _work(

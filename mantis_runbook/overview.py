@@ -15,7 +15,7 @@ from mantis_runbook.offline import data_uri, page
 from mantis_runbook.summary import Deviation, Phase, Step, Summary, Verb
 from mantis_runbook.verdict import Verdict
 
-__all__ = ["CHARTS", "INDEX", "band", "instant", "linked", "overview", "sentence", "short"]
+__all__ = ["CHARTS", "INDEX", "band", "instant", "linked", "named", "overview", "sentence", "short"]
 
 INDEX = "index.html"
 CHARTS = "charts"
@@ -157,7 +157,7 @@ def _phases(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
 
 
 def _phase_rows(phase: Phase, notebook: Notebook | None, longest: float) -> str:
-    name = linked(_named(phase.notebook), notebook.page if notebook else "")
+    name = linked(named(phase.notebook), notebook.page if notebook else "")
     said = escape(sentence(phase.verdict.reason)) + ("" if notebook else _no_notebook(phase))
     group = (
         f'<tr class="group"><th scope="rowgroup">{name}</th><td class="result">{badge(phase.verdict.word)}</td>'
@@ -224,7 +224,7 @@ def _deviations(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     if not told.deviations:
         return "<h2>What deviated</h2><p>Nothing: no warning, no second attempt, no interruption.</p>"
     rows = "".join(
-        f'<tr><td class="result">{badge(item.grade)}</td><td class="nowrap">{escape(_named(item.where))}</td>'
+        f'<tr><td class="result">{badge(item.grade)}</td><td class="nowrap">{escape(named(item.where))}</td>'
         f'<td class="said">{linked(item.what, _address(item, notebooks))}</td></tr>'
         for item in told.deviations
     )
@@ -275,13 +275,13 @@ def linked(text: str, address: str) -> str:
     return f'<a href="{escape(address)}">{escape(text)}</a>' if address else str(escape(text))
 
 
-def _named(notebook: str) -> str:
+def named(notebook: str) -> str:
     """A phase by its notebook's name; one that was never started is known by its number only."""
     return f"phase {notebook}" if notebook.isdigit() else notebook
 
 
 def _where(item: Deviation) -> str:
-    return f'<span class="soft">in {escape(_named(item.where))}</span>' if item.where else ""
+    return f'<span class="soft">in {escape(named(item.where))}</span>' if item.where else ""
 
 
 def short(text: str) -> str:

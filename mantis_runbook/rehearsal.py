@@ -70,6 +70,6 @@ def rehearse(
             {name: table for name, table in before.tables.items() if name in columns}, before.sequences
         )
         rolled_back = tuple(engine.rollback(one) for one in reversed(migrations))
-        left_behind = catalog.diff(start, catalog.snapshot(connection))
+        left_behind = catalog.diff(start, catalog.snapshot(connection)).after_rollback
         again = tuple(engine.up(one) for one in migrations)
     return Rehearsal(applied, validated, fingerprint.compare(expected, after), rolled_back, left_behind, again)

@@ -14,7 +14,7 @@ from mantis_runbook.journal import Journal, plain
 from mantis_runbook.manifest import Problem, verify
 from mantis_runbook.notebook_page import Notebook
 from mantis_runbook.offline import page
-from mantis_runbook.overview import INDEX, band, instant, linked, overview, sentence, short
+from mantis_runbook.overview import INDEX, band, instant, linked, named, overview, sentence, short
 from mantis_runbook.summary import Phase, Summary
 from mantis_runbook.verdict import Verdict
 
@@ -125,7 +125,7 @@ def _run_row(told: Summary, reports: Path) -> str:
 def _phase_marks(told: Summary) -> str:
     marks = (
         f'<span class="nowrap" title="{escape(phase.verdict)}">{COLOURS[FAMILY[phase.verdict.word]][0]} '
-        f"{escape(phase.notebook)}</span>"
+        f"{escape(named(phase.notebook))}</span>"
         for phase in told.phases
     )
     return "<br>".join(marks) or '<span class="soft">none</span>'

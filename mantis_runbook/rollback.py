@@ -116,7 +116,7 @@ def roll_back(
         watch("salvage.finished", rows=kept.rows, files=len(kept.files), folder=str(folder))
         engine = Engine(run.target, run.environment, run.name, run.operator, fence, watch)
         applied = tuple(engine.rollback(one) for one in chosen)
-        return RolledBack(kept, applied, catalog.diff(start, catalog.snapshot(connection)))
+        return RolledBack(kept, applied, catalog.diff(start, catalog.snapshot(connection)).after_rollback)
 
 
 def salvage_folder(run: Run) -> Path:

@@ -32,7 +32,7 @@ FROM (
     JOIN public.purchase_order AS o ON o.id = i.purchase_order_id
 ) AS amounts
 JOIN public.organization AS tenant ON tenant.id = amounts.org_id
-WHERE upper(btrim(tenant.settings ->> 'currency', E' \t\r\n') COLLATE "C") = 'JPY'
+WHERE tenant.settings ->> 'currency' = 'JPY'
   AND amount <> trunc(amount)
 GROUP BY org_id, table_name, column_name
 ORDER BY org_id, table_name, column_name

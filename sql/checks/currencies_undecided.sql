@@ -2,20 +2,20 @@
 -- title: Currency codes in settings that nobody has decided
 -- severity: fail
 -- phases: 3
--- expected: every code is a label of currency_code (blanks and case apart), or decided in mantis_runbook.decision
+-- expected: every code is exactly a label of currency_code, or decided in mantis_runbook.decision
 -- action: decide what each code means (subject 'currency', key the code, value a label), or correct organization.settings; nothing is guessed
 -- reads: organization once
 SELECT
-    code AS object,
+    quote_literal(code) AS object,
     count(*)::bigint AS found,
     format('organisations %s', left(string_agg(id::text, ', ' ORDER BY id), 400)) AS detail
 FROM public.organization
 CROSS JOIN LATERAL (SELECT settings ->> 'currency' AS code) AS named
-WHERE btrim(code, E' \t\r\n') <> ''
+WHERE code IS NOT NULL
   AND NOT EXISTS (
       SELECT FROM pg_enum
       WHERE enumtypid = to_regtype('public.currency_code')
-        AND enumlabel = upper(btrim(code, E' \t\r\n') COLLATE "C")
+        AND enumlabel = code
   )
   AND NOT EXISTS (
       SELECT FROM mantis_runbook.decision AS d

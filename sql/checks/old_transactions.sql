@@ -22,6 +22,7 @@ UNION ALL
 SELECT 'sessions of other roles', count(*), format('%s session(s) that this role may not look at', count(*))
 FROM pg_stat_activity
 WHERE datname = current_database()
+  AND pid <> pg_backend_pid()
   AND query = '<insufficient privilege>'
 HAVING count(*) > 0
 

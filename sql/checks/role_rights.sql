@@ -5,22 +5,24 @@
 -- expected: a superuser, or the owner of every table, with CREATE on schema public and on the database
 -- action: run as the tables' owner, or GRANT it to this role; GRANT CREATE ON SCHEMA public, GRANT CREATE ON DATABASE
 -- reads: catalogues
-SELECT 'schema public' AS object, 1::bigint AS found, 'this role may not CREATE in it' AS detail
-WHERE NOT has_schema_privilege('public', 'CREATE')
+SELECT object, found, detail
+FROM (
+    SELECT 1 AS part, 'schema public' AS object, 1::bigint AS found, 'this role may not CREATE in it' AS detail
+    WHERE NOT has_schema_privilege('public', 'CREATE')
 
-UNION ALL
+    UNION ALL
 
-SELECT 'this database', 1, 'this role may not CREATE schemas and extensions in it'
-WHERE NOT has_database_privilege(current_database(), 'CREATE')
+    SELECT 2, 'this database', 1, 'this role may not CREATE schemas and extensions in it'
+    WHERE NOT has_database_privilege(current_database(), 'CREATE')
 
-UNION ALL
+    UNION ALL
 
-SELECT relname::text, 1, format('belongs to %I, whose rights this role does not have', pg_get_userbyid(relowner))
-FROM pg_class
-WHERE relnamespace = 'public'::regnamespace
-  AND relkind IN ('r', 'p', 'v', 'm', 'S')
-  AND NOT relispartition
-  AND NOT pg_has_role(relowner, 'USAGE')
-  AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
-
-ORDER BY 1
+    SELECT 3, relname::text, 1, format('belongs to %I, whose rights this role does not have', pg_get_userbyid(relowner))
+    FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace
+      AND relkind IN ('r', 'p', 'v', 'm', 'S')
+      AND NOT relispartition
+      AND NOT pg_has_role(relowner, 'USAGE')
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
+) AS lacking
+ORDER BY part, object

@@ -3,17 +3,17 @@
 -- reads: organization, customer, inventory_item, purchase_order, purchase_order_item once each; locks nothing
 -- returns: org_id, table_name, column_name, currency (text; the code as found, in quotes, where nobody has decided yet),
 --   rows, total. Must equal control_totals_after.sql to the last digit; take it in the snapshot that is approved.
--- The rule is that of currency_of_settings() in 003: blanks and case mean nothing, missing or blank is USD.
+-- The rule is that of currency_of_settings() in 003: exactly a label, and USD where there is none.
 WITH known AS (
     SELECT
         o.id AS org_id,
         coalesce(
-            CASE WHEN btrim(coalesce(code, ''), E' \t\r\n') = '' THEN 'USD' END,
+            CASE WHEN code IS NULL THEN 'USD' END,
             (
                 SELECT enumlabel::text
                 FROM pg_enum
                 WHERE enumtypid = 'public.currency_code'::regtype
-                  AND enumlabel = upper(btrim(code, E' \t\r\n') COLLATE "C")
+                  AND enumlabel = code
             ),
             (SELECT d.value FROM mantis_runbook.decision AS d WHERE d.subject = 'currency' AND d.key = code),
             quote_literal(code)

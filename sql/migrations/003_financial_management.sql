@@ -11,9 +11,8 @@
 -- to set NOT NULL, which the validated check proves without a scan. The amounts themselves are never rewritten.
 --
 -- What an operator must know:
--- - Currency of an organisation: settings ->> 'currency', blanks around it and its case ignored (ISO 4217 gives them no
---   meaning: ' eur ' is EUR); missing, JSON null or blank means USD. Anything else that is no label of currency_code is
---   undecided. Nothing is guessed: the step "every organisation has a currency" fails and names the codes, until
+-- - Currency of an organisation: settings ->> 'currency', exactly a label of currency_code; missing or JSON null means USD.
+--   Anything else (ZAR, a typing error, 'eur', an empty text) is undecided. Nothing is guessed: the step "every organisation has a currency" fails and names the codes, until
 --   mantis_runbook.decision holds a row for each (subject 'currency', key the code as found, value a label). The same step
 --   copies the decisions into currency_mapping, so that nothing depends on the runbook's schema afterwards.
 -- - organization_currency(uuid) of 002 read the settings alone and is moved aside, as organization_currency_of_settings();
@@ -21,7 +20,8 @@
 -- - After the migration an organisation may still be created with, or changed to, a code that nobody knows; that must
 --   not fail, for the old application has always been allowed to. A new one is 'undecided': it may have users, suppliers
 --   and settings, but a row that needs a currency is refused (SQLSTATE 22023), because an amount in a wrong currency is
---   worse than none. A changed one is 'kept': what cannot be read changes nothing, the currency before stays in force.
+--   worse than none. A changed one is 'kept': what cannot be read changes nothing for customers, items and purchase orders,
+--   which keep coming in the currency before; quotes, orders, invoices and the journal are refused as for a new one.
 --   decide_currency(code, currency, decided_by) settles both; `SELECT * FROM organization_currency WHERE source IN
 --   ('undecided', 'kept')` lists them.
 -- - A change of settings changes the currency of rows to come; rows that exist keep theirs.
@@ -73,7 +73,7 @@ CREATE TABLE organization_currency (
 
 COMMENT ON TABLE  organization_currency IS 'The currency of each organisation''s amounts; kept by triggers on organization and by decide_currency().';
 COMMENT ON COLUMN organization_currency.currency IS 'money: the currency of amounts to come, and of books; NULL while undecided.';
-COMMENT ON COLUMN organization_currency.source IS 'settings: a label there; default: none there, USD is meant; mapped: by currency_mapping; kept: settings name a code nobody knows, the currency before stays in force; undecided: such a code, and no currency before.';
+COMMENT ON COLUMN organization_currency.source IS 'settings: a label there; default: none there, USD is meant; mapped: by currency_mapping; kept: settings name a code nobody knows, the currency before stays in force for the baseline''s tables; undecided: such a code, and no currency before.';
 COMMENT ON COLUMN organization_currency.code_found IS 'settings ->> ''currency'' as it was found.';
 COMMENT ON COLUMN organization_currency.decided_by IS 'personal data: identity: who decided, where it was mapped.';
 
@@ -110,7 +110,7 @@ AS $$
 BEGIN
     code_found := settings ->> 'currency';
 
-    IF btrim(coalesce(code_found, ''), E' \t\r\n') = '' THEN
+    IF code_found IS NULL THEN
         currency := 'USD';
         source := 'default';
         RETURN;
@@ -120,7 +120,7 @@ BEGIN
     INTO currency, source
     FROM pg_enum
     WHERE enumtypid = 'currency_code'::regtype
-      AND enumlabel = upper(btrim(code_found, E' \t\r\n') COLLATE "C");
+      AND enumlabel = code_found;
 
     IF currency IS NULL THEN
         SELECT m.currency, 'mapped', m.decided_by
@@ -164,7 +164,7 @@ BEGIN
     IF stored.source IN ('kept', 'undecided') THEN
         RAISE WARNING 'organization % names the currency %, which nobody has decided yet', NEW.id, quote_literal(found.code_found)
             USING DETAIL = CASE stored.source
-                      WHEN 'kept' THEN format('Its currency stays %s.', stored.currency)
+                      WHEN 'kept' THEN format('Customers, items and purchase orders stay in %s; other amounts are refused until then.', stored.currency)
                       ELSE 'Amounts of it are refused until then.'
                   END,
                   HINT = 'Ask the operator for decide_currency(code, currency, decided_by).';
@@ -901,7 +901,7 @@ BEGIN
         NEW.currency := coalesce(
             NEW.currency,
             (SELECT o.currency FROM sales_order AS o WHERE o.id = NEW.sales_order_id AND o.org_id = NEW.org_id),
-            (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id)
+            (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id AND k.source <> 'kept')
         );
     ELSIF NEW.currency IS DISTINCT FROM OLD.currency AND EXISTS (SELECT FROM invoice_item WHERE invoice_id = OLD.id) THEN
         RAISE EXCEPTION 'invoice % has lines in %: amounts do not change their currency by a change of name', OLD.invoice_number, OLD.currency
@@ -979,7 +979,7 @@ BEGIN
         NEW.currency := coalesce(
             NEW.currency,
             (SELECT i.currency FROM invoice AS i WHERE i.id = NEW.invoice_id AND i.org_id = NEW.org_id),
-            (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id)
+            (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id AND k.source <> 'kept')
         );
         NEW.status := coalesce(NEW.status, 'pending');
     ELSIF NEW.currency IS DISTINCT FROM OLD.currency AND EXISTS (SELECT FROM payment_allocation WHERE payment_id = OLD.id) THEN
@@ -1368,7 +1368,7 @@ BEGIN
     NEW.entry_date := coalesce(NEW.entry_date, CURRENT_DATE);
 
     IF TG_OP = 'INSERT' THEN
-        NEW.currency := coalesce(NEW.currency, (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id));
+        NEW.currency := coalesce(NEW.currency, (SELECT k.currency FROM organization_currency AS k WHERE k.org_id = NEW.org_id AND k.source <> 'kept'));
         IF NEW.is_posted THEN
             RAISE EXCEPTION 'journal entry % has no lines yet: it is written first, then posted', NEW.entry_number
                 USING ERRCODE = 'check_violation',
@@ -1852,12 +1852,12 @@ AS $$
 DECLARE
     known  record;
 BEGIN
-    SELECT k.currency, k.code_found
+    SELECT k.currency, k.code_found, k.source
     INTO known
     FROM organization_currency AS k
     WHERE k.org_id = organization_id;
 
-    IF FOUND AND known.currency IS NULL THEN
+    IF known.source IN ('kept', 'undecided') THEN
         RAISE EXCEPTION 'organisation % has the currency %, which nobody has decided yet', organization_id, quote_literal(known.code_found)
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Correct settings -> currency of the organisation, or let an operator run decide_currency(code, currency, decided_by).';

@@ -828,18 +828,18 @@ BEGIN
     WITH expected (name, form) AS (
         VALUES
             ('convert_amount(numeric,currency_code,currency_code,date,uuid)',
-             'invoker, stable, returns numeric, search_path=public, pg_temp, for authenticated and service_role'),
+             'invoker, stable, returns numeric, search_path=public, pg_temp, for authenticated'),
             ('create_default_accounts(uuid)',
-             'invoker, volatile, returns integer, search_path=public, pg_temp, for authenticated and service_role'),
+             'invoker, volatile, returns integer, search_path=public, pg_temp, for authenticated'),
             ('currency_minor_units(currency_code)',
-             'invoker, stable, returns integer, for authenticated and service_role'),
+             'invoker, stable, returns integer, for authenticated'),
             ('currency_of_settings(jsonb)',
-             'invoker, stable, returns record, search_path=public, pg_temp, for service_role'),
+             'invoker, stable, returns record, search_path=public, pg_temp, for nobody'),
             ('decide_currency(text,currency_code,text)',
-             'invoker, volatile, returns bigint, search_path=public, pg_temp, for service_role'),
+             'invoker, volatile, returns bigint, search_path=public, pg_temp, for nobody'),
             ('default_accounts(uuid)',
              'invoker, volatile, returns TABLE(id uuid, org_id uuid, code text, name text, account_type text, normal_balance '
-             'text, parent_account_id uuid), search_path=public, pg_temp, for authenticated and service_role'),
+             'text, parent_account_id uuid), search_path=public, pg_temp, for authenticated'),
             ('fill_currency_of_order()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('fill_currency_of_organization()',
@@ -867,13 +867,13 @@ BEGIN
             ('keep_payment_amounts()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('organization_currency(uuid)',
-             'invoker, stable, returns currency_code, search_path=public, pg_temp, for authenticated and service_role'),
+             'invoker, stable, returns currency_code, search_path=public, pg_temp, for authenticated'),
             ('organization_currency_of_settings(uuid)',
-             'invoker, stable, returns currency_code, search_path=public, pg_temp, for authenticated and service_role'),
+             'invoker, stable, returns currency_code, search_path=public, pg_temp, for authenticated'),
             ('pass_currency_to_lines()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('post_journal_entry(uuid)',
-             'invoker, volatile, returns journal_entry, search_path=public, pg_temp, for authenticated and service_role'),
+             'invoker, volatile, returns journal_entry, search_path=public, pg_temp, for authenticated'),
             ('refuse_change_of_used_account()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('refuse_missing_currency()',
@@ -881,9 +881,9 @@ BEGIN
             ('refuse_truncate_of_posted()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('reverse_journal_entry(uuid,date,text)',
-             'invoker, volatile, returns uuid, search_path=public, pg_temp, for authenticated and service_role'),
+             'invoker, volatile, returns uuid, search_path=public, pg_temp, for authenticated'),
             ('round_money(numeric,currency_code)',
-             'invoker, stable, returns numeric, for authenticated and service_role'),
+             'invoker, stable, returns numeric, for authenticated'),
             ('settle_payment()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('verify_posted_entry()',
@@ -901,7 +901,7 @@ BEGIN
                 'for ' || coalesce(
                     (
                         SELECT string_agg(role, ' and ' ORDER BY role)
-                        FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS role
+                        FROM unnest(ARRAY['anon', 'authenticated']) AS role
                         WHERE has_function_privilege(role, pg_proc.oid, 'EXECUTE')
                     ),
                     'nobody'

@@ -1,0 +1,625 @@
+"""Every check is broken on purpose once, and finds that and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mantis_runbook import checks, ledger, migrations, settings
+from mantis_runbook.database import Connection
+from mantis_runbook.errors import ParameterError, PrecheckFailed
+from mantis_runbook.server import Server
+
+LOAD = migrations.load
+
+
+@pytest.fixture(autouse=True)
+def core_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """For these tests migration 001 is all there is: what others make is not theirs to know."""
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    for path in (settings.sql() / "migrations").glob("001_*.sql"):
+        shutil.copy(path, folder)
+    monkeypatch.setattr(migrations, "load", lambda: LOAD(folder))
+    return folder
+
+
+def found(connection: Connection, name: str, phase: int = 0) -> tuple[str, list[str]]:
+    """Verdict and findings of one check."""
+    (result,) = checks.run(connection, phase, [name]).results
+    return result.verdict, [str(finding) for finding in result.found]
+
+
+BASELINE = (Path(settings.sql()) / "baseline").joinpath
+
+ONE_MORE_ITEM = """
+    INSERT INTO inventory_item (org_id, sku, name, category)
+    SELECT org_id, lower(sku) || ' ', name, category FROM inventory_item ORDER BY id LIMIT 1
+"""
+
+#: check, phase, what breaks it, verdict, a part of what it then says
+BROKEN = [
+    (
+        "unvalidated_constraints", 0, "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
+        "warn", "named on customer: check is not validated",
+    ),
+    (
+        "unvalidated_constraints", 5, "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
+        "fail", "named on customer",
+    ),
+    (
+        "broken_foreign_keys", 0,
+        "SET LOCAL session_replication_role = replica; UPDATE support_ticket SET customer_id = gen_random_uuid()"
+        " WHERE id = (SELECT id FROM support_ticket LIMIT 1)",
+        "fail", "support_ticket_customer_id_fkey of support_ticket: 1 row(s) without their row in public.customer",
+    ),
+    (
+        "broken_foreign_keys", 0,
+        "SET LOCAL session_replication_role = replica; DELETE FROM auth.users WHERE id = (SELECT id FROM profile LIMIT 1)",
+        "fail", "profile_id_fkey of profile: 1 row(s) without their row in auth.users",
+    ),
+    (
+        "broken_foreign_keys", 0,
+        "ALTER TABLE customer ADD COLUMN boss uuid; UPDATE customer SET boss = gen_random_uuid() WHERE id ="
+        " (SELECT id FROM customer LIMIT 1); ALTER TABLE customer ADD CONSTRAINT has_boss FOREIGN KEY (boss)"
+        " REFERENCES customer NOT VALID",
+        "fail", "has_boss of customer: 1 row(s)",
+    ),
+    (
+        "broken_foreign_keys", 0,
+        "CREATE TABLE pair (a integer, b integer, PRIMARY KEY (a, b)); CREATE TABLE half (a integer, b integer);"
+        " INSERT INTO half VALUES (1, NULL), (NULL, NULL); ALTER TABLE half ADD CONSTRAINT whole FOREIGN KEY (a, b)"
+        " REFERENCES pair MATCH FULL NOT VALID",
+        "fail", "whole of half: 1 row(s)",
+    ),
+    (
+        "orphaned_audit_entries", 0,
+        "SET LOCAL session_replication_role = replica; INSERT INTO audit_log (action, table_name, record_id)"
+        " VALUES ('INSERT', 'supplier', gen_random_uuid())",
+        "warn", "audit_log about supplier: 1 row(s) are gone",
+    ),
+    (
+        "references_across_organizations", 0,
+        "UPDATE support_ticket AS t SET customer_id = (SELECT id FROM customer AS c WHERE c.org_id <> t.org_id LIMIT 1)"
+        " WHERE id = (SELECT id FROM support_ticket LIMIT 1)",
+        "warn", "support_ticket.customer_id: 1 row(s) refer to a customer of another organisation",
+    ),
+    (
+        "users_of_missing_organizations", 0,
+        "CREATE TABLE auth.users_extended (id uuid, org_id uuid);"
+        " INSERT INTO auth.users_extended VALUES (gen_random_uuid(), gen_random_uuid())",
+        "warn", "auth.users_extended.org_id: 1 user(s)",
+    ),
+    ("items_sharing_a_sku", 0, ONE_MORE_ITEM, "warn", "1 SKU(s) shared by 2 items"),
+    (
+        "organizations_with_unknown_currency", 0,
+        "UPDATE organization SET settings = '{\"currency\": \"sek\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn", "SEK is a currency, but no label of currency_code",
+    ),
+    (
+        "organizations_with_unknown_currency", 0,
+        "UPDATE organization SET settings = '{\"currency\": \"XQQ\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn", "XQQ is no currency of ISO 4217",
+    ),
+    (
+        "organizations_with_unknown_currency", 3,
+        "UPDATE organization SET settings = '{\"currency\": \" eur \"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn", "written otherwise than EUR",
+    ),
+    (
+        "organizations_with_unknown_currency", 0,
+        "UPDATE organization SET settings = '{\"currency\": \"Jane Doe''s money\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn", "not a code of three letters",
+    ),
+    ("unindexed_foreign_keys", 5, "DROP INDEX inventory_item_supplier_id_idx", "fail", "inventory_item.supplier_id: "),
+    (
+        "invalid_indexes", 0, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'supplier_org_id_name_idx'::regclass",
+        "warn", "supplier_org_id_name_idx on supplier: invalid, and kept up to date by every write",
+    ),
+    (
+        "duplicate_indexes", 0, "CREATE INDEX again ON supplier (org_id, name)",
+        "warn", "supplier: same index: again, supplier_org_id_name_idx",
+    ),
+    (
+        "duplicate_indexes", 0, "CREATE INDEX again ON organization (slug)",
+        "warn", "organization: same index: organization_slug_is_unique, again",
+    ),
+    (
+        "broken_objects", 0,
+        "SET LOCAL check_function_bodies = off; CREATE FUNCTION lost() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM gone'",
+        "warn", 'function lost(): relation "gone" does not exist',
+    ),
+    (
+        "broken_objects", 5,
+        "CREATE TABLE gone (a integer); CREATE FUNCTION lost() RETURNS SETOF integer STABLE LANGUAGE sql"
+        " AS 'SELECT a FROM gone'; CREATE VIEW losing AS SELECT * FROM lost(); DROP TABLE gone",
+        "fail", 'view losing: relation "gone" does not exist',
+    ),
+    (
+        "tenant_tables_without_rls", 0, "ALTER TABLE customer DISABLE ROW LEVEL SECURITY",
+        "fail", "customer: row-level security is off",
+    ),
+    (
+        "tenant_tables_without_rls", 2,
+        "CREATE TABLE note (id uuid PRIMARY KEY, comment_id uuid REFERENCES ticket_comment)",
+        "fail", "note: row-level security is off",
+    ),
+    (
+        "tenant_tables_without_rls", 0, "DROP POLICY widget_data_cache_of_own_organization ON widget_data_cache",
+        "fail", "widget_data_cache: row-level security is on, and no policy lets anybody in",
+    ),
+    (
+        "ways_around_rls", 0, "GRANT SELECT ON customer_interaction_2025_q1 TO authenticated, anon",
+        "warn", "customer_interaction_2025_q1: anon, authenticated may read this partition",
+    ),
+    (
+        "ways_around_rls", 0, "CREATE VIEW leak AS SELECT * FROM customer; GRANT SELECT ON leak TO PUBLIC",
+        "warn", "leak: PUBLIC may read this view with its owner's rights",
+    ),
+    (
+        "ways_around_rls", 0, "CREATE MATERIALIZED VIEW leak AS SELECT 1 AS a; GRANT SELECT ON leak TO anon",
+        "warn", "leak: anon may read this materialized view",
+    ),
+    ("tables_without_primary_key", 0, "CREATE TABLE heap (a integer)", "warn", "heap: no primary key"),
+    (
+        "stale_statistics", 0, "CREATE TABLE fresh AS SELECT generate_series(1, 1000) AS a",
+        "warn", "fresh: never analysed",
+    ),
+    ("durability", 0, "SET LOCAL synchronous_commit = off", "fail", "synchronous_commit: synchronous_commit = off"),
+    (
+        "durability", 0, "ALTER ROLE authenticated SET synchronous_commit = off",
+        "fail", "synchronous_commit of role authenticated",
+    ),
+    ("role_rights", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "customer: belongs to mantis"),
+    ("role_rights", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "this database: this role may not CREATE"),
+    (
+        "role_sees_all_rows", 0, "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail", "customer: policies apply to this role",
+    ),
+    (
+        "role_sees_all_rows", 0,
+        "CREATE ROLE weak; GRANT CREATE ON SCHEMA public TO weak; ALTER TABLE customer OWNER TO weak;"
+        " ALTER TABLE customer FORCE ROW LEVEL SECURITY; SET LOCAL ROLE weak",
+        "fail", "customer: policies apply to this role, by FORCE",
+    ),
+    ("role_sees_statistics", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "warn", "role weak: does not have"),
+    ("other_ledger", 0, BASELINE("older_tooling_a.sql").read_text(), "pass", "columns migration_name, executed_at"),
+    ("other_ledger", 0, BASELINE("older_tooling_b.sql").read_text(), "pass", "columns id, name, filename"),
+    ("is_mantisnxt", 0, "DROP TABLE widget_data_cache", "fail", "widget_data_cache: no such table"),
+    ("is_mantisnxt", 3, "ALTER TABLE customer RENAME COLUMN phone TO telephone", "fail", "customer: without phone"),
+    (
+        "leftover_enums", 0, BASELINE("leftovers.sql").read_text(),
+        "warn", "type currency_code: not what 001 makes: without AUD, BRL, CAD, CHF, CNY, INR, JPY",
+    ),
+    ("leftover_enums", 1, "CREATE TYPE api_scope AS ENUM ('read', 'dance')", "fail", "with dance"),
+    (
+        "leftover_enums", 1, "CREATE TYPE tax_type AS ENUM ('sales_tax', 'vat', 'gst', 'excise', 'customs', 'income_tax', 'property_tax')",
+        "fail", "type tax_type: the labels of 001 in another order",
+    ),
+    (
+        "leftover_enums", 1, "CREATE TYPE tax_type AS ENUM ('vat', 'sales_tax', 'gst', 'excise', 'customs', 'income_tax', 'property_tax')",
+        "fail", "type tax_type: equal to what 001 makes",
+    ),
+    ("leftover_enums", 1, "CREATE DOMAIN tax_type AS text", "fail", "type tax_type: no enum, where 001 makes one"),
+    (
+        "leftover_tables", 1, BASELINE("leftovers.sql").read_text(),
+        "fail", "table oauth_provider: not what 001 makes: without authorization_url text",
+    ),
+    (
+        "leftover_tables", 1,
+        "CREATE TABLE user_2fa (id uuid, user_id uuid, method text, secret_encrypted text, phone_number text,"
+        " is_verified boolean, backup_codes text[], created_at timestamptz, verified_at timestamptz)",
+        "fail", "table user_2fa: columns equal to what 001 makes",
+    ),
+    (
+        "leftover_tables", 1, "CREATE VIEW api_key AS SELECT 1 AS id",
+        "fail", "view api_key: not what 001 makes",
+    ),
+    (
+        "leftover_indexes", 1, "CREATE INDEX idx_api_key_org ON customer (org_id)",
+        "fail", "index idx_api_key_org: valid, on customer; 001 makes it on api_key",
+    ),
+    (
+        "leftover_indexes", 1,
+        "CREATE INDEX idx_api_key_org ON customer (org_id);"
+        " UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_api_key_org'::regclass",
+        "fail", "index idx_api_key_org: invalid",
+    ),
+    (
+        "leftover_functions", 1, "CREATE FUNCTION touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "fail", "function touch_updated_at(): of the name and arguments that 001 uses",
+    ),
+]  # fmt: skip
+
+#: Found in the baseline itself: check, verdict, number of findings, a part of what it says.
+PLANTED = [
+    ("users_without_profile", "warn", 2, "dashboard.created_by: 6 user(s) without a profile"),
+    ("users_without_profile", "warn", 2, "ai_conversation.user_id: 6 user(s) without a profile"),
+    ("orphaned_notifications", "warn", 1, "8 notification(s) name a missing ticket"),
+    ("customers_sharing_an_email", "warn", None, "letter for letter"),
+    ("organizations_without_currency", "warn", 6, "no currency in the settings"),
+    ("organizations_without_currency", "warn", 6, "no settings at all"),
+    ("organizations_without_currency", "warn", 6, "currency is there and empty"),
+    ("unindexed_foreign_keys", "warn", 7, "purchase_order.approved_by"),
+    ("partitions_missing", "warn", 4, "customer_interaction: no partition for today; the newest ends at 2025-10-01"),
+    ("statement_statistics", "pass", 1, "pg_stat_statements"),
+    ("write_ahead_log", "pass", 1, "archive_mode = off"),
+]
+
+#: Broken by tests of their own, further down.
+ELSEWHERE = {
+    "prepared_transactions", "old_transactions", "idle_replication_slots", "server_version", "extensions_available",
+    "extension_uuid_ossp",
+}  # fmt: skip
+
+
+OURS = {one[0] for one in (*BROKEN, *PLANTED)} | ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "statement", "verdict", "words"), BROKEN, ids=[f"{one[0]}-{one[4][:30]}" for one in BROKEN]
+)
+def test_what_is_broken_is_found(
+    baseline: Connection, name: str, phase: int, statement: str, verdict: str, words: str
+) -> None:
+    before = found(baseline, name, phase)[1]
+    with baseline.transaction(force_rollback=True):
+        baseline.execute(statement)
+        after = found(baseline, name, phase)
+    assert after[0] == verdict
+    assert [one for one in after[1] if words in one], after[1]
+    assert not [one for one in before if words in one]
+    assert found(baseline, name, phase)[1] == before
+
+
+@pytest.mark.parametrize(("name", "verdict", "number", "words"), PLANTED)
+def test_what_was_planted_is_found(
+    baseline: Connection, name: str, verdict: str, number: int | None, words: str
+) -> None:
+    said = found(baseline, name)
+    assert said[0] == verdict
+    assert number in (None, len(said[1]))
+    assert [one for one in said[1] if words in one], said[1]
+
+
+def test_all_sixteen_shared_addresses_are_found(baseline: Connection) -> None:
+    (result,) = checks.run(baseline, 0, ["customers_sharing_an_email"]).results
+    assert sum(finding.found for finding in result.found) == 16
+
+
+def test_every_check_was_broken_once() -> None:
+    """Here, or where the migration is tested that the check belongs to."""
+    texts = [path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
+    others = {check.name for check in checks.load()} - OURS
+    assert {check.name for check in checks.load()} >= OURS
+    assert [name for name in others if not any(name in text for text in texts)] == []
+
+
+def test_nothing_but_what_was_planted_is_found_in_the_baseline(baseline: Connection) -> None:
+    noisy = {result.check.name for result in checks.run(baseline, 0).results if result.total} & OURS
+    assert noisy - {"durability", "extension_uuid_ossp"} == {name for name, *_ in PLANTED}
+
+
+def test_whether_uuid_ossp_is_offered_is_said(baseline: Connection) -> None:
+    offered = baseline.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'uuid-ossp'").fetchone()
+    assert found(baseline, "extension_uuid_ossp")[0] == ("pass" if offered == (1,) else "warn")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("server_version", "< 140000", "< 990000", "server_version: PostgreSQL 1"),
+        ("extensions_available", "'hstore'", "'hstore', 'telepathy'", "telepathy: not offered by this server"),
+        ("extension_uuid_ossp", "= 'uuid-ossp'", "= 'telepathy'", "uuid-ossp: not offered by this server"),
+    ],
+)
+def test_what_this_server_cannot_be_made_to_show_is_asked_otherwise(
+    baseline: Connection, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str, words: str
+) -> None:
+    text = (settings.sql() / "checks" / f"{name}.sql").read_text()
+    assert old in text
+    monkeypatch.setattr(checks, "query", lambda _: text.replace(old, new))
+    verdict, said = found(baseline, name)
+    assert verdict == ("warn" if name == "extension_uuid_ossp" else "fail")
+    assert words in said[0]
+
+
+def test_a_prepared_transaction_is_found(baseline: Connection) -> None:
+    baseline.execute("BEGIN")
+    baseline.execute("UPDATE customer SET name = name WHERE false")
+    baseline.execute("PREPARE TRANSACTION 'left behind'")
+    verdict, said = found(baseline, "prepared_transactions")
+    baseline.execute("ROLLBACK PREPARED 'left behind'")
+    assert (verdict, len(said)) == ("fail", 1)
+    assert found(baseline, "prepared_transactions") == ("pass", [])
+
+
+@pytest.fixture
+def second(baseline: Connection, server: Server) -> Iterator[Connection]:
+    """Another connection to the same database, which begins transactions by itself."""
+    with psycopg.connect(
+        **server.parameters | {"dbname": baseline.info.dbname}, application_name="idler"
+    ) as connection:
+        yield connection
+
+
+def test_an_old_transaction_is_found(baseline: Connection, second: Connection) -> None:
+    second.execute("SELECT 1")
+    assert found(baseline, "old_transactions") == ("pass", [])
+    baseline.execute("SET mantis_runbook.old_after = '0 s'")
+    verdict, said = found(baseline, "old_transactions")
+    assert verdict == "warn"
+    assert f"session {second.info.backend_pid}: idler, idle in transaction" in said[0]
+
+
+def test_sessions_that_may_not_be_looked_at_are_not_taken_for_none(baseline: Connection, second: Connection) -> None:
+    second.execute("SELECT 1")
+    with baseline.transaction(force_rollback=True):
+        baseline.execute("CREATE ROLE weak; SET LOCAL ROLE weak")
+        assert found(baseline, "old_transactions") == (
+            "warn", ["sessions of other roles: 1 session(s) that this role may not look at"],
+        )  # fmt: skip
+
+
+def test_an_idle_replication_slot_is_found(baseline: Connection) -> None:
+    baseline.execute("SELECT pg_create_physical_replication_slot('forgotten', true)")
+    try:
+        assert "slot forgotten: physical slot, inactive" in found(baseline, "idle_replication_slots")[1][0]
+    finally:
+        baseline.execute("SELECT pg_drop_replication_slot('forgotten')")
+    assert found(baseline, "idle_replication_slots") == ("pass", [])
+
+
+def test_an_index_being_built_is_not_taken_for_an_invalid_one(
+    baseline: Connection, second: Connection, server: Server
+) -> None:
+    second.execute("SELECT count(*) FROM customer")
+    second.execute("INSERT INTO customer (org_id, name) SELECT id, 'x' FROM organization LIMIT 1")
+
+    def build() -> None:
+        with psycopg.connect(**server.parameters | {"dbname": baseline.info.dbname}, autocommit=True) as builder:
+            builder.execute("CREATE INDEX CONCURRENTLY slow ON customer (name)")
+
+    building = threading.Thread(target=build)
+    building.start()
+    try:
+        waiting = (
+            "SELECT count(*) FROM pg_index JOIN pg_class ON indexrelid = oid WHERE relname = 'slow' AND NOT indisvalid"
+        )
+        while baseline.execute(waiting).fetchone() == (0,):
+            pass
+        assert found(baseline, "invalid_indexes") == ("pass", [])
+    finally:
+        second.rollback()
+        building.join()
+
+
+def test_a_durable_server_passes(own_server: object) -> None:
+    server = own_server(fsync="on", full_page_writes="on")  # type: ignore[operator]
+    with psycopg.connect(**server.parameters, autocommit=True) as connection:
+        assert found(connection, "durability") == ("pass", [])
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("SELECT pg_sleep(0.5)")
+        assert found(connection, "durability") == ("fail", ["full_page_writes: full_page_writes = off"])
+
+
+# -- leftovers -----------------------------------------------------------------------------------------------------
+
+
+def carry_out(connection: Connection, role: str = "", steps: int | None = None) -> None:
+    script = migrations.read_script(settings.sql() / "migrations" / f"001_core_enhancements{role}.sql")
+    for step in script.steps[:steps]:
+        with connection.transaction():
+            for statement in step.statements:
+                connection.execute(statement.text)
+
+
+LEFTOVERS = ("leftover_enums", "leftover_tables", "leftover_indexes", "leftover_functions")
+
+
+def test_what_the_migration_made_itself_is_no_leftover(baseline: Connection) -> None:
+    ledger.install(baseline)
+    carry_out(baseline)
+    assert checks.run(baseline, 1, LEFTOVERS).verdict == "fail"
+    ledger.Ledger(baseline).set(migrations.load()[0], "running")
+    ledger.Ledger(baseline).set(migrations.load()[0], "completed")
+    assert checks.run(baseline, 1, LEFTOVERS).verdict == "pass"
+
+
+def test_what_a_broken_off_migration_made_is_no_leftover_until_it_is_rolled_back(baseline: Connection) -> None:
+    ledger.install(baseline)
+    carry_out(baseline, steps=3)
+    journal = ledger.StepJournal(baseline, "run", "tester")
+    journal.write("001", "up", "begun")
+    assert checks.run(baseline, 1, LEFTOVERS).verdict == "fail"
+    journal.write("001", "up", "done", "extensions")
+    assert checks.run(baseline, 1, LEFTOVERS).verdict == "pass"
+    for direction, state, step in (
+        ("up", "ended", None),
+        ("rollback", "begun", None),
+        ("rollback", "done", "functions"),
+    ):
+        journal.write("001", direction, state, step)
+    assert checks.run(baseline, 1, LEFTOVERS).verdict == "pass"
+    journal.write("001", "rollback", "ended")
+    assert checks.run(baseline, 1, LEFTOVERS).verdict == "fail"
+
+
+def test_a_leftover_column_is_found(baseline: Connection, core_alone: Path) -> None:
+    for role in ("", "_rollback", "_validate"):
+        (core_alone / f"002_money{role}.sql").write_text(
+            "-- Migration 002: Money\n-- phase: 3\n-- requires: 001\n-- step: one\n"
+            "ALTER TABLE customer ADD COLUMN worth numeric(12,2);\n-- step: two\nALTER TABLE customer ADD COLUMN coin text;\n"
+        )
+    baseline.execute("ALTER TABLE customer ADD COLUMN worth numeric(10,2), ADD COLUMN coin text")
+    assert found(baseline, "leftover_tables", 1) == ("pass", [])
+    assert found(baseline, "leftover_tables", 3) == (
+        "fail",
+        [
+            "column customer.coin: of the type that 002 gives it",
+            "column customer.worth: numeric(10,2), where 002 adds numeric(12,2)",
+        ],
+    )
+
+
+def test_migration_files_that_cannot_be_read_fail_the_check(baseline: Connection, core_alone: Path) -> None:
+    (core_alone / "001_core_enhancements_rollback.sql").unlink()
+    verdict, said = found(baseline, "leftover_enums", 1)
+    assert verdict == "fail"
+    assert "the check could not run" in said[0]
+
+
+# -- running and showing -------------------------------------------------------------------------------------------
+
+
+def test_a_check_that_could_not_run_fails(baseline: Connection) -> None:
+    baseline.execute("DROP TABLE customer CASCADE")
+    assert found(baseline, "customers_sharing_an_email") == (
+        "fail",
+        ['customers_sharing_an_email: the check could not run: relation "customer" does not exist'],
+    )
+
+
+def test_a_role_that_would_see_a_part_of_the_rows_gets_no_verdict_from_them(baseline: Connection) -> None:
+    with baseline.transaction(force_rollback=True):
+        baseline.execute("CREATE ROLE weak; GRANT SELECT ON customer TO weak; SET LOCAL ROLE weak")
+        verdict, said = found(baseline, "customers_sharing_an_email")
+    assert verdict == "fail"
+    assert "row-level security" in said[0]
+
+
+def test_every_check_of_every_phase_runs_read_only_and_changes_nothing(baseline: Connection) -> None:
+    baseline.execute("SET search_path = pg_catalog")
+    for phase in range(6):
+        names = [check.name for check in checks.load() if check.name in OURS and str(phase) in check.phases]
+        for result in checks.run(baseline, phase, names).results:
+            assert "could not run" not in result.summary, result
+    assert baseline.execute("SHOW search_path").fetchone() == ("pg_catalog",)
+    assert baseline.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_an_error_does_not_quote_a_row(baseline: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        checks, "query", lambda _: "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')"
+    )
+    assert "Jane" not in str(found(baseline, "items_sharing_a_sku"))
+
+
+def test_tolerated_findings_warn_but_a_check_that_could_not_run_fails(
+    baseline: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks.run(baseline, 0, ["durability"]).verdict == "fail"
+    assert checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "warn"
+    monkeypatch.setattr(checks, "query", lambda _: "SELECT nonsense")
+    assert checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "fail"
+
+
+@pytest.mark.parametrize("arguments", [{"names": ["telepathy"]}, {"tolerate": ["telepathy"]}])
+def test_an_unknown_check_is_refused(baseline: Connection, arguments: dict[str, list[str]]) -> None:
+    with pytest.raises(ParameterError, match="telepathy"):
+        checks.run(baseline, 0, **arguments)
+
+
+def test_nothing_checked_is_not_passed(baseline: Connection) -> None:
+    nothing = checks.run(baseline, 0, [])
+    assert nothing.verdict == "fail"
+    with pytest.raises(PrecheckFailed):
+        nothing.require()
+
+
+def test_the_error_names_each_failed_check_and_what_to_do(baseline: Connection) -> None:
+    baseline.execute("ALTER TABLE customer DISABLE ROW LEVEL SECURITY")
+    names = ["tenant_tables_without_rls", "durability", "server_version", "organizations_without_currency"]
+    with pytest.raises(PrecheckFailed) as caught:
+        checks.run(baseline, 0, names).require()
+    text = str(caught.value)
+    assert text.startswith("2 of 4 checks of phase 0 failed")
+    assert "tenant_tables_without_rls: found customer: row-level security is off; expected" in text
+    assert "ENABLE ROW LEVEL SECURITY" in text
+    assert "durability: found" in text
+    assert "organizations_without_currency" not in text
+    assert checks.run(baseline, 0, ["server_version", "organizations_without_currency"]).require().verdict == "warn"
+
+
+def test_findings_are_kept_up_to_a_number_and_counted_all(baseline: Connection) -> None:
+    for number in range(25):
+        baseline.execute(f"CREATE TABLE heap_{number} (a integer)")
+    (result,) = checks.run(baseline, 0, ["tables_without_primary_key"]).results
+    assert (len(result.found), result.total) == (checks.KEPT, 25)
+    assert result.summary.endswith("; and 22 more")
+
+
+def test_the_table_is_escaped_and_the_same_each_time(baseline: Connection) -> None:
+    baseline.execute('CREATE TABLE "<script>alert(1)</script>" (a integer)')
+    first = checks.run(baseline, 0)
+    assert "<script>" not in first._repr_html_()
+    assert "&lt;script&gt;" in first._repr_html_()
+    assert first._repr_html_() == checks.run(baseline, 0)._repr_html_()
+    assert list(first.frame.columns) == ["check", "verdict", "title", "findings", "found", "expected", "action"]
+    assert first.frame.equals(checks.run(baseline, 0).frame)
+    assert len(first.frame) == len(first.results) == len(first.records)
+    assert all(result.duration_ms > 0 for result in first.results)
+
+
+def test_no_finding_holds_an_address_or_a_name(baseline: Connection) -> None:
+    said = str(checks.run(baseline, 0).records)
+    assert "@" not in said
+    for (name,) in baseline.execute("SELECT name FROM customer ORDER BY id LIMIT 200"):
+        assert name not in said
+
+
+def test_a_severity_can_grow_from_phase_to_phase() -> None:
+    assert {check.name: check.severity for check in checks.load()}["invalid_indexes"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("-- severity: dreadful", "a header"),
+        ("-- check: other", "a header of another check"),
+        ("-- action:", "a header without action"),
+    ],
+)
+def test_a_header_that_is_not_whole_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    text = (settings.sql() / "checks" / "server_version.sql").read_text()
+    key = line.split(":")[0]
+    (tmp_path / "checks").mkdir()
+    changed = "\n".join(line if one.startswith(key + ":") else one for one in text.splitlines())
+    (tmp_path / "checks" / "server_version.sql").write_text(changed)
+    monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(tmp_path))
+    monkeypatch.setattr(settings, "sql", lambda: tmp_path)
+    with pytest.raises(ParameterError, match=message):
+        checks.load()
+
+
+# -- reports -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "least"),
+    [
+        ("statistics", ["schemaname", "tablename", "attname", "n_distinct", "correlation"], 50),
+        ("constraints", ["conname", "contype", "table_name", "convalidated"], 200),
+        ("indexes", ["schemaname", "tablename", "indexname", "indexdef"], 200),
+    ],
+)
+def test_the_strategys_three_queries_are_frames(
+    baseline: Connection, name: str, columns: list[str], least: int
+) -> None:
+    frame = checks.report(baseline, name)
+    assert list(frame.columns) == columns
+    assert len(frame) >= least
+
+
+def test_an_unknown_report_is_refused(baseline: Connection) -> None:
+    assert checks.reports() == ("constraints", "indexes", "statistics")
+    with pytest.raises(ParameterError, match="one of constraints, indexes, statistics"):
+        checks.report(baseline, "telepathy")
