@@ -14,11 +14,18 @@ __all__ = ["Evidence", "Table"]
 
 @dataclass(frozen=True)
 class Table:
-    """Records under a caption; `verdict_column` names the column that holds verdict words."""
+    """Records under a caption; `verdict_column` names the column that holds verdict words; a `folded` one is shown
+    behind its caption, since nobody needs to read it unless something else is red."""
 
     caption: str
     records: Sequence[Mapping[str, Any]]
     verdict_column: str | None = None
+    folded: bool = False
+
+    def _repr_html_(self) -> str:
+        caption = "" if self.folded else self.caption
+        shown = display.table(self.records, verdict_column=self.verdict_column, caption=caption)
+        return display.details(self.caption, shown) if self.folded else shown
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,7 @@ class Evidence:
     def _repr_html_(self) -> str:
         # `display.badge` escapes the word, `display.table` every value.
         head = display.Html(f"<p>{display.badge(self.verdict)} {display.escape(self.summary)}</p>")
-        body = "".join(
-            display.table(table.records, verdict_column=table.verdict_column, caption=table.caption)
-            for table in self.tables
-        )
+        body = "".join(table._repr_html_() for table in self.tables)
         tail = display.callout(self.verdict, self.advice) if self.advice else ""
         return f"{head}{body}{tail}"
 

@@ -105,7 +105,7 @@ class MigrationPhase(Recording):
             "precheck",
             {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
             f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned",
-            (_checks_table(found), self._state_table(states)),
+            (*_checks_tables(found), self._state_table(states)),
             {"free_bytes": free},
             advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
         )
@@ -183,7 +183,7 @@ class MigrationPhase(Recording):
             "back_up",
             "passed",
             summary,
-            (Table(f"files in {folder}", records), Table("rows per organisation", per_organisation)),
+            (Table(f"files in {folder}", records), Table("rows per organisation", per_organisation, folded=True)),
             {"backup": taken.as_dict(), "ids": identifiers},
             chart="organisations",
             charted=1,
@@ -197,10 +197,7 @@ class MigrationPhase(Recording):
             return self._not_needed("prove")
         taken = self._backup()
         proof = backup.prove(taken, backup.create_scratch(self._scratch_server(), self._scratch_name()))
-        with self.run.connect("proof") as connection:
-            book = Ledger(connection).require()
-            for identifier in self._facts("back_up")["ids"].values():
-                book.record_proof(identifier, is_valid=proof.is_valid)
+        self._record_proof(taken.full.name, is_valid=proof.is_valid)
         records = [
             {
                 "table": v.table,
@@ -210,28 +207,21 @@ class MigrationPhase(Recording):
             }
             for v in proof.content.verdicts
         ]
+        content = Table("content, table by table", records, "verdict", folded=proof.is_valid)
         if not proof.is_valid:
-            show(
-                Evidence(self.number, "prove", "failed", proof.content.message, (Table("content", records, "verdict"),))
-            )
+            show(Evidence(self.number, "prove", "failed", proof.content.message, (content,)))
             raise BackupNotProven(
                 f"backup of phase {self.number} does not match its snapshot",
-                found="; ".join(
-                    filter(
-                        None,
-                        (
-                            proof.content.message if not proof.content.is_equal else "",
-                            "" if proof.catalogue.is_empty else str(proof.catalogue),
-                        ),
-                    )
-                ),
+                found=_mismatch(proof),
                 expected="equal content and an equal catalogue",
                 action=f"the dump is kept at {taken.folder}; take another before you go on",
             )
         summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
-        return Evidence(
-            self.number, "prove", "passed", summary, (Table("content", records, "verdict"),), {"scratch": proof.scratch}
-        )
+        return Evidence(self.number, "prove", "passed", summary, (content,), {"scratch": proof.scratch})
+
+    def _record_proof(self, name: str, *, is_valid: bool) -> None:
+        with self.run.connect("proof") as connection:
+            Ledger(connection).require().record_proof(self._facts("back_up")["ids"][name], is_valid=is_valid)
 
     def _scratch_server(self) -> Target:
         """Where backups are restored: beside the target where the environment allows it, else a server that was named."""
@@ -442,25 +432,37 @@ class MigrationPhase(Recording):
         )
         tables = (
             Table("predicted and actual duration", steps),
-            Table("rows in the snapshot and now (the application writes on)", content),
+            Table("rows in the snapshot and now (the application writes on)", content, folded=True),
         )
         return Evidence(self.number, "compare", verdict, summary, tables, chart="durations")
 
 
-def _checks_table(found: checks.Checks) -> Table:
-    """Worst first; names and counts only, so the table of the same database is the same."""
+def _mismatch(proof: Proof) -> str:
+    content = "" if proof.content.is_equal else proof.content.message
+    catalogue = "" if proof.catalogue.is_empty else str(proof.catalogue)
+    return "; ".join(part for part in (content, catalogue) if part)
+
+
+def _checks_tables(found: checks.Checks) -> tuple[Table, ...]:
+    """What did not pass to read, worst first, and what passed folded; names and counts only, so the same database
+    gives the same tables."""
     order = ("fail", "warn", "pass")
     records = [
         {
-            "verdict": r.verdict,
-            "check": r.check.title,
-            "found": r.summary,
-            "expected": r.check.expected,
-            "what to do": r.check.action if r.total else "",
+            "verdict": result.verdict,
+            "check": result.check.title,
+            "found": result.summary,
+            "expected": result.check.expected,
+            "what to do": result.check.action if result.total else "",
         }
-        for r in sorted(found.results, key=lambda result: order.index(result.verdict))
+        for result in sorted(found.results, key=lambda result: order.index(result.verdict))
     ]
-    return Table(f"{len(records)} checks", records, "verdict")
+    noticed = [record for record in records if record["found"] != "nothing"]
+    quiet = [record for record in records if record["found"] == "nothing"]
+    return (
+        Table(f"{len(noticed)} checks found something", noticed, "verdict"),
+        Table(f"{len(quiet)} checks found nothing", quiet, "verdict", folded=True),
+    )
 
 
 def _durations(applied: tuple[Applied, ...]) -> dict[str, float]:
@@ -473,7 +475,8 @@ def _steps_table(caption: str, applied: tuple[Applied, ...]) -> Table:
 
 def _validations(scripts: tuple[validation.Validated, ...]) -> Table:
     records = [{"file": script.source, **record} for script in scripts for record in script.records]
-    return Table("validations", records, "verdict")
+    failed = any(record["verdict"] != "pass" for record in records)
+    return Table(f"{len(records)} validations", records, "verdict", folded=not failed)
 
 
 def _tests_of(migration: Migration) -> list[Path]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
-from mantis_runbook import checks, ledger
+from mantis_runbook import backup, checks, ledger
 from mantis_runbook import plan as plans
-from mantis_runbook.database import rows
+from mantis_runbook.database import connect, rows
+from mantis_runbook.errors import BackupNotProven
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migration_phase import MigrationPhase
@@ -39,6 +41,27 @@ class Preparation(MigrationPhase):
             f"{note}ledger in schema {book.schema}, journal and monitoring functions in mantis_runbook",
             (self._files_table(),),
         )
+
+    def _prove(self) -> Evidence:
+        """The full backup first; then the schema-only and data-only files, restored one after the other."""
+        proven = super()._prove()
+        server, taken = self._scratch_server(), self._backup()
+        with connect(server, "proof") as connection:
+            row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        if not (row and row[0]):
+            beside = "; the schema-only and data-only files are not proven: loading rows alone needs a superuser"
+            return replace(proven, verdict="warned", summary=proven.summary + beside)
+        content = backup.prove_derived(taken, backup.create_scratch(server, self._scratch_name()))
+        for name in (name for name in taken.sizes if name.startswith(("mantis_schema_", "mantis_data_"))):
+            self._record_proof(name, is_valid=content.is_equal)
+        if not content.is_equal:
+            raise BackupNotProven(
+                "the schema-only and data-only files do not match their snapshot",
+                found=content.message,
+                expected="equal content",
+                action=f"the files are kept at {taken.folder}; the full backup is proven on its own",
+            )
+        return replace(proven, summary=f"{proven.summary}; so do the schema-only and data-only files together")
 
     def _files_table(self) -> Table:
         records = [{"file": path.name, "in": f"sql/{path.parent.name}"} for path in plans.preparation_files()]

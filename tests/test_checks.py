@@ -167,7 +167,7 @@ BROKEN = [
     ),
     ("tables_without_primary_key", 0, "CREATE TABLE heap (a integer)", "warn", "heap: no primary key"),
     (
-        "stale_statistics", 0, "CREATE TABLE fresh AS SELECT generate_series(1, 1000) AS a",
+        "stale_statistics", 0, "CREATE TABLE fresh AS SELECT generate_series(1, 5000) AS a",
         "warn", "fresh: never analysed",
     ),
     ("durability", 0, "SET LOCAL synchronous_commit = off", "fail", "synchronous_commit: synchronous_commit = off"),

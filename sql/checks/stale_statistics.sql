@@ -5,6 +5,7 @@
 -- expected: every table with rows analysed, and not changed by more than a fifth since
 -- action: ANALYZE the tables: plans, and the comparison of before with after, are guesswork until then
 -- reads: pg_stats, pg_stat_user_tables
+-- A table of four pages or fewer is planned well enough without.
 SELECT
     pg_class.relname::text AS object,
     coalesce(n_mod_since_analyze, 0) AS found,
@@ -16,6 +17,6 @@ CROSS JOIN LATERAL (
 ) AS seen
 WHERE pg_class.relnamespace = 'public'::regnamespace
   AND relkind = 'r'
-  AND pg_relation_size(pg_class.oid) > 0
+  AND pg_relation_size(pg_class.oid) > 4 * 8192
   AND (NOT seen.analysed OR n_mod_since_analyze > 1000 + greatest(reltuples, 0) / 5)
 ORDER BY pg_class.relname

@@ -1,0 +1,56 @@
+"""Backup with fingerprints and proof by restore, against plain pg_dump and pg_restore of the same database."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mantis_runbook import backup, programs, sandbox
+from mantis_runbook.target import Target, resolve
+
+ROUNDS = 3
+
+
+def main() -> None:
+    sandbox.start()
+    target, folder = resolve(), Path(tempfile.mkdtemp(prefix="mantis-bench-"))
+    try:
+        rounds = [(_timed(_plain, target, folder), _timed(_ours, target, folder)) for _ in range(ROUNDS)]
+    finally:
+        shutil.rmtree(folder)
+    for plain, ours in rounds:
+        print(
+            f"plain dump and restore   {plain:8.1f} s   backup and proof {ours:8.1f} s   ratio {ours / plain:5.2f}   (aim 2.5)"
+        )
+
+
+def _timed(work: Callable[[Target, Path], None], target: Target, folder: Path) -> float:
+    began = time.monotonic()
+    work(target, folder)
+    return time.monotonic() - began
+
+
+def _plain(target: Target, folder: Path) -> None:
+    file, scratch = folder / "plain.backup", backup.create_scratch(target, "mantis_scratch_bench")
+    programs.run(
+        programs.find("pg_dump", server=18), ["--format=custom", f"--file={file}"], variables=target.variables()
+    )
+    arguments = ["--dbname=mantis_scratch_bench", str(file)]
+    programs.run(programs.find("pg_restore", server=18), arguments, variables=scratch.variables())
+    backup.drop_scratch(target, "mantis_scratch_bench")
+
+
+def _ours(target: Target, folder: Path) -> None:
+    taken = backup.take(target, folder / "ours")
+    proof = backup.prove(taken, backup.create_scratch(target, "mantis_scratch_bench"))
+    if not proof.is_valid:
+        raise SystemExit(f"the proof failed: {proof.content.message}")
+    backup.drop_scratch(target, "mantis_scratch_bench")
+    shutil.rmtree(folder / "ours")
+
+
+if __name__ == "__main__":
+    main()
