@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import importlib.metadata
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mantis_runbook import archive, settings
 from mantis_runbook import target as targets
-from mantis_runbook.database import OLDEST, Connection, Identity, connect, identity
-from mantis_runbook.errors import ParameterError, TargetError
+from mantis_runbook.database import Connection, Identity, connect, identity, query, rows
+from mantis_runbook.errors import ParameterError, Refused
 from mantis_runbook.journal import Journal
-from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
+from mantis_runbook.lock import KEY
 from mantis_runbook.migrations import Migration
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
-__all__ = ["Run", "environment_for", "interrupted", "open_run", "reach", "start"]
+__all__ = [
+    "Cut", "Run", "at_work", "cut", "environment_for", "is_finished", "open_run", "reach", "start", "working",
+]  # fmt: skip
 
 PACKAGES = (
     "mantis-runbook",
@@ -99,73 +106,152 @@ def open_run(
     """
     place = targets.resolve(target)
     chosen = environment_for(place, environment)
-    folder = settings.reports() / run if run else _unfinished(place, part)
-    if run and not (folder / "journal.jsonl").is_file():  # type: ignore[operator]
-        raise ParameterError(
-            "run", found=repr(run), expected=f"a folder in {settings.reports()}", action="leave it empty for a new run"
-        )
+    folder = _named(run) if run else _unfinished(place, part)
     if folder is None:
         return start(place, chosen, operator, phases={})
     opened = Run(place, chosen, operator or getpass.getuser(), folder, reach(place))
-    began = opened.started()
-    expected = {
-        "target": began.get("target"),
-        "environment": began.get("environment"),
-        "identity": began.get("identity", {}),
-    }
-    found = {"target": place.name, "environment": chosen.name, "identity": opened.identity.as_dict()}
-    if not _same(found, expected):
-        if run:
-            raise ParameterError(
-                f"run {run} belongs to another target",
-                found=f"{found['target']} ({found['environment']})",
-                expected=f"{expected['target']} ({expected['environment']})",
-                action="leave `run` empty for a new run",
-            )
+    began, found = opened.started(), {"target": place.name, "environment": chosen.name}
+    if _same(found | {"identity": opened.identity.as_dict()}, began):
+        return opened
+    if not run:
         return start(place, chosen, operator, phases={})
-    return opened
+    raise ParameterError(
+        f"run {run} belongs to another target",
+        found=f"{place.name} ({chosen.name}), database {opened.identity.database}",
+        expected=f"{began.get('target')} ({began.get('environment')}), the very database it was begun on",
+        action="leave `run` empty for a new run",
+    )
 
 
-def interrupted(target: Target, migrations: tuple[Migration, ...]) -> str | None:
-    """The run that left a migration half done on this target, if there is one."""
-    with connect(target, "status") as connection:
-        ledger = Ledger(connection)
-        states = {version: row.status for version, row in ledger.all().items()}
-        half = [one for one in migrations if states.get(one.version) in ("running", "failed")]
-        return StepJournal(connection, "", "").run_of(half[0].version) if half else None
+def _named(name: str) -> Path:
+    """The folder of that run. Raises `ParameterError` when there is none, or when the run is over and sealed."""
+    folder = settings.reports() / name
+    if folder not in archive.all_runs():
+        raise ParameterError(
+            "run", found=repr(name), expected=f"a folder in {settings.reports()}", action="leave it empty for a new run"
+        )
+    if is_finished(folder):
+        raise ParameterError(
+            f"run {name} is finished",
+            found="a sealed archive",
+            expected="a run that still goes on",
+            action="leave `run` empty for a new run",
+        )
+    return folder
 
 
-def _same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+def _same(found: dict[str, Any], began: dict[str, Any]) -> bool:
     """The same database in the same environment; a server's minor version and our role may change meanwhile."""
     keys = ("system_identifier", "database", "database_oid")
-    return (
-        found["target"] == expected["target"]
-        and found["environment"] == expected["environment"]
-        and all(found["identity"].get(key) == expected["identity"].get(key) for key in keys)
+    return all(found[key] == began.get(key) for key in ("target", "environment")) and all(
+        found["identity"].get(key) == began.get("identity", {}).get(key) for key in keys
     )
 
 
 def _unfinished(target: Target, part: str) -> Path | None:
+    """The target's newest run, if it goes on and is nobody's work at this moment."""
     folder = archive.latest(target.name)
-    entries = Journal(folder).entries() if folder else []
-    if not entries or any(entry.event == "run.finished" for entry in entries):
+    if folder is None or is_finished(folder) or at_work(folder):
         return None
-    begun = {entry.facts["phase"] for entry in entries if entry.event == "phase.started"}
+    begun = {entry.facts["phase"] for entry in Journal(folder).entries() if entry.event == "phase.started"}
     return folder if ("rollback" in begun) == (part == "rollback") or not begun else None
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the run in that folder was ended and sealed, and not resumed since."""
+    ends = [entry.event for entry in Journal(folder).entries() if entry.event in ("run.finished", "run.resumed")]
+    return ends[-1:] == ["run.finished"]
+
+
+@contextmanager
+def working(run: Run) -> Iterator[None]:
+    """Mark the run as being carried out; however its runner ends, the mark goes with it.
+
+    Raises `Refused` when another runner on this machine carries the same run out.
+    """
+    descriptor = os.open(run.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not _locked(descriptor):
+            raise Refused(
+                f"run {run.name} is being carried out already",
+                found="another runner at work",
+                expected="none",
+                action="wait for it to end",
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def at_work(folder: Path) -> bool:
+    """Whether an unattended runner on this machine carries that run out at this moment."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return not _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A pass over a migration that began and did not end: cut off, or (`holder`) somebody's work at this moment."""
+
+    run: str
+    version: str
+    phase: str
+    direction: str
+    holder: str = ""
+
+    def __str__(self) -> str:
+        what = f"migration {self.version}" if self.direction == "up" else f"the rollback of {self.version}"
+        if self.holder:
+            return f"run {self.run} is at work on {what}: {self.holder}"
+        back = f"`mantis-runbook rollback {self.version}`"
+        ways = f"`mantis-runbook run` resumes it, {back} takes it back" if self.direction == "up" else f"finish it: {back}"
+        return f"run {self.run} was interrupted in {what}; {ways}"
+
+
+def cut(target: Target, migrations: tuple[Migration, ...]) -> Cut | None:
+    """The first migration on this target that is half applied or half rolled back, if there is one."""
+    with connect(target, "status") as connection:
+        book = Ledger(connection)
+        if not book.exists:
+            return None
+        states, journal = book.all(), StepJournal(connection, "", "")
+        for one in migrations:
+            direction = _direction(one, states.get(one.version), journal)
+            if direction:
+                run = journal.run_of(one.version) or "unknown"
+                return Cut(run, one.version, one.phase, direction, _holder(connection))
+    return None
+
+
+def _direction(migration: Migration, row: LedgerRow | None, journal: StepJournal) -> str:
+    """Which way a migration is half way; empty when it is not."""
+    last = journal.last_pass(migration.version)
+    if last is not None and last.is_open:
+        return last.direction
+    return "up" if row is not None and row.status in ("running", "failed") else ""
+
+
+def _holder(connection: Connection) -> str:
+    """Who holds the runbook's lock on this database, in words."""
+    holders = rows(connection, query("engine/lock_holder"), {"key": KEY})
+    return "; ".join(f"pid {row['pid']} since {row['backend_start']:%H:%M:%S} UTC" for row in holders)
+
+
 def reach(target: Target) -> Identity:
-    """Whom the target is. Raises `TargetError` for a server too old."""
+    """Whom the target is."""
     with connect(target, "identity") as connection:
-        who = identity(connection)
-    if who.major < OLDEST:
-        raise TargetError(
-            f"target {target.name} is too old",
-            found=f"PostgreSQL {who.version_text}",
-            expected=f"{OLDEST} or newer",
-            action="upgrade the server first",
-        )
-    return who
+        return identity(connection)
 
 
 def _versions(who: Identity) -> dict[str, str]:

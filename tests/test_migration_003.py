@@ -251,7 +251,8 @@ def acting(connection: Connection, role: str, user: UUID | None) -> Iterator[Non
         connection.execute("SELECT set_config('row_security', 'on', true)")
         connection.execute("SELECT set_config('request.jwt.claim.sub', %s, true)", (name,))
         connection.execute("SELECT set_config('app.current_user_id', %s, true)", (name,))
-        connection.execute(f"SET LOCAL ROLE {role}")
+        if role != "superuser":
+            connection.execute(f"SET LOCAL ROLE {role}")
         yield
 
 
@@ -318,7 +319,7 @@ def test_default_privileges_do_not_open_the_new_tables(sales: Connection) -> Non
 # -- validation ----------------------------------------------------------------------------------------------------
 
 BREAKS = [
-    ("ALTER TABLE payment DROP COLUMN notes", "tables differ: payment"),
+    ("ALTER TABLE tax_rate DROP COLUMN is_compound", "tables differ: tax_rate"),
     ("ALTER TABLE account ALTER COLUMN code TYPE varchar(20)", "tables differ: account"),
     ("ALTER TABLE customer ALTER COLUMN currency DROP NOT NULL", "without a default: customer"),
     ("ALTER TABLE inventory_item ALTER COLUMN currency SET DEFAULT 'USD'", "without a default: inventory_item"),
@@ -434,7 +435,7 @@ def test_the_sql_tests_can_fail(shared: Connection, statement: str, message: str
         ("DELETE FROM organization_currency", "organizations_without_currency"),
         ("DELETE FROM account", "organizations_without_accounts"),
         ("UPDATE purchase_order_item SET currency = 'INR'", "order_lines_in_another_currency"),
-        ("UPDATE purchase_order SET total_amount = total_amount + 1", "purchase_orders_that_are_not_the_sum_of_their_lines"),
+        ("UPDATE purchase_order SET total_amount = 0.01", "purchase_orders_that_are_not_the_sum_of_their_lines"),
         ("UPDATE invoice_item SET line_total = 99", "invoices_that_are_not_the_sum_of_their_lines"),
         ("UPDATE invoice_item SET line_total = 99", "invoice_lines_that_are_not_quantity_times_price"),
         ("DELETE FROM payment_allocation", "invoices_whose_payments_do_not_add_up"),
@@ -678,7 +679,7 @@ def test_lines_of_a_purchase_order_follow_it_and_take_no_other_currency(finance:
     ("check", "table", "column", "value", "object_named"),
     [
         ("amounts_out_of_range", "customer", "lifetime_value", "NaN", "customer.lifetime_value"),
-        ("amounts_out_of_range", "inventory_item", "unit_price", "99999999999", "inventory_item.unit_price"),
+        ("amounts_out_of_range", "purchase_order", "shipping_amount", "99999999999", "purchase_order.shipping_amount"),
         ("amounts_out_of_range", "purchase_order", "tax_amount", "1.005", "purchase_order.tax_amount"),
         ("amounts_finer_than_their_currency", "purchase_order", "tax_amount", "1.50", "purchase_order.tax_amount"),
     ],
@@ -690,7 +691,8 @@ def test_checks_find_amounts_that_cannot_stay(
     rows_before = rows(sales, path)
     org = one(sales, f"SELECT org_id FROM {table} LIMIT 1")
     sales.execute("UPDATE organization SET settings = '{\"currency\": \"JPY\"}' WHERE id = %s", (org,))
-    sales.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE numeric")
+    if value != "NaN":
+        sales.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE numeric")
     key = one(sales, f"UPDATE {table} SET {column} = %s WHERE id = (SELECT id FROM {table} WHERE org_id = %s LIMIT 1) RETURNING id", (value, org))
     found = [row for row in rows(sales, path) if row not in rows_before]
     assert any(object_named in row[0] for row in found)
@@ -765,7 +767,7 @@ def books(connection: Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-@pytest.mark.parametrize("role", ["postgres", "service_role", "authenticated"])
+@pytest.mark.parametrize("role", ["superuser", "service_role", "authenticated"])
 @pytest.mark.parametrize("trick", TRICKS, ids=[trick[:70] for trick in TRICKS])
 def test_what_is_posted_stays(shared: Connection, role: str, trick: str) -> None:
     made = companies(shared)[0]
@@ -781,7 +783,7 @@ def test_what_is_posted_stays(shared: Connection, role: str, trick: str) -> None
 
 def test_copy_adds_no_line_to_what_is_posted(shared: Connection) -> None:
     made = companies(shared)[0]
-    with (  # noqa: PT012
+    with (
         pytest.raises(errors.RestrictViolation),
         shared.cursor() as cursor,
         cursor.copy("COPY journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) FROM STDIN") as copy,
@@ -790,7 +792,7 @@ def test_copy_adds_no_line_to_what_is_posted(shared: Connection) -> None:
 
 
 UNBALANCED = [
-    ([], "does not balance: debits 0, credits 0"),
+    ([], r"does not balance: debits 0.00, credits 0.00"),
     ([(100, 0)], "does not balance: debits 100.00, credits 0"),
     ([(100, 0), (0, Decimal("99.99"))], "does not balance: debits 100.00, credits 99.99"),
 ]
@@ -982,7 +984,7 @@ LINES = [
     ("EUR", [("1", "0.05", "90", "0")], ("0.01", "0.00", "0.01")),
     ("JPY", [("1", "100.50", "0", "10")], ("101", "10", "111")),
     ("JPY", [("0.333", "100", "0", "8"), ("1", "0.49", "0", "8")], ("33", "3", "36")),
-    ("USD", [("0.333", "99999999.99", "33.33", "7.77")], ("22201109.99", "1725026.25", "23926136.24")),
+    ("USD", [("0.333", "99999999.99", "33.33", "7.77")], ("22201110.00", "1725026.25", "23926136.25")),
 ]  # fmt: skip
 
 
@@ -1200,7 +1202,7 @@ def test_accounts_make_a_tree_within_their_organisation(finance: Connection) -> 
 
 @pytest.mark.parametrize("table", [*TABLES, "organization_currency"])
 def test_tenants_stay_apart(shared: Connection, table: str) -> None:
-    own, other = companies(shared)
+    own, _ = companies(shared)
     belongs = {"invoice_id": ("invoice", "id"), "journal_entry_id": ("journal_entry", "id")}.get(TABLES.get(table, "org_id"))
     column = TABLES.get(table, "org_id")
     tenant = f"(SELECT org_id FROM {belongs[0]} WHERE id = {column})" if belongs else column
@@ -1221,9 +1223,8 @@ def test_no_row_goes_to_another_tenant(shared: Connection, table: str) -> None:
     column = TABLES[table]
     theirs = {"org_id": other.org, "invoice_id": other.invoice, "journal_entry_id": other.draft}[column]
     ours = {"org_id": own.org, "invoice_id": own.invoice, "journal_entry_id": own.draft}[column]
-    row = f"SELECT * FROM {table} WHERE {column} = %s LIMIT 1"
     changes = {"id": str(uuid4())} | ANEW.get(table, {})
-    image = "SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM (" + row + ") AS t"
+    image = f"SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM {table} AS t WHERE {column} = %s LIMIT 1"
     copy = psycopg.types.json.Json(changes)
 
     # the application's rightful work
@@ -1266,6 +1267,29 @@ def test_no_row_refers_to_another_tenants(shared: Connection, table: str, column
             f"UPDATE {table} SET {column} = %(theirs)s WHERE " + where.get(table, "org_id = %(org)s"),
             own.facts | {"theirs": facts[what]},
         )
+
+
+def test_refusals_tell_nothing_of_other_tenants(shared: Connection) -> None:
+    own, other = companies(shared)
+    order = one(shared, "SELECT id FROM purchase_order WHERE org_id NOT IN (%s, %s) LIMIT 1", (own.org, other.org))
+    item = one(shared, "SELECT id FROM inventory_item LIMIT 1")
+    allocate = "INSERT INTO payment_allocation (org_id, payment_id, invoice_id, amount) VALUES (%s, %s, %s, 9999999)"
+    attempts = [
+        (allocate, (own.org, other.payment, own.invoice)),
+        (allocate, (own.org, own.payment, other.invoice)),
+        ("INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity, unit_price, currency)"
+         " VALUES (%s, %s, 1, 1, 'CNY')", (order, item)),
+        ("INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) VALUES (%s, %s, 1, 9)",
+         (other.entry, own.revenue)),
+        ("INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x', 99999999)", (other.invoice,)),
+    ]  # fmt: skip
+    for statement, parameters in attempts:
+        with (
+            pytest.raises((errors.ForeignKeyViolation, errors.InsufficientPrivilege)) as refused,
+            acting(shared, "authenticated", own.user),
+        ):
+            shared.execute(statement, parameters)
+        assert "Failing row" not in str(refused.value)
 
 
 def test_functions_do_not_tell_of_other_tenants(shared: Connection) -> None:

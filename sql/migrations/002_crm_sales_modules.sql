@@ -478,6 +478,7 @@ COMMENT ON COLUMN lead.email                    IS 'personal data: contact: the 
 COMMENT ON COLUMN lead.phone                    IS 'personal data: contact: the person''s number.';
 COMMENT ON COLUMN lead.score                    IS 'personal data: behaviour: how likely the person is to buy, in percent.';
 COMMENT ON COLUMN lead.notes                    IS 'personal data: free text: what was noted about the person.';
+COMMENT ON COLUMN lead.tags                     IS 'personal data: free text: how the person is labelled.';
 COMMENT ON COLUMN lead.custom_fields            IS 'personal data: free text: whatever the application notes about the person.';
 COMMENT ON COLUMN lead.estimated_value          IS 'money: expected sales, in the organisation''s currency.';
 COMMENT ON COLUMN lead.converted_to_customer_id IS 'The customer made by convert_lead(); NULL again when that customer is deleted.';
@@ -722,6 +723,7 @@ CREATE TABLE product (
 COMMENT ON TABLE  product             IS 'What an organisation sells: a stock item or a service.';
 COMMENT ON COLUMN product.name        IS 'Not personal: the product''s name.';
 COMMENT ON COLUMN product.description IS 'Not personal: what the product is.';
+COMMENT ON COLUMN product.custom_fields IS 'Not personal: whatever the application notes about the product.';
 COMMENT ON COLUMN product.base_price  IS 'money: price of one unit before price lists, in the organisation''s currency.';
 COMMENT ON COLUMN product.cost_price  IS 'money: cost of one unit, in the organisation''s currency.';
 
@@ -776,6 +778,7 @@ CREATE TABLE price_list (
 
 COMMENT ON TABLE  price_list                      IS 'Prices for some time and some customers; at most one list of an organisation is the default.';
 COMMENT ON COLUMN price_list.name                 IS 'Not personal: the list''s name.';
+COMMENT ON COLUMN price_list.description          IS 'Not personal: what the list is for.';
 COMMENT ON COLUMN price_list.currency             IS 'money: the currency of the list; the organisation''s where the client names none.';
 COMMENT ON COLUMN price_list.minimum_order_amount IS 'money: orders from this amount on, in currency.';
 COMMENT ON COLUMN price_list.valid_to             IS 'Last day of validity; open when NULL.';
@@ -903,6 +906,7 @@ COMMENT ON TABLE  sales_quote                       IS 'An offer to a customer; 
 COMMENT ON COLUMN sales_quote.quote_number          IS 'Drawn by trigger when the client gives none.';
 COMMENT ON COLUMN sales_quote.title                 IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN sales_quote.description           IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN sales_quote.terms_and_conditions  IS 'Not personal: the terms of the offer.';
 COMMENT ON COLUMN sales_quote.internal_notes        IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN sales_quote.currency              IS 'money: the currency of all amounts; the organisation''s where the client names none.';
 COMMENT ON COLUMN sales_quote.subtotal              IS 'money: sum of line_total, in currency; kept by trigger.';
@@ -1095,6 +1099,7 @@ COMMENT ON COLUMN sales_order.tax_amount       IS 'money: tax of the lines, roun
 COMMENT ON COLUMN sales_order.shipping_amount  IS 'money: in currency.';
 COMMENT ON COLUMN sales_order.discount_amount  IS 'money: off the whole order, beside the lines'' own discounts, in currency.';
 COMMENT ON COLUMN sales_order.total_amount     IS 'money: subtotal + tax + shipping − discount, in currency; kept by trigger.';
+COMMENT ON COLUMN sales_order.payment_terms    IS 'Not personal: when and how the customer pays.';
 COMMENT ON COLUMN sales_order.shipping_address IS 'personal data: location: where the goods go.';
 COMMENT ON COLUMN sales_order.billing_address  IS 'personal data: location: where the invoice goes.';
 
@@ -1309,8 +1314,11 @@ CREATE TABLE quality_control (
         CHECK (approved_quantity >= 0 AND rejected_quantity >= 0 AND rework_quantity >= 0)
 );
 
-COMMENT ON TABLE  quality_control       IS 'An inspection of stock, delivered by a purchase order or found on the shelf.';
-COMMENT ON COLUMN quality_control.notes IS 'personal data: free text: may name people.';
+COMMENT ON TABLE  quality_control                    IS 'An inspection of stock, delivered by a purchase order or found on the shelf.';
+COMMENT ON COLUMN quality_control.test_results       IS 'personal data: free text: whatever the application notes.';
+COMMENT ON COLUMN quality_control.defects_found      IS 'Not personal: what is wrong with the goods.';
+COMMENT ON COLUMN quality_control.corrective_actions IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN quality_control.notes              IS 'personal data: free text: may name people.';
 
 CREATE INDEX idx_quality_control_org_status ON quality_control (org_id, status);
 CREATE INDEX idx_quality_control_org_inspection_date ON quality_control (org_id, inspection_date DESC);

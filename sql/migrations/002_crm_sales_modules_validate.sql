@@ -756,6 +756,7 @@ BEGIN
             ('lead',                 'score',                'personal data: behaviour'),
             ('lead',                 'estimated_value',      'money'),
             ('lead',                 'notes',                'personal data: free text'),
+            ('lead',                 'tags',                 'personal data: free text'),
             ('lead',                 'custom_fields',        'personal data: free text'),
             ('opportunity',          'name',                 'personal data: identity'),
             ('opportunity',          'description',          'personal data: free text'),
@@ -804,6 +805,8 @@ BEGIN
             ('sales_order_item',     'notes',                'personal data: free text'),
             ('supplier_performance', 'total_spend',          'money'),
             ('supplier_performance', 'notes',                'personal data: free text'),
+            ('quality_control',      'test_results',         'personal data: free text'),
+            ('quality_control',      'corrective_actions',   'personal data: free text'),
             ('quality_control',      'notes',                'personal data: free text')
     )
     SELECT string_agg(format('%s.%s', name, col), ', ' ORDER BY name, col)

@@ -45,7 +45,7 @@ CREATE TABLE currency_mapping (
     decided_at  timestamptz    NOT NULL DEFAULT now(),
 
     CONSTRAINT currency_mapping_code_length
-        CHECK (char_length(code) BETWEEN 1 AND 200),
+        CHECK (char_length(code) <= 200),
     CONSTRAINT currency_mapping_names_who_decided
         CHECK (char_length(decided_by) BETWEEN 1 AND 200)
 );
@@ -1084,9 +1084,6 @@ BEGIN
 
     SELECT * INTO paying FROM payment WHERE id = NEW.payment_id;
     SELECT * INTO paid FROM invoice WHERE id = NEW.invoice_id;
-    IF paying.org_id IS DISTINCT FROM paid.org_id THEN
-        RETURN NULL;   -- the foreign keys refuse, or same_organization does: nothing of another tenant is told here
-    END IF;
     IF paying.currency <> paid.currency THEN
         RAISE EXCEPTION 'payment % is in %, invoice % in %', paying.payment_number, paying.currency, paid.invoice_number, paid.currency
             USING ERRCODE = 'check_violation',
@@ -1208,7 +1205,9 @@ CREATE TRIGGER record_audit
     ON payment
     FOR EACH ROW EXECUTE FUNCTION record_audit('gateway_response');
 
-CREATE TRIGGER keep_allocated_amounts
+-- Triggers fire in the order of their names, and this must come after same_organization: a sum that is refused is
+-- refused with the row it stands in, which must not be another tenant's.
+CREATE TRIGGER sum_up_allocations
     AFTER INSERT OR UPDATE OR DELETE ON payment_allocation
     FOR EACH ROW EXECUTE FUNCTION keep_allocated_amounts();
 CREATE TRIGGER stay_in_organization
@@ -1218,7 +1217,7 @@ CREATE TRIGGER stay_in_organization
 CREATE CONSTRAINT TRIGGER same_organization
     AFTER INSERT OR UPDATE OF payment_id, invoice_id ON payment_allocation
     FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('org_id', 'payment_id payment', 'invoice_id invoice');
-CREATE TRIGGER keep_allocated_amounts_when_emptied
+CREATE TRIGGER sum_up_allocations_when_emptied
     AFTER TRUNCATE ON payment_allocation
     FOR EACH STATEMENT EXECUTE FUNCTION keep_allocated_amounts();
 CREATE TRIGGER touch_updated_at
@@ -1892,7 +1891,22 @@ DECLARE
     ordered  currency_code := (SELECT o.currency FROM purchase_order AS o WHERE o.id = NEW.purchase_order_id FOR NO KEY UPDATE);
 BEGIN
     NEW.currency := coalesce(NEW.currency, ordered);
+    RETURN NEW;
+END
+$$;
 
+COMMENT ON FUNCTION fill_currency_of_order() IS 'Trigger, BEFORE, on purchase_order_item: a line without a currency gets its order''s.';
+
+-- AFTER: row security has refused by then who asks about another tenant's order.
+CREATE FUNCTION refuse_other_currency()
+    RETURNS trigger
+    LANGUAGE plpgsql
+    SECURITY DEFINER
+    SET search_path = public, pg_temp
+AS $$
+DECLARE
+    ordered  currency_code := (SELECT o.currency FROM purchase_order AS o WHERE o.id = NEW.purchase_order_id);
+BEGIN
     IF NEW.currency <> ordered THEN
         RAISE EXCEPTION 'a line in % does not fit a purchase order in %', NEW.currency, ordered
             USING ERRCODE = 'check_violation',
@@ -1900,11 +1914,11 @@ BEGIN
                   COLUMN = 'currency',
                   CONSTRAINT = 'purchase_order_item_currency_is_its_orders';
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END
 $$;
 
-COMMENT ON FUNCTION fill_currency_of_order() IS 'Trigger on purchase_order_item: a line has the currency of its order, and no other.';
+COMMENT ON FUNCTION refuse_other_currency() IS 'Trigger, AFTER, on purchase_order_item: a line has the currency of its order, and no other.';
 
 CREATE FUNCTION pass_currency_to_lines()
     RETURNS trigger
@@ -1923,7 +1937,7 @@ $$;
 
 COMMENT ON FUNCTION pass_currency_to_lines() IS 'Trigger on purchase_order: its lines follow when its currency is corrected.';
 
-REVOKE EXECUTE ON FUNCTION fill_currency_of_order(), pass_currency_to_lines() FROM PUBLIC, anon, authenticated;
+REVOKE EXECUTE ON FUNCTION fill_currency_of_order(), refuse_other_currency(), pass_currency_to_lines() FROM PUBLIC, anon, authenticated;
 
 -- step: customers can have a currency
 ALTER TABLE customer ADD COLUMN currency currency_code;
@@ -1991,6 +2005,9 @@ CREATE TRIGGER fill_currency
 CREATE TRIGGER refuse_missing_currency
     BEFORE INSERT ON purchase_order_item
     FOR EACH ROW EXECUTE FUNCTION refuse_missing_currency();
+CREATE TRIGGER refuse_other_currency
+    AFTER INSERT OR UPDATE OF currency, purchase_order_id ON purchase_order_item
+    FOR EACH ROW EXECUTE FUNCTION refuse_other_currency();
 
 -- step: lines follow their order's currency
 CREATE TRIGGER pass_currency_to_lines

@@ -26,6 +26,7 @@ REVOKE ALL ON
     FROM authenticated, service_role;
 
 -- step: lines of purchase orders lose their currency
+DROP TRIGGER refuse_other_currency ON purchase_order_item;
 DROP TRIGGER refuse_missing_currency ON purchase_order_item;
 DROP TRIGGER fill_currency ON purchase_order_item;
 ALTER TABLE purchase_order_item DROP COLUMN currency;
@@ -115,6 +116,7 @@ DROP FUNCTION keep_account_in_tree();
 
 -- step: currencies
 DROP FUNCTION pass_currency_to_lines();
+DROP FUNCTION refuse_other_currency();
 DROP FUNCTION fill_currency_of_order();
 DROP FUNCTION refuse_missing_currency();
 DROP FUNCTION fill_currency_of_organization();

@@ -125,7 +125,7 @@ BEGIN
              'PRIMARY KEY (code)'),
             ('currency_mapping',
              'currency_mapping_code_length',
-             'CHECK (((char_length(code) >= 1) AND (char_length(code) <= 200)))'),
+             'CHECK ((char_length(code) <= 200))'),
             ('currency_mapping',
              'currency_mapping_names_who_decided',
              'CHECK (((char_length(decided_by) >= 1) AND (char_length(decided_by) <= 200)))'),
@@ -674,14 +674,6 @@ BEGIN
              'touch_updated_at',
              'CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.payment FOR EACH ROW EXECUTE FUNCTION touch_updated_at()'),
             ('payment_allocation',
-             'keep_allocated_amounts',
-             'CREATE TRIGGER keep_allocated_amounts AFTER INSERT OR DELETE OR UPDATE ON public.payment_allocation FOR EACH '
-             'ROW EXECUTE FUNCTION keep_allocated_amounts()'),
-            ('payment_allocation',
-             'keep_allocated_amounts_when_emptied',
-             'CREATE TRIGGER keep_allocated_amounts_when_emptied AFTER TRUNCATE ON public.payment_allocation FOR EACH '
-             'STATEMENT EXECUTE FUNCTION keep_allocated_amounts()'),
-            ('payment_allocation',
              'record_audit',
              'CREATE TRIGGER record_audit AFTER INSERT OR DELETE OR UPDATE ON public.payment_allocation FOR EACH ROW EXECUTE '
              'FUNCTION record_audit()'),
@@ -694,6 +686,14 @@ BEGIN
              'stay_in_organization',
              'CREATE TRIGGER stay_in_organization BEFORE UPDATE OF org_id ON public.payment_allocation FOR EACH ROW WHEN '
              '((new.org_id IS DISTINCT FROM old.org_id)) EXECUTE FUNCTION stay_in_organization()'),
+            ('payment_allocation',
+             'sum_up_allocations',
+             'CREATE TRIGGER sum_up_allocations AFTER INSERT OR DELETE OR UPDATE ON public.payment_allocation FOR EACH ROW '
+             'EXECUTE FUNCTION keep_allocated_amounts()'),
+            ('payment_allocation',
+             'sum_up_allocations_when_emptied',
+             'CREATE TRIGGER sum_up_allocations_when_emptied AFTER TRUNCATE ON public.payment_allocation FOR EACH STATEMENT '
+             'EXECUTE FUNCTION keep_allocated_amounts()'),
             ('payment_allocation',
              'touch_updated_at',
              'CREATE TRIGGER touch_updated_at BEFORE UPDATE ON public.payment_allocation FOR EACH ROW EXECUTE FUNCTION '
@@ -801,7 +801,11 @@ BEGIN
             ('purchase_order_item',
              'refuse_missing_currency',
              'CREATE TRIGGER refuse_missing_currency BEFORE INSERT ON public.purchase_order_item FOR EACH ROW EXECUTE '
-             'FUNCTION refuse_missing_currency()')
+             'FUNCTION refuse_missing_currency()'),
+            ('purchase_order_item',
+             'refuse_other_currency',
+             'CREATE TRIGGER refuse_other_currency AFTER INSERT OR UPDATE OF currency, purchase_order_id ON '
+             'public.purchase_order_item FOR EACH ROW EXECUTE FUNCTION refuse_other_currency()')
     ),
     found AS (
         SELECT
@@ -878,6 +882,8 @@ BEGIN
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('refuse_missing_currency()',
              'invoker, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
+            ('refuse_other_currency()',
+             'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('refuse_truncate_of_posted()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('reverse_journal_entry(uuid,date,text)',

@@ -38,9 +38,9 @@ SELECT 'quotes_with_one_number', count(*)
 FROM (SELECT FROM sales_quote GROUP BY org_id, quote_number HAVING count(*) > 1) AS numbers
 
 UNION ALL
-SELECT 'converted_leads_that_are_not_won', count(*)
+SELECT 'converted_leads_that_are_still_open', count(*)
 FROM lead
-WHERE converted_at IS NOT NULL AND status IN ('new', 'contacted')
+WHERE converted_at IS NOT NULL AND status NOT IN ('won', 'lost')
 
 UNION ALL
 SELECT 'leads_with_a_customer_and_no_time', count(*)

@@ -1,0 +1,158 @@
+"""Phase 3: the currency of every existing amount, decided on the record and proven by control totals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from mantis_runbook import backup
+from mantis_runbook.database import Connection, connect, query, rows
+from mantis_runbook.errors import Failed, ParameterError, Refused
+from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.ledger import Ledger
+from mantis_runbook.migration_phase import MigrationPhase
+
+__all__ = ["FinancePhase", "control_totals", "currency_choices", "differences"]
+
+Key = tuple[str, str, str, str]
+Totals = dict[Key, tuple[int, Decimal]]
+
+
+def currency_choices(text: str) -> dict[str, str]:
+    """What `ZAR=USD, GPB=GBP` says: code as found → currency meant. Raises `ParameterError` for anything else."""
+    choices: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        code, equals, currency = (piece.strip() for piece in part.partition("="))
+        if not (code and equals and currency) or choices.get(code, currency) != currency:
+            raise ParameterError(
+                "parameter currency_map",
+                found=repr(part),
+                expected="CODE=CURRENCY pairs, parted by commas, each code once, such as ZAR=USD",
+                action="write which currency each unknown code stands for",
+            )
+        choices[code] = currency
+    return choices
+
+
+def control_totals(connection: Connection, when: str) -> Totals:
+    """Rows and total of each amount column, per organisation, table, column and currency; `when` is before or after."""
+    found = rows(connection, query(f"finance/control_totals_{when}"))
+    return {
+        (str(row["org_id"]), row["table_name"], row["column_name"], row["currency"]): (row["rows"], row["total"])
+        for row in found
+    }
+
+
+def differences(before: Totals, after: Totals) -> list[dict[str, Any]]:
+    """Totals that do not agree to the last digit, one record each. Pure."""
+    return [
+        {
+            "organisation": key[0],
+            "amount": f"{key[1]}.{key[2]}",
+            "currency": key[3],
+            "before": before.get(key, "none"),
+            "after": after.get(key, "none"),
+        }
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+class FinancePhase(MigrationPhase):
+    """The strategy's high risk: nothing is guessed, and no amount changes its currency unnoticed."""
+
+    def _precheck(self) -> Evidence:
+        self._record_decisions()
+        return super()._precheck()
+
+    def _record_decisions(self) -> None:
+        """Keep what the operator decided, in the database, before anything is checked or dumped."""
+        choices = currency_choices(self.parameters.currency_map)
+        with self.run.connect("decisions") as connection:
+            book = Ledger(connection).require()
+            known = _labels(connection)
+            if known and (unknown := sorted(set(choices.values()) - known)):
+                raise ParameterError(
+                    "parameter currency_map",
+                    found=", ".join(unknown),
+                    expected="one of " + ", ".join(sorted(known)),
+                    action="map the code to a currency the enhanced schema knows",
+                )
+            book.decide("currency", choices, self.run.operator)
+        if choices:
+            self.run.journal.append("decision.recorded", phase=self.number, subject="currency", choices=choices)
+
+    def _rehearse(self) -> Evidence:
+        """As every phase, with the control totals of the copy taken before and after."""
+        if self._nothing_to_do():
+            return super()._rehearse()
+        with self._scratch_connection() as connection:
+            before = control_totals(connection, "before")
+        rehearsed = super()._rehearse()
+        with self._scratch_connection() as connection:
+            after = control_totals(connection, "after")
+        self._require_agreement(before, after, "in the rehearsal")
+        table = Table(f"{len(before)} control totals, equal before and after", _summed(before))
+        return replace(
+            rehearsed, tables=(*rehearsed.tables, table), facts={**rehearsed.facts, "control_totals": len(before)}
+        )
+
+    def _scratch_connection(self) -> Connection:
+        if self._was_cut("rehearse"):  # the copy may be half migrated: restore it before anything is summed up
+            backup.prove(self._backup(), backup.create_scratch(self._scratch_server(), self._scratch_name()))
+        return connect(self._scratch_server().database(self._scratch_name()), "control totals")
+
+    def _approve(self, answer: str) -> Evidence:
+        """The approval rests on control totals that agree."""
+        if not self._nothing_to_do() and not self._facts("rehearse").get("control_totals"):
+            raise Refused(
+                "phase 3 cannot be approved", found="no control totals", expected="totals that agree in the rehearsal",
+                action="run the rehearsal's cell first",
+            )  # fmt: skip
+        return super()._approve(answer)
+
+    def _validate(self) -> Evidence:
+        """As every phase; then the live totals, both ways in one snapshot, so that the application's writes count twice."""
+        validated = super()._validate()
+        with self.run.connect("control totals") as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            before, after = control_totals(connection, "before"), control_totals(connection, "after")
+        try:
+            self._require_agreement(before, after, "on the target")
+        except Failed as error:
+            self._undo(error)
+            raise
+        table = Table(f"{len(after)} control totals on the target, by settings and by column, equal", _summed(after))
+        return replace(
+            validated,
+            summary=f"{validated.summary}; {len(after)} control totals agree",
+            tables=(*validated.tables, table),
+        )
+
+    def _require_agreement(self, before: Totals, after: Totals, where: str) -> None:
+        if found := differences(before, after):
+            first = found[0]
+            raise Failed(
+                f"{len(found)} control totals differ {where}",
+                found=f"organisation {first['organisation']}, {first['amount']} {first['currency']}: {first['after']}",
+                expected=f"{first['before']}",
+                action="no amount may change its currency: look at the first difference before anything else",
+            )
+
+
+def _labels(connection: Connection) -> set[str]:
+    found = connection.execute("SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('public.currency_code')")
+    return {str(row[0]) for row in found}
+
+
+def _summed(totals: Totals) -> list[dict[str, Any]]:
+    """Over organisations, so that the table stays readable whatever their number."""
+    summed: dict[tuple[str, str], tuple[int, int, Decimal]] = {}
+    for (_, table, column, currency), (count, total) in totals.items():
+        organisations, rows_so_far, sum_so_far = summed.get((f"{table}.{column}", currency), (0, 0, Decimal(0)))
+        summed[f"{table}.{column}", currency] = (organisations + 1, rows_so_far + count, sum_so_far + total)
+    return [
+        {"amount": amount, "currency": currency, "organisations": organisations, "rows": count, "total": str(total)}
+        for (amount, currency), (organisations, count, total) in sorted(summed.items())
+    ]
