@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 import stamina
-from psycopg import sql
 
-from mantis_runbook import backfill, catalog
-from mantis_runbook.database import Connection, connect, query, rows
-from mantis_runbook.errors import Failed, LockNotObtained, MigrationFileError, Refused, StepFailed
+from mantis_runbook import backfill, blockers, catalog, outside
+from mantis_runbook.database import SESSION, Connection, connect, query, rows
+from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, Pass, StepJournal
 from mantis_runbook.lock import Fence
-from mantis_runbook.migrations import Migration, Statement, Step
+from mantis_runbook.migrations import Migration, Script, Statement, Step
 from mantis_runbook.settings import Environment
-from mantis_runbook.statements import quoted, tree
 from mantis_runbook.target import Target
 
 __all__ = ["Applied", "Engine", "StepResult"]
+
+Result = TypeVar("Result")
+
+# The watcher tells of every wait; stamina would log each of them once more.
+stamina.instrumentation.set_on_retry_hooks([])
 
 RETRIED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 #: A snapshot older than this is worth waiting out, or naming, before CREATE INDEX CONCURRENTLY.
 OLD_SNAPSHOT_S = 5.0
+
+#: Between two looks at something that is waited for without a lock.
+POLL_S = 0.2
+
+#: Tells the seal that this session is the rollback itself, which may write where nobody else may.
+ROLLING_BACK = "mantis_runbook.rolling_back"
 
 
 class Watcher(Protocol):
@@ -39,7 +47,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """How one step went. Durations in milliseconds; `lock_wait_ms` is the longest single wait for a lock."""
+    """How one step went: its duration in milliseconds, its tries, how many of them gave a lock up, rows of a backfill."""
 
     version: str
     step: str
@@ -101,76 +109,89 @@ class Engine:
 
     def _carry_out(self, migration: Migration, direction: str) -> Applied:
         began = time.monotonic()
-        with connect(self.target, f"migrate {migration.version}") as connection:
-            connection.execute(
-                "SELECT set_config('lock_timeout', %s, false)", (f"{self.environment.lock_timeout_ms}ms",)
-            )
-            self.fence.check(connection, in_transaction=False)
-            ledger, journal = Ledger(connection).require(), StepJournal(connection, self.run, self.who)
-            before = self._take_up(connection, migration, direction, ledger, journal)
-            script = migration.up if direction == "up" else migration.rollback
-            results = []
+        script = migration.up if direction == "up" else migration.rollback
+        with self._connection(migration, direction) as connection:
+            journal = StepJournal(connection, self.run, self.who)
+            before = self._take_up(connection, migration, direction, journal)
             try:
-                for step in script.steps:
-                    if _was_done(step, before, migration):
-                        results.append(StepResult(migration.version, step.name, "done before"))
-                    else:
-                        results.append(self._step(connection, journal, migration, direction, step, before))
-            except psycopg.OperationalError as error:
-                # The server may be gone: then nobody can write a row now, and the next run reads the journal.
-                self._fail(ledger, migration, connection)
-                raise StepFailed(
-                    f"migration {migration.version} was cut off",
-                    found=" ".join(str(error).split()) or type(error).__name__,
-                    expected="the server to answer",
-                    action="run again: it resumes at the step it was cut off in",
-                ) from error
-            except Failed:
-                self._fail(ledger, migration, connection)
+                results = tuple(
+                    StepResult(migration.version, step.name, "done before")
+                    if step.name in before.done
+                    else self._step(connection, journal, migration, direction, step, before)
+                    for step in script.steps
+                )
+                self._end(connection, journal, migration, direction)
+            except FenceLost:
+                raise  # the ledger is another runner's by now
+            except RunbookError:
+                self._fail(migration)
                 raise
-            self._end(connection, ledger, journal, migration, direction)
-        return Applied(migration.version, direction, tuple(results), (time.monotonic() - began) * 1000)
+            except psycopg.Error as error:
+                self._fail(migration)
+                raise _cut_off(migration, error) from error
+        return Applied(migration.version, direction, results, (time.monotonic() - began) * 1000)
 
-    def _take_up(
-        self, connection: Connection, migration: Migration, direction: str, ledger: Ledger, journal: StepJournal
-    ) -> Pass:
+    @contextmanager
+    def _connection(self, migration: Migration, direction: str) -> Iterator[Connection]:
+        with connect(self.target, f"migrate {migration.version}") as connection:
+            # A step may DISCARD ALL, and may change what a plan was made for.
+            connection.prepare_threshold = None
+            self.settle(connection, direction)
+            yield connection
+
+    def settle(self, connection: Connection, direction: str) -> None:
+        """The session's settings as they must be: a step before this one may have SET what it liked."""
+        wanted = SESSION | {"lock_timeout": f"{self.environment.lock_timeout_ms}ms"}
+        wanted[ROLLING_BACK] = "on" if direction == "rollback" else "off"
+        connection.execute("RESET ROLE")
+        connection.execute("RESET ALL")
+        connection.execute(
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)",
+            (list(wanted), list(wanted.values())),
+        )
+
+    def _take_up(self, connection: Connection, migration: Migration, direction: str, journal: StepJournal) -> Pass:
         """Begin a pass, or go on with the one that was cut off. The catalogue before it is kept, for the rollback."""
+        self.fence.check(connection, in_transaction=False)
+        ledger = Ledger(connection).require()
         row, last = ledger.all().get(migration.version), journal.last_pass(migration.version)
-        if direction == "up" and row and row.status == "completed":
-            raise Refused(f"migration {migration.version} is already applied", action="nothing is left to do")
-        if direction == "rollback" and (row is None or row.status in ("pending", "rolled_back")):
-            raise Refused(
-                f"migration {migration.version} cannot be rolled back",
-                found=row.status if row else "never applied",
-                expected="running, failed or completed",
-                action="look at `mantis-runbook status`",
-            )
-        if direction == "up":
-            ledger.set(migration, "running")
-        if last is not None and last.is_open and last.direction == direction:
-            return last
-        if direction == "up" and last is not None and last.is_open:
-            raise Refused(
-                f"migration {migration.version} is half rolled back",
-                found="a rollback that was cut off",
-                expected="a finished rollback",
-                action=f"finish it with `mantis-runbook rollback {migration.version}`",
-            )
-        detail = {"catalog": catalog.snapshot(connection).to_json()} if direction == "up" else {}
-        journal.write(migration.version, direction, "begun", detail=detail)
-        return Pass(direction)
-
-    def _end(
-        self, connection: Connection, ledger: Ledger, journal: StepJournal, migration: Migration, direction: str
-    ) -> None:
+        _refuse_impossible(migration, direction, row.status if row else None, last)
+        resumed = last if last is not None and last.is_open and last.direction == direction else None
+        if resumed:
+            _refuse_edited(migration, migration.up if direction == "up" else migration.rollback, resumed)
+        seen = {} if resumed else {"catalog": self._catalog(connection)}
         with connection.transaction():
             self.fence.check(connection, in_transaction=True)
-            journal.write(migration.version, direction, "ended")
-            ledger.set(migration, "completed" if direction == "up" else "rolled_back")
+            ledger.set(migration, "running")
+            if not resumed:
+                journal.write(migration.version, direction, "begun", detail=seen)
+        return resumed or Pass(direction)
 
-    def _fail(self, ledger: Ledger, migration: Migration, connection: Connection) -> None:
-        if not connection.closed and not connection.broken:
-            ledger.set(migration, "failed")
+    def _end(self, connection: Connection, journal: StepJournal, migration: Migration, direction: str) -> None:
+        """The last row of a pass; after one up with the catalogue, so that a rollback tells its own from others' work."""
+        self.settle(connection, direction)
+        seen = {"catalog": self._catalog(connection)} if direction == "up" else {}
+        with connection.transaction():
+            self.fence.check(connection, in_transaction=True)
+            journal.write(migration.version, direction, "ended", detail=seen)
+            Ledger(connection).set(migration, "completed" if direction == "up" else "rolled_back")
+
+    def _catalog(self, connection: Connection) -> str:
+        """The catalogue as JSON. Reading a view's definition waits for locks on its tables, and gives way like a step."""
+        for attempt in stamina.retry_context(on=RETRIED, attempts=None, timeout=self.environment.step_deadline_s):
+            with attempt:
+                return catalog.snapshot(connection).to_json()
+        raise AssertionError("unreachable")
+
+    def _fail(self, migration: Migration) -> None:
+        """Say `failed`, by a session of its own: the step's may be gone. Without a server the next run reads the journal."""
+        with (
+            suppress(psycopg.Error, RunbookError),
+            connect(self.target, "ledger") as connection,
+            connection.transaction(),
+        ):
+            self.fence.check(connection, in_transaction=True)
+            Ledger(connection).set(migration, "failed")
 
     # -- one step ------------------------------------------------------------------------------------------------
 
@@ -188,12 +209,13 @@ class Engine:
         work = _Work(self, connection, journal, migration.version, direction, step)
         began = time.monotonic()
         try:
+            self.settle(connection, direction)
             if step.batched_over:
                 work.in_batches(before.last_key.get(step.name))
             elif step.transactional:
                 work.in_one_transaction()
             else:
-                work.outside_a_transaction(step.name in before.started)
+                work.outside_a_transaction(was_started=step.name in before.started)
         except Exception as error:
             self.watch(
                 "step.finished",
@@ -246,6 +268,8 @@ class _Work:
     lock_waits: int = 0
     rows: int = 0
     note: str = ""
+    was_started: bool = False
+    waits: int = 0
 
     def in_one_transaction(self) -> None:
         """All statements and the journal's row commit together."""
@@ -260,54 +284,81 @@ class _Work:
                 self.connection.execute(statement.text)
             self._journal("done", duration_ms=(time.monotonic() - began) * 1000)
 
-    def outside_a_transaction(self, was_started: bool) -> None:
-        """A statement that the server refuses inside a transaction: journalled before and after."""
+    def outside_a_transaction(self, *, was_started: bool) -> None:
+        """A statement that the server refuses inside a transaction: journalled before and after.
+
+        What became of a try before this one, the catalogue decides: done, half, not begun.
+        """
+        self.was_started = was_started
+        self._retried(self._outside)
+
+    def _outside(self) -> None:
         statement = self.step.statements[0]
         self.engine.fence.check(self.connection, in_transaction=False)
-        if _is_index_build(statement):
+        if outside.needs_young_snapshots(statement):
             self._wait_for_old_snapshots()
-            if self._index_is_there(statement, was_started):
-                self._journal("done", note="found complete")
-                return
-        self._journal("started")
+        trace = self._trace(statement)
+        if trace.is_done and self.was_started:
+            self.note = "found complete"
+            self._record("done", note=self.note)
+            return
+        if trace.is_done and statement.kind == "IndexStmt":
+            raise StepFailed(
+                f"index {trace.name} already exists",
+                found=trace.detail,
+                expected="no index of that name",
+                action="drop or rename it, if it is a leftover of earlier tooling",
+            )
+        self.note = trace.detail
+        if not self.was_started:
+            self._record("started")
+            self.was_started = True
         began = time.monotonic()
-        self.attempts += 1
-        with (
-            self._no_lock_timeout(),
-            self._errors_named(),
-            _naming_blockers(self.engine.target, self.connection) as blockers,
-        ):
-            try:
-                self.connection.execute(statement.text)
-            except psycopg.errors.QueryCanceled:
-                raise LockNotObtained(
-                    f"step {self.step.name!r} of {self.version} did not end within its deadline",
-                    found="; ".join(blockers) or "no blocker, only work",
-                    expected=f"{self.engine.environment.concurrently_deadline_s} s (concurrently_deadline_s)",
-                    action="end the sessions named, then run again: it resumes at this step",
-                ) from None
-        self._journal("done", duration_ms=(time.monotonic() - began) * 1000)
+        for text in (*trace.repairs, trace.instead or statement.text):
+            self._execute_outside(text, concurrently=outside.waits_without_blocking(statement))
+        self._record("done", duration_ms=(time.monotonic() - began) * 1000)
+
+    def _execute_outside(self, text: str, *, concurrently: bool) -> None:
+        """One statement in autocommit, under a deadline; CONCURRENTLY waits for others without blocking anybody."""
+        deadline_s = self.engine.environment.concurrently_deadline_s
+        self._set(statement_timeout=f"{deadline_s}s", **({"lock_timeout": "0"} if concurrently else {}))
+        began = time.monotonic()
+        try:
+            with blockers.naming(self.engine.target, self.connection, tell=self._progress) as in_the_way:
+                self.connection.execute(text)
+        except psycopg.errors.QueryCanceled:
+            if time.monotonic() - began < deadline_s:
+                raise
+            raise LockNotObtained(
+                f"step {self.step.name!r} of {self.version} did not end within its deadline",
+                found="; ".join(in_the_way.values()) or "no blocker, only work",
+                expected=f"{deadline_s} s (concurrently_deadline_s)",
+                action="end the sessions named, then run again: it resumes at this step",
+            ) from None
+        finally:
+            if not self.connection.broken and not self.connection.closed:
+                self.engine.settle(self.connection, self.direction)
 
     def in_batches(self, last_key: str | None) -> None:
         """A backfill: each batch commits with its journal row, so a cut run goes on at the key it reached."""
         table, began = self.step.batched_over, time.monotonic()
         assert table is not None
         estimate = self.connection.execute(
-            "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass", (table,)
+            "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)", (table,)
         )
         total = (estimate.fetchone() or (0,))[0]
         seen = 0
         pace = self.engine.environment.batch_target_ms
-        for batch in backfill.batches(self.connection, table, after=last_key, target_ms=pace, run=self._batch):
+        for batch in backfill.batches(
+            self.connection, table, after=last_key, target_ms=pace, run=self._one_batch, patiently=self._retried
+        ):
             seen += batch.size
-            self.engine.watch(
-                "step.progress", version=self.version, step=self.step.name, rows=min(seen, total), of=total
-            )
+            self._progress(min(seen, total), total)
             backfill.pause_while_pressed(self.connection)
-        self._journal("done", duration_ms=(time.monotonic() - began) * 1000)
+        self._retried(lambda: self._record("done", duration_ms=(time.monotonic() - began) * 1000))
 
-    def _batch(self, batch: backfill.Batch) -> None:
-        self._retried(lambda: self._one_batch(batch))
+    def _progress(self, done: int, total: int) -> None:
+        self.engine.watch("step.progress", version=self.version, step=self.step.name, rows=done, of=total)
 
     def _one_batch(self, batch: backfill.Batch) -> None:
         with self.connection.transaction():
@@ -323,47 +374,54 @@ class _Work:
 
     # -- tries and limits ----------------------------------------------------------------------------------------
 
-    def _retried(self, work: Callable[[], None]) -> None:
+    def _retried(self, work: Callable[[], Result]) -> Result:
         """Try, give way, try again, until the step's deadline; then say who was in the way."""
-        limits, blockers = self.engine.environment, set[str]()
+        limits, in_the_way = self.engine.environment, dict[int, str]()
         pause = limits.retry_pause_ms / 1000
+        tries = stamina.retry_context(
+            on=RETRIED,
+            attempts=None,
+            timeout=limits.step_deadline_s,
+            wait_initial=pause,
+            wait_max=4 * pause,
+            wait_jitter=pause,
+            wait_exp_base=1.5,
+        )
         try:
-            for attempt in stamina.retry_context(
-                on=RETRIED,
-                attempts=None,
-                timeout=limits.step_deadline_s,
-                wait_initial=pause,
-                wait_max=4 * pause,
-                wait_jitter=pause,
-                wait_exp_base=1.5,
-            ):
+            for attempt in tries:
                 with attempt:
-                    self._try(work, blockers)
+                    return self._try(work, in_the_way)
         except RETRIED as error:
+            named = "; ".join(in_the_way.values()) or _first_line(error)
             raise LockNotObtained(
                 f"step {self.step.name!r} of {self.version} did not get its lock",
                 expected="a free table",
-                found=f"{self.lock_waits} tries in {limits.step_deadline_s} s; in the way: {'; '.join(sorted(blockers)) or _first_line(error)}",
+                found=f"{self.lock_waits} tries in {limits.step_deadline_s} s; in the way: {named}",
                 action="end or wait for the sessions named, then run again: it resumes at this step",
             ) from error
+        raise AssertionError("unreachable")
 
-    def _try(self, work: Callable[[], None], blockers: set[str]) -> None:
+    def _try(self, work: Callable[[], Result], in_the_way: dict[int, str]) -> Result:
         self.attempts += 1
         # The first try is alone: naming blockers costs a session, and most steps never wait.
-        watching = _naming_blockers(self.engine.target, self.connection, blockers) if self.lock_waits else nullcontext()
+        naming = (
+            blockers.naming(self.engine.target, self.connection, in_the_way)
+            if self.lock_waits and self.step.transactional
+            else nullcontext()
+        )
         try:
-            with watching, self._errors_named():
-                work()
+            with naming, self._errors_named():
+                return work()
         except RETRIED:
             self.lock_waits += 1
-            self.engine.watch(
-                "step.waiting",
-                version=self.version,
-                step=self.step.name,
-                attempt=self.attempts,
-                blockers=sorted(blockers),
-            )
+            self._waiting(*in_the_way.values())
             raise
+
+    def _waiting(self, *named: str) -> None:
+        self.waits += 1
+        self.engine.watch(
+            "step.waiting", version=self.version, step=self.step.name, attempt=self.waits, blockers=list(named)
+        )
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -379,10 +437,9 @@ class _Work:
 
     def _failed(self, error: psycopg.Error) -> StepFailed:
         detail = error.diag.message_detail
+        left = "; its earlier batches stay" if self.step.batched_over else ", and left nothing behind"
         return StepFailed(
-            f"step {self.step.name!r} of migration {self.version} failed, and left nothing behind"
-            if self.step.transactional
-            else f"step {self.step.name!r} of migration {self.version} failed",
+            f"step {self.step.name!r} of migration {self.version} failed" + (left if self.step.transactional else ""),
             found=f"{error.diag.message_primary or _first_line(error)}"
             + (f" ({detail})" if detail else "")
             + f" [SQLSTATE {error.sqlstate}]",
@@ -393,63 +450,49 @@ class _Work:
         limit = f"{self.engine.environment.statement_timeout_s}s"
         self.connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,))
 
-    @contextmanager
-    def _no_lock_timeout(self) -> Iterator[None]:
-        """CONCURRENTLY waits for other transactions without blocking them: a deadline instead of a lock timeout."""
-        limits = self.engine.environment
-        self._set(lock_timeout="0", statement_timeout=f"{limits.concurrently_deadline_s}s")
-        try:
-            yield
-        finally:
-            if not self.connection.broken:
-                self._set(lock_timeout=f"{limits.lock_timeout_ms}ms", statement_timeout="0")
-
     def _set(self, **values: str) -> None:
         for name, value in values.items():
             self.connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
-    # -- indexes built concurrently ------------------------------------------------------------------------------
+    # -- outside a transaction -----------------------------------------------------------------------------------
+
+    def _trace(self, statement: Statement) -> outside.Trace:
+        """What the catalogue says of the statement, once nobody else is at it: the session of a dead runner ends soon."""
+        deadline = time.monotonic() + self.engine.environment.step_deadline_s
+        while (trace := outside.trace(self.connection, statement)).busy:
+            self._waiting(trace.busy)
+            if time.monotonic() > deadline:
+                raise LockNotObtained(
+                    f"index {trace.name} is being built by another session",
+                    found=trace.busy,
+                    expected="no other build of it",
+                    action="wait for it to end, or end that session; then run again",
+                )
+            time.sleep(POLL_S)
+        return trace
 
     def _wait_for_old_snapshots(self) -> None:
         """An old snapshot anywhere in this database would hold the build up for its whole life: wait, then name it."""
         deadline = time.monotonic() + self.engine.environment.step_deadline_s
         while found := rows(self.connection, query("engine/old_snapshots"), {"older_than_s": OLD_SNAPSHOT_S}):
-            named = "; ".join(f"{row['holder']}, {row['age_s']:.0f} s old" for row in found)
-            self.engine.watch("step.waiting", version=self.version, step=self.step.name, blockers=[named])
+            named = [f"{row['holder']}, {row['age_s']:.0f} s old" for row in found]
+            self._waiting(*named)
             if time.monotonic() > deadline:
                 raise LockNotObtained(
                     f"step {self.step.name!r} of {self.version} cannot build its index",
-                    found=named,
+                    found="; ".join(named),
                     expected="no transaction older than the build",
                     action="end or wait for them, then run again",
                 )
-            time.sleep(0.5)
+            time.sleep(POLL_S)
 
-    def _index_is_there(self, statement: Statement, was_started: bool) -> bool:
-        """What the catalogue says of the index: complete (True), absent or dropped as a leftover (False)."""
-        name = _index_name(statement)
-        found = rows(self.connection, query("engine/index_state"), {"name": name})
-        if not found:
-            return False
-        if found[0]["in_progress"]:
-            raise Refused(
-                f"index {name} is being built by another session",
-                expected="no other build of it",
-                action="wait for it to end",
-            )
-        if found[0]["is_valid"]:
-            if was_started:
-                return True
-            raise StepFailed(
-                f"index {name} already exists",
-                found=found[0]["definition"],
-                expected="no index of that name",
-                action="drop or rename it, if it is a leftover of earlier tooling",
-            )
-        self.note = "an invalid leftover was dropped and built again"
-        with self._no_lock_timeout():
-            self.connection.execute(sql.SQL("DROP INDEX CONCURRENTLY ") + sql.SQL(found[0]["name"]))
-        return False
+    # -- the journal ---------------------------------------------------------------------------------------------
+
+    def _record(self, state: str, duration_ms: float | None = None, **detail: Any) -> None:
+        """A row of its own, written only while the fence is ours."""
+        with self.connection.transaction():
+            self.engine.fence.check(self.connection, in_transaction=True)
+            self._journal(state, duration_ms, **detail)
 
     def _journal(self, state: str, duration_ms: float | None = None, **detail: Any) -> None:
         self.journal.write(
@@ -466,56 +509,47 @@ class _Work:
         )
 
 
-def _was_done(step: Step, before: Pass, migration: Migration) -> bool:
-    """Whether the journal has this step. Raises `MigrationFileError` when the file's step is no longer what was done."""
-    if step.name not in before.done:
-        return False
-    if before.done[step.name] != step.sha256:
-        raise MigrationFileError(
-            f"step {step.name!r} of migration {migration.version} was edited after it was carried out",
-            found=f"SHA-256 {step.sha256[:12]}…",
-            expected=f"{str(before.done[step.name])[:12]}… as in the journal",
-            action=f"restore the file, or roll back first with `mantis-runbook rollback {migration.version}`",
+def _refuse_impossible(migration: Migration, direction: str, status: str | None, last: Pass | None) -> None:
+    """Nothing was written by then: what is refused changes nothing."""
+    if direction == "up" and status == "completed":
+        raise Refused(f"migration {migration.version} is already applied", action="nothing is left to do")
+    if direction == "up" and last is not None and last.is_open and last.direction == "rollback":
+        raise Refused(
+            f"migration {migration.version} is half rolled back",
+            found="a rollback that was cut off",
+            expected="a finished rollback",
+            action=f"finish it with `mantis-runbook rollback {migration.version}`",
         )
-    return True
+    if direction == "rollback" and status in (None, "pending", "rolled_back"):
+        raise Refused(
+            f"migration {migration.version} cannot be rolled back",
+            found=status or "never applied",
+            expected="running, failed or completed",
+            action="look at `mantis-runbook status`",
+        )
 
 
-def _is_index_build(statement: Statement) -> bool:
-    return statement.kind == "IndexStmt"
+def _refuse_edited(migration: Migration, script: Script, resumed: Pass) -> None:
+    """Raise `MigrationFileError` when a step, or a part of one, was carried out that the file no longer has as it was."""
+    now = {step.name: step.sha256 for step in script.steps}
+    for name, was in resumed.carried_out.items():
+        if now.get(name) != was:
+            raise MigrationFileError(
+                f"step {name!r} of migration {migration.version} was edited after it was carried out",
+                found=f"SHA-256 {now[name][:12]}…" if name in now else f"no such step in {script.path.name}",
+                expected=f"{str(was)[:12]}… as in the journal",
+                action=f"restore the file, or roll back first with `mantis-runbook rollback {migration.version}`",
+            )
 
 
-def _index_name(statement: Statement) -> str:
-    """The index that a CREATE INDEX makes, with its table's schema, as the catalogue looks it up."""
-    node = tree(statement.text).stmts[0].stmt.index_stmt
-    return ".".join(quoted(part) for part in (node.relation.schemaname, node.idxname) if part)
+def _cut_off(migration: Migration, error: psycopg.Error) -> StepFailed:
+    return StepFailed(
+        f"migration {migration.version} was cut off",
+        found=" ".join(str(error).split()) or type(error).__name__,
+        expected="the server to answer",
+        action="run again: it resumes at the step it was cut off in",
+    )
 
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-@contextmanager
-def _naming_blockers(target: Target, waiting: Connection, into: set[str] | None = None) -> Iterator[set[str]]:
-    """While the block runs, ask from another session who makes `waiting` wait."""
-    blockers = set[str]() if into is None else into
-    over = threading.Event()
-
-    def look() -> None:
-        try:
-            with connect(target, "blockers") as connection:
-                while not over.wait(0.02):
-                    for row in rows(connection, query("engine/blockers"), {"pid": waiting.info.backend_pid}):
-                        blockers.add(
-                            f"pid {row['pid']} ({row['application_name'] or row['role']}, {row['state'] or 'background'},"
-                            f" {row['command']}, transaction open {row['transaction_s'] or 0:.0f} s)"
-                        )
-        except (psycopg.Error, Failed, Refused):
-            return  # naming blockers is a courtesy; the wait itself is what matters
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield blockers
-    finally:
-        over.set()
-        thread.join()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import StepFailed
+
+Result = TypeVar("Result")
 
 __all__ = ["SMALLEST", "Batch", "batches", "key_column", "pause_while_pressed"]
 
@@ -22,11 +25,19 @@ LOWEST = {
     "uuid": "00000000-0000-0000-0000-000000000000",
     "bigint": "-9223372036854775808",
     "integer": "-2147483648",
+    "smallint": "-32768",
     "text": "",
+    "character varying": "",
 }
 
 #: Beyond this many bytes of replay lag on a standby a backfill waits (64 MiB, four WAL segments).
 LAG_BYTES = 4 * 16 * 1024 * 1024
+
+
+class Patience(Protocol):
+    """Carries work out, again and again while it does not get its lock."""
+
+    def __call__(self, work: Callable[[], Result]) -> Result: ...
 
 
 @dataclass(frozen=True)
@@ -43,52 +54,73 @@ def key_column(connection: Connection, table: str) -> tuple[str, str]:
     found = rows(
         connection,
         "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_index JOIN pg_attribute"
-        " ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = %s::regclass AND indisprimary",
+        " ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = to_regclass(%s) AND indisprimary",
         (table,),
     )
     if len(found) != 1 or found[0]["type"] not in LOWEST:
         raise StepFailed(
             f"table {table} cannot be backfilled in batches",
             found=", ".join(f"{row['name']} {row['type']}" for row in found) or "no primary key",
-            expected="a primary key of one column, uuid, bigint, integer or text",
+            expected="a primary key of one column: " + ", ".join(LOWEST),
             action="change the step",
         )
     return found[0]["name"], found[0]["type"]
 
 
 def batches(
-    connection: Connection, table: str, *, after: str | None, target_ms: float, run: Callable[[Batch], None]
+    connection: Connection,
+    table: str,
+    *,
+    after: str | None,
+    target_ms: float,
+    run: Callable[[Batch], None],
+    patiently: Patience = lambda work: work(),
 ) -> Iterator[Batch]:
-    """Walk the table by its key and `run` each batch; yields it once it is committed.
+    """Walk the table (as SQL writes its name) by its key and `run` each batch; yields it once it is committed.
 
     The number of rows adapts so that a batch takes about `target_ms`. Memory does not depend on the table's size.
+    Whatever touches the table goes through `patiently`.
     """
     key, kind = key_column(connection, table)
-    _refuse_lowest(connection, table, key, kind, after)
+    names = {"table": _identifier(connection, table), "key": sql.Identifier(key)}
+    patiently(lambda: _refuse_lowest(connection, table, names, kind, after))
     lower, size = after if after is not None else LOWEST[kind], FIRST
-    while (upper := _upper(connection, table, key, lower, size)) is not None:
+    while (upper := patiently(partial(_upper, connection, names, lower, size))) is not None:
         batch = Batch(lower, upper, size)
         began = time.monotonic()
-        run(batch)
+        patiently(partial(run, batch))
         size = _next_size(size, target_ms, (time.monotonic() - began) * 1000)
         lower = upper
         yield batch
 
 
-def _refuse_lowest(connection: Connection, table: str, key: str, kind: str, after: str | None) -> None:
+def _identifier(connection: Connection, table: str) -> sql.Identifier:
+    """The table that is meant by a name as SQL writes it, quoted or not."""
+    [found] = rows(
+        connection,
+        "SELECT nspname::text AS schema, relname::text AS name FROM pg_class JOIN pg_namespace"
+        " ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass(%s)",
+        (table,),
+    )
+    return sql.Identifier(found["schema"], found["name"])
+
+
+def _refuse_lowest(
+    connection: Connection, table: str, names: Mapping[str, sql.Composable], kind: str, after: str | None
+) -> None:
     """The lower bound is exclusive, so a row that has the lowest key of all would never be reached."""
-    statement = sql.SQL("SELECT 1 FROM {} WHERE {} = %s").format(sql.Identifier(*table.split(".")), sql.Identifier(key))
-    if after is None and kind != "text" and connection.execute(statement, (LOWEST[kind],)).fetchone():
+    if after is not None:
+        return
+    if connection.execute(sql.SQL("SELECT FROM {table} WHERE {key} = %s").format(**names), (LOWEST[kind],)).fetchone():
         raise StepFailed(
             f"table {table} has a row with the lowest key of all",
-            found=LOWEST[kind],
+            found=repr(LOWEST[kind]),
             expected="generated keys",
             action="give that row another key",
         )
 
 
-def _upper(connection: Connection, table: str, key: str, lower: str, size: int) -> str | None:
-    names = {"table": sql.Identifier(*table.split(".")), "key": sql.Identifier(key)}
+def _upper(connection: Connection, names: Mapping[str, sql.Composable], lower: str, size: int) -> str | None:
     page = sql.SQL("SELECT {key}::text FROM {table} WHERE {key} > %s ORDER BY {key} OFFSET %s LIMIT 1").format(**names)
     row = connection.execute(page, (lower, size - 1)).fetchone()
     if row is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from psycopg import sql
 from mantis_runbook import catalog, fingerprint, programs
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
-from mantis_runbook.errors import BackupNotProven, ProgramError, Refused
+from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.target import Target
 
@@ -28,15 +30,23 @@ __all__ = [
     "Proof",
     "create_scratch",
     "drop_scratch",
+    "has_scratch",
     "prove",
     "prove_derived",
     "refuse_full_disk",
+    "scratch_name",
     "sha256",
     "take",
 ]
 
 #: Level 1 compresses nearly as well as 6 in less than half the time; level 0 would restore flipped bits as data.
 COMPRESSION = "-Z1"
+
+#: How a disk, a quota or a limit on the size of files says that it is full.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+#: A reader that waits for a lock holds nobody up but those who want the table for themselves.
+READER_LOCK_TIMEOUT = "60s"
 
 
 @dataclass(frozen=True)
@@ -112,24 +122,63 @@ def take(target: Target, folder: Path, *, derived: bool = False) -> Backup:
     load on the server. Whatever fails, nothing half-written stays behind.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=False)
+        folder.mkdir(parents=True, exist_ok=False, mode=0o700)
     except FileExistsError:
         raise Refused(f"backup folder {folder} already exists", action="name another run") from None
+    except OSError as error:
+        raise _unwritable(folder, error) from None
     try:
-        return _take(target, folder, derived)
+        return _take(target, folder, derived=derived)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _unwritable(folder, error) from None
+    except psycopg.Error as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _unreadable(target, error) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _take(target: Target, folder: Path, derived: bool) -> Backup:
+def _unwritable(folder: Path, error: OSError) -> Refused:
+    if error.errno in FULL:
+        return _full(folder)
+    return Refused(
+        f"backup folder {folder} cannot be written",
+        found=error.strerror or str(error),
+        expected="a folder of our own",
+        action="name another place in MANTIS_RUNBOOK_BACKUPS",
+    )
+
+
+def _full(folder: Path) -> Refused:
+    return Refused(
+        f"the disk filled up under the backup in {folder}",
+        found="no space left on device",
+        expected="room for the dump",
+        action="free some, or name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was kept",
+    )
+
+
+def _unreadable(target: Target, error: psycopg.Error) -> Failed:
+    return Failed(
+        f"target {target.name} cannot be backed up",
+        found=error.diag.message_primary or " ".join(str(error).split()),
+        expected="a role that may read every row, and tables that are not locked for long",
+        action="remove the cause and take the backup again; nothing half-written was kept",
+    )
+
+
+def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
     stamp = datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
     full = folder / f"mantis_full_{stamp}.backup"
-    with connect(target, "backup", idle_in_transaction_session_timeout="0") as connection:
+    patient = {"idle_in_transaction_session_timeout": "0", "lock_timeout": READER_LOCK_TIMEOUT}
+    with connect(target, "backup", **patient) as connection:
         who = identity(connection)
         pg_dump = programs.find("pg_dump", server=who.major)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
+            arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}"]
             dump = beside.submit(_run, pg_dump, arguments, target, folder)
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
             (folder / "fingerprint.json").write_text(fingerprint.take(connection).to_json())
@@ -175,13 +224,8 @@ def _run(program: Path, arguments: list[str], target: Target, folder: Path) -> N
     try:
         programs.run(program, arguments, variables=target.variables())
     except ProgramError as error:
-        if "No space left on device" in str(error) or shutil.disk_usage(folder).free < 1 << 20:
-            raise Refused(
-                f"the disk filled up under the backup in {folder}",
-                found="no space left on device",
-                expected="room for the dump",
-                action="free some, or name another disk in MANTIS_RUNBOOK_BACKUPS",
-            ) from None
+        if any(os.strerror(number) in str(error) for number in FULL) or shutil.disk_usage(folder).free < 1 << 20:
+            raise _full(folder) from None
         raise
 
 
@@ -203,7 +247,7 @@ def create_scratch(server: Target, name: str) -> Target:
     with connect(server, "scratch") as connection:
         try:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.DiskFull) as error:
+        except psycopg.errors.DatabaseError as error:
             raise Refused(
                 f"scratch database {name} cannot be created",
                 found=error.diag.message_primary or "refused",
@@ -211,6 +255,17 @@ def create_scratch(server: Target, name: str) -> Target:
                 action="grant CREATEDB, free some disk, or name another server with the parameter `scratch`",
             ) from None
     return server.database(name)
+
+
+def scratch_name(run: str, phase: str) -> str:
+    """The scratch database of a phase of that run: the same name whenever it is asked for."""
+    return f"mantis_scratch_{hashlib.sha256(run.encode()).hexdigest()[:10]}_{phase}"
+
+
+def has_scratch(server: Target, name: str) -> bool:
+    """Whether a database of that name is there."""
+    with connect(server, "scratch") as connection:
+        return connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
 
 
 def drop_scratch(server: Target, name: str) -> None:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 
-from mantis_runbook import archive, lint, manifest, migrations, phases, plan, report, run, runner, settings
+from mantis_runbook import (
+    archive,
+    interruption,
+    lint,
+    manifest,
+    migrations,
+    phases,
+    plan,
+    report,
+    run,
+    runner,
+    settings,
+    workload,
+)
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import target as targets
 from mantis_runbook.database import connect, identity
-from mantis_runbook.errors import ParameterError, RunbookError
+from mantis_runbook.errors import ParameterError, Refused, RunbookError
+from mantis_runbook.interruption import Interruption
 from mantis_runbook.ledger import Ledger
+from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.summary import read as read_summary
 
 __all__ = ["main"]
@@ -37,7 +55,11 @@ OPERATOR = click.option(
     "--operator", default="", metavar="WHO", help="Who is responsible for this run. Default: your login name."
 )
 PHASES = click.option(
-    "--phases", default="all", metavar="all|N|N-M", help="Phases to carry out, such as all, 0, 0-1. Default: all."
+    "--phases",
+    "wanted",
+    default="all",
+    metavar="all|N|N-M",
+    help="Phases to carry out, such as all, 0, 0-1. Default: all.",
 )
 SCRATCH = click.option(
     "--scratch",
@@ -45,6 +67,15 @@ SCRATCH = click.option(
     metavar="NAME",
     help="Target on whose server backups are restored. Default: beside the target, where the environment allows it.",
 )
+
+#: Variables that name a file or folder. A notebook's kernel works in another folder, so they are made absolute.
+PLACES = (
+    *(f"MANTIS_RUNBOOK_{name}" for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN")),
+    *("PGSERVICEFILE", "PGSYSCONFDIR", "PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL"),
+)
+
+#: How long a `run` waits for the lock of a runner that was killed to be freed by the server.
+PATIENCE_S = 10.0
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +88,13 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
         except RunbookError as error:
             click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
             sys.exit(error.exit_code)
+        except psycopg.Error as error:
+            words = error.diag.message_primary or " ".join(str(error).split())
+            click.secho(f"the server refused: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
+            sys.exit(1)
+        except OSError as error:
+            click.secho(f"{error.filename or 'the system'}: {error.strerror or error}", err=True, fg="red")
+            sys.exit(1)
         except KeyboardInterrupt:
             click.secho(
                 "interrupted; run the same command again: it resumes where this one stopped", err=True, fg="yellow"
@@ -73,6 +111,9 @@ def main() -> None:
 
     Exit codes: 0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive.
     """
+    for name in PLACES:
+        if value := os.environ.get(name):
+            os.environ[name] = str(Path(value).absolute())
 
 
 @main.command("run")
@@ -92,37 +133,39 @@ def main() -> None:
 )
 @_told
 def run_(
-    target: str, environment: str, phases: str, approve: str, scratch: str, operator: str, currency_map: str
+    target: str, environment: str, wanted: str, approve: str, scratch: str, operator: str, currency_map: str
 ) -> None:
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
-    place, chosen = targets.resolve(target), _phases(phases)
+    place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
+    given = {"target": target, "environment": environment, "scratch": scratch, "currency_map": currency_map}
+    runner.refuse_unknown(chosen, given)
     approvals = _approvals(place, limits, chosen, approve)
-    begun = _resumed(place, limits, operator)
+    if limits.load_clients and limits.load_rate:
+        workload.program(place)
+    begun = _resumed(place, limits, operator, chosen)
     if begun is None:
         begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
     click.echo(f"run {begun.name} on {place.name} ({limits.name})")
-    given = {"target": target, "environment": environment, "scratch": scratch, "currency_map": currency_map}
     finished = runner.execute(begun, chosen, given, approvals)
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)
 
 
-def _phases(text: str) -> tuple[phases.PhaseDefinition, ...]:
-    return phases.select(text)
-
-
 def _approvals(
-    place: targets.Target, limits: settings.Environment, chosen: tuple[phases.PhaseDefinition, ...], given: str
+    place: targets.Target, limits: settings.Environment, chosen: tuple[PhaseDefinition, ...], given: str
 ) -> dict[str, str]:
-    """The hash each notebook is given. Raises `ApprovalMissing` before anything runs, where one is needed."""
+    """The hash each notebook is given.
+
+    Raises `ApprovalMissing`, before anything runs, where one is needed; a hash that was given must fit everywhere.
+    """
     planned = _plans(place, chosen)
-    if limits.approval_required:
+    if limits.approval_required or given:
         plan.require_approval(plan.combined(planned), given, what="the plan of this run")
     return {one.phase: one.hash for one in planned} if given else {}
 
 
-def _plans(place: targets.Target, chosen: tuple[phases.PhaseDefinition, ...]) -> list[plan.Plan]:
+def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
     known = migrations.load()
     with connect(place, "plan") as connection:
         who = identity(connection)
@@ -130,32 +173,47 @@ def _plans(place: targets.Target, chosen: tuple[phases.PhaseDefinition, ...]) ->
     return [plan.Plan(one.number, who, migrations.order_for(known, one.number)) for one in chosen]
 
 
-def _resumed(place: targets.Target, limits: settings.Environment, operator: str) -> run.Run | None:
+def _resumed(
+    place: targets.Target, limits: settings.Environment, operator: str, chosen: tuple[PhaseDefinition, ...]
+) -> run.Run | None:
     """The interrupted run that left a migration half done, to be finished by this command."""
-    name = run.interrupted(place, migrations.load())
-    if name is None:
+    half = _left_alone(place)
+    if half is None:
         return None
-    if not (settings.reports() / name).is_dir():
-        raise ParameterError(
-            f"a migration of run {name} was left half done",
-            found="no folder of that run here",
-            expected=f"{settings.reports() / name}",
-            action="bring that folder here and run again, or roll back with `mantis-runbook rollback`",
+    ways = f"`mantis-runbook rollback {half.version}`"
+    if half.direction == "rollback":
+        raise Refused(str(half), expected="a rollback that ended", action=f"finish it first with {ways}")
+    if half.phase not in {phase.number for phase in chosen}:
+        raise Refused(
+            str(half), expected=f"phase {half.phase} among --phases", action=f"add it, or take it back: {ways}"
         )
-    resumed = run.open_run(place.name, limits.name, operator, name)
-    resumed.journal.append("run.resumed", operator=resumed.operator)
-    click.echo(f"resuming run {name}, which was interrupted")
+    resumed = run.resume(place, limits, operator, half.run)
+    click.echo(f"resuming run {half.run}, which was interrupted in migration {half.version}")
     return resumed
 
 
+def _left_alone(place: targets.Target) -> Interruption | None:
+    """A migration that is half way with nobody behind it. Raises `Refused` when somebody is at work on it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (half := interruption.find(place, migrations.load())) and half.holder:
+        if time.monotonic() > deadline:
+            raise Refused(
+                str(half), expected="no other run", action="wait for it to end; `mantis-runbook status` shows it"
+            )
+        time.sleep(0.2)
+    return half
+
+
 def _tell(folder: Path) -> None:
-    """The end of a run: the steps as a table, the verdict, where the report lies."""
+    """The end of a run: the steps as a table, what went wrong, the verdict, where the report lies."""
     told = read_summary(folder)
     click.echo(f"\n{'phase':28}{'step':12}{'result':14}{'duration':>12}")
     for phase in told.phases:
         for verb in phase.verbs:
             took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
             click.echo(f"{phase.notebook or phase.name:28}{verb.verb:12}{verb.result:14}{took:>12}")
+    for one in (one for one in told.deviations if one.grade != "warned" and not told.verdict.passed):
+        click.secho(f"\n{one.where}: {one.what}" if one.where else f"\n{one.what}", fg="red")
     colour = {"passed": "green", "inconclusive": "yellow"}.get(told.verdict.word, "red")
     click.secho(f"\nverdict: {told.verdict}", fg=colour, bold=True)
     click.echo(f"report:  {folder / 'index.html'}")
@@ -166,28 +224,27 @@ def _tell(folder: Path) -> None:
 @ENVIRONMENT
 @PHASES
 @_told
-def plan_(target: str, environment: str, phases: str) -> None:
+def plan_(target: str, environment: str, wanted: str) -> None:
     """Show what would run, statement by statement, and the hash that approves it. Reads only."""
-    place, chosen = targets.resolve(target), _phases(phases)
+    place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
     planned = _plans(place, chosen)
     for one in planned:
-        click.secho(f"phase {one.phase}: {phases_title(one.phase)}", bold=True)
-        for migration in one.migrations:
-            lint.refuse_unsafe(migration)
-        if not one.migrations:
-            click.echo("  ledger, journal, fence and monitoring functions; backups")
-        for record in one.records:
-            click.echo(
-                f"  {record['migration']:28} {record['step']:44} {record['how']:22} {record['statements']} statement(s)"
-            )
+        click.secho(f"phase {one.phase}: {phases.find(one.phase).title}", bold=True)
+        _tell_plan(one)
     needed = "needed" if limits.approval_required else "not needed"
     click.echo(f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in {limits.name}")
     click.secho(f"hash: {plan.combined(planned)}", bold=True)
 
 
-def phases_title(number: str) -> str:
-    return phases.find(number).title
+def _tell_plan(planned: plan.Plan) -> None:
+    for migration in planned.migrations:
+        lint.refuse_unsafe(migration)
+    if not planned.migrations:
+        click.echo("  ledger, journal, fence and monitoring functions; backups")
+    for record in planned.records:
+        step = f"{record['migration']:28} {record['step']:44} {record['how']:22} {record['statements']} statement(s)"
+        click.echo(f"  {step}\n      {record['what']}")
 
 
 @main.command()
@@ -208,15 +265,13 @@ def status(target: str) -> None:
     for backup in kept:
         proof = {True: "proven", False: "NOT VALID", None: "not proven"}[backup["is_valid"]]
         click.echo(f"  backup of phase {backup['phase']}: {proof:11} {backup['backup_location']}")
-    half = run.interrupted(place, migrations.load())
+    half = interruption.find(place, migrations.load())
     if half:
-        click.secho(
-            f"  run {half} was interrupted; `mantis-runbook run` resumes it, `mantis-runbook rollback` takes it back",
-            fg="yellow",
-        )
-    for folder in archive.all_runs()[-5:]:
-        if archive.target_of(folder) == place.name:
-            click.echo(f"  run {folder.name}: {read_summary(folder).verdict}")
+        click.secho(f"  {half}", fg="yellow")
+    here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
+    for folder in here[-5:]:
+        said = "at work" if run.at_work(folder) else read_summary(folder).verdict
+        click.echo(f"  run {folder.name}: {said}")
 
 
 @main.command()
@@ -288,19 +343,34 @@ def _kept_head(folder: Path, target: str) -> str | None:
     try:
         with connect(targets.resolve(target or archive.target_of(folder)), "verify") as connection:
             book = Ledger(connection)
-            return book.archived_head(folder.name) if book.exists else None
-    except RunbookError as error:
-        click.secho(f"the head kept in the database was not compared: {error}", err=True, fg="yellow")
-        return None
+            kept, why = book.archived_head(folder.name) if book.exists else None, "it keeps none of this run"
+    except (RunbookError, psycopg.Error) as error:
+        kept, why = None, str(error)
+    if kept is None:
+        click.secho(f"the head kept in the database was not compared: {why}", err=True, fg="yellow")
+    return kept
 
 
 @main.command("report")
 @click.argument("name", required=False, metavar="[RUN]")
+@click.option(
+    "--finish", is_flag=True, help="Declare the run finished first, such as one carried out cell by cell in JupyterLab."
+)
 @_told
-def report_(name: str | None) -> None:
+def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
     """Make the pages of a run again from its journal and notebooks, such as of one that was killed."""
-    click.echo(report.build(_run_folder(name)))
+    folder = _run_folder(name)
+    if finish and not run.is_finished(folder):
+        _finish(folder)
+    click.echo(report.build(folder))
     report.index(settings.reports())
+
+
+def _finish(folder: Path) -> None:
+    target, environment = archive.target_of(folder), read_summary(folder).environment
+    ended = run.open_run(target, environment, "", folder.name)
+    with run.working(ended):
+        runner.archive_run(ended)
 
 
 @main.group()

@@ -71,21 +71,51 @@ def connect(target: Target, purpose: str, **session: str) -> Connection:
     """An autocommit connection with the runbook's session settings; `session` overrides single ones.
 
     Transactions are opened with `connection.transaction()`. Raises `TargetError` when nobody answers, the password
-    is wrong, or the database does not exist; the message never holds a secret.
+    is wrong, the database does not exist, or the server is too old; the message never holds a secret. Behind a pooler
+    in transaction mode it raises `PoolerRefused` before it sets anything: the settings would stay in a session that
+    the pooler then hands to the application.
     """
+    connection = _open(target, purpose)
+    try:
+        _refuse_old(connection, target)
+        if _is_pooled(connection):
+            refuse_pooler(target)
+        for name, value in (SESSION | session).items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(target: Target, purpose: str) -> Connection:
     try:
         ours = {"application_name": f"mantis-runbook/{purpose}", "connect_timeout": str(CONNECT_TIMEOUT_S)}
         conninfo = make_conninfo("", **(target.parameters | ours))
-        connection = psycopg.connect(conninfo, autocommit=True)
+        return psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         raise TargetError(
             f"cannot connect to target {target.name}",
             found=_reason(error, target),
             action="check that the server runs and that the reference names the right host, database and user",
         ) from None
-    for name, value in (SESSION | session).items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    return connection
+
+
+def _refuse_old(connection: Connection, target: Target) -> None:
+    found = connection.info.server_version
+    if found // 10_000 < OLDEST:
+        raise TargetError(
+            f"the server of target {target.name} is too old",
+            found=f"PostgreSQL {found // 10_000}.{found % 10_000}",
+            expected=f"{OLDEST} or newer",
+            action="upgrade the server first",
+        )
+
+
+def _is_pooled(connection: Connection) -> bool:
+    """Whether somebody answers for the server: a pooler makes up the process id it greets with."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is None or row[0] != connection.info.backend_pid
 
 
 def _reason(error: psycopg.Error, target: Target) -> str:
@@ -122,11 +152,12 @@ def refuse_pooler(target: Target) -> None:
 
     Two connections that are open at once cannot have the same backend, and one connection cannot change it.
     """
-    with connect(target, "pooler check") as first:
+    with _open(target, "pooler check") as first, _open(target, "pooler check") as second:
         before = first.execute("SELECT pg_backend_pid()").fetchone()
-        with connect(target, "pooler check") as second, second.transaction():
+        with second.transaction():
             other = second.execute("SELECT pg_backend_pid()").fetchone()
-            after = first.execute("SELECT pg_backend_pid()").fetchone()
+            # One server session for both: asking the first again would wait for the second's transaction to end.
+            after = before if before == other else first.execute("SELECT pg_backend_pid()").fetchone()
     if before == other or before != after:
         raise PoolerRefused(
             f"target {target.name} is reached through a pooler in transaction mode",

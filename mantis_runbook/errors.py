@@ -7,6 +7,7 @@ __all__ = [
     "BackupNotProven",
     "Failed",
     "FenceLost",
+    "GuardTripped",
     "Inconclusive",
     "LockNotObtained",
     "MigrationFileError",
@@ -104,6 +105,10 @@ class LockNotObtained(Failed):
 
 class FenceLost(Failed):
     """Another runner took over; this one must not touch the database any more."""
+
+
+class GuardTripped(Failed):
+    """A limit of the environment was reached while a migration ran; the running step was stopped."""
 
 
 class ValidationFailed(Failed):

@@ -6,7 +6,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from mantis_runbook import backup
 from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.errors import Failed, ParameterError, Refused
 from mantis_runbook.evidence import Evidence, Table
@@ -87,6 +86,7 @@ class FinancePhase(MigrationPhase):
         """As every phase, with the control totals of the copy taken before and after."""
         if self._nothing_to_do():
             return super()._rehearse()
+        self._require_fresh_copy()
         with self._scratch_connection() as connection:
             before = control_totals(connection, "before")
         rehearsed = super()._rehearse()
@@ -99,8 +99,6 @@ class FinancePhase(MigrationPhase):
         )
 
     def _scratch_connection(self) -> Connection:
-        if self._was_cut("rehearse"):  # the copy may be half migrated: restore it before anything is summed up
-            backup.prove(self._backup(), backup.create_scratch(self._scratch_server(), self._scratch_name()))
         return connect(self._scratch_server().database(self._scratch_name()), "control totals")
 
     def _approve(self, answer: str) -> Evidence:
@@ -118,11 +116,7 @@ class FinancePhase(MigrationPhase):
         with self.run.connect("control totals") as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             before, after = control_totals(connection, "before"), control_totals(connection, "after")
-        try:
-            self._require_agreement(before, after, "on the target")
-        except Failed as error:
-            self._undo(error)
-            raise
+        self._require_agreement(before, after, "on the target")
         table = Table(f"{len(after)} control totals on the target, by settings and by column, equal", _summed(after))
         return replace(
             validated,

@@ -56,6 +56,8 @@ def install(connection: Connection) -> None:
     A `schema_migrations` of another shape is left untouched; ours then lives in the schema `mantis_runbook`.
     """
     with connection.transaction():
+        # Only another installation is waited for; nothing of the application's is locked here.
+        connection.execute("SET LOCAL lock_timeout = '30s'")
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('mantis_runbook.install', 0))")
         connection.execute(query("ledger/020_journal"))
         connection.execute(query("ledger/030_seal"))
@@ -179,11 +181,13 @@ class Ledger:
 class Pass:
     """One pass over a migration's script, in one direction, as far as it is on record.
 
-    `done` maps a finished step to the SHA-256 of what was carried out; `last_key` a backfill to the key it reached.
+    `done` are the finished steps, `last_key` maps a backfill to the key it reached. `carried_out` maps both kinds to the
+    SHA-256 of what was carried out.
     """
 
     direction: str
-    done: Mapping[str, str | None] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    carried_out: Mapping[str, str | None] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
     last_key: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = True
@@ -230,10 +234,26 @@ class StepJournal:
 
     def catalog_before(self, version: str) -> str | None:
         """The catalogue, as JSON, from before the newest pass up of this version; None if it was never begun."""
+        return self._catalog(version, "up", "begun")
+
+    def catalog_after(self, version: str) -> str | None:
+        """The catalogue, as JSON, from the end of the newest pass up of this version; None if it never ended."""
+        return self._catalog(version, "up", "ended")
+
+    def catalog_at_rollback(self, version: str) -> str | None:
+        """The catalogue, as JSON, from the begin of a rollback that was cut off; None if there is none."""
+        last = self.last_pass(version)
+        if last is None or last.direction != "rollback" or not last.is_open:
+            return None
+        return self._catalog(version, "rollback", "begun")
+
+    def _catalog(self, version: str, direction: str, state: str) -> str | None:
+        """As noted in the newest row of that kind, unless a pass up was begun since."""
         row = self._connection.execute(
-            "SELECT detail ->> 'catalog' FROM mantis_runbook.journal WHERE version = %s AND direction = 'up'"
-            " AND state = 'begun' ORDER BY id DESC LIMIT 1",
-            (version,),
+            "SELECT detail ->> 'catalog' FROM mantis_runbook.journal WHERE version = %s AND direction = %s AND state = %s"
+            " AND id >= (SELECT max(id) FROM mantis_runbook.journal WHERE version = %s AND direction = 'up'"
+            " AND state = 'begun') ORDER BY id DESC LIMIT 1",
+            (version, direction, state, version),
         ).fetchone()
         return row[0] if row else None
 
@@ -255,13 +275,15 @@ class StepJournal:
             return None
         found = rows(
             self._connection,
-            "SELECT step, state, statement_sha256, detail FROM mantis_runbook.journal WHERE version = %s AND id > %s ORDER BY id",
+            "SELECT step, state, statement_sha256, detail ->> 'last_key' AS last_key FROM mantis_runbook.journal"
+            " WHERE version = %s AND id > %s ORDER BY id",
             (version, begun[0]),
         )
         return Pass(
             direction=begun[1],
-            done={row["step"]: row["statement_sha256"] for row in found if row["state"] == "done"},
+            done=frozenset(row["step"] for row in found if row["state"] == "done"),
+            carried_out={row["step"]: row["statement_sha256"] for row in found if row["state"] in ("done", "batch")},
             started=frozenset(row["step"] for row in found if row["state"] == "started"),
-            last_key={row["step"]: row["detail"]["last_key"] for row in found if row["state"] == "batch"},
+            last_key={row["step"]: row["last_key"] for row in found if row["state"] == "batch"},
             is_open=not any(row["state"] == "ended" for row in found),
         )

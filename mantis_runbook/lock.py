@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 
 from mantis_runbook.database import Connection, connect, query, refuse_pooler, rows
 from mantis_runbook.errors import FenceLost, Refused
+from mantis_runbook.ledger import Ledger
+from mantis_runbook.seal import unseal
 from mantis_runbook.target import Target
 
 __all__ = ["KEY", "Fence", "hold"]
@@ -32,8 +34,8 @@ class Fence:
 
         Inside a transaction the row stays share-locked until its end, so nobody can take over half way through it.
         """
-        lock = " FOR SHARE" if in_transaction else ""
-        row = connection.execute("SELECT token, run, who FROM mantis_runbook.fence" + lock).fetchone()
+        look = "SELECT token, run, who FROM mantis_runbook.fence"
+        row = connection.execute(f"{look} FOR SHARE" if in_transaction else look).fetchone()
         if row is None or row[0] != self.token:
             raise FenceLost(
                 "this runner lost its lock",
@@ -52,37 +54,30 @@ def hold(target: Target, run: str, who: str, *, patience_s: float = 10.0) -> Ite
     the holder when somebody else goes on holding it.
     """
     refuse_pooler(target)
-    with connect(target, "lock", idle_in_transaction_session_timeout="0") as connection:
-        _acquire(connection, patience_s)
-        token = _raise_fence(connection, run, who)
+    with connect(target, "lock", idle_in_transaction_session_timeout="0", idle_session_timeout="0") as connection:
+        Ledger(connection).require()
+        deadline = time.monotonic() + patience_s
+        _acquire(connection, deadline)
+        token = _raise_fence(connection, run, who, deadline)
+        unseal(connection)  # of a rollback that was killed; another one seals again
         try:
             yield Fence(token)
         finally:
-            if not connection.closed and not connection.broken:
+            with suppress(psycopg.Error):  # a session that was lost has lost the lock too
                 connection.execute("SELECT pg_advisory_unlock(%s)", (KEY,))
 
 
-def _acquire(connection: Connection, patience_s: float) -> None:
-    deadline = time.monotonic() + patience_s
+def _acquire(connection: Connection, deadline: float) -> None:
     while True:
         row = connection.execute("SELECT pg_try_advisory_lock(%s)", (KEY,)).fetchone()
         if row and row[0]:
             return
         if time.monotonic() > deadline:
-            holders = rows(connection, query("engine/lock_holder"), {"key": KEY})
-            named = "; ".join(
-                f"pid {h['pid']} ({h['application_name']}) since {h['backend_start']:%H:%M:%S} UTC" for h in holders
-            )
-            raise Refused(
-                "another runner works on this database",
-                found=named or "its lock is taken",
-                expected="no other run",
-                action="wait for it to end, or end that session if nobody is behind it",
-            )
+            raise _refusal(connection, "its lock is taken")
         time.sleep(POLL_S)
 
 
-def _raise_fence(connection: Connection, run: str, who: str) -> int:
+def _raise_fence(connection: Connection, run: str, who: str, deadline: float) -> int:
     """A higher token than any runner before. Waits in short tries for a step of a lost runner to end."""
     while True:
         try:
@@ -93,7 +88,24 @@ def _raise_fence(connection: Connection, run: str, who: str) -> int:
                 (run, who),
             ).fetchone()
         except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise _refusal(connection, "a step of a runner that lost its lock is still at work") from None
             time.sleep(POLL_S)
             continue
         assert row is not None
         return int(row[0])
+
+
+def _refusal(connection: Connection, otherwise: str) -> Refused:
+    """Who holds the lock, by its session and by the fence."""
+    holders = rows(connection, query("engine/lock_holder"), {"key": KEY})
+    named = "; ".join(
+        f"pid {h['pid']} ({h['application_name']}) since {h['backend_start']:%H:%M:%S} UTC, run {h['run']} of {h['who']}"
+        for h in holders
+    )
+    return Refused(
+        "another runner works on this database",
+        found=named or otherwise,
+        expected="no other run",
+        action="wait for it to end, or end that session if nobody is behind it",
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+
+import psycopg
 
 from mantis_runbook import (
     backup,
@@ -26,15 +27,15 @@ from mantis_runbook import target as targets
 from mantis_runbook.apply import Applied, Engine
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import refuse_pooler
-from mantis_runbook.errors import ApprovalMissing, BackupNotProven, Failed, Refused, ValidationFailed
+from mantis_runbook.errors import ApprovalMissing, BackupNotProven, Failed, FenceLost, Refused, RunbookError
 from mantis_runbook.evidence import Evidence, Table
-from mantis_runbook.ledger import Ledger, LedgerRow
+from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
-from mantis_runbook.recording import Recording, ask, show
+from mantis_runbook.recording import UNDO, Recording, ask
 from mantis_runbook.target import Target
 
-__all__ = ["MigrationPhase"]
+__all__ = ["MigrationPhase", "checks_tables"]
 
 READ_RED = "Nothing was changed. Each failed row says what to do; do it and run this cell again."
 READ_AMBER = "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
@@ -106,12 +107,12 @@ class MigrationPhase(Recording):
             "precheck",
             {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
             f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned",
-            (*_checks_tables(found), self._state_table(states)),
+            (*checks_tables(found), self._state_table(states)),
             {"free_bytes": free},
             advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
         )
         if found.failed:
-            show(evidence)
+            self._show_red(evidence)
             found.require()
         return evidence
 
@@ -210,7 +211,7 @@ class MigrationPhase(Recording):
         ]
         content = Table("content, table by table", records, "verdict", folded=proof.is_valid)
         if not proof.is_valid:
-            show(Evidence(self.number, "prove", "failed", proof.content.message, (content,)))
+            self._show_red(Evidence(self.number, "prove", "failed", proof.content.message, (content,)))
             raise BackupNotProven(
                 f"backup of phase {self.number} does not match its snapshot",
                 found=_mismatch(proof),
@@ -238,7 +239,7 @@ class MigrationPhase(Recording):
         )
 
     def _scratch_name(self) -> str:
-        return f"mantis_scratch_{hashlib.sha256(self.run.name.encode()).hexdigest()[:10]}_{self.number}"
+        return backup.scratch_name(self.run.name, self.number)
 
     def _drop_scratch(self) -> None:
         if self.parameters.scratch or self.run.environment.scratch == "beside":
@@ -248,8 +249,7 @@ class MigrationPhase(Recording):
         if self._nothing_to_do():
             return self._not_needed("rehearse")
         server, name = self._scratch_server(), self._scratch_name()
-        if self._was_cut("rehearse"):  # the copy is half migrated: restore it again
-            backup.prove(self._backup(), backup.create_scratch(server, name))
+        self._require_fresh_copy()
         with self._progress("rehearsal", journalled=False) as progress:
             found = rehearsal.rehearse(
                 server.database(name),
@@ -275,7 +275,7 @@ class MigrationPhase(Recording):
             {"durations_ms": _durations(found.applied)},
         )
         if found.problems:
-            show(evidence)
+            self._show_red(evidence)
             raise Failed(
                 "the rehearsal did not go as it must",
                 found="; ".join(found.problems),
@@ -283,6 +283,12 @@ class MigrationPhase(Recording):
                 action="nothing was changed on the target; correct the migration first",
             )
         return evidence
+
+    def _require_fresh_copy(self) -> None:
+        """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
+        server, name = self._scratch_server(), self._scratch_name()
+        if self._was_cut("rehearse") or not backup.has_scratch(server, name):
+            backup.prove(self._backup(), backup.create_scratch(server, name))
 
     # -- approval ------------------------------------------------------------------------------------------------
 
@@ -326,20 +332,14 @@ class MigrationPhase(Recording):
         self._refuse_other_plan()
         if self._nothing_to_do():
             return self._not_needed("migrate")
-        try:
-            with (
-                hold(self.run.target, self.run.name, self.run.operator) as fence,
-                self._progress("migration") as progress,
-            ):
-                engine = Engine(
-                    self.run.target, self.run.environment, self.run.name, self.run.operator, fence, progress
-                )
-                with self.run.connect("status") as connection:
-                    completed = Ledger(connection).completed()
-                applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
-        except Failed as error:
-            self._undo(error)
-            raise
+        with (
+            hold(self.run.target, self.run.name, self.run.operator) as fence,
+            self._progress("migration") as progress,
+        ):
+            engine = Engine(self.run.target, self.run.environment, self.run.name, self.run.operator, fence, progress)
+            with self.run.connect("status") as connection:
+                completed = Ledger(connection).completed()
+            applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
         steps = sum(len(one.steps) for one in applied)
         return Evidence(
             self.number,
@@ -350,30 +350,46 @@ class MigrationPhase(Recording):
             {"durations_ms": _durations(applied)},
         )
 
+    def _after_failure(self, verb: str, error: Exception) -> None:
+        """A migration that failed, or does not validate, is rolled back where the environment says so."""
+        if (
+            verb in ("migrate", "validate")
+            and isinstance(error, (Failed, psycopg.Error))
+            and not isinstance(error, FenceLost)
+        ):
+            self._undo(error)
+
     def _undo(self, cause: Exception) -> None:
-        """Roll the phase back by itself, where the environment says so; the cause stays the phase's failure."""
-        if self.run.environment.on_trip != "roll back":
-            return
-        with self.run.connect("status") as connection:
-            states = Ledger(connection).all()
-        chosen = tuple(
-            one
-            for one in reversed(self.migrations)
-            if one.version in states and states[one.version].status in rollbacks.APPLIED
-        )
+        """Roll back what this run began, and nothing older; the cause stays the phase's failure."""
+        chosen = self._begun_here() if self.run.environment.on_trip == "roll back" else ()
         if not chosen:
             return
-        self.run.journal.append("verb.started", phase=self.number, verb="roll_back", cause=str(cause))
-        with self._progress("rollback") as progress:
-            done = rollbacks.roll_back(self.run, chosen, rollbacks.salvage_folder(self.run), watch=progress)
-        verdict = "passed" if done.left_behind.is_empty else "failed"
-        self.run.journal.append(
-            "verb.finished",
-            phase=self.number,
-            verb="roll_back",
-            verdict=verdict,
-            summary=f"rolled back by itself; {done.left_behind.summary}; {done.salvage.rows} rows salvaged",
-        )
+        self.run.journal.append("verb.started", phase=self.number, verb=UNDO, cause=str(cause))
+        try:
+            with self._progress("rollback") as progress:
+                done = rollbacks.roll_back(self.run, chosen, rollbacks.salvage_folder(self.run), watch=progress)
+        except (RunbookError, psycopg.Error) as error:
+            verdict, said = "failed", f"could not be rolled back by itself: {error}"
+        else:
+            verdict = "passed" if done.left_behind.is_empty else "failed"
+            said = f"rolled back by itself; {done.left_behind.summary}; {done.salvage.rows} rows salvaged"
+        self.run.journal.append("verb.finished", phase=self.number, verb=UNDO, verdict=verdict, summary=said)
+
+    def _begun_here(self) -> tuple[Migration, ...]:
+        """Migrations of this phase that this run began and that are not rolled back, newest first."""
+        try:
+            with self.run.connect("status") as connection:
+                book, journal = Ledger(connection), StepJournal(connection, "", "")
+                states = book.all()
+                return tuple(
+                    one
+                    for one in reversed(self.migrations)
+                    if one.version in states
+                    and states[one.version].status in rollbacks.APPLIED
+                    and journal.run_of(one.version) == self.run.name
+                )
+        except (RunbookError, psycopg.Error):
+            return ()  # the server is gone: the next run reads what happened from ledger and journal
 
     # -- validation ----------------------------------------------------------------------------------------------
 
@@ -392,12 +408,8 @@ class MigrationPhase(Recording):
             (_validations(tuple(scripts)),),
         )
         if found:
-            show(evidence)
-            try:
-                validation.require(scripts)
-            except ValidationFailed as error:
-                self._undo(error)
-                raise
+            self._show_red(evidence)
+            validation.require(scripts)
         return evidence
 
     # -- comparison ----------------------------------------------------------------------------------------------
@@ -405,7 +417,7 @@ class MigrationPhase(Recording):
     def _compare(self) -> Evidence:
         if "backup" not in self._facts("back_up"):
             return self._not_needed("compare", "nothing was migrated in this run")
-        predicted, actual = self._facts("rehearse")["durations_ms"], self._facts("migrate").get("durations_ms", {})
+        predicted, actual = (self._facts(verb).get("durations_ms", {}) for verb in ("rehearse", "migrate"))
         steps = [
             {"step": name, "predicted_ms": round(predicted[name], 1), "actual_ms": round(actual[name], 1)}
             for name in actual
@@ -444,7 +456,7 @@ def _mismatch(proof: Proof) -> str:
     return "; ".join(part for part in (content, catalogue) if part)
 
 
-def _checks_tables(found: checks.Checks) -> tuple[Table, ...]:
+def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
     """What did not pass to read, worst first, and what passed folded; names and counts only, so the same database
     gives the same tables."""
     order = ("fail", "warn", "pass")

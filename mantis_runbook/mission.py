@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from mantis_runbook import archive, charts, display, migrations, phases, summary
+from mantis_runbook import archive, charts, display, interruption, migrations, phases, summary
 from mantis_runbook import target as targets
 from mantis_runbook.database import connect, query, rows
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.parameters import MissionParameters, read
 from mantis_runbook.progress import live
-from mantis_runbook.run import environment_for, interrupted
+from mantis_runbook.run import at_work, environment_for
 
 __all__ = ["Mission", "open"]
 
@@ -53,13 +53,11 @@ class Mission:
         with connect(self.target, "mission control") as connection:
             book = Ledger(connection)
             exists, states = book.exists, book.all()
-        half = interrupted(self.target, migrations.load())
+        half = interruption.find(self.target, migrations.load())
         if half:
-            return self._shown(
-                "next", f"run {half} was interrupted: `mantis-runbook run` resumes it, 90_rollback takes it back"
-            )
+            return self._shown("next", str(half))
         for phase in phases.present():
-            ahead = [one for one in migrations.order_for(migrations.load(), phase.number)]
+            ahead = migrations.order_for(migrations.load(), phase.number)
             open_ones = [
                 one.label for one in ahead if one.version not in states or states[one.version].status != "completed"
             ]
@@ -113,7 +111,8 @@ class Mission:
         for folder in reversed(archive.all_runs()):
             if archive.target_of(folder) == self.target.name:
                 told = summary.read(folder)
-                records.append({"verdict": told.verdict.word, "run": told.run, "reason": told.verdict.reason})
+                word = "at work" if at_work(folder) else told.verdict.word
+                records.append({"verdict": word, "run": told.run, "reason": told.verdict.reason})
         return self._shown("runs", f"{len(records)} runs on {self.target.name}", Table("runs", records, "verdict"))
 
     def _shown(self, verb: str, text: str, *tables: Table) -> Evidence:

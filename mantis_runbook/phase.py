@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mantis_runbook import phases
+from mantis_runbook.final_phase import FinalPhase
+from mantis_runbook.finance_phase import FinancePhase
 from mantis_runbook.migration_phase import MigrationPhase
 from mantis_runbook.parameters import Parameters, RollbackParameters, read
 from mantis_runbook.preparation import Preparation
@@ -16,7 +18,11 @@ from mantis_runbook.target import resolve
 __all__ = ["open", "open_rollback"]
 
 
-def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase:
+#: Phases that need more than the way every phase goes.
+KINDS: dict[str, type[Preparation | FinancePhase | FinalPhase]] = {"0": Preparation, "3": FinancePhase, "5": FinalPhase}
+
+
+def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPhase:
     """The phase of that number, for the run that the notebook's parameters name: `phase.open("1", globals())`.
 
     Raises `ParameterError`, before anything else is done, when a parameter is unknown or of the wrong type.
@@ -24,7 +30,7 @@ def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase:
     parameters = read(namespace, Parameters)
     definition = phases.find(number)
     run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run)
-    opened = Preparation(run, definition, parameters) if number == "0" else MigrationPhase(run, definition, parameters)
+    opened = KINDS.get(number, MigrationPhase)(run, definition, parameters)
     opened.begin()
     return opened
 

@@ -38,7 +38,12 @@ PHASES = (
     PhaseDefinition("2", "02_crm_sales", "CRM and sales"),
     PhaseDefinition("3", "03_financial_management", "Financial management"),
     PhaseDefinition("4", "04_advanced_features", "Advanced features"),
-    PhaseDefinition("5", "05_final_validation", "Final validation"),
+    PhaseDefinition(
+        "5",
+        "05_final_validation",
+        "Final validation",
+        ("precheck", "integrity", "validate", "tenants", "compatibility", "criteria"),
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mantis_runbook import archive, display, migrations
@@ -17,9 +18,12 @@ from mantis_runbook.progress import Progress
 from mantis_runbook.run import Run
 from mantis_runbook.verdict import Verdict, phase_verdict
 
-__all__ = ["Recording", "ask", "show"]
+__all__ = ["UNDO", "Recording", "ask", "show"]
 
 WORDS = {Refused: "refused", Inconclusive: "inconclusive"}
+
+#: The verb by which a phase takes itself back, and those that it makes undone.
+UNDO, UNDONE = "roll_back", ("migrate", "validate", "compare")
 
 
 class Recording:
@@ -30,6 +34,7 @@ class Recording:
     def __init__(self, run: Run, definition: PhaseDefinition, parameters: Parameters) -> None:
         self.run, self.definition, self.parameters = run, definition, parameters
         self.migrations = migrations.order_for(migrations.load(), definition.number)
+        self._red: Evidence | None = None
 
     @property
     def number(self) -> str:
@@ -74,7 +79,6 @@ class Recording:
             {
                 "verb": verb,
                 "result": finished.get(verb, {}).get("verdict", "not run"),
-                "finding": finished.get(verb, {}).get("summary", ""),
             }
             for verb in self.definition.verbs
         ]
@@ -96,19 +100,44 @@ class Recording:
     def _verb(self, name: str, work: Callable[[], Evidence]) -> Evidence:
         """Do the work once: journalled before and after, its evidence kept; a second call reads what is kept."""
         if name in self._passed():
-            return Evidence.from_dict(archive.read_evidence(self.run.folder, self.number, name))
+            return self._kept(name)
         self._require_verbs_before(name)
+        self._red = None
         self.run.journal.append("verb.started", phase=self.number, verb=name)
         began = time.monotonic()
         try:
             evidence = work()
         except Exception as error:
-            word = next((word for kind, word in WORDS.items() if isinstance(error, kind)), "failed")
-            said = str(error) if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
-            self._finish(Evidence(self.number, name, word, said), began)
+            self._finish(self._of_error(name, error), began)
+            self._after_failure(name, error)
             raise
         self._finish(evidence, began)
         return evidence
+
+    def _kept(self, name: str) -> Evidence:
+        """What the verb found when it was carried out."""
+        kept = archive.read_evidence(self.run.folder, self.number, name)
+        if kept is None:
+            raise Inconclusive(
+                f"the evidence of {name} is gone from run {self.run.name}",
+                expected=str(archive.evidence_path(self.run.folder, self.number, name)),
+                action="begin a new run",
+            )
+        return Evidence.from_dict(kept)
+
+    def _of_error(self, name: str, error: Exception) -> Evidence:
+        """The evidence of a verb that raised: its message, and the tables it showed before."""
+        word = next((word for kind, word in WORDS.items() if isinstance(error, kind)), "failed")
+        said = str(error) if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
+        return replace(self._red or Evidence(self.number, name, word, said), verdict=word, summary=said)
+
+    def _show_red(self, evidence: Evidence) -> None:
+        """Show a red result before its error is raised, and keep its tables as the verb's evidence."""
+        self._red = evidence
+        show(evidence)
+
+    def _after_failure(self, verb: str, error: Exception) -> None:
+        """What is done once the failure is on record."""
 
     def _finish(self, evidence: Evidence, began: float) -> None:
         path = archive.write_evidence(self.run.folder, self.number, evidence.verb, evidence.as_dict())
@@ -123,11 +152,13 @@ class Recording:
         )
 
     def _passed(self) -> set[str]:
-        """Verbs whose last word was good."""
+        """Verbs whose last word was good. A rollback undoes the migration and all that came after it."""
         last: dict[str, str] = {}
         for entry in self.run.journal.entries():
             if entry.facts.get("phase") == self.number and entry.event in ("verb.started", "verb.finished"):
                 last[entry.facts["verb"]] = entry.facts.get("verdict", "")
+                if entry.facts["verb"] == UNDO:
+                    last = {verb: word for verb, word in last.items() if verb not in UNDONE}
         return {verb for verb, verdict in last.items() if verdict in ("passed", "warned")}
 
     def _require_verbs_before(self, name: str) -> None:

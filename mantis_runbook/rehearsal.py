@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from mantis_runbook import catalog, fingerprint, validation
 from mantis_runbook.apply import Applied, Engine, Watcher
-from mantis_runbook.catalog import Difference
-from mantis_runbook.database import connect
+from mantis_runbook.catalog import Catalog, Difference
+from mantis_runbook.database import Connection, connect
 from mantis_runbook.fingerprint import Comparison, Fingerprint
+from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
 from mantis_runbook.settings import Environment
+from mantis_runbook.statements import quoted
 from mantis_runbook.target import Target
 from mantis_runbook.validation import Validated
 
@@ -57,19 +59,41 @@ def rehearse(
 ) -> Rehearsal:
     """Apply, validate, compare, roll back, compare, apply again: all on the copy in `scratch`.
 
-    Raises what the engine raises when a step fails there: better there than on the target.
+    A migration that is completed there is left out; one that was half applied when the backup was taken is finished, and
+    its rollback compared with the catalogue from before it. Raises what the engine raises when a step fails there:
+    better there than on the target.
     """
     with hold(scratch, run, who) as fence, connect(scratch, "rehearsal") as connection:
         engine = Engine(scratch, environment, run, who, fence, watch)
-        start = catalog.snapshot(connection)
-        applied = tuple(engine.up(one) for one in migrations)
+        completed = Ledger(connection).completed()
+        pending = [one for one in migrations if one.version not in completed]
+        start = _start(connection, pending)
+        expected = _expected(connection, before, start)
+        applied = tuple(engine.up(one) for one in pending)
         validated = tuple(validation.validate(connection, one.validation) for one in migrations)
-        columns = {name: names for name, names in before.columns.items() if name not in LEDGER_TABLES}
-        after = fingerprint.take(connection, columns=columns)
-        expected = Fingerprint(
-            {name: table for name, table in before.tables.items() if name in columns}, before.sequences
-        )
-        rolled_back = tuple(engine.rollback(one) for one in reversed(migrations))
+        content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
+        rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.diff(start, catalog.snapshot(connection)).after_rollback
-        again = tuple(engine.up(one) for one in migrations)
-    return Rehearsal(applied, validated, fingerprint.compare(expected, after), rolled_back, left_behind, again)
+        again = tuple(engine.up(one) for one in pending)
+    return Rehearsal(applied, validated, content, rolled_back, left_behind, again)
+
+
+def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
+    """The catalogue from before the first of these migrations: as it is now, unless that one is half applied."""
+    journal = StepJournal(connection, "", "")
+    last = journal.last_pass(pending[0].version) if pending else None
+    text = journal.catalog_before(pending[0].version) if last is not None and last.is_open else None
+    return Catalog.from_json(text) if text else catalog.snapshot(connection)
+
+
+def _expected(connection: Connection, before: Fingerprint, start: Catalog) -> Fingerprint:
+    """The content of what was there before the migration; taken anew where the backup holds half of its columns."""
+    tables = {name: table for name, table in before.tables.items() if name not in LEDGER_TABLES}
+    older = {
+        name: tuple(column for column in table.columns if f"{name}.{quoted(column)}" in start["columns"])
+        for name, table in tables.items()
+        if name in start["tables"]
+    }
+    if older == {name: table.columns for name, table in tables.items()}:
+        return Fingerprint(tables, before.sequences)
+    return fingerprint.take(connection, columns=older)

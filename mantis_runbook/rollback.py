@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import psycopg
 
 from mantis_runbook import catalog, salvage
 from mantis_runbook.apply import Applied, Engine, Watcher
 from mantis_runbook.catalog import Catalog, Difference
-from mantis_runbook.errors import ApprovalMissing, Failed, ParameterError, Refused
-from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
+from mantis_runbook.database import Connection
+from mantis_runbook.errors import ApprovalMissing, Failed, FenceLost, ParameterError, Refused, RunbookError
+from mantis_runbook.ledger import LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration, dependents, find
 from mantis_runbook.run import Run
 from mantis_runbook.salvage import Salvage
+from mantis_runbook.seal import seal, unseal
 from mantis_runbook.settings import Environment
 
-__all__ = ["SCOPES", "RolledBack", "choose", "require_confirmation", "roll_back", "salvage_folder"]
+__all__ = ["SCOPES", "RolledBack", "choose", "others", "require_confirmation", "roll_back", "salvage_folder"]
 
 #: Which versions a rollback of VERSION means.
 SCOPES = {
@@ -53,8 +57,8 @@ def choose(
     applied = [one for one in migrations if one.version in ledger and ledger[one.version].status in APPLIED]
     chosen = {
         "only": [one for one in applied if one.version == first.version],
-        "after": [one for one in applied if one.version > first.version],
-        "from": [one for one in applied if one.version >= first.version],
+        "after": [one for one in applied if int(one.version) > int(first.version)],
+        "from": [one for one in applied if int(one.version) >= int(first.version)],
     }[scope]
     if not chosen:
         status = ledger[version].status if version in ledger else "never applied"
@@ -98,37 +102,76 @@ def roll_back(
 ) -> RolledBack:
     """Seal, salvage into `folder`, carry out the rollback scripts newest first, and compare the catalogue with the start.
 
-    Raises `Failed` when the salvage does not read back (nothing dropped, seals taken off again), or a step fails
-    (running it again resumes).
+    What others made since is neither sealed nor salvaged, and is no difference. Raises `Failed` when the salvage does
+    not read back (nothing dropped), or a step fails (running it again resumes); the seals are taken off again.
     """
     with hold(run.target, run.name, run.operator) as fence, run.connect("rollback") as connection:
-        Ledger(connection).require()
         journal = StepJournal(connection, run.name, run.operator)
-        text = journal.catalog_before(chosen[-1].version)
-        start = Catalog.from_json(text) if text else None
-        if start is None:
-            raise Failed(
-                f"the catalogue from before migration {chosen[-1].version} is not on record",
-                expected="a row in the journal",
-                action="restore the backup instead; its place is in migration_backups",
-            )
-        kept = _salvage(connection, start, folder)
-        watch("salvage.finished", rows=kept.rows, files=len(kept.files), folder=str(folder))
+        passes = [_catalogs(journal, one) for one in reversed(chosen)]
+        start, now = passes[0][0], _now(connection, journal, chosen[0])
+        theirs = others(passes, now)
         engine = Engine(run.target, run.environment, run.name, run.operator, fence, watch)
-        applied = tuple(engine.rollback(one) for one in chosen)
-        return RolledBack(kept, applied, catalog.diff(start, catalog.snapshot(connection)).after_rollback)
+        try:
+            found = salvage.losses(connection, start, spared=[name for _, name in theirs])
+            seal(connection, [loss.name for loss in found if not loss.only])
+            kept = salvage.take(connection, found, folder)
+            watch("salvage.finished", rows=kept.rows, files=len(kept.files), folder=str(folder))
+            applied = tuple(engine.rollback(one) for one in chosen)
+        except FenceLost:
+            raise  # the seals are another runner's by now
+        except BaseException:
+            with suppress(psycopg.Error, RunbookError):
+                unseal(connection)
+            raise
+        unseal(connection)
+        left = catalog.diff(start, catalog.snapshot(connection)).after_rollback
+        return RolledBack(kept, applied, _without(left, theirs, now))
+
+
+def others(passes: Sequence[tuple[Catalog, Catalog | None]], now: Catalog) -> frozenset[tuple[str, str]]:
+    """Class and name of what is not as these passes (oldest first; before, and after if it ended) left it. Pure.
+
+    A pass that never ended is taken for the author of everything since it began.
+    """
+    expected = {(kind, name): text for kind, entries in _entries(passes[0][0]) for name, text in entries.items()}
+    for before, after in passes:
+        for change in catalog.diff(before, after or now).changes:
+            expected.pop((change.kind, change.name), None)
+            if change.after is not None:
+                expected[change.kind, change.name] = change.after
+    found = {(kind, name): text for kind, entries in _entries(now) for name, text in entries.items()}
+    return frozenset(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+
+
+def _entries(snapshot: Catalog) -> list[tuple[str, Mapping[str, str]]]:
+    return [(kind, snapshot[kind]) for kind in snapshot if kind != catalog.COLUMN_ORDER]
+
+
+def _without(left: Difference, theirs: frozenset[tuple[str, str]], now: Catalog) -> Difference:
+    """A difference less what others changed and the rollback did not touch."""
+    kept = (c for c in left.changes if (c.kind, c.name) not in theirs or c.after != now[c.kind].get(c.name))
+    return replace(left, changes=tuple(kept))
+
+
+def _now(connection: Connection, journal: StepJournal, newest: Migration) -> Catalog:
+    """The catalogue before this rollback: as noted by a try that was cut off, else as it is."""
+    text = journal.catalog_at_rollback(newest.version)
+    return Catalog.from_json(text) if text else catalog.snapshot(connection)
+
+
+def _catalogs(journal: StepJournal, migration: Migration) -> tuple[Catalog, Catalog | None]:
+    """The catalogue before and after a migration, as the journal has them."""
+    before, after = journal.catalog_before(migration.version), journal.catalog_after(migration.version)
+    if before is None:
+        raise Failed(
+            f"the catalogue from before migration {migration.version} is not on record",
+            expected="a row in the journal",
+            action="restore the backup instead; its place is in migration_backups",
+        )
+    return Catalog.from_json(before), Catalog.from_json(after) if after else None
 
 
 def salvage_folder(run: Run) -> Path:
     """A folder for the next salvage of this run; an earlier one is never written over."""
     taken = len(list(run.backups.glob("salvage-*"))) if run.backups.exists() else 0
     return run.backups / f"salvage-{taken + 1}"
-
-
-def _salvage(connection: Any, start: Catalog, folder: Path) -> Salvage:
-    salvage.seal(connection, start)
-    try:
-        return salvage.take(connection, start, folder)
-    except BaseException:
-        salvage.unseal(connection, start)
-        raise

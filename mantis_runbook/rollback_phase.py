@@ -67,7 +67,9 @@ class RollbackPhase(Recording):
         if self.run.environment.rollback_confirmation and not typed:
             typed = ask(f"type {' '.join(one.version for one in chosen)} to roll back: ")
         rollbacks.require_confirmation(self.run.environment, chosen, typed)
-        how = f"typed by {self.run.operator}" if typed else f"{self.run.environment.name} needs no confirmation"
+        if not typed:
+            return Evidence(self.number, "confirm", "passed", f"{self.run.environment.name} needs no confirmation")
+        how = f"typed by {self.run.operator}"
         return Evidence(self.number, "confirm", "passed", how, facts={"approver": self.run.operator})
 
     def _carry_out(self) -> Evidence:

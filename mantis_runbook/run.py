@@ -16,18 +16,13 @@ from typing import Any
 
 from mantis_runbook import archive, settings
 from mantis_runbook import target as targets
-from mantis_runbook.database import Connection, Identity, connect, identity, query, rows
+from mantis_runbook.database import Connection, Identity, connect, identity
 from mantis_runbook.errors import ParameterError, Refused
 from mantis_runbook.journal import Journal
-from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
-from mantis_runbook.lock import KEY
-from mantis_runbook.migrations import Migration
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
-__all__ = [
-    "Cut", "Run", "at_work", "cut", "environment_for", "is_finished", "open_run", "reach", "start", "working",
-]  # fmt: skip
+__all__ = ["Run", "at_work", "environment_for", "is_finished", "open_run", "reach", "resume", "start", "working"]
 
 PACKAGES = (
     "mantis-runbook",
@@ -110,16 +105,44 @@ def open_run(
     if folder is None:
         return start(place, chosen, operator, phases={})
     opened = Run(place, chosen, operator or getpass.getuser(), folder, reach(place))
-    began, found = opened.started(), {"target": place.name, "environment": chosen.name}
-    if _same(found | {"identity": opened.identity.as_dict()}, began):
-        return opened
-    if not run:
+    if not run and not _is_same(opened):
         return start(place, chosen, operator, phases={})
+    return _require_same(opened)
+
+
+def resume(target: Target, environment: Environment, operator: str, name: str) -> Run:
+    """The run of that name, finished or cut off, to go on with. Raises `ParameterError` where that is not possible."""
+    folder = settings.reports() / name
+    if folder not in archive.all_runs():
+        raise ParameterError(
+            f"run {name} left a migration half done",
+            found="no folder of that run here",
+            expected=str(folder),
+            action="bring that folder here and run again, or take the migration back with `mantis-runbook rollback`",
+        )
+    resumed = _require_same(Run(target, environment, operator or getpass.getuser(), folder, reach(target)))
+    resumed.journal.append("run.resumed", operator=resumed.operator)
+    return resumed
+
+
+def _require_same(run: Run) -> Run:
+    if _is_same(run):
+        return run
+    began = run.started()
     raise ParameterError(
-        f"run {run} belongs to another target",
-        found=f"{place.name} ({chosen.name}), database {opened.identity.database}",
+        f"run {run.name} belongs to another target",
+        found=f"{run.target.name} ({run.environment.name}), database {run.identity.database}",
         expected=f"{began.get('target')} ({began.get('environment')}), the very database it was begun on",
-        action="leave `run` empty for a new run",
+        action="name that target and environment, or leave `run` empty for a new run",
+    )
+
+
+def _is_same(run: Run) -> bool:
+    """The same database in the same environment; a server's minor version and our role may change meanwhile."""
+    began, found = run.started(), run.identity.as_dict()
+    was = began.get("identity", {})
+    return (began.get("target"), began.get("environment")) == (run.target.name, run.environment.name) and all(
+        found[key] == was.get(key) for key in ("system_identifier", "database", "database_oid")
     )
 
 
@@ -138,14 +161,6 @@ def _named(name: str) -> Path:
             action="leave `run` empty for a new run",
         )
     return folder
-
-
-def _same(found: dict[str, Any], began: dict[str, Any]) -> bool:
-    """The same database in the same environment; a server's minor version and our role may change meanwhile."""
-    keys = ("system_identifier", "database", "database_oid")
-    return all(found[key] == began.get(key) for key in ("target", "environment")) and all(
-        found["identity"].get(key) == began.get("identity", {}).get(key) for key in keys
-    )
 
 
 def _unfinished(target: Target, part: str) -> Path | None:
@@ -198,54 +213,6 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A pass over a migration that began and did not end: cut off, or (`holder`) somebody's work at this moment."""
-
-    run: str
-    version: str
-    phase: str
-    direction: str
-    holder: str = ""
-
-    def __str__(self) -> str:
-        what = f"migration {self.version}" if self.direction == "up" else f"the rollback of {self.version}"
-        if self.holder:
-            return f"run {self.run} is at work on {what}: {self.holder}"
-        back = f"`mantis-runbook rollback {self.version}`"
-        ways = f"`mantis-runbook run` resumes it, {back} takes it back" if self.direction == "up" else f"finish it: {back}"
-        return f"run {self.run} was interrupted in {what}; {ways}"
-
-
-def cut(target: Target, migrations: tuple[Migration, ...]) -> Cut | None:
-    """The first migration on this target that is half applied or half rolled back, if there is one."""
-    with connect(target, "status") as connection:
-        book = Ledger(connection)
-        if not book.exists:
-            return None
-        states, journal = book.all(), StepJournal(connection, "", "")
-        for one in migrations:
-            direction = _direction(one, states.get(one.version), journal)
-            if direction:
-                run = journal.run_of(one.version) or "unknown"
-                return Cut(run, one.version, one.phase, direction, _holder(connection))
-    return None
-
-
-def _direction(migration: Migration, row: LedgerRow | None, journal: StepJournal) -> str:
-    """Which way a migration is half way; empty when it is not."""
-    last = journal.last_pass(migration.version)
-    if last is not None and last.is_open:
-        return last.direction
-    return "up" if row is not None and row.status in ("running", "failed") else ""
-
-
-def _holder(connection: Connection) -> str:
-    """Who holds the runbook's lock on this database, in words."""
-    holders = rows(connection, query("engine/lock_holder"), {"key": KEY})
-    return "; ".join(f"pid {row['pid']} since {row['backend_start']:%H:%M:%S} UTC" for row in holders)
 
 
 def reach(target: Target) -> Identity:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import papermill
+import psycopg
 
-from mantis_runbook import manifest, report, settings, workload
+from mantis_runbook import backup, manifest, report, settings, workload
+from mantis_runbook import target as targets
 from mantis_runbook.database import connect
-from mantis_runbook.errors import RunbookError
+from mantis_runbook.errors import ParameterError, RunbookError
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phases import PhaseDefinition
-from mantis_runbook.run import Run
-from mantis_runbook.verdict import Verdict, phase_verdict, run_verdict
+from mantis_runbook.run import Run, working
+from mantis_runbook.verdict import GOOD, Verdict, phase_verdict, run_verdict
 
-__all__ = ["Finished", "archive_run", "execute"]
+__all__ = ["Finished", "archive_run", "execute", "refuse_unknown"]
 
 
 @dataclass(frozen=True)
@@ -27,20 +31,44 @@ class Finished:
     report: Path
 
 
+def refuse_unknown(phases: Sequence[PhaseDefinition], parameters: dict[str, str]) -> None:
+    """Raise `ParameterError` for a value that none of these notebooks would read: it must not be lost in silence."""
+    known = {name for phase in phases for name in papermill.inspect_notebook(phase.notebook)}
+    for name in (name for name, value in parameters.items() if value and name not in known):
+        raise ParameterError(
+            f"parameter {name}",
+            found="a value that none of these notebooks reads: " + ", ".join(phase.name for phase in phases),
+            expected="one of " + ", ".join(sorted(known)),
+            action="leave it out, or choose the phase that needs it",
+        )
+
+
 def execute(
     run: Run, phases: Sequence[PhaseDefinition], parameters: dict[str, str], approvals: dict[str, str]
 ) -> Finished:
-    """Execute the phases' notebooks in order, under load where the environment says so; stop at the first not passed."""
+    """Execute the phases' notebooks in order, under load where the environment says so; stop at the first not passed.
+
+    What passed in an earlier try of this run is not executed again.
+    """
     limits = run.environment
-    with workload.running(
-        run.target, clients=limits.load_clients, rate=limits.load_rate, scripts=workload.scenarios()
-    ) as load:
+    with (
+        working(run),
+        workload.running(
+            run.target,
+            clients=limits.load_clients,
+            rate=limits.load_rate,
+            scripts=workload.scenarios(),
+            may_begin=lambda: _is_prechecked(run),
+        ) as load,
+    ):
         for phase in phases:
             given = parameters | {"run": run.name, "operator": run.operator, "approve": approvals.get(phase.number, "")}
-            _execute(run, phase.notebook, given)
-            if not phase_verdict(run.journal.entries(), phase.number, phase.verbs).passed:
+            if not _passed(run, phase):
+                _execute(run, phase.notebook, given)
+            _drop_scratch(run, phase, parameters.get("scratch", ""))
+            if not _passed(run, phase):
                 break
-    if limits.load_clients and limits.load_rate:
+    if load.spells:
         run.journal.append("load.finished", **vars(load.result))
     return archive_run(run)
 
@@ -50,15 +78,33 @@ def archive_run(run: Run) -> Finished:
     verdict = run_verdict(run.journal.entries())
     run.journal.append("run.finished", verdict=verdict.word, reason=verdict.reason)
     built = report.build(run.folder)
-    try:
-        with connect(run.target, "archive") as connection:
-            book = Ledger(connection)
-            if book.exists:
-                book.record_archive(run.name, manifest.head(run.folder), verdict.word)
-    except RunbookError:
-        pass  # the server may be what failed; the archive on disk stands for itself
+    # The server may be what failed; the archive on disk stands for itself.
+    with suppress(RunbookError, psycopg.Error), connect(run.target, "archive") as connection:
+        book = Ledger(connection)
+        if book.exists:
+            book.record_archive(run.name, manifest.head(run.folder), verdict.word)
     report.index(settings.reports())
     return Finished(verdict, built)
+
+
+def _passed(run: Run, phase: PhaseDefinition) -> bool:
+    return phase_verdict(run.journal.entries(), phase.number, phase.verbs).passed
+
+
+def _is_prechecked(run: Run) -> bool:
+    """Whether a precheck of this run found nothing that speaks against working on the target."""
+    return any(
+        entry.event == "verb.finished" and entry.facts["verb"] == "precheck" and entry.facts["verdict"] in GOOD
+        for entry in run.journal.entries()
+    )
+
+
+def _drop_scratch(run: Run, phase: PhaseDefinition, scratch: str) -> None:
+    """The restored copy of a phase that stopped half way; one that concluded has dropped it itself."""
+    server = targets.resolve(scratch) if scratch else run.target
+    if scratch or run.environment.scratch == "beside":
+        with suppress(RunbookError, psycopg.Error):
+            backup.drop_scratch(server, backup.scratch_name(run.name, phase.number))
 
 
 def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
@@ -66,7 +112,7 @@ def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
     cells that never ran."""
     output = run.folder / notebook.name
     known = papermill.inspect_notebook(notebook)
-    given = {name: value for name, value in parameters.items() if name in known}
+    given: dict[str, Any] = {name: value for name, value in parameters.items() if name in known}
     _keep_earlier(output)
     try:
         papermill.execute_notebook(
@@ -79,6 +125,7 @@ def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
             store_widget_state=False,
             cwd=str(notebook.parent),
             request_save_on_cell_execute=True,
+            extra_arguments=["--log-level=ERROR"],
         )
     except Exception as error:  # a failing cell, a dead kernel, a timeout: all are on record or tell by their absence
         run.journal.append("notebook.failed", notebook=notebook.name, error=_last_line(error))

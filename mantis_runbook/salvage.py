@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import stamina
 from psycopg import sql
 
 from mantis_runbook.backup import sha256
@@ -16,9 +16,7 @@ from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Failed
 
-__all__ = ["Salvage", "Salvaged", "seal", "take", "unseal"]
-
-SEAL = "mantis_runbook_seal"
+__all__ = ["Loss", "Salvage", "Salvaged", "losses", "take"]
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,24 @@ class Salvage:
 
 
 @dataclass(frozen=True)
-class _Loss:
-    """A table, or a column of one: what is copied, and as which columns it comes back."""
+class Loss:
+    """A table, or a column (`only`) of one, that goes. `key` finds the rows again: the primary key, or, in a table that
+    has none and stays, every column it had before."""
 
     schema: str
     table: str
+    key: tuple[str, ...]
     columns: tuple[str, ...]
     only: str = ""
 
     @property
     def relation(self) -> sql.Identifier:
         return sql.Identifier(self.schema, self.table)
+
+    @property
+    def name(self) -> str:
+        """The table as SQL writes it."""
+        return f"{_quoted(self.schema)}.{_quoted(self.table)}"
 
     @property
     def source(self) -> sql.Composed:
@@ -69,77 +74,64 @@ class _Loss:
 
     @property
     def file(self) -> str:
-        return ".".join(part for part in (self.schema, self.table, self.only, "csv") if part)
+        parts = [re.sub(r"\W", "_", part) for part in (self.schema, self.table, self.only) if part]
+        return ".".join([*parts, "copy"])
 
 
-def losses(connection: Connection, before: Catalog) -> tuple[_Loss, ...]:
-    """What is there now and was not in the catalogue `before`: tables, and columns of older tables."""
-    names = [*before["tables"]]
-    known = {"before": names, "columns": [*before["columns"]]}
+def losses(connection: Connection, before: Catalog, *, spared: Sequence[str] = ()) -> tuple[Loss, ...]:
+    """What is there now and was not in the catalogue `before`: tables, and columns of older tables.
+
+    `spared` are tables and columns, by qualified name, that were not there and will not go.
+    """
+    known = {"before": [*before["tables"], *spared], "columns": [*before["columns"], *spared]}
     tables = [
-        _Loss(row["schema"], row["name"], tuple(row["columns"]))
+        Loss(row["schema"], row["name"], tuple(row["key"] or ()), tuple(row["columns"]))
         for row in rows(connection, query("salvage/tables"), known)
     ]
     columns = [
-        _Loss(row["schema"], row["name"], (*(row["key"] or ()), row["column"]), only=row["column"])
+        Loss(row["schema"], row["name"], tuple(row["key"]), (*row["key"], row["column"]), only=row["column"])
         for row in rows(connection, query("salvage/columns"), known)
     ]
     return (*tables, *columns)
 
 
-def seal(connection: Connection, before: Catalog) -> None:
-    """Let the tables that will be dropped take no more writes, so that what is salvaged stays all there is."""
-    for loss in losses(connection, before):
-        if not loss.only:
-            _quickly(
-                connection,
-                sql.SQL(
-                    "CREATE OR REPLACE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} FOR EACH STATEMENT"
-                    " EXECUTE FUNCTION mantis_runbook.refuse_write()"
-                ).format(sql.Identifier(SEAL), loss.relation),
-            )
-
-
-def unseal(connection: Connection, before: Catalog) -> None:
-    """Take the seals off again: the rollback was given up."""
-    for loss in losses(connection, before):
-        if not loss.only:
-            _quickly(connection, sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(SEAL), loss.relation))
-
-
-def _quickly(connection: Connection, statement: sql.Composed) -> None:
-    """With the session's lock timeout, again and again for a minute."""
-    for attempt in stamina.retry_context(
-        on=psycopg.errors.LockNotAvailable, attempts=None, timeout=60, wait_initial=0.25
-    ):
-        with attempt:
-            connection.execute(statement)
-
-
-def take(connection: Connection, before: Catalog, folder: Path) -> Salvage:
+def take(connection: Connection, found: Sequence[Loss], folder: Path) -> Salvage:
     """Copy every row that the rollback would lose into `folder`, read each file back and compare; all in one snapshot.
 
-    Raises `Failed` when a file does not read back as what the table holds; nothing was dropped by then.
+    Raises `Failed` when a file cannot be written, or does not read back as what the table holds; nothing was dropped
+    by then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    found = losses(connection, before)
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        files = tuple(_copy(connection, loss, folder) for loss in found)
-    kept = tuple(file for file in files if file.rows)
-    (folder / "restore.sql").write_text(_restore_script(found, {file.file for file in kept}))
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            kept = tuple(file for loss in found if (file := _copy(connection, loss, folder)).rows)
+        (folder / "restore.sql").write_text(_restore_script(found, {file.file for file in kept}))
+    except OSError as error:
+        raise _failed(folder, f"{error.strerror} ({error.filename or folder})") from error
+    except psycopg.Error as error:
+        raise _failed(folder, error.diag.message_primary or str(error)) from error
     return Salvage(folder, kept)
 
 
-def _copy(connection: Connection, loss: _Loss, folder: Path) -> Salvaged:
+def _failed(folder: Path, found: str) -> Failed:
+    return Failed(
+        f"rows that the rollback would lose could not be salvaged into {folder}",
+        found=found,
+        expected="a file for each table and column that goes",
+        action="nothing was dropped; remove the cause and run again",
+    )
+
+
+def _copy(connection: Connection, loss: Loss, folder: Path) -> Salvaged:
+    """COPY's text format: psql before 18 takes a line `\\.` inside a CSV value for the end of the file."""
     path = folder / loss.file
-    copy_out = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT csv, HEADER)").format(loss.source)
-    with connection.cursor() as cursor, path.open("wb") as file:
-        with cursor.copy(copy_out) as copy:
-            for block in copy:
-                file.write(block)
-        expected = _digest(connection, loss.source, loss.columns)
-        found = _read_back(connection, loss, path)
+    copy_out = sql.SQL("COPY ({}) TO STDOUT").format(loss.source)
+    with connection.cursor() as cursor, path.open("wb") as file, cursor.copy(copy_out) as copy:
+        for block in copy:
+            file.write(block)
+    expected = _digest(connection, loss.source, loss.columns)
+    found = _read_back(connection, loss, path)
     if found != expected:
         raise Failed(
             f"salvage of {loss.schema}.{loss.table} does not read back",
@@ -154,11 +146,11 @@ def _copy(connection: Connection, loss: _Loss, folder: Path) -> Salvaged:
     )
 
 
-def _read_back(connection: Connection, loss: _Loss, path: Path) -> tuple[int, Any]:
+def _read_back(connection: Connection, loss: Loss, path: Path) -> tuple[int, Any]:
     """Load the file into a temporary table and hash that."""
     scratch = sql.Identifier("pg_temp", "salvaged")
     connection.execute(sql.SQL("CREATE TEMPORARY TABLE salvaged ON COMMIT DROP AS {} WITH NO DATA").format(loss.source))
-    copy_in = sql.SQL("COPY {} FROM STDIN WITH (FORMAT csv, HEADER)").format(scratch)
+    copy_in = sql.SQL("COPY {} FROM STDIN").format(scratch)
     with connection.cursor() as cursor, cursor.copy(copy_in) as copy, path.open("rb") as file:
         while block := file.read(1 << 16):
             copy.write(block)
@@ -176,38 +168,51 @@ def _digest(connection: Connection, source: sql.Composable, columns: Sequence[st
     return row[0], row[1]
 
 
-def _restore_script(found: Sequence[_Loss], files: set[str]) -> str:
+def _restore_script(found: Sequence[Loss], files: set[str]) -> str:
     """A psql script that loads the files into the tables, after the migration was applied again."""
+    there = [loss for loss in found if loss.file in files]
     lines = [
         "-- Brings salvaged rows back: apply the migration again, then run this with psql in this folder.",
-        "-- Triggers and foreign keys rest while it runs, since rows come back as they were.",
+        "-- A row that the migration made anew gives way to the salvaged one of the same key. Triggers and foreign keys",
+        "-- rest meanwhile, since rows come back as they were. The files are in COPY's text format.",
+        "\\set ON_ERROR_STOP on",
         "BEGIN;",
         "SET LOCAL session_replication_role = replica;",
+        "SET LOCAL row_security = off;",
     ]
-    for loss in (loss for loss in found if loss.file in files):
-        lines += _restore_column(loss) if loss.only else _restore_table(loss)
+    for loss in there:
+        lines += _restore(loss)
+    if tables := [loss.name for loss in there if not loss.only]:
+        listed = sql.Literal(tables).as_string(None)
+        lines.append(query("salvage/restore_sequences").replace("{tables}", listed))
     return "\n".join([*lines, "COMMIT;", ""])
 
 
-def _restore_table(loss: _Loss) -> list[str]:
-    columns = ", ".join(_quoted(name) for name in loss.columns)
+def _restore(loss: Loss) -> list[str]:
+    columns = ", ".join(map(_quoted, loss.columns))
     return [
-        f"\\copy {_quoted(loss.schema)}.{_quoted(loss.table)} ({columns}) FROM '{loss.file}' WITH (FORMAT csv, HEADER)"
+        f"CREATE TEMPORARY TABLE salvaged ON COMMIT DROP AS SELECT {columns} FROM {loss.name} WITH NO DATA;",  # noqa: S608
+        f"\\copy salvaged FROM '{loss.file}'",
+        *(_restore_column(loss) if loss.only else _restore_rows(loss, columns)),
+        "DROP TABLE salvaged;",
     ]
 
 
-def _restore_column(loss: _Loss) -> list[str]:
-    table, keys = f"{_quoted(loss.schema)}.{_quoted(loss.table)}", loss.columns[:-1]
-    columns = ", ".join(_quoted(name) for name in loss.columns)
-    match = " AND ".join(f"t.{_quoted(key)} = s.{_quoted(key)}" for key in keys)
+def _restore_rows(loss: Loss, columns: str) -> list[str]:
+    insert = f"INSERT INTO {loss.name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM salvaged;"  # noqa: S608
+    return [f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};", insert] if loss.key else [insert]  # noqa: S608
+
+
+def _restore_column(loss: Loss) -> list[str]:
     only = _quoted(loss.only)
-    return [
-        f"CREATE TEMPORARY TABLE s ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA;",
-        f"\\copy s FROM '{loss.file}' WITH (FORMAT csv, HEADER)",
-        f"UPDATE {table} AS t SET {only} = s.{only} FROM s WHERE {match};",
-        "DROP TABLE s;",
-    ]
+    return [f"UPDATE {loss.name} AS t SET {only} = s.{only} FROM salvaged AS s WHERE {_match(loss)};"]  # noqa: S608
+
+
+def _match(loss: Loss) -> str:
+    """By text: a column that is part of no key may have a type without equality (json), and may be NULL."""
+    left, right = (", ".join(f"{side}.{_quoted(name)}" for name in loss.key) for side in "ts")
+    return f"ROW({left})::text = ROW({right})::text"
 
 
 def _quoted(name: str) -> str:
-    return psycopg.sql.Identifier(name).as_string(None)
+    return sql.Identifier(name).as_string(None)

@@ -44,6 +44,7 @@ TRANSACTION = {"BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "c
 TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?:ONLY\s+)?(\w+)", re.IGNORECASE)
 CALLED = re.compile(r"^SELECT\s+(\w+)\s*\(", re.IGNORECASE)
 SETTING = re.compile(r"set_config\(\s*'([\w.]+)'", re.IGNORECASE)
+SETS = re.compile(r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)", re.IGNORECASE | re.DOTALL)
 WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
@@ -60,7 +61,7 @@ class Assignment:
 class Statement:
     r"""One SQL statement as the script has it, variables unbound, without its semicolon.
 
-    `kind` is begin, commit or plain. `gset` is the prefix of the variables that take the columns of its row, None
+    `kind` is begin, commit, setting (it says who acts, and touches no table) or plain. `gset` is the prefix of the variables that take the columns of its row, None
     when there are none.
     """
 
@@ -138,7 +139,7 @@ def _statement(scenario: str, text: str, line: int, gset: str | None) -> Stateme
         raise MigrationFileError(
             f"scenario {scenario}", found="an end of statement without one", expected=KNOWN, action="correct the script"
         )
-    kind = TRANSACTION.get(text.split()[0].upper(), "plain")
+    kind = TRANSACTION.get(text.split()[0].upper(), "setting" if SETS.match(text) else "plain")
     return Statement(scenario, text.strip(), line, kind, gset)
 
 

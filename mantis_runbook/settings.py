@@ -6,13 +6,41 @@ import os
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mantis_runbook.errors import ParameterError
 
-__all__ = ["Environment", "backups", "environment", "environments", "home", "notebooks", "reports", "sql"]
+__all__ = ["Environment", "GuardLimits", "backups", "environment", "environments", "home", "notebooks", "reports", "sql"]
+
+
+def _off_or_from(least: float, most: float) -> AfterValidator:
+    """A limit that is 0, which means off, or makes sense."""
+
+    def check(value: Any) -> Any:
+        if value != 0 and not least <= value <= most:
+            raise ValueError(f"0 (off), or {least:g} to {most:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+class GuardLimits(BaseModel):
+    """When the guard stops a migration: a figure that reaches its limit trips it. 0, or absent, means not watched.
+
+    `disk_left_mb` works the other way round: it trips when no more than that is left. Megabytes are 2**20 bytes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    longest_gap_ms: Annotated[float, _off_or_from(200, 600_000)] = 0
+    errors: Annotated[int, _off_or_from(1, 1_000_000)] = 0
+    deadlocks: Annotated[int, _off_or_from(1, 1_000_000)] = 0
+    blocked_sessions: Annotated[int, _off_or_from(1, 100_000)] = 0
+    blocked_for_s: Annotated[float, _off_or_from(0.5, 3_600)] = 0
+    replication_lag_mb: Annotated[float, _off_or_from(1, 10_000_000)] = 0
+    disk_left_mb: Annotated[float, _off_or_from(1, 100_000_000)] = 0
 
 
 class Environment(BaseModel):
@@ -38,6 +66,8 @@ class Environment(BaseModel):
     disk_factor: float = Field(ge=0)
     load_clients: int = Field(ge=0)
     load_rate: float = Field(ge=0)
+    locked_table_mb: float = Field(ge=0, le=1_000_000, default=8.0)
+    guard: GuardLimits = GuardLimits()
 
 
 def home() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import stamina
 
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ValidationFailed
@@ -16,6 +17,10 @@ from mantis_runbook.migrations import Script, Statement, read_script
 __all__ = ["Validated", "ValidationResult", "require", "validate", "validate_file"]
 
 SHOWN = 5
+
+#: A validation that only waited for the application has found nothing yet: it gives way and tries again.
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,14 @@ def validate_file(connection: Connection, path: Path) -> Validated:
 
 
 def require(validated: Iterable[Validated]) -> None:
-    """Raise `ValidationFailed` naming every statement that found something."""
-    found = [f"{result.name}: {result.found}" for script in validated for result in script.failed]
-    if found:
+    """Raise `ValidationFailed` naming every statement that found something, and every script that checked nothing."""
+    scripts = list(validated)
+    found = [f"{result.name}: {result.found}" for script in scripts for result in script.failed]
+    found += [f"{script.source}: no validation in it" for script in scripts if not script.results]
+    if found or not scripts:
         raise ValidationFailed(
             f"{len(found)} validation(s) failed",
-            found="; ".join(found),
+            found="; ".join(found) or "no validation at all",
             expected="no violation",
             action="the migration is rolled back by itself where the environment says so; correct its cause and run again",
         )
@@ -78,15 +85,21 @@ def require(validated: Iterable[Validated]) -> None:
 
 def _run(connection: Connection, name: str, statement: Statement) -> ValidationResult:
     try:
-        with connection.transaction(force_rollback=True):
-            cursor = connection.execute(statement.text)
-            violations = cursor.fetchall() if cursor.description else []
+        columns, violations = _violations(connection, statement)
     except psycopg.Error as error:
         return ValidationResult(name, "fail", error.diag.message_primary or str(error))
     if violations:
-        columns = [column.name for column in cursor.description or ()]
         shown = "; ".join(
             ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)) for row in violations[:SHOWN]
         )
         return ValidationResult(name, "fail", f"{len(violations)} row(s): {shown}")
     return ValidationResult(name, "pass")
+
+
+def _violations(connection: Connection, statement: Statement) -> tuple[list[str], list[Any]]:
+    """Columns and rows of the statement's result, in a transaction that is rolled back."""
+    for attempt in stamina.retry_context(on=BUSY, attempts=None, timeout=PATIENCE_S, wait_initial=0.25, wait_max=1.0):
+        with attempt, connection.transaction(force_rollback=True):
+            cursor = connection.execute(statement.text)
+            return [column.name for column in cursor.description or ()], cursor.fetchall() if cursor.description else []
+    raise AssertionError("unreachable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from mantis_runbook import programs, settings
 from mantis_runbook.database import connect, identity
 from mantis_runbook.target import Target
 
-__all__ = ["Load", "LoadResult", "running", "scenarios"]
+__all__ = ["Load", "LoadResult", "program", "running", "scenarios"]
 
 #: pgbench tells its figures at its end only, so a load is a chain of short runs.
 SPELL_S = 5
@@ -63,17 +63,36 @@ def scenarios(folder: str = "workload") -> tuple[Path, ...]:
     return tuple(sorted((settings.sql() / folder).glob("*.sql")))
 
 
+def program(target: Target) -> Path:
+    """The pgbench for that target. Raises `ProgramMissing` when there is none."""
+    with connect(target, "load") as connection:
+        return programs.find("pgbench", server=identity(connection).major)
+
+
 @contextmanager
-def running(target: Target, *, clients: int, rate: float, scripts: Sequence[Path], seed: int = 2026) -> Iterator[Load]:
-    """Keep the load up while the block lasts. `rate` is in transactions per second, over all clients; 0 means none."""
+def running(
+    target: Target,
+    *,
+    clients: int,
+    rate: float,
+    scripts: Sequence[Path],
+    seed: int = 2026,
+    may_begin: Callable[[], bool] = lambda: True,
+) -> Iterator[Load]:
+    """Keep the load up while the block lasts. `rate` is in transactions per second, over all clients; 0 means none.
+
+    It writes, so it waits until it `may_begin`: a target that is refused is not touched.
+    """
     load, over = Load(), threading.Event()
     if not clients or not rate or not scripts:
         yield load
         return
-    with connect(target, "load") as connection:
-        pgbench = programs.find("pgbench", server=identity(connection).major)
+    pgbench = program(target)
 
     def keep_up() -> None:
+        while not may_begin():
+            if over.wait(0.2):
+                return
         spell = 0
         while not over.is_set():
             load.spells.append(_spell(pgbench, target, clients, rate, scripts, seed + spell))

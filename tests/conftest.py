@@ -16,10 +16,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from project import Project, copy_project
 from psycopg.conninfo import make_conninfo
 
-from mantis_runbook import sandbox
-from mantis_runbook.database import Connection
+from mantis_runbook import ledger, migrations, sandbox, settings
+from mantis_runbook import plan as plans
+from mantis_runbook.apply import Engine
+from mantis_runbook.database import Connection, connect
+from mantis_runbook.lock import hold
 from mantis_runbook.server import Server, private_folder, reachable_programs
 from mantis_runbook.target import Target
 
@@ -150,3 +154,90 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("MANTIS_RUNBOOK_REPORTS", str(folder))
     return folder
+
+
+# The whole project, through its doors. What does not depend on the server's version runs on the newest alone.
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A project folder with migration 001 alone; reports, backups and sandbox are of the test's own."""
+    home = tmp_path / "project"
+    copy_project(home)
+    monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(home))
+    for name in ("reports", "backups", "sandbox"):
+        monkeypatch.setenv(f"MANTIS_RUNBOOK_{name.upper()}", str(home / name))
+    monkeypatch.setenv("MANTIS_RUNBOOK_ENVIRONMENTS", str(home / "environments.toml"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    settings.environments.cache_clear()
+    yield Project(home)
+    settings.environments.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def newest_server() -> Iterator[Server]:
+    with made_server(next(iter(chosen().values()))) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def newest_baseline(newest_server: Server) -> str:
+    with psycopg.connect(**newest_server.parameters, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE baseline TEMPLATE template0")
+    sandbox.load_baseline(newest_server.parameters | {"dbname": "baseline"}, scale=SCALE, seed=SEED)
+    return "baseline"
+
+
+@pytest.fixture(scope="session")
+def prepared_template(newest_server: Server, newest_baseline: str) -> str:
+    """The baseline with what phase 0 installs."""
+    place = Target("template", "variable", sandbox.clone(newest_server, newest_baseline, "prepared"))
+    with connect(place, "test") as connection:
+        ledger.install(connection)
+        for path in plans.preparation_files():
+            if path.parent.name == "monitoring":
+                connection.execute(path.read_text())
+    return "prepared"
+
+
+@pytest.fixture(scope="session")
+def migrated_template(newest_server: Server, prepared_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same after migration 001."""
+    place = Target("template", "variable", sandbox.clone(newest_server, prepared_template, "migrated"))
+    home = tmp_path_factory.mktemp("home")
+    copy_project(home / "project")
+    with hold(place, "template", "test") as fence:
+        engine = Engine(place, settings.environment("development"), "template", "test", fence)
+        for one in migrations.load(home / "project" / "sql" / "migrations"):
+            engine.up(one)
+    return "migrated"
+
+
+@contextmanager
+def _named(server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A database that the variable TEST_DSN names, for us and for child processes."""
+    with fresh_database(server, template) as parameters:
+        monkeypatch.setenv("TEST_DSN", make_conninfo(**parameters))
+        yield Target("TEST_DSN", "variable", parameters)
+
+
+@pytest.fixture
+def unprepared(newest_server: Server, newest_baseline: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A MantisNXT database that the runbook never saw."""
+    with _named(newest_server, newest_baseline, monkeypatch) as target:
+        yield target
+
+
+@pytest.fixture
+def prepared(newest_server: Server, prepared_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A MantisNXT database after phase 0."""
+    with _named(newest_server, prepared_template, monkeypatch) as target:
+        yield target
+
+
+@pytest.fixture
+def migrated(newest_server: Server, migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A MantisNXT database after phase 1."""
+    with _named(newest_server, migrated_template, monkeypatch) as target:
+        yield target

@@ -205,7 +205,9 @@ def company(connection: Connection, currency: str = "EUR") -> Company:
         f"company-{uuid4()}", currency,
     )  # fmt: skip
     connection.execute(f"INSERT INTO {users} (id) VALUES (%s)", (user,))
-    connection.execute("INSERT INTO profile (id, org_id, role, display_name) VALUES (%s, %s, 'admin', 'U')", (user, org))
+    connection.execute(
+        "INSERT INTO profile (id, org_id, role, display_name) VALUES (%s, %s, 'admin', 'U')", (user, org)
+    )
     customer = made("INSERT INTO customer (org_id, name) VALUES (%s, 'Customer')", org)
     product = made("INSERT INTO product (org_id, name, sku, base_price) VALUES (%s, 'P', 'p', 1)", org)
     order = made("INSERT INTO sales_order (org_id, customer_id, created_by) VALUES (%s, %s, %s)", org, customer, user)
@@ -223,7 +225,9 @@ def company(connection: Connection, currency: str = "EUR") -> Company:
         org, customer, order, user,
     )  # fmt: skip
     item = made(
-        "INSERT INTO invoice_item (invoice_id, product_id, description, unit_price) VALUES (%s, %s, 'x', 100)", invoice, product
+        "INSERT INTO invoice_item (invoice_id, product_id, description, unit_price) VALUES (%s, %s, 'x', 100)",
+        invoice,
+        product,
     )
     payment = made(
         "INSERT INTO payment (org_id, customer_id, invoice_id, amount, payment_method, status, processed_by)"
@@ -259,8 +263,10 @@ def acting(connection: Connection, role: str, user: UUID | None) -> Iterator[Non
 # -- up and down ---------------------------------------------------------------------------------------------------
 
 
-def test_nothing_in_it_blocks_readers_or_writers() -> None:
-    lint.refuse_unsafe(migrations.find(migrations.load(), "003"))
+def test_nothing_in_it_blocks_readers_or_writers(tmp_path: Path) -> None:
+    for path in FOLDER.glob("00[123]_*.sql"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    lint.refuse_unsafe(migrations.find(migrations.load(tmp_path), "003"))
 
 
 def test_the_rollback_leaves_the_catalogue_as_it_was_with_rows_in_every_table(sales: Connection) -> None:
@@ -281,7 +287,10 @@ def test_the_rollback_leaves_the_catalogue_as_it_was_with_rows_in_every_table(sa
 
     carry_out(sales, ROLLBACK)
     assert str(catalog.diff(before, catalog.snapshot(sales))) == "the catalogues are equal"
-    sales.execute("DELETE FROM customer WHERE id = %s", (one(sales, "INSERT INTO customer (org_id, name) VALUES (%s, 'after') RETURNING id", (made.org,)),))
+    sales.execute(
+        "DELETE FROM customer WHERE id = %s",
+        (one(sales, "INSERT INTO customer (org_id, name) VALUES (%s, 'after') RETURNING id", (made.org,)),),
+    )
     carry_out(sales, UP)
     assert found(sales) == ""
 
@@ -311,7 +320,9 @@ def test_it_runs_without_the_runbooks_schema_and_needs_it_no_more_afterwards(sal
 def test_default_privileges_do_not_open_the_new_tables(sales: Connection) -> None:
     """Supabase grants everything in public to everybody by default."""
     for kind in ("TABLES", "FUNCTIONS"):
-        sales.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {kind} TO anon, authenticated, service_role")
+        sales.execute(
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {kind} TO anon, authenticated, service_role"
+        )
     carry_out(sales, UP)
     assert found(sales) == ""
 
@@ -497,20 +508,31 @@ def test_control_totals_notice_a_cent_and_a_wrong_label(sales: Connection) -> No
 
 
 def test_an_unknown_currency_blocks_until_it_is_mapped_on_the_record(sales: Connection) -> None:
-    orgs = [row[0] for row in sales.execute("SELECT org_id FROM purchase_order GROUP BY 1 ORDER BY count(*) DESC LIMIT 3")]
+    orgs = [
+        row[0] for row in sales.execute("SELECT org_id FROM purchase_order GROUP BY 1 ORDER BY count(*) DESC LIMIT 3")
+    ]
     for org, code in zip(orgs, ("ZAR", "ZAR", "EURO"), strict=True):
-        sales.execute("UPDATE organization SET settings = jsonb_build_object('currency', %s::text) WHERE id = %s", (code, org))
+        sales.execute(
+            "UPDATE organization SET settings = jsonb_build_object('currency', %s::text) WHERE id = %s", (code, org)
+        )
 
     undecided = rows(sales, CHECKS / "currencies_undecided.sql")
     assert [(row[0], row[1]) for row in undecided] == [("'EURO'", 1), ("'ZAR'", 2)]
     assert str(orgs[2]) in undecided[0][2]
     assert {"'ZAR'", "'EURO'"} <= {row[3] for row in rows(sales, BEFORE)}
 
-    with pytest.raises(errors.InvalidParameterValue, match=r"decided: 'EURO' \(1 organizations\), 'ZAR' \(2 organizations\)"):
+    with pytest.raises(
+        errors.InvalidParameterValue, match=r"decided: 'EURO' \(1 organizations\), 'ZAR' \(2 organizations\)"
+    ):
         carry_out(sales, UP)
-    assert one(sales, "SELECT count(*) FROM pg_attribute WHERE attname = 'currency' AND attrelid = 'customer'::regclass") == 0
+    assert (
+        one(sales, "SELECT count(*) FROM pg_attribute WHERE attname = 'currency' AND attrelid = 'customer'::regclass")
+        == 0
+    )
 
-    sales.execute("INSERT INTO mantis_runbook.decision VALUES ('currency', 'ZAR', 'USD', 'ann'), ('currency', 'EURO', 'EU', 'ann')")
+    sales.execute(
+        "INSERT INTO mantis_runbook.decision VALUES ('currency', 'ZAR', 'USD', 'ann'), ('currency', 'EURO', 'EU', 'ann')"
+    )
     assert [row[0] for row in rows(sales, CHECKS / "currency_decisions_that_mean_nothing.sql")] == ["EURO"]
     stopped = "foreign keys of finance hold for every row"
     with pytest.raises(errors.InvalidParameterValue, match="'EURO' is to be 'EU'"):
@@ -524,8 +546,14 @@ def test_an_unknown_currency_blocks_until_it_is_mapped_on_the_record(sales: Conn
     assert rows(sales, AFTER) == before
     assert found(sales) == ""
     known = "SELECT currency::text, source, code_found, decided_by FROM organization_currency WHERE org_id = ANY (%s) ORDER BY 3"
-    assert sales.execute(known, (orgs,)).fetchall() == [("EUR", "mapped", "EURO", "ann")] + [("USD", "mapped", "ZAR", "ann")] * 2
-    later = one(sales, "INSERT INTO organization (name, slug, settings) VALUES ('Later', 'later', '{\"currency\": \"ZAR\"}') RETURNING id")
+    assert (
+        sales.execute(known, (orgs,)).fetchall()
+        == [("EUR", "mapped", "EURO", "ann")] + [("USD", "mapped", "ZAR", "ann")] * 2
+    )
+    later = one(
+        sales,
+        "INSERT INTO organization (name, slug, settings) VALUES ('Later', 'later', '{\"currency\": \"ZAR\"}') RETURNING id",
+    )
     assert one(sales, "SELECT organization_currency(%s)::text", (later,)) == "USD"
 
 
@@ -536,7 +564,7 @@ def test_a_mapped_currency_holds_for_sessions_that_were_there_before(sales: Conn
     with another(sales) as session:
         for _ in range(8):
             one(session, insert, (org,))
-        sales.execute("UPDATE organization SET settings = '{\"currency\": \"ZAR\"}' WHERE id = %s", (org,))
+        sales.execute('UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = %s', (org,))
         with pytest.raises(errors.InvalidParameterValue):
             session.execute(insert, (org,))
         carry_out(sales, UP)
@@ -554,9 +582,19 @@ def test_the_old_application_inserts_before_during_and_after(sales: Connection) 
 
     def work() -> None:
         sales.execute("INSERT INTO customer (org_id, name, lifetime_value) VALUES (%s, 'old', 5)", (org,))
-        sales.execute("INSERT INTO inventory_item (org_id, sku, name, category, unit_price) VALUES (%s, %s, 'old', 'tools', 1)", (org, str(uuid4())))
-        order = one(sales, "INSERT INTO purchase_order (org_id, supplier_id, po_number) VALUES (%s, %s, %s) RETURNING id", (org, supplier, str(uuid4())))
-        sales.execute("INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity, unit_price) VALUES (%s, %s, 3, 2.50)", (order, item))
+        sales.execute(
+            "INSERT INTO inventory_item (org_id, sku, name, category, unit_price) VALUES (%s, %s, 'old', 'tools', 1)",
+            (org, str(uuid4())),
+        )
+        order = one(
+            sales,
+            "INSERT INTO purchase_order (org_id, supplier_id, po_number) VALUES (%s, %s, %s) RETURNING id",
+            (org, supplier, str(uuid4())),
+        )
+        sales.execute(
+            "INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity, unit_price) VALUES (%s, %s, 3, 2.50)",
+            (order, item),
+        )
         assert one(sales, "SELECT total_amount FROM purchase_order WHERE id = %s", (order,)) == Decimal("7.50")
         sales.execute("UPDATE purchase_order_item SET quantity = 1 WHERE purchase_order_id = %s", (order,))
         assert one(sales, "SELECT total_amount FROM purchase_order WHERE id = %s", (order,)) == Decimal("2.50")
@@ -592,18 +630,24 @@ def test_old_mistakes_are_refused_as_before(shared: Connection, statement: str, 
 @pytest.mark.parametrize("table", ["customer", "inventory_item", "purchase_order"])
 def test_row_security_refuses_a_foreign_row_before_its_currency_is_looked_for(shared: Connection, table: str) -> None:
     own, other = companies(shared)
-    shared.execute("UPDATE organization SET settings = '{\"currency\": \"ZAR\"}' WHERE id = %s", (other.org,))
-    columns = {"customer": "name", "inventory_item": "sku, name, category", "purchase_order": "po_number, supplier_id"}[table]
-    values = {"customer": "'x'", "inventory_item": "'x', 'x', 'tools'", "purchase_order": "'x', gen_random_uuid()"}[table]
+    shared.execute('UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = %s', (other.org,))
+    columns = {"customer": "name", "inventory_item": "sku, name, category", "purchase_order": "po_number, supplier_id"}[
+        table
+    ]
+    values = {"customer": "'x'", "inventory_item": "'x', 'x', 'tools'", "purchase_order": "'x', gen_random_uuid()"}[
+        table
+    ]
     for org in (other.org, uuid4()):
         with acting(shared, "authenticated", own.user), pytest.raises(errors.InsufficientPrivilege):
             shared.execute(f"INSERT INTO {table} (org_id, {columns}) VALUES (%s, {values})", (org,))
-    shared.execute("UPDATE organization SET settings = '{\"currency\": \"EUR\"}' WHERE id = %s", (other.org,))
+    shared.execute('UPDATE organization SET settings = \'{"currency": "EUR"}\' WHERE id = %s', (other.org,))
 
 
 def companies(connection: Connection) -> tuple[Company, Company]:
     """The two that the fixture `shared` made."""
-    ids = [row[0] for row in connection.execute("SELECT id FROM organization WHERE name = 'Company' ORDER BY created_at")]
+    ids = [
+        row[0] for row in connection.execute("SELECT id FROM organization WHERE name = 'Company' ORDER BY created_at")
+    ]
     return tuple(_company_of(connection, org) for org in ids[:2])  # type: ignore[return-value]
 
 
@@ -636,7 +680,9 @@ def test_an_organisation_can_be_created_with_any_settings(
     shared: Connection, value: str | None, currency: str | None, source: str
 ) -> None:
     with shared.transaction(force_rollback=True):
-        org = one(shared, "INSERT INTO organization (name, slug, settings) VALUES ('New', 'new', %s) RETURNING id", (value,))
+        org = one(
+            shared, "INSERT INTO organization (name, slug, settings) VALUES ('New', 'new', %s) RETURNING id", (value,)
+        )
         known = shared.execute("SELECT currency::text, source FROM organization_currency WHERE org_id = %s", (org,))
         assert known.fetchone() == (currency, source)
         assert one(shared, "SELECT count(*) FROM account WHERE org_id = %s", (org,)) == 34
@@ -654,11 +700,15 @@ def test_an_organisation_can_be_created_with_any_settings(
 def test_settings_that_nobody_can_read_change_nothing_for_the_old_application(shared: Connection) -> None:
     made = companies(shared)[0]
     with shared.transaction(force_rollback=True):
-        shared.execute("UPDATE organization SET settings = '{\"currency\": \"ZAR\"}' WHERE id = %s", (made.org,))
-        assert one(shared, "INSERT INTO customer (org_id, name) VALUES (%s, 'x') RETURNING currency::text", (made.org,)) == "EUR"
+        shared.execute('UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = %s', (made.org,))
+        assert (
+            one(shared, "INSERT INTO customer (org_id, name) VALUES (%s, 'x') RETURNING currency::text", (made.org,))
+            == "EUR"
+        )
         with pytest.raises(errors.InvalidParameterValue), shared.transaction():
             shared.execute(
-                "INSERT INTO journal_entry (org_id, description, created_by) VALUES (%s, 'x', %s)", (made.org, made.user)
+                "INSERT INTO journal_entry (org_id, description, created_by) VALUES (%s, 'x', %s)",
+                (made.org, made.user),
             )
         shared.execute("SELECT decide_currency('ZAR', 'GBP', 'ann')")
         with pytest.raises(errors.UniqueViolation, match="decided before"), shared.transaction():
@@ -668,11 +718,15 @@ def test_settings_that_nobody_can_read_change_nothing_for_the_old_application(sh
 
 
 def test_lines_of_a_purchase_order_follow_it_and_take_no_other_currency(finance: Connection) -> None:
-    line, order = finance.execute("SELECT id, purchase_order_id FROM purchase_order_item WHERE currency = 'EUR' LIMIT 1").fetchone()
+    line, order = finance.execute(
+        "SELECT id, purchase_order_id FROM purchase_order_item WHERE currency = 'EUR' LIMIT 1"
+    ).fetchone()
     with pytest.raises(errors.CheckViolation, match="does not fit a purchase order in EUR"):
         finance.execute("UPDATE purchase_order_item SET currency = 'USD' WHERE id = %s", (line,))
     finance.execute("UPDATE purchase_order SET currency = 'GBP' WHERE id = %s", (order,))
-    assert finance.execute("SELECT DISTINCT currency::text FROM purchase_order_item WHERE purchase_order_id = %s", (order,)).fetchall() == [("GBP",)]
+    assert finance.execute(
+        "SELECT DISTINCT currency::text FROM purchase_order_item WHERE purchase_order_id = %s", (order,)
+    ).fetchall() == [("GBP",)]
 
 
 @pytest.mark.parametrize(
@@ -690,10 +744,14 @@ def test_checks_find_amounts_that_cannot_stay(
     path = CHECKS / f"{check}.sql"
     rows_before = rows(sales, path)
     org = one(sales, f"SELECT org_id FROM {table} LIMIT 1")
-    sales.execute("UPDATE organization SET settings = '{\"currency\": \"JPY\"}' WHERE id = %s", (org,))
+    sales.execute('UPDATE organization SET settings = \'{"currency": "JPY"}\' WHERE id = %s', (org,))
     if value != "NaN":
         sales.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE numeric")
-    key = one(sales, f"UPDATE {table} SET {column} = %s WHERE id = (SELECT id FROM {table} WHERE org_id = %s LIMIT 1) RETURNING id", (value, org))
+    key = one(
+        sales,
+        f"UPDATE {table} SET {column} = %s WHERE id = (SELECT id FROM {table} WHERE org_id = %s LIMIT 1) RETURNING id",
+        (value, org),
+    )
     found = [row for row in rows(sales, path) if row not in rows_before]
     assert any(object_named in row[0] for row in found)
     if check == "amounts_out_of_range":
@@ -772,11 +830,8 @@ def books(connection: Connection) -> list[tuple[Any, ...]]:
 def test_what_is_posted_stays(shared: Connection, role: str, trick: str) -> None:
     made = companies(shared)[0]
     before = books(shared)
-    if trick.startswith("DELETE FROM profile") and role == "authenticated":
-        pytest.skip("a user deletes the row that says who he is")
     with pytest.raises(REFUSALS), acting(shared, role, made.user):  # noqa: PT012 (deferred constraints speak last)
-        for statement in trick.replace("{org}", "{org}").format(**made.facts).split(";  "):
-            shared.execute(statement)
+        shared.execute(trick.format(**made.facts))
         shared.execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert books(shared) == before
 
@@ -786,7 +841,9 @@ def test_copy_adds_no_line_to_what_is_posted(shared: Connection) -> None:
     with (
         pytest.raises(errors.RestrictViolation),
         shared.cursor() as cursor,
-        cursor.copy("COPY journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) FROM STDIN") as copy,
+        cursor.copy(
+            "COPY journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) FROM STDIN"
+        ) as copy,
     ):
         copy.write_row((made.entry, made.revenue, 1, 3))
 
@@ -799,7 +856,9 @@ UNBALANCED = [
 
 
 @pytest.mark.parametrize(("lines", "message"), UNBALANCED)
-@pytest.mark.parametrize("how", ["SELECT post_journal_entry(%s)", "UPDATE journal_entry SET is_posted = true WHERE id = %s"])
+@pytest.mark.parametrize(
+    "how", ["SELECT post_journal_entry(%s)", "UPDATE journal_entry SET is_posted = true WHERE id = %s"]
+)
 def test_an_entry_that_does_not_balance_is_not_posted(shared: Connection, lines: Any, message: str, how: str) -> None:
     made = companies(shared)[0]
     with shared.transaction(force_rollback=True):
@@ -842,7 +901,9 @@ def test_a_reversal_mirrors_its_entry_once(shared: Connection) -> None:
             (reversal,),
         ).fetchone()[:4] == (True, "2025-03-01", "reversal", made.entry)
         lines = "SELECT account_id, coalesce(debit_amount, 0), coalesce(credit_amount, 0) FROM journal_entry_line WHERE journal_entry_id = %s ORDER BY line_number"
-        assert [(a, c, d) for a, d, c in shared.execute(lines, (made.entry,))] == shared.execute(lines, (reversal,)).fetchall()
+        assert [(a, c, d) for a, d, c in shared.execute(lines, (made.entry,))] == shared.execute(
+            lines, (reversal,)
+        ).fetchall()
         with pytest.raises(errors.UniqueViolation), shared.transaction():
             shared.execute("SELECT reverse_journal_entry(%s)", (made.entry,))
         with pytest.raises(errors.CheckViolation, match="is not posted"), shared.transaction():
@@ -940,14 +1001,26 @@ def new_invoice(connection: Connection, made: Company, amount: int) -> UUID:
         "INSERT INTO invoice (org_id, customer_id, due_date, created_by) VALUES (%s, %s, CURRENT_DATE, %s) RETURNING id",
         (made.org, made.customer, made.user),
     )
-    connection.execute("INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x', %s)", (invoice, amount))
+    connection.execute(
+        "INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x', %s)", (invoice, amount)
+    )
     return invoice
 
 
 def new_payment(connection: Connection, made: Company, amount: Any, **columns: Any) -> UUID:
-    values = {"org_id": made.org, "customer_id": made.customer, "amount": amount, "payment_method": "cash", "status": "completed"} | columns
+    values = {
+        "org_id": made.org,
+        "customer_id": made.customer,
+        "amount": amount,
+        "payment_method": "cash",
+        "status": "completed",
+    } | columns
     names = ", ".join(values)
-    return one(connection, f"INSERT INTO payment ({names}) VALUES ({', '.join(['%s'] * len(values))}) RETURNING id", list(values.values()))
+    return one(
+        connection,
+        f"INSERT INTO payment ({names}) VALUES ({', '.join(['%s'] * len(values))}) RETURNING id",
+        list(values.values()),
+    )
 
 
 def test_many_sessions_pay_and_bill_one_customer_and_every_sum_holds(finance: Connection) -> None:
@@ -957,7 +1030,10 @@ def test_many_sessions_pay_and_bill_one_customer_and_every_sum_holds(finance: Co
 
     def bill(session: Connection) -> None:
         for _ in range(15):
-            session.execute("INSERT INTO invoice_item (invoice_id, description, unit_price, tax_rate) VALUES (%s, 'x', 1.05, 10)", (invoice,))
+            session.execute(
+                "INSERT INTO invoice_item (invoice_id, description, unit_price, tax_rate) VALUES (%s, 'x', 1.05, 10)",
+                (invoice,),
+            )
 
     def pay(session: Connection) -> None:
         for _ in range(15):
@@ -968,7 +1044,9 @@ def test_many_sessions_pay_and_bill_one_customer_and_every_sum_holds(finance: Co
     for session in sessions:
         session.close()
     assert integrity(finance) == {}
-    subtotal, tax, paid = finance.execute("SELECT subtotal, tax_amount, amount_paid FROM invoice WHERE id = %s", (invoice,)).fetchone()
+    subtotal, tax, paid = finance.execute(
+        "SELECT subtotal, tax_amount, amount_paid FROM invoice WHERE id = %s", (invoice,)
+    ).fetchone()
     assert (subtotal, tax) == (10 + 45 * Decimal("1.05"), 45 * Decimal("0.11"))
     assert paid == min(45, subtotal + tax)
     numbers = finance.execute("SELECT payment_number FROM payment WHERE org_id = %s", (made.org,)).fetchall()
@@ -989,7 +1067,9 @@ LINES = [
 
 
 @pytest.mark.parametrize(("currency", "lines", "expected"), LINES)
-def test_an_invoice_adds_up_its_lines_in_its_currency(shared: Connection, currency: str, lines: Any, expected: Any) -> None:
+def test_an_invoice_adds_up_its_lines_in_its_currency(
+    shared: Connection, currency: str, lines: Any, expected: Any
+) -> None:
     made = companies(shared)[0]
     with shared.transaction(force_rollback=True):
         invoice = one(
@@ -1017,7 +1097,11 @@ def test_an_invoice_adds_up_its_lines_in_its_currency(shared: Connection, curren
         ("UPDATE invoice SET status = 'overdue' WHERE id = %(invoice)s", "overdue", 40),
         ("UPDATE payment SET status = 'refunded' WHERE id = %(payment)s", "draft", 0),
         ("UPDATE payment SET status = 'disputed' WHERE id = %(payment)s", "draft", 0),
-        ("UPDATE payment_allocation SET amount = 39.99 WHERE payment_id = %(payment)s", "partially_paid", Decimal("39.99")),
+        (
+            "UPDATE payment_allocation SET amount = 39.99 WHERE payment_id = %(payment)s",
+            "partially_paid",
+            Decimal("39.99"),
+        ),
         ("DELETE FROM payment_allocation WHERE payment_id = %(payment)s", "draft", 0),
         ("TRUNCATE payment_allocation", "draft", 0),
         ("UPDATE invoice_item SET unit_price = 40 WHERE id = %(item)s", "paid", 40),
@@ -1027,7 +1111,9 @@ def test_status_and_sums_follow_what_is_paid(shared: Connection, statement: str,
     made = companies(shared)[0]
     with shared.transaction(force_rollback=True):
         shared.execute(statement, made.facts)
-        assert shared.execute("SELECT status::text, amount_paid FROM invoice WHERE id = %s", (made.invoice,)).fetchone() == (status, paid)
+        assert shared.execute(
+            "SELECT status::text, amount_paid FROM invoice WHERE id = %s", (made.invoice,)
+        ).fetchone() == (status, paid)
         assert integrity(shared) == {}
 
 
@@ -1156,7 +1242,10 @@ def test_amounts_are_converted_and_rounded_as_defined(
         )
         ask = "SELECT convert_amount(%s, %s::currency_code, %s::currency_code, %s::date)"
         if expected is None:
-            with pytest.raises(errors.NoDataFound, match=f"no exchange rate from {source} to {target}"), shared.transaction():
+            with (
+                pytest.raises(errors.NoDataFound, match=f"no exchange rate from {source} to {target}"),
+                shared.transaction(),
+            ):
                 shared.execute(ask, (Decimal(amount), source, target, day))
             return
         assert str(one(shared, ask, (Decimal(amount), source, target, day))) == expected
@@ -1165,7 +1254,9 @@ def test_amounts_are_converted_and_rounded_as_defined(
 def test_an_organisations_own_rate_goes_before_the_houses_and_is_nobody_elses(shared: Connection) -> None:
     own, other = companies(shared)
     with shared.transaction(force_rollback=True):
-        shared.execute("INSERT INTO exchange_rate (base_currency, quote_currency, rate, valid_from) VALUES ('USD', 'GBP', 0.5, '2025-06-01')")
+        shared.execute(
+            "INSERT INTO exchange_rate (base_currency, quote_currency, rate, valid_from) VALUES ('USD', 'GBP', 0.5, '2025-06-01')"
+        )
         ask = "SELECT convert_amount(100, 'USD', 'GBP', '2025-07-01', %s)"
         assert (one(shared, ask, (own.org,)), one(shared, ask, (None,))) == (75, 50)
         shared.execute("UPDATE exchange_rate SET rate = 0.9 WHERE org_id = %s", (other.org,))
@@ -1203,7 +1294,9 @@ def test_accounts_make_a_tree_within_their_organisation(finance: Connection) -> 
 @pytest.mark.parametrize("table", [*TABLES, "organization_currency"])
 def test_tenants_stay_apart(shared: Connection, table: str) -> None:
     own, _ = companies(shared)
-    belongs = {"invoice_id": ("invoice", "id"), "journal_entry_id": ("journal_entry", "id")}.get(TABLES.get(table, "org_id"))
+    belongs = {"invoice_id": ("invoice", "id"), "journal_entry_id": ("journal_entry", "id")}.get(
+        TABLES.get(table, "org_id")
+    )
     column = TABLES.get(table, "org_id")
     tenant = f"(SELECT org_id FROM {belongs[0]} WHERE id = {column})" if belongs else column
 
@@ -1234,12 +1327,15 @@ def test_no_row_goes_to_another_tenant(shared: Connection, table: str) -> None:
     with shared.transaction(force_rollback=True):  # another tenant's row, seen as the owner, written as the tenant
         shared.execute(f"CREATE TEMP TABLE stolen AS {image}", (copy, theirs))
         shared.execute("GRANT SELECT ON stolen TO authenticated")
-        with pytest.raises((errors.InsufficientPrivilege, errors.ForeignKeyViolation)), acting(shared, "authenticated", own.user):
+        with (
+            pytest.raises((errors.InsufficientPrivilege, errors.ForeignKeyViolation)),
+            acting(shared, "authenticated", own.user),
+        ):
             shared.execute(f"INSERT INTO {table} SELECT * FROM stolen")
     with acting(shared, "authenticated", own.user):
         assert shared.execute(f"UPDATE {table} SET id = id WHERE {column} = %s", (theirs,)).rowcount == 0
         assert shared.execute(f"DELETE FROM {table} WHERE {column} = %s", (theirs,)).rowcount == 0
-    refusals = (errors.InsufficientPrivilege, errors.ForeignKeyViolation)
+    refusals = (errors.InsufficientPrivilege, errors.ForeignKeyViolation, errors.RestrictViolation)
     with pytest.raises(refusals), acting(shared, "authenticated", own.user):
         shared.execute(f"UPDATE {table} SET {column} = %s WHERE {column} = %s", (theirs, ours))
 
@@ -1261,7 +1357,11 @@ REFERENCES = [
 def test_no_row_refers_to_another_tenants(shared: Connection, table: str, column: str, what: str) -> None:
     own, other = companies(shared)
     facts = other.facts | {"product": one(shared, "SELECT id FROM product WHERE org_id = %s", (other.org,))}
-    where = {"invoice_item": "invoice_id = %(invoice)s", "journal_entry_line": "journal_entry_id = %(draft)s", "journal_entry": "id = %(draft)s"}
+    where = {
+        "invoice_item": "invoice_id = %(invoice)s",
+        "journal_entry_line": "journal_entry_id = %(draft)s",
+        "journal_entry": "id = %(draft)s",
+    }
     with acting(shared, "service_role", None), pytest.raises(errors.ForeignKeyViolation):
         shared.execute(
             f"UPDATE {table} SET {column} = %(theirs)s WHERE " + where.get(table, "org_id = %(org)s"),
@@ -1312,7 +1412,12 @@ def test_a_users_whole_way_works_for_a_plain_user(shared: Connection) -> None:
         assert one(shared, "SELECT status::text FROM invoice WHERE id = %s", (invoice,)) == "paid"
         shared.execute("SELECT post_journal_entry(%s)", (own.draft,))
         shared.execute("SELECT reverse_journal_entry(%s)", (own.draft,))
-        made = replace(own, draft=one(shared, "INSERT INTO journal_entry (org_id, description) VALUES (%s, 'x') RETURNING id", (own.org,)))
+        made = replace(
+            own,
+            draft=one(
+                shared, "INSERT INTO journal_entry (org_id, description) VALUES (%s, 'x') RETURNING id", (own.org,)
+            ),
+        )
         add_line(shared, made, 1, 0, 1)
         shared.execute("DELETE FROM journal_entry WHERE id = %s", (made.draft,))
 
@@ -1320,5 +1425,14 @@ def test_a_users_whole_way_works_for_a_plain_user(shared: Connection) -> None:
 def test_secrets_of_the_payment_provider_stay_out_of_the_audit(finance: Connection) -> None:
     made = company(finance)
     new_payment(finance, made, 5, gateway_response='{"card": "4111 1111 1111 1111"}')
-    assert one(finance, "SELECT count(*) FROM audit_log WHERE table_name = 'payment' AND new_data::text LIKE '%%4111%%'") == 0
-    assert one(finance, "SELECT count(*) FROM audit_log WHERE table_name = 'payment' AND new_data::text LIKE '%%redacted%%'") == 1
+    assert (
+        one(finance, "SELECT count(*) FROM audit_log WHERE table_name = 'payment' AND new_data::text LIKE '%%4111%%'")
+        == 0
+    )
+    assert (
+        one(
+            finance,
+            "SELECT count(*) FROM audit_log WHERE table_name = 'payment' AND new_data::text LIKE '%%redacted%%'",
+        )
+        == 1
+    )

@@ -1,4 +1,4 @@
--- The runbook's own schema: journal of steps, fence, decisions, heads of archived runs. Locks nothing that exists.
+-- The runbook's own schema: journal of steps, fence, decisions, heads of archived runs, canaries of the probe. Locks nothing that exists.
 CREATE SCHEMA IF NOT EXISTS mantis_runbook;
 
 COMMENT ON SCHEMA mantis_runbook IS 'Mantis Runbook: journal, fence, decisions and monitoring functions. The application does not use it.';
@@ -57,3 +57,12 @@ CREATE TABLE IF NOT EXISTS mantis_runbook.archive (
 );
 
 COMMENT ON TABLE mantis_runbook.archive IS 'SHA-256 of each archived run''s manifest: a second place, since a chain kept in one place can be rewritten there.';
+
+CREATE TABLE IF NOT EXISTS mantis_runbook.canary (
+    probe text NOT NULL,
+    number bigint NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (probe, number)
+);
+
+COMMENT ON TABLE mantis_runbook.canary IS 'Rows that a probe writes while a migration runs: each one that was acknowledged must be there afterwards. Rows of a probe that found all of its own are deleted by it.';

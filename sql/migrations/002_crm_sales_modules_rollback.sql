@@ -10,120 +10,136 @@
 -- ACCESS EXCLUSIVE on one existing table each, and a sixth on supplier, for the moment it takes to unhang foreign keys
 -- and triggers: a reader there waits for milliseconds. Dropping the tables then touches new tables alone.
 --
+-- It may follow a migration that was cut off after any of its steps: what is not there is passed over.
+--
 -- What an operator must know: nothing is dropped with CASCADE. A later migration, or somebody's view, that refers to one of
 -- these tables makes the rollback stop and say so; roll back later phases first.
 
 -- step: close the new tables to the application
-REVOKE ALL ON
-    customer_contact, lead, opportunity, crm_activity, product, price_list, product_price, sales_quote, sales_quote_item,
-    sales_order, sales_order_item, supplier_performance, quality_control, document_number
-    FROM authenticated, service_role;
+DO $$
+DECLARE
+    listed regclass;
+BEGIN
+    FOR listed IN
+        SELECT oid
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace
+          AND relname IN (
+              'customer_contact', 'lead', 'opportunity', 'crm_activity', 'product', 'price_list', 'product_price',
+              'sales_quote', 'sales_quote_item', 'sales_order', 'sales_order_item', 'supplier_performance',
+              'quality_control', 'document_number'
+          )
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM authenticated, service_role', listed);
+    END LOOP;
+END
+$$;
 
 -- step: foreign keys to supplier
-ALTER TABLE supplier_performance DROP CONSTRAINT supplier_performance_supplier_id_fkey;
+ALTER TABLE IF EXISTS supplier_performance DROP CONSTRAINT IF EXISTS supplier_performance_supplier_id_fkey;
 
 -- step: foreign keys to purchase_order
-ALTER TABLE quality_control DROP CONSTRAINT quality_control_purchase_order_id_fkey;
-DROP TRIGGER stay_in_organization ON purchase_order;
+ALTER TABLE IF EXISTS quality_control DROP CONSTRAINT IF EXISTS quality_control_purchase_order_id_fkey;
+DROP TRIGGER IF EXISTS stay_in_organization ON purchase_order;
 
 -- step: foreign keys to inventory_item
-ALTER TABLE quality_control DROP CONSTRAINT quality_control_inventory_item_id_fkey;
-ALTER TABLE product DROP CONSTRAINT product_inventory_item_id_fkey;
-DROP TRIGGER stay_in_organization ON inventory_item;
+ALTER TABLE IF EXISTS quality_control DROP CONSTRAINT IF EXISTS quality_control_inventory_item_id_fkey;
+ALTER TABLE IF EXISTS product DROP CONSTRAINT IF EXISTS product_inventory_item_id_fkey;
+DROP TRIGGER IF EXISTS stay_in_organization ON inventory_item;
 
 -- step: foreign keys to customer
-ALTER TABLE sales_order DROP CONSTRAINT sales_order_customer_id_fkey;
-ALTER TABLE sales_quote DROP CONSTRAINT sales_quote_customer_id_fkey;
-ALTER TABLE crm_activity DROP CONSTRAINT crm_activity_customer_id_fkey;
-ALTER TABLE opportunity DROP CONSTRAINT opportunity_customer_id_fkey;
-ALTER TABLE lead DROP CONSTRAINT lead_converted_to_customer_id_fkey;
-ALTER TABLE customer_contact DROP CONSTRAINT customer_contact_customer_id_fkey;
-DROP TRIGGER stay_in_organization ON customer;
+ALTER TABLE IF EXISTS sales_order DROP CONSTRAINT IF EXISTS sales_order_customer_id_fkey;
+ALTER TABLE IF EXISTS sales_quote DROP CONSTRAINT IF EXISTS sales_quote_customer_id_fkey;
+ALTER TABLE IF EXISTS crm_activity DROP CONSTRAINT IF EXISTS crm_activity_customer_id_fkey;
+ALTER TABLE IF EXISTS opportunity DROP CONSTRAINT IF EXISTS opportunity_customer_id_fkey;
+ALTER TABLE IF EXISTS lead DROP CONSTRAINT IF EXISTS lead_converted_to_customer_id_fkey;
+ALTER TABLE IF EXISTS customer_contact DROP CONSTRAINT IF EXISTS customer_contact_customer_id_fkey;
+DROP TRIGGER IF EXISTS stay_in_organization ON customer;
 
 -- step: foreign keys to profile
-ALTER TABLE quality_control DROP CONSTRAINT quality_control_inspector_id_fkey;
-ALTER TABLE supplier_performance DROP CONSTRAINT supplier_performance_evaluator_id_fkey;
-ALTER TABLE sales_order
-    DROP CONSTRAINT sales_order_approved_by_fkey,
-    DROP CONSTRAINT sales_order_created_by_fkey;
-ALTER TABLE sales_quote
-    DROP CONSTRAINT sales_quote_approved_by_fkey,
-    DROP CONSTRAINT sales_quote_created_by_fkey;
-ALTER TABLE crm_activity
-    DROP CONSTRAINT crm_activity_created_by_fkey,
-    DROP CONSTRAINT crm_activity_assigned_to_fkey;
-ALTER TABLE opportunity DROP CONSTRAINT opportunity_assigned_to_fkey;
-ALTER TABLE lead DROP CONSTRAINT lead_assigned_to_fkey;
+ALTER TABLE IF EXISTS quality_control DROP CONSTRAINT IF EXISTS quality_control_inspector_id_fkey;
+ALTER TABLE IF EXISTS supplier_performance DROP CONSTRAINT IF EXISTS supplier_performance_evaluator_id_fkey;
+ALTER TABLE IF EXISTS sales_order
+    DROP CONSTRAINT IF EXISTS sales_order_approved_by_fkey,
+    DROP CONSTRAINT IF EXISTS sales_order_created_by_fkey;
+ALTER TABLE IF EXISTS sales_quote
+    DROP CONSTRAINT IF EXISTS sales_quote_approved_by_fkey,
+    DROP CONSTRAINT IF EXISTS sales_quote_created_by_fkey;
+ALTER TABLE IF EXISTS crm_activity
+    DROP CONSTRAINT IF EXISTS crm_activity_created_by_fkey,
+    DROP CONSTRAINT IF EXISTS crm_activity_assigned_to_fkey;
+ALTER TABLE IF EXISTS opportunity DROP CONSTRAINT IF EXISTS opportunity_assigned_to_fkey;
+ALTER TABLE IF EXISTS lead DROP CONSTRAINT IF EXISTS lead_assigned_to_fkey;
 
 -- step: foreign keys to organization
-ALTER TABLE quality_control DROP CONSTRAINT quality_control_org_id_fkey;
-ALTER TABLE sales_order DROP CONSTRAINT sales_order_org_id_fkey;
-ALTER TABLE sales_quote DROP CONSTRAINT sales_quote_org_id_fkey;
-ALTER TABLE price_list DROP CONSTRAINT price_list_org_id_fkey;
-ALTER TABLE product DROP CONSTRAINT product_org_id_fkey;
-ALTER TABLE crm_activity DROP CONSTRAINT crm_activity_org_id_fkey;
-ALTER TABLE opportunity DROP CONSTRAINT opportunity_org_id_fkey;
-ALTER TABLE lead DROP CONSTRAINT lead_org_id_fkey;
-ALTER TABLE document_number DROP CONSTRAINT document_number_org_id_fkey;
+ALTER TABLE IF EXISTS quality_control DROP CONSTRAINT IF EXISTS quality_control_org_id_fkey;
+ALTER TABLE IF EXISTS sales_order DROP CONSTRAINT IF EXISTS sales_order_org_id_fkey;
+ALTER TABLE IF EXISTS sales_quote DROP CONSTRAINT IF EXISTS sales_quote_org_id_fkey;
+ALTER TABLE IF EXISTS price_list DROP CONSTRAINT IF EXISTS price_list_org_id_fkey;
+ALTER TABLE IF EXISTS product DROP CONSTRAINT IF EXISTS product_org_id_fkey;
+ALTER TABLE IF EXISTS crm_activity DROP CONSTRAINT IF EXISTS crm_activity_org_id_fkey;
+ALTER TABLE IF EXISTS opportunity DROP CONSTRAINT IF EXISTS opportunity_org_id_fkey;
+ALTER TABLE IF EXISTS lead DROP CONSTRAINT IF EXISTS lead_org_id_fkey;
+ALTER TABLE IF EXISTS document_number DROP CONSTRAINT IF EXISTS document_number_org_id_fkey;
 
 -- step: from lead to order
-DROP FUNCTION convert_quote_to_order(uuid);
-DROP FUNCTION accept_quote(uuid);
-DROP FUNCTION convert_lead(uuid, text, numeric, currency_code);
+DROP FUNCTION IF EXISTS convert_quote_to_order(uuid);
+DROP FUNCTION IF EXISTS accept_quote(uuid);
+DROP FUNCTION IF EXISTS convert_lead(uuid, text, numeric, currency_code);
 
 -- step: quality control
-DROP TABLE quality_control;
+DROP TABLE IF EXISTS quality_control;
 
 -- step: performance of suppliers
-DROP TABLE supplier_performance;
+DROP TABLE IF EXISTS supplier_performance;
 
 -- step: items of orders
-DROP TABLE sales_order_item;
+DROP TABLE IF EXISTS sales_order_item;
 
 -- step: orders
-DROP TABLE sales_order;
+DROP TABLE IF EXISTS sales_order;
 
 -- step: items of quotes
-DROP TABLE sales_quote_item;
+DROP TABLE IF EXISTS sales_quote_item;
 
 -- step: quotes
-DROP TABLE sales_quote;
+DROP TABLE IF EXISTS sales_quote;
 
 -- step: product prices
-DROP TABLE product_price;
+DROP TABLE IF EXISTS product_price;
 
 -- step: price lists
-DROP TABLE price_list;
+DROP TABLE IF EXISTS price_list;
 
 -- step: products
-DROP TABLE product;
+DROP TABLE IF EXISTS product;
 
 -- step: activities
-DROP TABLE crm_activity;
+DROP TABLE IF EXISTS crm_activity;
 
 -- step: opportunities
-DROP TABLE opportunity;
+DROP TABLE IF EXISTS opportunity;
 
 -- step: leads
-DROP TABLE lead;
+DROP TABLE IF EXISTS lead;
 
 -- step: customer contacts
-DROP TABLE customer_contact;
+DROP TABLE IF EXISTS customer_contact;
 
 -- step: totals of quotes and orders
-DROP FUNCTION carry_totals_to_header();
-DROP FUNCTION keep_sales_totals();
-DROP FUNCTION keep_line_total();
+DROP FUNCTION IF EXISTS carry_totals_to_header();
+DROP FUNCTION IF EXISTS keep_sales_totals();
+DROP FUNCTION IF EXISTS keep_line_total();
 
 -- step: document numbers
-DROP TABLE document_number;
-DROP FUNCTION assign_document_number();
-DROP FUNCTION next_document_number(uuid, text);
-DROP FUNCTION draw_numbers_one_by_one();
+DROP TABLE IF EXISTS document_number;
+DROP FUNCTION IF EXISTS assign_document_number();
+DROP FUNCTION IF EXISTS next_document_number(uuid, text);
+DROP FUNCTION IF EXISTS draw_numbers_one_by_one();
 
 -- step: functions for triggers
-DROP FUNCTION refuse_second_conversion();
-DROP FUNCTION fill_currency();
-DROP FUNCTION organization_currency(uuid);
-DROP FUNCTION stay_in_organization();
-DROP FUNCTION must_be_of_same_organization();
+DROP FUNCTION IF EXISTS refuse_second_conversion();
+DROP FUNCTION IF EXISTS fill_currency();
+DROP FUNCTION IF EXISTS organization_currency(uuid);
+DROP FUNCTION IF EXISTS stay_in_organization();
+DROP FUNCTION IF EXISTS must_be_of_same_organization();

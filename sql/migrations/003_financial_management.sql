@@ -1842,7 +1842,8 @@ $$;
 ALTER FUNCTION organization_currency(uuid) RENAME TO organization_currency_of_settings;
 
 -- NULL and no error for an organisation that is not there or not visible: row security and foreign keys refuse those.
-CREATE FUNCTION organization_currency(organization_id uuid)
+-- OR REPLACE tells the prechecks that the name is taken on purpose; nothing has it any more.
+CREATE OR REPLACE FUNCTION organization_currency(organization_id uuid)
     RETURNS currency_code
     LANGUAGE plpgsql
     STABLE

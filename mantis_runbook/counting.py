@@ -1,0 +1,240 @@
+"""What the statements of scenarios cost in blocks, write-ahead log and plan: figures that repeat to the digit.
+
+Two executions of one statement in one database differ for reasons that say nothing about it. Each is met:
+
+| what varies | how it is met |
+|---|---|
+| shared buffers: a block is hit or read | both are counted as one |
+| full-page images after a checkpoint, hint bits, relation and catalogue caches | the scenario is played once for nothing, in the same transaction, just before it counts: the same pages are touched |
+| random uuids: another leaf page each time, now and then a split | defaults and texts that draw one are replaced for the length of the transaction by a series that begins anew |
+| dead rows and index entries of what was rolled back; the visibility map | VACUUM with index cleanup before every pass |
+| sequences: a rolled-back nextval stays drawn; each 32nd writes to the log | set back before every transaction |
+| timestamps in JSON, a byte shorter when they end in 0 | a transaction begins at an instant that does not (`replay.rolled_back`) |
+| parallel workers, jit, generic plans, synchronised scans | off (`replay.SESSION`) |
+| a sample's statistics | ANALYZE with a target that reads all rows (`replay.level`) |
+| AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT | the statement runs inside a function that is explained (`sql/performance/counted.sql`) |
+| a checkpoint, autovacuum or cache reset just then | counted again, until two passes agree |
+
+What is left is named: a statement that never gave the same figures twice is in `Counted.inexact`. That can come of
+random values inside functions, and of what is compressed because it is long.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from mantis_runbook import replay
+from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.replay import Bound, Row
+from mantis_runbook.scenarios import Scenario
+from mantis_runbook.target import Target
+
+__all__ = ["Count", "Counted", "count", "scanned"]
+
+#: Passes before a statement is called inexact. Two agree in all but the rarest cases.
+PASSES = 6
+
+#: A series of uuids that begins anew with each transaction, without any object in the database.
+PINNED = (
+    "md5('mantis runbook ' || set_config('mantis_runbook.drawn',"
+    " (current_setting('mantis_runbook.drawn')::bigint + 1)::text, true))::uuid"
+)
+RANDOM = re.compile(r"\b(?:pg_catalog\.)?gen_random_uuid\(\s*\)", re.IGNORECASE)
+
+#: A table of fewer blocks is as well read from end to end.
+LARGE_BLOCKS = 64
+
+SEQ_SCAN = re.compile(r"^ *Seq Scan on (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Blocks of 8 kB visited (shared: hit or read; temporary: read or written), records and bytes of write-ahead log,
+    summed over the executions; and the plan of each: node types, relations and indexes, without costs."""
+
+    blocks: int = 0
+    wal_records: int = 0
+    wal_bytes: int = 0
+    plans: tuple[str, ...] = ()
+
+    def __add__(self, other: Count) -> Count:
+        return Count(
+            self.blocks + other.blocks,
+            self.wal_records + other.wal_records,
+            self.wal_bytes + other.wal_bytes,
+            self.plans + other.plans,
+        )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Figures by statement. `executions` of each were summed; `large` are the tables worth an index."""
+
+    counts: dict[str, Count]
+    executions: int
+    inexact: tuple[str, ...]
+    large: frozenset[str]
+    passes: int
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What is set and set back around the executions in one database."""
+
+    defer: str
+    touched: tuple[str, ...]
+    pins: tuple[sql.Composed, ...]
+    sequences: tuple[tuple[sql.Identifier, int, bool], ...]
+
+
+def count(target: Target, scenarios: Sequence[Scenario], *, seed: int, draws: int, timeout_s: int) -> Counted:
+    """Play each scenario with `draws` seeds and count, until two passes agree. The database stays as it is.
+
+    The database must have been levelled (`replay.level`), and nobody else may work in it.
+    """
+    with replay.opened(target, timeout_s) as connection:
+        around = _surroundings(connection, scenarios, seed)
+        passes: list[dict[str, Count]] = []
+        while len(passes) < PASSES and not (len(passes) > 1 and passes[-1] == passes[-2]):
+            replay.level(target, around.touched)
+            passes.append(_pass(connection, around, scenarios, range(seed, seed + draws)))
+        replay.level(target, around.touched)
+        _set_back(connection, around)
+        large = frozenset(
+            str(row["name"]) for row in rows(connection, query("performance/large_tables"), {"blocks": LARGE_BLOCKS})
+        )
+    settled = {name: _settled([one[name] for one in passes]) for name in passes[-1]}
+    inexact = tuple(name for name, (_, exact) in settled.items() if not exact)
+    return Counted({name: figure for name, (figure, _) in settled.items()}, draws, inexact, large, len(passes))
+
+
+def _settled(figures: Sequence[Count]) -> tuple[Count, bool]:
+    """The figure that came most often, the latest of those; and whether it came at the end twice running."""
+    most = Counter(figures).most_common(1)[0][1]
+    last = next(figure for figure in reversed(figures) if figures.count(figure) == most)
+    return last, most > 1
+
+
+def _surroundings(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> _Surroundings:
+    """Found by playing each scenario once."""
+    sequences = tuple(_sequences(connection))
+    defer = replay.deferred(connection)
+    touched: dict[str, int] = {}
+    for scenario in scenarios:
+        with replay.rolled_back(connection):
+            replay.play(scenario, seed, lambda bound: replay.run(connection, bound), defer)
+            touched |= {row["name"]: row["oid"] for row in rows(connection, query("performance/touched"))}
+    pins = tuple(_pins(connection, list(touched.values())))
+    return _Surroundings(defer, tuple(sorted(touched)), pins, sequences)
+
+
+def _pins(connection: Connection, tables: list[int]) -> Iterator[sql.Composed]:
+    """What is altered for the length of a transaction, so that equal insertions do equal work."""
+    default = sql.SQL("ALTER TABLE {}.{} ALTER COLUMN {} SET DEFAULT {}")
+    for row in rows(connection, query("performance/random_defaults"), {"tables": tables}):
+        names = (sql.Identifier(row[part]) for part in ("schema", "table", "column"))
+        yield default.format(*names, sql.SQL(PINNED))
+    for row in rows(connection, query("performance/deduplicating_indexes"), {"tables": tables}):
+        index = sql.Identifier(row["schema"], row["name"])
+        yield sql.SQL("ALTER INDEX {} SET (deduplicate_items = off)").format(index)
+
+
+def _sequences(connection: Connection) -> Iterator[tuple[sql.Identifier, int, bool]]:
+    for row in rows(connection, query("performance/sequences")):
+        name = sql.Identifier(row["schema"], row["name"])
+        found = connection.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(name)).fetchone()
+        assert found is not None
+        yield name, found[0], found[1]
+
+
+def _set_back(connection: Connection, around: _Surroundings) -> None:
+    for name, value, called in around.sequences:
+        text = sql.Literal(name.as_string(connection))
+        connection.execute(sql.SQL("SELECT setval({}, {}, {})").format(text, value, called))
+
+
+def _pass(
+    connection: Connection, around: _Surroundings, scenarios: Sequence[Scenario], seeds: Sequence[int]
+) -> dict[str, Count]:
+    found: dict[str, Count] = {}
+    for scenario in scenarios:
+        for seed in seeds:
+            for name, figure in _counted_play(connection, around, scenario, seed).items():
+                found[name] = found.get(name, Count()) + figure
+    return found
+
+
+def _counted_play(connection: Connection, around: _Surroundings, scenario: Scenario, seed: int) -> dict[str, Count]:
+    found: dict[str, Count] = {}
+
+    def execute(bound: Bound) -> Row | None:
+        if bound.statement.kind == "setting":
+            return replay.run(connection, bound)
+        pinned = Bound(bound.statement, RANDOM.sub(PINNED, bound.text))
+        plan = _plan(connection, pinned)
+        figure, row = _explained(connection, pinned)
+        found[bound.statement.name] = Count(figure.blocks, figure.wal_records, figure.wal_bytes, (plan,))
+        return row
+
+    with replay.rolled_back(connection):
+        _set_back(connection, around)
+        for pin in around.pins:
+            connection.execute(pin)
+        connection.execute(query("performance/counted").encode())
+        for _ in ("for nothing", "for the count"):
+            connection.execute("SAVEPOINT again")
+            connection.execute("SELECT set_config('mantis_runbook.drawn', '0', true)")
+            replay.play(scenario, seed, execute, around.defer)
+            connection.execute("ROLLBACK TO SAVEPOINT again")
+    return found
+
+
+def _explained(connection: Connection, bound: Bound) -> tuple[Count, Row | None]:
+    keep = bound.statement.gset is not None
+    outer = sql.SQL(
+        "EXPLAIN (ANALYZE, BUFFERS, WAL, TIMING OFF, SUMMARY OFF, FORMAT JSON) SELECT pg_temp.counted({}, {})"
+    )
+    text = outer.format(sql.Literal(bound.text), sql.Literal(keep)).as_string(connection)
+    node = _explain(connection, Bound(bound.statement, text))
+    figure = Count(
+        sum(node[f"{kind} Blocks"] for kind in ("Shared Hit", "Shared Read", "Temp Read", "Temp Written")),
+        node["WAL Records"],
+        node["WAL Bytes"],
+    )
+    if not keep:
+        return figure, None
+    row = connection.execute("SELECT current_setting('mantis_runbook.row')").fetchone()
+    return figure, json.loads(row[0]) if row else None
+
+
+def _plan(connection: Connection, bound: Bound) -> str:
+    if bound.statement.kind == "commit":
+        return ""
+    text = f"EXPLAIN (COSTS OFF, FORMAT JSON) {bound.text}"
+    return "\n".join(_shape(_explain(connection, Bound(bound.statement, text)), 0))
+
+
+def _explain(connection: Connection, bound: Bound) -> dict[str, Any]:
+    """The root node of what a statement that begins with EXPLAIN gives."""
+    found: dict[str, Any] = replay.run_rows(connection, bound)[0][0][0]["Plan"]
+    return found
+
+
+def _shape(node: dict[str, Any], depth: int) -> Iterator[str]:
+    index = f" by {node['Index Name']}" if "Index Name" in node else ""
+    relation = f" on {node['Relation Name']}" if "Relation Name" in node else ""
+    yield f"{'  ' * depth}{node['Node Type']}{relation}{index}"
+    for child in node.get("Plans", ()):
+        yield from _shape(child, depth + 1)
+
+
+def scanned(plans: Sequence[str]) -> frozenset[str]:
+    """Relations that these plans read from end to end."""
+    return frozenset(name for plan in plans for name in SEQ_SCAN.findall(plan))

@@ -1,0 +1,63 @@
+"""Seals: tables that take no more writes while a rollback salvages and drops them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psycopg
+import stamina
+from psycopg import sql
+
+from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.errors import LockNotObtained
+
+__all__ = ["NAME", "seal", "unseal"]
+
+NAME = "mantis_runbook_seal"
+
+PATIENCE_S = 60.0
+
+
+def seal(connection: Connection, tables: Iterable[str], *, patience_s: float = PATIENCE_S) -> None:
+    """Let these tables (qualified names, as SQL writes them) and their partitions take no more writes, by nobody.
+
+    The trigger is ENABLE ALWAYS: a session that plays a replica is refused as well. Raises `LockNotObtained`.
+    """
+    for row in rows(connection, query("engine/partition_tree"), {"tables": list(tables)}):
+        table = sql.Identifier(row["schema"], row["name"])
+        create = sql.SQL(
+            "CREATE OR REPLACE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} FOR EACH STATEMENT"
+            " EXECUTE FUNCTION mantis_runbook.refuse_write()"
+        )
+        always = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}")
+        name = sql.Identifier(NAME)
+        _quickly(connection, f"seal {row['schema']}.{row['name']}", patience_s, [
+            create.format(name, table), always.format(table, name),
+        ])  # fmt: skip
+
+
+def unseal(connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
+    """Take all seals off again, also those that a killed rollback left. Raises `LockNotObtained`."""
+    for row in rows(connection, query("engine/seals"), {"name": NAME}):
+        table = sql.Identifier(row["schema"], row["table"])
+        drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(NAME), table)
+        _quickly(connection, f"unseal {row['schema']}.{row['table']}", patience_s, [drop])
+
+
+def _quickly(connection: Connection, what: str, patience_s: float, statements: list[sql.Composed]) -> None:
+    """In one transaction, with the session's lock timeout, again and again."""
+    tries = stamina.retry_context(
+        on=psycopg.errors.LockNotAvailable, attempts=None, timeout=patience_s, wait_initial=0.25, wait_max=1.0
+    )
+    try:
+        for attempt in tries:
+            with attempt, connection.transaction():
+                for statement in statements:
+                    connection.execute(statement)
+    except psycopg.errors.LockNotAvailable as error:
+        raise LockNotObtained(
+            f"could not {what}",
+            found=f"the table in use for {patience_s:.0f} s",
+            expected="a free table",
+            action="end or wait for the sessions that use it, then run again",
+        ) from error

@@ -1,0 +1,7 @@
+-- Tables that are sealed, by the name of the trigger.
+SELECT nspname::text AS schema, relname::text AS table
+FROM pg_trigger
+JOIN pg_class ON pg_class.oid = tgrelid
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE tgname = %(name)s AND NOT tgisinternal
+ORDER BY 1, 2
