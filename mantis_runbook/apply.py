@@ -282,6 +282,7 @@ class _Work:
             self.engine.fence.check(self.connection, in_transaction=True)
             for statement in self.step.statements:
                 self.connection.execute(statement.text)
+            self.connection.execute("RESET ROLE")
             self._journal("done", duration_ms=(time.monotonic() - began) * 1000)
 
     def outside_a_transaction(self, *, was_started: bool) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from mantis_runbook import database, display
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ParameterError
+from mantis_runbook.expressions import flattened
 from mantis_runbook.pinned import DEFINITIONS, pinned, snapshot_of_one_instant
 
 __all__ = ["CLASSES", "COLUMN_ORDER", "Catalog", "Change", "Difference", "diff", "snapshot"]
@@ -113,7 +114,8 @@ def _read(connection: Connection, name: str, scope: Mapping[str, object]) -> dic
 
 def _settled(definition: str) -> str:
     """The form in which PostgreSQL itself would write this expression after reading it once more."""
-    return _CAST_ARRAY.sub(lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition)
+    cast = _CAST_ARRAY.sub(lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition)
+    return flattened(cast)
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,8 @@ def _tell(folder: Path) -> None:
         for verb in phase.verbs:
             took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
             click.echo(f"{phase.notebook or phase.name:28}{verb.verb:12}{verb.result:14}{took:>12}")
-    for one in (one for one in told.deviations if one.grade != "warned" and not told.verdict.passed):
+    bad = [one for one in told.deviations if one.grade != "warned" and not told.verdict.passed]
+    for one in [one for one in bad if one.verb] or bad:
         click.secho(f"\n{one.where}: {one.what}" if one.where else f"\n{one.what}", fg="red")
     colour = {"passed": "green", "inconclusive": "yellow"}.get(told.verdict.word, "red")
     click.secho(f"\nverdict: {told.verdict}", fg=colour, bold=True)

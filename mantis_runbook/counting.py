@@ -4,17 +4,17 @@ Two executions of one statement in one database differ for reasons that say noth
 
 | what varies | how it is met |
 |---|---|
+| where free space, full pages and dead rows lie: each rolled-back insertion changes it | each count is taken in a fresh copy of the database (CREATE DATABASE … TEMPLATE), alike to the byte; the database itself is not written to, not even its sequences |
+| random uuids: another leaf page each time, now and then a split | defaults and texts that draw one are replaced, for the length of the transaction, by a series that begins anew |
 | shared buffers: a block is hit or read | both are counted as one |
 | full-page images after a checkpoint, hint bits, relation and catalogue caches | the scenario is played once for nothing, in the same transaction, just before it counts: the same pages are touched |
-| random uuids: another leaf page each time, now and then a split | defaults and texts that draw one are replaced for the length of the transaction by a series that begins anew |
-| dead rows and index entries of what was rolled back; the visibility map | VACUUM with index cleanup before every pass |
-| sequences: a rolled-back nextval stays drawn; each 32nd writes to the log | set back before every transaction |
 | timestamps in JSON, a byte shorter when they end in 0 | a transaction begins at an instant that does not (`replay.rolled_back`) |
 | parallel workers, jit, generic plans, synchronised scans | off (`replay.SESSION`) |
 | a sample's statistics | ANALYZE with a target that reads all rows (`replay.level`) |
 | AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT | the statement runs inside a function that is explained (`sql/performance/counted.sql`) |
-| a checkpoint, autovacuum or cache reset just then | counted again, until two passes agree |
+| a checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record leaves that out) | counted again in another copy, until two agree |
 
+Blocks dirtied and written are left out: they say what was clean before, not what the statement does.
 What is left is named: a statement that never gave the same figures twice is in `Counted.inexact`. That can come of
 random values inside functions, and of what is compressed because it is long.
 """
@@ -84,94 +84,61 @@ class Counted:
     passes: int
 
 
-@dataclass(frozen=True)
-class _Surroundings:
-    """What is set and set back around the executions in one database."""
-
-    defer: str
-    touched: tuple[str, ...]
-    pins: tuple[sql.Composed, ...]
-    sequences: tuple[tuple[sql.Identifier, int, bool], ...]
-
-
 def count(target: Target, scenarios: Sequence[Scenario], *, seed: int, draws: int, timeout_s: int) -> Counted:
-    """Play each scenario with `draws` seeds and count, until two passes agree. The database stays as it is.
+    """Play each scenario with `draws` seeds in copies of the database, and count, until two copies agree.
 
-    The database must have been levelled (`replay.level`), and nobody else may work in it.
+    The database must have been levelled (`replay.level`), and nobody may be connected to it while it is copied.
     """
-    with replay.opened(target, timeout_s) as connection:
-        around = _surroundings(connection, scenarios, seed)
-        passes: list[dict[str, Count]] = []
-        while len(passes) < PASSES and not (len(passes) > 1 and passes[-1] == passes[-2]):
-            replay.level(target, around.touched)
-            passes.append(_pass(connection, around, scenarios, range(seed, seed + draws)))
-        replay.level(target, around.touched)
-        _set_back(connection, around)
-        large = frozenset(
-            str(row["name"]) for row in rows(connection, query("performance/large_tables"), {"blocks": LARGE_BLOCKS})
-        )
+    seeds = range(seed, seed + draws)
+    passes: list[dict[str, Count]] = []
+    while len(passes) < PASSES and not (len(passes) > 1 and passes[-1] == passes[-2]):
+        with replay.copied(target) as copy, replay.opened(copy, timeout_s) as connection:
+            pins = _pins(connection, scenarios, seed)
+            passes.append(_pass(connection, pins, scenarios, seeds))
+            found = rows(connection, query("performance/large_tables"), {"blocks": LARGE_BLOCKS})
     settled = {name: _settled([one[name] for one in passes]) for name in passes[-1]}
     inexact = tuple(name for name, (_, exact) in settled.items() if not exact)
+    large = frozenset(str(row["name"]) for row in found)
     return Counted({name: figure for name, (figure, _) in settled.items()}, draws, inexact, large, len(passes))
 
 
 def _settled(figures: Sequence[Count]) -> tuple[Count, bool]:
-    """The figure that came most often, the latest of those; and whether it came at the end twice running."""
-    most = Counter(figures).most_common(1)[0][1]
-    last = next(figure for figure in reversed(figures) if figures.count(figure) == most)
-    return last, most > 1
+    """The figure that came most often, and whether it came more than once."""
+    figure, times = Counter(figures).most_common(1)[0]
+    return figure, times > 1
 
 
-def _surroundings(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> _Surroundings:
-    """Found by playing each scenario once."""
-    sequences = tuple(_sequences(connection))
-    defer = replay.deferred(connection)
-    touched: dict[str, int] = {}
+def _pins(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> tuple[sql.Composed, ...]:
+    """Statements that pin the defaults which draw a random uuid, in the tables that the scenarios write to.
+
+    Found by playing each scenario once.
+    """
+    tables = set[int]()
     for scenario in scenarios:
         with replay.rolled_back(connection):
-            replay.play(scenario, seed, lambda bound: replay.run(connection, bound), defer)
-            touched |= {row["name"]: row["oid"] for row in rows(connection, query("performance/touched"))}
-    pins = tuple(_pins(connection, list(touched.values())))
-    return _Surroundings(defer, tuple(sorted(touched)), pins, sequences)
-
-
-def _pins(connection: Connection, tables: list[int]) -> Iterator[sql.Composed]:
-    """What is altered for the length of a transaction, so that equal insertions do equal work."""
-    default = sql.SQL("ALTER TABLE {}.{} ALTER COLUMN {} SET DEFAULT {}")
-    for row in rows(connection, query("performance/random_defaults"), {"tables": tables}):
-        names = (sql.Identifier(row[part]) for part in ("schema", "table", "column"))
-        yield default.format(*names, sql.SQL(PINNED))
-    for row in rows(connection, query("performance/deduplicating_indexes"), {"tables": tables}):
-        index = sql.Identifier(row["schema"], row["name"])
-        yield sql.SQL("ALTER INDEX {} SET (deduplicate_items = off)").format(index)
-
-
-def _sequences(connection: Connection) -> Iterator[tuple[sql.Identifier, int, bool]]:
-    for row in rows(connection, query("performance/sequences")):
-        name = sql.Identifier(row["schema"], row["name"])
-        found = connection.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(name)).fetchone()
-        assert found is not None
-        yield name, found[0], found[1]
-
-
-def _set_back(connection: Connection, around: _Surroundings) -> None:
-    for name, value, called in around.sequences:
-        text = sql.Literal(name.as_string(connection))
-        connection.execute(sql.SQL("SELECT setval({}, {}, {})").format(text, value, called))
+            replay.play(connection, scenario, seed, lambda bound: replay.run(connection, bound))
+            tables |= {int(row["oid"]) for row in rows(connection, query("performance/touched"))}
+    alter = sql.SQL("ALTER TABLE {}.{} ALTER COLUMN {} SET DEFAULT {}")
+    return tuple(
+        alter.format(*(sql.Identifier(row[part]) for part in ("schema", "table", "column")), sql.SQL(PINNED))
+        for row in rows(connection, query("performance/random_defaults"), {"tables": sorted(tables)})
+    )
 
 
 def _pass(
-    connection: Connection, around: _Surroundings, scenarios: Sequence[Scenario], seeds: Sequence[int]
+    connection: Connection, pins: Sequence[sql.Composed], scenarios: Sequence[Scenario], seeds: Sequence[int]
 ) -> dict[str, Count]:
     found: dict[str, Count] = {}
     for scenario in scenarios:
         for seed in seeds:
-            for name, figure in _counted_play(connection, around, scenario, seed).items():
+            for name, figure in _counted_play(connection, pins, scenario, seed).items():
                 found[name] = found.get(name, Count()) + figure
     return found
 
 
-def _counted_play(connection: Connection, around: _Surroundings, scenario: Scenario, seed: int) -> dict[str, Count]:
+def _counted_play(
+    connection: Connection, pins: Sequence[sql.Composed], scenario: Scenario, seed: int
+) -> dict[str, Count]:
     found: dict[str, Count] = {}
 
     def execute(bound: Bound) -> Row | None:
@@ -184,14 +151,13 @@ def _counted_play(connection: Connection, around: _Surroundings, scenario: Scena
         return row
 
     with replay.rolled_back(connection):
-        _set_back(connection, around)
-        for pin in around.pins:
+        for pin in pins:
             connection.execute(pin)
         connection.execute(query("performance/counted").encode())
         for _ in ("for nothing", "for the count"):
             connection.execute("SAVEPOINT again")
             connection.execute("SELECT set_config('mantis_runbook.drawn', '0', true)")
-            replay.play(scenario, seed, execute, around.defer)
+            replay.play(connection, scenario, seed, execute)
             connection.execute("ROLLBACK TO SAVEPOINT again")
     return found
 

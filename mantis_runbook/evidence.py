@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mantis_runbook import display
-from mantis_runbook.errors import Inconclusive
 
 __all__ = ["Evidence", "Table"]
 
@@ -58,11 +57,11 @@ class Evidence:
         return pd.DataFrame(list(self.tables[0].records) if self.tables else [])
 
     def plot(self) -> Any:
-        """The picture of this evidence, from its own table. Raises `Inconclusive` where there is nothing to draw."""
+        """The picture of this evidence, from its own table; a sentence where there is nothing to draw."""
         from mantis_runbook import charts
 
         if not self.chart:
-            raise Inconclusive(f"{self.verb} has no picture", found=self.summary, action="read its table instead")
+            return display.callout("info", f"{self.verb} has no picture: {self.summary}")
         import pandas as pd
 
         frame = pd.DataFrame(list(self.tables[self.charted].records))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import archive, checks, compatibility, criteria, migrations, settings, tenants, validation
+from mantis_runbook import archive, checks, criteria, migrations, settings, tenants, validation
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import rows
 from mantis_runbook.errors import Refused, ValidationFailed
@@ -144,6 +144,8 @@ class FinalPhase(Recording):
         )
 
     def _compatibility(self) -> Evidence:
+        from mantis_runbook import compatibility
+
         with self.run.connect("compatibility") as connection:
             text = StepJournal(connection, "", "").catalog_before("001")
             found = compatibility.run(connection, Catalog.from_json(text) if text else None)

@@ -268,7 +268,7 @@ class Standing:
 
     def __init__(self, lanes: tuple[str, ...]) -> None:
         self._last = dict.fromkeys(lanes, 0.0)
-        self._longest_ms, self._lane, self._samples = 0.0, "", 0
+        self._longest_ms, self._lane, self._samples, self._marks = 0.0, "", 0, 0
         self._errors = Counter[str]()
 
     def add(self, one: Sample) -> None:
@@ -288,6 +288,7 @@ class Standing:
         """A mark was set. A gap that is open goes on, from where it began."""
         self._longest_ms, self._lane, self._samples = 0.0, "", 0
         self._errors.clear()
+        self._marks += 1
 
     def told(self, now_s: float) -> dict[str, Any]:
         """A gap that is still open counts, as long as it is by now."""
@@ -298,6 +299,7 @@ class Standing:
             "lane": self._lane,
             "samples": self._samples,
             "errors": dict(self._errors),
+            "marks": self._marks,
         }
 
 

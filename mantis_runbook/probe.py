@@ -48,6 +48,7 @@ class Live:
     lane: str = ""
     samples: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    marks: int = 0
     at: float = 0.0
 
     @property
@@ -185,6 +186,7 @@ class Probe:
         self._problems: list[str] = []
         self._began = threading.Event()
         self._process: subprocess.Popen[str] | None = None
+        self._marks = 0
         self.live = Live()
         self._result: ProbeResult | None = None
 
@@ -216,7 +218,8 @@ class Probe:
 
     def mark(self, name: str = BEGIN) -> None:
         """What comes now begins: "migration", "migrated", or a step's name. The live figures start anew."""
-        self.live = Live(at=time.monotonic())
+        self._marks += 1
+        self.live = Live(marks=self._marks, at=time.monotonic())
         self._say(json.dumps({"mark": name, "at": time.monotonic()}) + "\n")
 
     def __exit__(
@@ -246,7 +249,7 @@ class Probe:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             word = json.loads(line)
-            if "longest_gap_ms" in word:
+            if word.get("marks") == self._marks:  # not what was said before the latest mark was heard
                 self.live = Live(**word, at=time.monotonic())
             self._began.set()
         self._began.set()

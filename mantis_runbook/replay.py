@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from mantis_runbook.database import Connection, connect, query, rows
-from mantis_runbook.errors import Failed
+from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.scenarios import Assignment, Scenario, Statement, Value, bind, evaluate
 from mantis_runbook.target import Target
 
-__all__ = ["Bound", "deferred", "level", "opened", "play", "rolled_back", "run", "run_rows", "steps"]
+__all__ = ["Bound", "copied", "deferred", "level", "opened", "play", "rolled_back", "run", "run_rows", "steps"]
 
 #: What would make two executions of one statement differ for reasons that are not the database's: parallel workers
 #: (each reads its own share), compilation by cost, sequential scans that begin where another one stands, a plan that
@@ -50,15 +52,42 @@ def opened(target: Target, timeout_s: int = 60) -> Connection:
     return connect(target, "performance", **SESSION, statement_timeout=f"{timeout_s}s")
 
 
-def level(target: Target, tables: Sequence[str] = ()) -> None:
-    """Vacuum and analyse, so that two copies stand alike; with `tables`, take away dead rows and index entries only."""
+def level(target: Target) -> None:
+    """Vacuum and analyse, so that two databases stand alike."""
     with connect(target, "performance", lock_timeout="0", default_statistics_target=STATISTICS_TARGET) as connection:
-        if not tables:
-            connection.execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
-        else:
-            # Names come quoted from the catalogue (sql/performance/touched.sql).
-            names = ", ".join(tables).encode()
-            connection.execute(b"VACUUM (INDEX_CLEANUP ON) " + names)
+        connection.execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
+
+
+@contextmanager
+def copied(target: Target) -> Iterator[Target]:
+    """A copy of the database beside it, alike to the byte, for the length of the block.
+
+    Raises `Refused` when somebody is connected to the database, or the role may not copy it.
+    """
+    source = target.parameters["dbname"]
+    name = "mantis_scratch_copy_" + hashlib.sha256(source.encode()).hexdigest()[:12]
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with connect(target, "performance", lock_timeout="0") as connection:
+        connection.execute(drop)
+        _copy(connection, source, name)
+    try:
+        yield target.database(name)
+    finally:
+        with connect(target, "performance", lock_timeout="0") as connection:
+            connection.execute(drop)
+
+
+def _copy(connection: Connection, source: str, name: str) -> None:
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
+    try:
+        connection.execute(copy)
+    except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege, psycopg.errors.DiskFull) as error:
+        raise Refused(
+            f"database {source} cannot be copied to count in the copy",
+            found=f"{error.diag.message_primary} ({error.diag.message_detail or 'no detail'})",
+            expected="no other session in it, a role with CREATEDB that owns it, and disk for the copy",
+            action="end the sessions, grant the right, or free the disk",
+        ) from None
 
 
 def deferred(connection: Connection) -> str:
@@ -94,9 +123,9 @@ def _gset(statement: Statement, row: Row | None) -> dict[str, Value]:
     return {f"{statement.gset}{name}": str(value) for name, value in row.items() if value is not None}
 
 
-def play(scenario: Scenario, seed: int, execute: Callable[[Bound], Row | None], defer: str = "") -> None:
+def play(connection: Connection, scenario: Scenario, seed: int, execute: Callable[[Bound], Row | None]) -> None:
     """Carry a scenario out by `execute`, which gives the first row where the statement has a `\\gset`."""
-    each = steps(scenario, seed, defer)
+    each = steps(scenario, seed, deferred(connection))
     try:
         bound = next(each)
         while True:

@@ -26,6 +26,7 @@ from mantis_runbook.database import Connection, connect
 from mantis_runbook.lock import hold
 from mantis_runbook.server import Server, private_folder, reachable_programs
 from mantis_runbook.target import Target
+from workbench import Bench
 
 SCALE, SEED = 0.02, 2026
 
@@ -241,3 +242,9 @@ def migrated(newest_server: Server, migrated_template: str, monkeypatch: pytest.
     """A MantisNXT database after phase 1."""
     with _named(newest_server, migrated_template, monkeypatch) as target:
         yield target
+
+
+@pytest.fixture
+def bench(empty_database: Target, tmp_path: Path) -> Bench:
+    """A small database of the test's own with ledger and journal, for migrations of the test's own."""
+    return Bench(empty_database, tmp_path / "migrations").prepare()

@@ -316,7 +316,7 @@ CASES = {
     "noise is what was before": ([*TEN[:2], (0.2, 250.0, "ok"), *TEN[5:]], [("migration", 0.55)], 1.0, 100.0, 349.0, 1.0, {}),
     "a stall across the mark is the migration's": ([*TEN[:3], (0.3, 450.0, "ok"), *TEN[8:]], [("migration", 0.5)], 1.0, 549.0, 100.0, 1.0, {}),
     "errors before it are not": ([(0.0, 1.0, "08006"), *TEN[1:]], [("migration", 0.5)], 1.0, 100.0, 101.0, 1.0, {}),
-    "what comes after it is not": ([*TEN[:7], (0.7, 200.0, "57P01")], [("migration", 0.1), ("migrated", 0.6)], 1.0, 100.0, 100.0, 1.0, {}),
+    "what comes after it is not": ([*TEN[:7], (0.7, 200.0, "57P01")], [("migration", 0.15), ("migrated", 0.6)], 1.0, 100.0, 100.0, 1.0, {}),
 }  # fmt: skip
 
 

@@ -300,7 +300,7 @@ DECLARE
     me      uuid := tenant_user_id();
     mine    record;
     wanted  record;
-    found   text;
+    given   text;
 BEGIN
     IF me IS NULL THEN
         RETURN NULL;
@@ -328,7 +328,7 @@ BEGIN
     END IF;
 
     SELECT permission_type
-    INTO found
+    INTO given
     FROM document_permission
     WHERE document_id IN (wanted.chain, wanted.id)
       AND (user_id = me OR role = mine.role)
@@ -336,7 +336,7 @@ BEGIN
     ORDER BY array_position('{admin,write,read}'::text[], permission_type)
     LIMIT 1;
     IF FOUND THEN
-        RETURN found;
+        RETURN given;
     END IF;
 
     IF wanted.access_level IN ('organization', 'public')

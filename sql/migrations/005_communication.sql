@@ -465,7 +465,6 @@ ALTER TABLE communication_campaign ADD CONSTRAINT communication_campaign_org_id_
     FOREIGN KEY (org_id) REFERENCES organization (id) ON DELETE CASCADE NOT VALID;
 
 -- step: what was sent belongs to organisations
--- lint: allow foreign-key-scans because the table is partitioned, where PostgreSQL before 18 has no NOT VALID, and empty
 ALTER TABLE communication_log ADD CONSTRAINT communication_log_org_id_fkey
     FOREIGN KEY (org_id) REFERENCES organization (id) ON DELETE CASCADE;
 

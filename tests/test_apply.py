@@ -1,0 +1,578 @@
+"""The engine: steps that commit with their journal row, locks it gives up, builds outside a transaction, resuming."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+from workbench import Bench, beside, wait_for
+
+from mantis_runbook import apply
+from mantis_runbook.errors import LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
+
+TWO_STEPS = """
+-- step: fresh table
+CREATE TABLE fresh (id bigint PRIMARY KEY);
+-- step: rows
+INSERT INTO fresh SELECT generate_series(1, 10);
+INSERT INTO fresh SELECT {more};
+"""
+
+INDEX = "-- step: index\nCREATE UNIQUE INDEX CONCURRENTLY old_touched_idx ON old (touched);"
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('old_touched_idx')"
+
+
+@pytest.fixture(autouse=True)
+def young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot counts as old sooner than an operator would think so."""
+    monkeypatch.setattr(apply, "OLD_SNAPSHOT_S", 0.3)
+
+
+# -- steps and ledger ----------------------------------------------------------------------------------------------
+
+
+def test_a_migration_runs_step_by_step_and_is_completed(bench: Bench) -> None:
+    applied = bench.up(bench.migration(TWO_STEPS.format(more="11")))
+    assert [(step.step, step.state, step.attempts) for step in applied.steps] == [
+        ("fresh table", "done", 1),
+        ("rows", "done", 1),
+    ]
+    assert bench.status() == "completed"
+    assert bench.journal() == ["fresh table", "rows"]
+    assert [event for event, _ in bench.heard] == ["step.started", "step.finished"] * 2
+    assert applied.records[1]["lock_waits"] == 0
+
+
+def test_a_failed_step_leaves_nothing_but_a_failed_row(bench: Bench) -> None:
+    migration = bench.migration(TWO_STEPS.format(more="1"))
+    with pytest.raises(StepFailed) as caught:
+        bench.up(migration)
+    assert bench.status() == "failed"
+    assert bench.journal() == ["fresh table"]
+    assert bench.value("SELECT count(*) FROM fresh") == 0
+    assert str(caught.value) == (
+        "step 'rows' of migration 001 failed, and left nothing behind: found duplicate key value violates unique"
+        ' constraint "fresh_pkey" (Key (id)=(1) already exists.) [SQLSTATE 23505]; correct the cause and run again, or'
+        " roll back with `mantis-runbook rollback 001`"
+    )
+    assert bench.heard[-1][1]["state"] == "failed"
+
+
+def test_while_a_step_runs_the_ledger_says_running(bench: Bench) -> None:
+    migration = bench.migration("-- step: long\nSELECT pg_sleep(1);")
+    with beside(lambda: bench.up(migration)):
+        wait_for(lambda: bench.status() == "running", "running")
+        assert bench.journal() == []
+    assert bench.status() == "completed"
+
+
+def test_a_second_try_resumes_at_the_step_that_failed(bench: Bench) -> None:
+    with pytest.raises(StepFailed):
+        bench.up(bench.migration(TWO_STEPS.format(more="1")))
+    applied = bench.up(bench.migration(TWO_STEPS.format(more="11")), run="run-2")
+    assert [step.state for step in applied.steps] == ["done before", "done"]
+    assert bench.status() == "completed"
+    assert bench.value("SELECT count(*) FROM fresh") == 11
+
+
+@pytest.mark.parametrize(
+    ("edited", "found"),
+    [
+        (("bigint", "integer"), "found SHA-256"),
+        (("step: fresh table", "step: another name"), "found no such step in 001_sample.sql"),
+    ],
+)
+def test_a_step_that_was_edited_after_it_was_done_is_refused(
+    bench: Bench, edited: tuple[str, str], found: str
+) -> None:
+    with pytest.raises(StepFailed):
+        bench.up(bench.migration(TWO_STEPS.format(more="1")))
+    with pytest.raises(MigrationFileError, match="edited after it was carried out") as caught:
+        bench.up(bench.migration(TWO_STEPS.format(more="11").replace(*edited)))
+    assert found in str(caught.value)
+    assert bench.status() == "failed"
+    assert bench.journal() == ["fresh table"]
+
+
+def test_what_is_applied_already_is_refused_and_stays_completed(bench: Bench) -> None:
+    migration = bench.migration(TWO_STEPS.format(more="11"))
+    bench.up(migration)
+    with pytest.raises(Refused, match="migration 001 is already applied; nothing is left to do"):
+        bench.up(migration)
+    assert bench.status() == "completed"
+
+
+def test_a_rollback_cut_off_half_way_is_neither_completed_nor_applied_again(bench: Bench) -> None:
+    rollback = "-- step: first\nDROP TABLE fresh;\n-- step: second\nSELECT 1 / 0;"
+    migration = bench.migration(TWO_STEPS.format(more="11"), rollback)
+    bench.up(migration)
+    with pytest.raises(StepFailed, match="division by zero"):
+        bench.rollback(migration)
+    assert bench.status() == "failed"
+    with pytest.raises(Refused, match="half rolled back"):
+        bench.up(migration)
+    assert bench.status() == "failed"
+    applied = bench.rollback(bench.migration(TWO_STEPS.format(more="11"), rollback.replace("/ 0", "/ 1")))
+    assert [step.state for step in applied.steps] == ["done before", "done"]
+    assert bench.status() == "rolled_back"
+    bench.up(migration)
+    assert bench.status() == "completed"
+
+
+def test_a_database_without_a_ledger_is_refused(bench: Bench) -> None:
+    bench.sql("DROP TABLE schema_migrations")
+    with pytest.raises(Refused, match="the database has no ledger"):
+        bench.up(bench.migration(TWO_STEPS.format(more="11")))
+    assert bench.there("fresh") == [False]
+
+
+def test_what_a_step_sets_does_not_reach_the_next(bench: Bench) -> None:
+    bench.sql("CREATE ROLE nobody_special")
+    try:
+        migration = bench.migration(
+            """
+-- step: careless
+SET lock_timeout = 0;
+SET search_path = pg_catalog;
+SET ROLE nobody_special;
+-- step: discarding
+DISCARD ALL;
+-- step: careful
+CREATE TABLE fresh AS SELECT current_setting('lock_timeout') AS wait, current_setting('search_path') AS path, current_user AS me,
+    current_setting('client_connection_check_interval') AS alive;
+"""
+        )
+        bench.up(migration)
+        assert bench.sql("SELECT wait, path, me, alive FROM fresh") == [
+            ("100ms", "public, mantis_runbook, pg_temp", "mantis", "200ms")
+        ]
+    finally:
+        bench.sql("DROP ROLE nobody_special")
+
+
+def test_a_new_label_is_added_in_a_transaction_and_not_twice(bench: Bench) -> None:
+    bench.sql("CREATE TYPE mood AS ENUM ('calm')")
+    migration = bench.migration(
+        "-- step: label\nALTER TYPE mood ADD VALUE 'glad';\n-- step: failing\nSELECT count(*) / 0 FROM old;"
+    )
+    for _ in range(2):
+        with pytest.raises(StepFailed, match="'failing'"):
+            bench.up(migration)
+    assert bench.value("SELECT enum_range(NULL::mood)::text") == "{calm,glad}"
+
+
+# -- locks ---------------------------------------------------------------------------------------------------------
+
+ALTER = "-- step: column\nALTER TABLE old ADD COLUMN fresh text;"
+
+
+def holding(bench: Bench, statement: str = "SELECT count(*) FROM old", name: str = "reader", **session: str) -> Any:
+    """A session that is idle in a transaction, holding what the statement locked."""
+    connection = bench.connect(name, **session)
+    connection.execute("BEGIN")
+    connection.execute(statement)
+    return closing(connection)
+
+
+def test_a_lock_is_given_up_and_got_when_the_blocker_leaves(bench: Bench) -> None:
+    migration = bench.migration(ALTER)
+    with holding(bench) as reader:
+        with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+            wait_for(lambda: [1 for event, _ in bench.heard if event == "step.waiting"][2:], "three tries")
+            reader.execute("COMMIT")
+        assert runner.error is None
+        [step] = runner.result.steps
+    assert step.lock_waits >= 3
+    assert step.attempts == step.lock_waits + 1
+    assert bench.status() == "completed"
+
+
+def test_pauses_between_tries_are_never_the_same(bench: Bench) -> None:
+    times: list[float] = []
+    migration = bench.migration(ALTER)
+    with holding(bench), bench.engine(step_deadline_s=2, retry_pause_ms=100) as engine:
+        engine.watch = lambda event, **_: times.append(time.monotonic()) if event == "step.waiting" else None
+        with pytest.raises(LockNotObtained):
+            engine.up(migration)
+    pauses = [round(later - earlier, 3) for earlier, later in zip(times, times[1:], strict=False)]
+    assert len(set(pauses)) > 1
+
+
+@pytest.mark.parametrize(
+    "victim", ["SELECT count(*) FROM old", "INSERT INTO old SELECT max(id) + 1, 'more' FROM old"], ids=["reads", "writes"]
+)
+def test_nobody_queues_behind_us_for_longer_than_the_lock_timeout(bench: Bench, victim: str) -> None:
+    held_s, longest = 2.0, 0.0
+    migration = bench.migration(ALTER)
+    with holding(bench) as reader, bench.connect() as other, beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < held_s:
+            asked = time.monotonic()
+            other.execute(victim)
+            longest = max(longest, time.monotonic() - asked)
+        waits = sum(event == "step.waiting" for event, _ in bench.heard)
+        reader.execute("COMMIT")
+        assert elapsed >= held_s
+    assert runner.error is None
+    assert waits > 2, "the migration was in the queue all the time"
+    assert longest < held_s / 2, "somebody waited as if there were no lock timeout"
+
+
+def test_at_the_deadline_the_blocker_is_named(bench: Bench) -> None:
+    migration = bench.migration(ALTER)
+    with holding(bench, name="nightly report") as reader, pytest.raises(LockNotObtained) as caught:
+        bench.up(migration)
+    assert re.search(
+        rf"step 'column' of 001 did not get its lock: found \d+ tries in 2 s; in the way: pid {reader.info.backend_pid}"
+        r" \(nightly report, idle in transaction, SELECT, transaction open \d s\), expected a free table; end or wait",
+        str(caught.value),
+    )
+    assert bench.status() == "failed"
+    assert bench.up(migration).steps[0].state == "done"
+
+
+def test_there_is_no_last_try_without_a_timeout(bench: Bench) -> None:
+    """The session that waits is asked for its timeout while it waits: at every try it is the environment's."""
+    bench.sql("CREATE TABLE seen (wait text)")
+    migration = bench.migration(
+        "-- step: column\nINSERT INTO seen SELECT current_setting('lock_timeout');\n"
+        "SELECT dblink_exec('', '');\n".replace("SELECT dblink_exec('', '');\n", "")
+        + "ALTER TABLE old ADD COLUMN fresh text;"
+    )
+    waited: list[float] = []
+    with holding(bench), bench.connect() as other:
+        with beside(lambda: bench.up(migration, lock_timeout_ms=200)) as runner:
+            while runner.is_alive():
+                found = other.execute(
+                    "SELECT extract(epoch FROM clock_timestamp() - waitstart)::float FROM pg_locks"
+                    " WHERE NOT granted AND relation = 'old'::regclass"
+                ).fetchall()
+                waited += [seconds for (seconds,) in found if seconds]
+    assert isinstance(runner.error, LockNotObtained)
+    assert waited, "the migration was seen waiting"
+    assert max(waited) < 1.0, "five times the lock timeout"
+
+
+def test_a_deadlock_victim_tries_again(bench: Bench) -> None:
+    bench.sql("CREATE TABLE second AS SELECT 1 AS id")
+    migration = bench.migration(
+        "-- step: both\nUPDATE second SET id = 2;\nSELECT pg_sleep(0.3);\nUPDATE old SET touched = touched + 1 WHERE id = 1;"
+    )
+    with holding(bench, "UPDATE old SET name = 'x' WHERE id = 1", deadlock_timeout="30s") as other:
+        with beside(lambda: bench.up(migration, lock_timeout_ms=10_000, step_deadline_s=30)) as runner:
+            wait_for(lambda: bench.sql("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "the step to sleep")
+            other.execute("UPDATE second SET id = 3")
+            other.execute("COMMIT")
+        assert runner.error is None
+    assert runner.result.steps[0].lock_waits == 1
+    assert bench.value("SELECT touched FROM old WHERE id = 1") == 1
+    assert bench.value("SELECT id FROM second") == 2
+
+
+def test_a_statement_that_takes_too_long_is_stopped_and_says_so(bench: Bench) -> None:
+    migration = bench.migration("-- step: slow\nSELECT pg_sleep(30);")
+    with pytest.raises(StepFailed, match=r"'slow' .*canceling statement due to statement timeout \[SQLSTATE 57014\]"):
+        bench.up(migration, statement_timeout_s=1)
+    assert bench.status() == "failed"
+
+
+# -- CONCURRENTLY --------------------------------------------------------------------------------------------------
+
+
+def make_unique(bench: Bench) -> None:
+    bench.sql("UPDATE old SET touched = id")
+
+
+def test_an_index_is_built_outside_a_transaction(bench: Bench) -> None:
+    make_unique(bench)
+    bench.up(bench.migration(INDEX))
+    assert bench.value(VALID) is True
+    assert bench.journal("started") == bench.journal("done") == ["index"]
+
+
+def test_an_invalid_leftover_is_dropped_and_built_again(bench: Bench) -> None:
+    migration = bench.migration(INDEX)
+    with pytest.raises(StepFailed) as caught:
+        bench.up(migration)
+    assert str(caught.value).startswith("step 'index' of migration 001 failed: found could not create unique index")
+    assert bench.value(VALID) is False, "the server leaves it"
+    assert bench.status() == "failed"
+    make_unique(bench)
+    [step] = bench.up(migration).steps
+    assert step.note == "an invalid leftover was dropped and built again"
+    assert bench.value(VALID) is True
+
+
+def test_an_index_that_was_there_before_is_not_taken_for_ours(bench: Bench) -> None:
+    bench.sql("CREATE INDEX old_touched_idx ON old (name)")
+    with pytest.raises(StepFailed, match="index old_touched_idx already exists: found CREATE INDEX"):
+        bench.up(bench.migration(INDEX.replace("CONCURRENTLY ", "CONCURRENTLY IF NOT EXISTS ")))
+    assert bench.status() == "failed"
+
+
+def test_an_index_that_another_session_is_building_is_not_dropped(bench: Bench) -> None:
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    building = "SELECT pid FROM pg_stat_progress_create_index WHERE index_relid <> 0"
+    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)") as writer:
+        statement = INDEX.splitlines()[1]
+        with beside(lambda: bench.sql(statement)) as builder:
+            pid = wait_for(lambda: bench.sql(building), "the other build")[0][0]
+            with pytest.raises(LockNotObtained, match=f"index old_touched_idx built by pid {pid}") as caught:
+                bench.up(migration, step_deadline_s=1)
+            assert "is being built by another session" in str(caught.value)
+            assert bench.value(building) == pid
+            writer.execute("COMMIT")
+    assert builder.error is None
+    assert bench.value(VALID) is True
+
+
+def test_a_build_found_complete_is_not_repeated(bench: Bench) -> None:
+    """Cut off after the server's work and before the journal's row."""
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    bench.up(migration)
+    oid = bench.value("SELECT 'old_touched_idx'::regclass::oid")
+    bench.sql("DELETE FROM mantis_runbook.journal WHERE state IN ('done', 'ended')")
+    bench.sql("UPDATE schema_migrations SET status = 'running'")
+    [step] = bench.up(migration).steps
+    assert step.note == "found complete"
+    assert bench.value("SELECT 'old_touched_idx'::regclass::oid") == oid
+
+
+def test_an_old_snapshot_is_waited_for(bench: Bench) -> None:
+    make_unique(bench)
+    bench.sql("CREATE TABLE unrelated (id integer)")
+    migration = bench.migration(INDEX)
+    with holding(bench, "SELECT count(*) FROM unrelated", default_transaction_isolation="repeatable read") as reader:
+        time.sleep(apply.OLD_SNAPSHOT_S)
+        with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+            wait_for(lambda: [1 for event, _ in bench.heard if event == "step.waiting"], "the engine to wait")
+            assert bench.journal("started") == []
+            reader.execute("COMMIT")
+        assert runner.error is None
+    assert bench.value(VALID) is True
+
+
+@pytest.mark.parametrize(
+    ("hold_up", "named"),
+    [
+        (["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM old"], r"session \d+ \(report, idle in transaction\), \d s old"),
+        (["BEGIN", "CREATE TABLE x (i int)", "PREPARE TRANSACTION 'payroll'"], r"prepared transaction payroll of mantis, \d s old"),
+    ],
+    ids=["snapshot", "prepared"],
+)
+def test_what_holds_a_build_up_is_named_at_the_deadline(bench: Bench, hold_up: list[str], named: str) -> None:
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    with bench.connect("report") as other:
+        for statement in hold_up:
+            other.execute(statement)
+        time.sleep(apply.OLD_SNAPSHOT_S)
+        with pytest.raises(LockNotObtained, match=f"cannot build its index: found {named}"):
+            bench.up(migration, step_deadline_s=1)
+        assert bench.there("old_touched_idx") == [False], "nothing was begun"
+        other.execute("ROLLBACK PREPARED 'payroll'" if "PREPARE" in hold_up[-1] else "COMMIT")
+    bench.up(migration)
+    assert bench.value(VALID) is True
+
+
+def test_a_snapshot_in_another_database_holds_nobody_up(bench: Bench) -> None:
+    make_unique(bench)
+    elsewhere = bench.target.parameters | {"dbname": "postgres"}
+    with psycopg.connect(**elsewhere) as other:  # type: ignore[arg-type]
+        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        other.execute("SELECT count(*) FROM pg_class")
+        time.sleep(apply.OLD_SNAPSHOT_S)
+        bench.up(bench.migration(INDEX), step_deadline_s=1)
+    assert bench.value(VALID) is True
+    assert "step.waiting" not in [event for event, _ in bench.heard]
+
+
+def test_the_deadline_of_a_build_names_its_blocker_and_the_next_run_finishes(bench: Bench) -> None:
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)", "checkout") as writer:
+        with pytest.raises(LockNotObtained) as caught:
+            bench.up(migration, concurrently_deadline_s=1)
+        assert re.search(
+            rf"'index' of 001 did not end within its deadline: found pid {writer.info.backend_pid} \(checkout, idle in"
+            r" transaction, INSERT, transaction open \d s\), expected 1 s \(concurrently_deadline_s\)",
+            str(caught.value),
+        )
+        assert bench.status() == "failed"
+        writer.execute("COMMIT")
+    assert bench.value(VALID) is False
+    bench.up(migration)
+    assert bench.value(VALID) is True
+    assert bench.sql("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
+
+
+def test_a_build_that_somebody_cancels_says_so(bench: Bench) -> None:
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)"), beside(lambda: bench.up(migration)) as runner:
+        [(pid,)] = wait_for(lambda: bench.sql("SELECT pid FROM pg_stat_progress_create_index"), "the build")
+        bench.sql("SELECT pg_cancel_backend(%s)", pid)
+    assert isinstance(runner.error, StepFailed)
+    assert "canceling statement due to user request" in str(runner.error)
+
+
+def test_a_build_that_loses_a_deadlock_starts_again(bench: Bench) -> None:
+    """A writer of the table that asks for what the build holds: the build is the victim."""
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)", deadlock_timeout="30s") as writer:
+        with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+            wait_for(lambda: bench.sql("SELECT FROM pg_stat_progress_create_index"), "the build")
+            writer.execute("LOCK TABLE old IN SHARE UPDATE EXCLUSIVE MODE")
+            writer.execute("COMMIT")
+        assert runner.error is None
+    assert bench.value(VALID) is True
+    assert runner.result.steps[0].lock_waits == 1
+
+
+# -- other statements outside a transaction, cut off: the catalogue decides ------------------------------------------
+
+PARTITIONED = """
+CREATE TABLE log (id bigint, day date) PARTITION BY RANGE (day);
+CREATE TABLE log_2024 PARTITION OF log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE log_2025 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+INSERT INTO log VALUES (1, '2024-05-05');
+"""
+DETACH = "ALTER TABLE log DETACH PARTITION log_2024 CONCURRENTLY"
+ATTACHED = "SELECT count(*) FROM pg_inherits WHERE inhrelid = 'log_2024'::regclass"
+
+
+def cut_off(bench: Bench, statement: str, *before: str) -> Any:
+    """A migration of this one step, as a run leaves it that was cut off after its `started` row; `before` is what the
+    server did meanwhile."""
+    migration = bench.migration(f"-- step: only\n{statement};")
+    with bench.connect() as connection:
+        bench.sql("INSERT INTO schema_migrations (version, description, status) VALUES ('001', 'A sample', 'running')")
+        insert = "INSERT INTO mantis_runbook.journal (run, version, direction, state, who, step, statement_sha256) VALUES"
+        connection.execute(f"{insert} ('run-0', '001', 'up', 'begun', 'Ada', NULL, NULL)")
+        connection.execute(f"{insert} ('run-0', '001', 'up', 'started', 'Ada', 'only', %s)", [migration.up.steps[0].sha256])
+        for one in before:
+            connection.execute(one)
+    return migration
+
+
+@pytest.mark.parametrize(
+    ("before", "note"),
+    [((), ""), (("DROP INDEX old_name_idx",), "found complete")],
+    ids=["not begun", "done"],
+)
+def test_a_dropped_index_is_not_missed(bench: Bench, before: tuple[str, ...], note: str) -> None:
+    bench.sql("CREATE INDEX old_name_idx ON old (name)")
+    migration = cut_off(bench, "DROP INDEX CONCURRENTLY old_name_idx", *before)
+    assert bench.up(migration).steps[0].note == note
+    assert bench.there("old_name_idx") == [False]
+    assert bench.status() == "completed"
+
+
+def test_an_index_half_dropped_is_dropped(bench: Bench) -> None:
+    bench.sql("CREATE INDEX old_name_idx ON old (name)")
+    drop = "DROP INDEX CONCURRENTLY old_name_idx"
+    with holding(bench), bench.connect(statement_timeout="500ms") as other, pytest.raises(psycopg.errors.QueryCanceled):
+        other.execute(drop)
+    assert bench.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'old_name_idx'::regclass") is False
+    bench.up(cut_off(bench, drop))
+    assert bench.there("old_name_idx") == [False]
+
+
+def test_an_index_that_never_was_there_is_no_finished_drop(bench: Bench) -> None:
+    with pytest.raises(StepFailed, match='index "nowhere_idx" does not exist'):
+        bench.up(bench.migration("-- step: drop\nDROP INDEX CONCURRENTLY nowhere_idx;"))
+
+
+@pytest.mark.parametrize(
+    ("before", "note"), [((), ""), ((DETACH,), "found complete")], ids=["not begun", "done"]
+)
+def test_a_detached_partition_is_not_missed(bench: Bench, before: tuple[str, ...], note: str) -> None:
+    bench.sql(PARTITIONED)
+    assert bench.up(cut_off(bench, DETACH, *before)).steps[0].note == note
+    assert bench.value(ATTACHED) == 0
+    assert bench.value("SELECT count(*) FROM log_2024") == 1
+
+
+def test_a_partition_half_detached_is_finished(bench: Bench) -> None:
+    bench.sql(PARTITIONED)
+    with holding(bench, "SELECT FROM log"), bench.connect(statement_timeout="500ms") as other:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            other.execute(DETACH)
+    assert bench.value("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = 'log_2024'::regclass") is True
+    [step] = bench.up(cut_off(bench, DETACH)).steps
+    assert step.note == "a half done detachment was finished"
+    assert bench.value(ATTACHED) == 0
+
+
+def test_nobody_queues_behind_a_detachment(bench: Bench) -> None:
+    """It ends with an exclusive lock on the partition: a reader of the partition must not make others wait."""
+    bench.sql(PARTITIONED)
+    migration = bench.migration(f"-- step: detach\n{DETACH};")
+    held_s, longest = 1.5, 0.0
+    with holding(bench, "SELECT FROM log_2024") as reader, bench.connect() as other:
+        with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+            wait_for(lambda: [1 for event, _ in bench.heard if event == "step.waiting"], "the engine to wait")
+            began = time.monotonic()
+            while time.monotonic() - began < held_s:
+                asked = time.monotonic()
+                other.execute("SELECT count(*) FROM log_2024")
+                longest = max(longest, time.monotonic() - asked)
+            reader.execute("COMMIT")
+        assert runner.error is None
+    assert longest < held_s / 2
+    assert bench.value(ATTACHED) == 0
+
+
+def test_copies_left_by_a_reindex_are_dropped(bench: Bench) -> None:
+    make_unique(bench)
+    reindex = "REINDEX INDEX CONCURRENTLY old_pkey"
+    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)"), bench.connect(statement_timeout="500ms") as other:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            other.execute(reindex)
+    assert bench.there("old_pkey_ccnew") == [True]
+    [step] = bench.up(cut_off(bench, reindex)).steps
+    assert step.note == "invalid copies of an earlier try were dropped"
+    assert bench.there("old_pkey_ccnew", "old_pkey") == [False, True]
+
+
+@pytest.mark.parametrize("statement", ["VACUUM old", "VACUUM FULL old", "REINDEX SCHEMA public", "ALTER SYSTEM RESET work_mem"])
+def test_what_may_simply_run_again_runs_again(bench: Bench, statement: str) -> None:
+    bench.up(cut_off(bench, statement))
+    assert bench.status() == "completed"
+
+
+def test_a_statement_outside_a_transaction_gives_its_lock_up_too(bench: Bench) -> None:
+    migration = bench.migration("-- step: full\nVACUUM FULL old;")
+    with holding(bench, name="dashboard"), pytest.raises(LockNotObtained, match=r"in the way: .*did not|canceling statement due to lock timeout|dashboard"):
+        bench.up(migration)
+    bench.up(migration)
+
+
+def test_a_database_is_made_once(bench: Bench) -> None:
+    name = f"{bench.target.parameters['dbname']}_more"
+    try:
+        [step] = bench.up(cut_off(bench, f"CREATE DATABASE {name}", f"CREATE DATABASE {name}")).steps
+        assert step.note == "found complete"
+    finally:
+        bench.sql(f"DROP DATABASE {name}")
+
+
+def test_progress_of_a_build_is_told(bench: Bench) -> None:
+    bench.sql("INSERT INTO old SELECT n, repeat('x', 500), n FROM generate_series(2000, 300000) AS n; ANALYZE old")
+    make_unique(bench)
+    bench.up(bench.migration(INDEX))
+    told = [facts for event, facts in bench.heard if event == "step.progress"]
+    assert all(0 <= facts["rows"] <= facts["of"] for facts in told)
+
+
+def test_errors_name_what_was_found_and_what_to_do(bench: Bench) -> None:
+    with pytest.raises(RunbookError) as caught:
+        bench.up(bench.migration("-- step: nonsense\nSELECT nothing_like_that FROM old;"))
+    assert caught.value.what and caught.value.found and caught.value.action
