@@ -1,9 +1,8 @@
-"""The old application keeps working: what it was promised before phase 1 is still there, and its own statements still run."""
+"""The old application keeps working: its own statements, run by everyone who runs them, and the contract with the catalogue."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +11,16 @@ import psycopg
 from psycopg import sql
 
 from mantis_runbook import settings
-from mantis_runbook.catalog import Catalog
+from mantis_runbook.catalog import Catalog, snapshot
+from mantis_runbook.contract import Broken, contract_broken
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Inconclusive
-from mantis_runbook.validation import Validated, validate_file
+from mantis_runbook.validation import Validated, ValidationResult, validate_file
 
 __all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run"]
 
-#: Scripts of `sql/compatibility/`, and which actors run each: `service` writes what no signed-in user may.
+#: Scripts of `sql/compatibility/`, and who runs each; `service` holds what no signed-in user may write. The owner is
+#: whoever the connection is.
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "tables": ("authenticated", "service_role", "owner"),
     "triggers": ("authenticated", "service_role", "owner"),
@@ -30,20 +31,6 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
 
 #: Settings that tell the database who acts, in both kinds of installation.
 WHO = ("request.jwt.claim.sub", "app.current_user_id")
-
-Class = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A promise to the old application that the catalogue no longer keeps."""
-
-    kind: str
-    name: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -57,21 +44,21 @@ class Run:
 
 @dataclass(frozen=True)
 class Compatibility:
-    """The contract with the catalogue of before (None where that was not kept), and the statements by every actor."""
+    """What the catalogue no longer keeps (None where that of before is not known), and the statements by every actor."""
 
     broken: tuple[Broken, ...] | None
     runs: tuple[Run, ...]
 
     @property
     def verdict(self) -> str:
-        """Pass, fail, or inconclusive: statements alone do not show that every column is as it was."""
+        """pass, fail, or inconclusive: statements alone do not show that every column is as it was."""
         if self.broken or not self.runs or any(run.validated.verdict != "pass" for run in self.runs):
             return "fail"
         return "inconclusive" if self.broken is None else "pass"
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Each broken promise and each failed statement in a line of its own."""
+        """Each broken promise and each failed statement, in a line of its own."""
         failed = [
             f"{run.script} as {run.actor}: {result.name}: {result.found}"
             for run in self.runs
@@ -81,35 +68,69 @@ class Compatibility:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record for the catalogue, and one for each script and actor."""
-        return [self._contract, *(_record(run) for run in self.runs)]
+        """One record for the catalogue, then one for each script and actor."""
+        return [self._contract(), *map(_record, self.runs)]
 
-    @property
     def _contract(self) -> dict[str, Any]:
-        head = {"what": "catalogue of before", "actor": "", "statements": 0}
+        what = {"what": "catalogue of before phase 1", "actor": "", "statements": 0}
         if self.broken is None:
-            return head | {"verdict": "inconclusive", "found": "the catalogue of before phase 1 was not kept"}
-        found = "; ".join(map(str, self.broken)) or "everything still there"
-        return head | {"verdict": "fail" if self.broken else "pass", "found": found}
+            return what | {"verdict": "inconclusive", "found": "it was not kept"}
+        found = "; ".join(map(str, self.broken)) or "all of it is still there"
+        return what | {"verdict": "fail" if self.broken else "pass", "found": found}
 
 
-def run(connection: Connection, before: Catalog | None, now: Catalog | None = None) -> Compatibility:
-    """Hold the catalogue of now against that of before phase 1, and run the old application's statements; leave nothing.
+def run(connection: Connection, before: Catalog | None) -> Compatibility:
+    """Hold the catalogue against that of before phase 1, and run the old application's statements; nothing is left of them.
 
-    `now` is read when it is not given. The connection's role is taken for the tables' owner and must be allowed to
-    become `authenticated` and `service_role`; what could not be run has failed. Raises `Inconclusive` when there is
-    no user with a profile to act for.
+    The connection is an autocommit one of the tables' owner, who may become `authenticated` and `service_role`; whatever
+    could not be run has failed. Raises `Inconclusive` when there is no active user to act for.
     """
     user = _user(connection)
-    runs = [
+    runs = tuple(
         Run(actor, script, _by(connection, actor, user, script)) for script, actors in SCRIPTS.items() for actor in actors
-    ]
-    if before is None:
-        return Compatibility(None, tuple(runs))
-    return Compatibility(tuple(contract_broken(before, now or _catalog(connection))), tuple(runs))
+    )
+    broken = None if before is None else tuple(contract_broken(before, snapshot(connection)))
+    return Compatibility(broken, runs)
 
 
-def _catalog(connection: Connection) -> Catalog:
-    from mantis_runbook.catalog import snapshot
+def _record(run: Run) -> dict[str, Any]:
+    found = "; ".join(f"{one.name}: {one.found}" for one in run.validated.failed)
+    return {
+        "what": f"statements on {run.script}",
+        "actor": run.actor,
+        "statements": len(run.validated.results),
+        "verdict": run.validated.verdict,
+        "found": found or "all of them succeed",
+    }
 
-    return snapshot(connection)
+
+def _user(connection: Connection) -> str:
+    found = rows(connection, query("tenants/two_tenants"))
+    if not found:
+        raise Inconclusive(
+            "the old application's statements were not run", found="no active user with a profile", expected="one",
+            action="run it on a database with at least one tenant",
+        )  # fmt: skip
+    return str(found[0]["user_id"])
+
+
+def _by(connection: Connection, actor: str, user: str, script: str) -> Validated:
+    path = settings.sql() / "compatibility" / f"{script}.sql"
+    try:
+        with _acting(connection, actor, user):
+            return validate_file(connection, path)
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or str(error)
+        return Validated(path.name, (ValidationResult(f"becoming {actor}", "fail", reason),))
+
+
+@contextmanager
+def _acting(connection: Connection, actor: str, user: str) -> Iterator[None]:
+    """Act as that role, for that user; the service acts for nobody. Whatever is done is rolled back."""
+    with connection.transaction(force_rollback=True):
+        for setting in WHO:
+            connection.execute("SELECT set_config(%s, %s, true)", (setting, "" if actor == "service_role" else user))
+        connection.execute("SELECT set_config('row_security', 'on', true)")
+        if actor != "owner":
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(actor)))
+        yield

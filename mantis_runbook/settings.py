@@ -12,7 +12,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mantis_runbook.errors import ParameterError
 
-__all__ = ["Environment", "GuardLimits", "backups", "environment", "environments", "home", "notebooks", "reports", "sql"]
+__all__ = [
+    "Environment",
+    "GuardLimits",
+    "backups",
+    "environment",
+    "environments",
+    "home",
+    "notebooks",
+    "reports",
+    "sql",
+]
 
 
 def _off_or_from(least: float, most: float) -> AfterValidator:
@@ -20,7 +30,7 @@ def _off_or_from(least: float, most: float) -> AfterValidator:
 
     def check(value: Any) -> Any:
         if value != 0 and not least <= value <= most:
-            raise ValueError(f"0 (off), or {least:g} to {most:g}")
+            raise ValueError(f"0 (off), or {least:,g} to {most:,.10g}")
         return value
 
     return AfterValidator(check)
@@ -100,7 +110,7 @@ def environments() -> dict[str, Environment]:
         raise ParameterError(
             f"{path.name}: setting {'.'.join(map(str, first['loc']))}",
             found=repr(first.get("input")),
-            expected=first["msg"].lower(),
+            expected=first["msg"].removeprefix("Value error, ").lower(),
             action="correct the file and run again",
         ) from None
     except (tomllib.TOMLDecodeError, OSError) as error:

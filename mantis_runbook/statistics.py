@@ -59,7 +59,9 @@ def _typical(times: Times, sessions: int) -> Times:
 
 def _refuse_unlike(before: Times, after: Times) -> None:
     if before.shape != after.shape or before.ndim != 2 or len(before) < 2:
-        raise ValueError(f"times of {before.shape} and {after.shape}: expected (sessions, statements), alike, from 2 on")
+        raise ValueError(
+            f"times of {before.shape} and {after.shape}: expected (sessions, statements), alike, from 2 on"
+        )
 
 
 def judge(interval: Interval, threshold: float) -> Word:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -17,7 +16,7 @@ from mantis_runbook.scenarios import Scenario
 from mantis_runbook.statistics import Times, balanced
 from mantis_runbook.target import Target
 
-__all__ = ["ARMS", "BEFORE", "AFTER", "CONTROL", "Timings", "Witness", "measure"]
+__all__ = ["AFTER", "ARMS", "BEFORE", "CONTROL", "Timings", "Witness", "measure"]
 
 #: The database before, the same again as a control, and the database after.
 BEFORE, CONTROL, AFTER = ARMS = (0, 1, 2)
@@ -73,47 +72,101 @@ def measure(
     Copies of both databases are worked in; they must have been levelled. Each session is three fresh connections, one
     an arm, and plays each scenario with each seed once unmeasured and `rounds` times measured.
     """
-    found: dict[str, list[Times]] = {scenario.name: [] for scenario in scenarios}
     names: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[Times]] = {scenario.name: [] for scenario in scenarios}
     orders = balanced(ARMS)
     with replay.copied(before) as first, replay.copied(after) as second:
         for session in range(sessions):
-            with ExitStack() as open_now:
-                arms = [open_now.enter_context(replay.opened(one, timeout_s)) for one in (first, first, second)]
+            turn = [orders[(session * rounds + number) % len(orders)] for number in range(rounds)]
+            with ExitStack() as connections:
+                arms = [connections.enter_context(replay.opened(one, timeout_s)) for one in (first, first, second)]
                 for scenario in scenarios:
-                    shift = session * rounds
-                    plays = [
-                        _seeds(arms, scenario, range(seed, seed + draws), orders[(shift + number) % len(orders)])
-                        for number in range(rounds + 1)
-                    ]
-                    names[scenario.name] = plays[0][0]
-                    found[scenario.name].append(np.median([times for _, times in plays[1:]], axis=0))
+                    names[scenario.name], times = _session(arms, scenario, range(seed, seed + draws), turn)
+                    found[scenario.name].append(times)
         witness = _witness(first, second)
     return Timings({name: np.stack(each) for name, each in found.items()}, names), witness
 
 
-def _seeds(
-    arms: Sequence[Connection], scenario: Scenario, seeds: Sequence[int], order: Sequence[int]
+class _Player:
+    """One arm of a play: it stands before a statement to be timed, or at the end."""
+
+    def __init__(self, connection: Connection, scenario: Scenario, seed: int) -> None:
+        self._connection = connection
+        self._steps = replay.steps(scenario, seed, replay.deferred(connection))
+        self._bound: replay.Bound | None = next(self._steps)
+        self._pass_settings()
+
+    @property
+    def name(self) -> str | None:
+        return self._bound.statement.name if self._bound else None
+
+    def step(self) -> float:
+        """Carry the statement out and go to the next; how long it took, in milliseconds."""
+        assert self._bound is not None
+        began = time.perf_counter()
+        row = replay.run(self._connection, self._bound)
+        took = time.perf_counter() - began
+        self._advance(row)
+        self._pass_settings()
+        return took * 1000
+
+    def _pass_settings(self) -> None:
+        while self._bound and self._bound.statement.kind == "setting":
+            self._advance(replay.run(self._connection, self._bound))
+
+    def _advance(self, row: replay.Row | None) -> None:
+        try:
+            self._bound = self._steps.send(row)
+        except StopIteration:
+            self._bound = None
+
+
+def _session(
+    arms: Sequence[Connection], scenario: Scenario, seeds: Sequence[int], orders: Sequence[Sequence[int]]
 ) -> tuple[tuple[str, ...], Times]:
-    plays = [_side_by_side(arms, scenario, seed, order) for seed in seeds]
-    return tuple(name for names, _ in plays for name in names), np.concatenate([times for _, times in plays])
+    """Medians (statement, arm) over as many rounds as there are orders, after one round for nothing."""
+    names: list[str] = []
+    medians: list[Times] = []
+    for seed in seeds:
+        plays = [_side_by_side(arms, scenario, seed, order) for order in (orders[0], *orders)]
+        names += plays[0][0]
+        medians.append(np.median([times for _, times in plays[1:]], axis=0))
+    return tuple(names), np.concatenate(medians)
 
 
 def _side_by_side(
     arms: Sequence[Connection], scenario: Scenario, seed: int, order: Sequence[int]
 ) -> tuple[tuple[str, ...], Times]:
     """One play on all arms in step: the statements' names, and their times (statement, arm) in milliseconds."""
-    names, times = [], []
+    names: list[str] = []
+    times: list[list[float]] = []
     with ExitStack() as transactions:
         for connection in arms:
             transactions.enter_context(replay.rolled_back(connection))
-        plays = [replay.steps(scenario, seed, replay.deferred(connection)) for connection in arms]
-        bounds = [next(play) for play in plays]
-        while True:
-            took = [0.0] * len(arms)
-            for arm in order:
-                try:
-                    took[arm], bounds[arm] = _step(arms[arm], plays[arm], bounds[arm])
-                except StopIteration:
-                    return tuple(names), np.array(times)
-            ...
+        players = [_Player(connection, scenario, seed) for connection in arms]
+        while (name := players[0].name) is not None:
+            took = {arm: players[arm].step() for arm in order}
+            names.append(name)
+            times.append([took[arm] for arm in range(len(arms))])
+    return tuple(names), np.array(times)
+
+
+def _witness(before: Target, after: Target) -> Witness:
+    """The control doubles what is counted before."""
+    try:
+        figures = [_statistics(target) for target in (before, after)]
+    except psycopg.Error as error:
+        return Witness(missing=(error.diag.message_primary or str(error)).lower())
+    (blocks, wal, calls), (blocks_after, wal_after, calls_after) = figures
+    if not (calls and calls_after):
+        return Witness(missing="it recorded nothing")
+    return Witness(
+        2 * blocks_after / blocks if blocks else None,
+        2 * wal_after / wal if wal else None,
+    )
+
+
+def _statistics(target: Target) -> tuple[float, float, float]:
+    with replay.opened(target) as connection:
+        found = rows(connection, query("performance/statement_statistics"))[0]
+    return float(found["blocks"]), float(found["wal_bytes"]), float(found["calls"])

@@ -28,8 +28,8 @@ FOLDER = settings.sql() / "migrations"
 SQL_TESTS = settings.sql() / "tests"
 CORE = FOLDER / "001_core_enhancements.sql"
 UP, ROLLBACK, VALIDATE = (FOLDER / f"002_crm_sales_modules{role}.sql" for role in ("", "_rollback", "_validate"))
-UNIT, INTEGRATION = SQL_TESTS / "unit_002_crm_sales.sql", SQL_TESTS / "integration_crm_workflow.sql"
-INTEGRITY = SQL_TESTS / "data_integrity_crm.sql"
+UNIT, INTEGRATION = SQL_TESTS / "unit_002_crm_sales.sql", SQL_TESTS / "integration_002_crm_workflow.sql"
+INTEGRITY = SQL_TESTS / "data_integrity_002_crm.sql"
 
 #: Each table, and by which column it belongs to its organisation.
 TABLES = {
@@ -88,7 +88,7 @@ def another(connection: Connection) -> Connection:
 
 
 def integrity(connection: Connection) -> dict[str, int]:
-    """The failures that data_integrity_crm.sql counts."""
+    """The failures that data_integrity_002_crm.sql counts."""
     return {case: count for case, count in connection.execute(INTEGRITY.read_text()) if count}
 
 

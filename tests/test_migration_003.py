@@ -29,8 +29,8 @@ FOLDER = settings.sql() / "migrations"
 SQL_TESTS = settings.sql() / "tests"
 EARLIER = [FOLDER / name for name in ("001_core_enhancements.sql", "002_crm_sales_modules.sql")]
 UP, ROLLBACK, VALIDATE = (FOLDER / f"003_financial_management{role}.sql" for role in ("", "_rollback", "_validate"))
-TRIALS = [SQL_TESTS / "unit_003_finance.sql", SQL_TESTS / "integration_finance.sql"]
-INTEGRITY = SQL_TESTS / "data_integrity_finance.sql"
+TRIALS = [SQL_TESTS / "unit_003_finance.sql", SQL_TESTS / "integration_003_finance.sql"]
+INTEGRITY = SQL_TESTS / "data_integrity_003_finance.sql"
 BEFORE, AFTER = (settings.sql() / "finance" / f"control_totals_{when}.sql" for when in ("before", "after"))
 CHECKS = settings.sql() / "checks"
 
@@ -119,7 +119,7 @@ def another(connection: Connection) -> Connection:
 
 
 def integrity(connection: Connection) -> dict[str, int]:
-    """The failures that data_integrity_finance.sql counts."""
+    """The failures that data_integrity_003_finance.sql counts."""
     return {case: count for case, count in rows(connection, INTEGRITY) if count}
 
 

@@ -88,12 +88,13 @@ def test_who_waits_for_whom_is_named_without_what_they_say(target: Target, tmp_p
         first.execute("LOCK TABLE customer")
         waiting = in_background(second, "/* x */ SELECT name FROM customer WHERE name = 'secret name'")
         seen = until(monitor, lambda reading: bool(reading.waits))
+        holder = first.info.backend_pid
         first.rollback()
         waiting.join()
     (wait,) = seen.waits
     assert (wait.application, wait.waits_for, wait.mode) == ("second", "customer", "AccessShareLock")
     assert (wait.blocked_by, wait.blocker, wait.blocker_state) == (
-        first.info.backend_pid,
+        holder,
         "first",
         "idle in transaction",
     )
@@ -121,12 +122,13 @@ def test_those_behind_us_are_told_from_those_behind_each_other(target: Target, t
         ]
         with Monitor(target, tmp_path, interval_s=0.1) as monitor:
             seen = until(monitor, lambda reading: len({wait.pid for wait in reading.waits}) == 3)
+            expected = {direct.info.backend_pid, beside.info.backend_pid}
             later = until(monitor, lambda reading: max(reading.behind_us, default=0) > seen.behind_us[0] + 0.3)
         engine.rollback()
         there.rollback()
         for thread in threads:
             thread.join()
-    assert set(behind_us(seen.waits)) == {direct.info.backend_pid, beside.info.backend_pid}
+    assert set(behind_us(seen.waits)) == expected
     assert len(seen.behind_us) == 2
     assert seen.waiting_queries == 3
     assert later.record["behind_us_s"] > seen.record["behind_us_s"]

@@ -1,5 +1,5 @@
 -- Invalid copies that REINDEX CONCURRENTLY left when it was cut off, on tables where nobody builds an index now.
-SELECT format('%%I.%%I', nspname, relname) AS name
+SELECT format('%I.%I', nspname, relname) AS name
 FROM pg_index
 JOIN pg_class ON pg_class.oid = indexrelid
 JOIN pg_namespace ON pg_namespace.oid = relnamespace

@@ -1,4 +1,4 @@
--- Migration 009: Indexes for foreign keys
+-- Migration 009: Index optimisation
 -- phase: 4
 -- requires: 001
 --
