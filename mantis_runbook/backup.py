@@ -292,7 +292,7 @@ def prove(backup: Backup, scratch: Target) -> Proof:
                 action="take the backup again; look at the disk before you trust it",
             )
     _restore(backup, scratch)
-    with connect(scratch, "proof") as connection:
+    with connect(scratch, "proof", lock_timeout="0") as connection:
         connection.execute("ANALYZE")
         expected = backup.fingerprint
         content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
@@ -322,7 +322,7 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
                 action=f"the file is kept at {path}; the full backup beside it has a proof of its own",
             ) from None
     expected = backup.fingerprint
-    with connect(scratch, "proof") as connection:
+    with connect(scratch, "proof", lock_timeout="0") as connection:
         return fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
 
 
@@ -332,7 +332,7 @@ def _major(target: Target) -> int:
 
 
 def _restore(backup: Backup, scratch: Target) -> None:
-    with connect(scratch, "restore") as connection:
+    with connect(scratch, "restore", lock_timeout="0") as connection:
         major = identity(connection).major
     variables = scratch.variables()
     variables["PGOPTIONS"] = variables.get("PGOPTIONS", "") + " -c synchronous_commit=off -c maintenance_work_mem=128MB"

@@ -78,7 +78,7 @@ class FinalPhase(Recording):
     # ------------------------------------------------------------------------------------------------------------
 
     def _precheck(self) -> Evidence:
-        with self.run.connect("precheck") as connection:
+        with self.run.read("precheck") as connection:
             states = Ledger(connection).require().all()
             missing = [
                 one.label
@@ -100,7 +100,7 @@ class FinalPhase(Recording):
         return evidence
 
     def _integrity(self) -> Evidence:
-        with self.run.connect("integrity") as connection:
+        with self.run.read("integrity") as connection:
             found = rows(connection, "SELECT check_name, status, details FROM validate_schema_integrity()")
         failed = [row["check_name"] for row in found if row["status"] != "PASS"]
         records = [
@@ -114,7 +114,7 @@ class FinalPhase(Recording):
 
     def _validate(self) -> Evidence:
         known = migrations.load()
-        with self.run.connect("validation") as connection:
+        with self.run.read("validation") as connection:
             scripts = [validation.validate(connection, one.validation) for one in known]
             scripts += [
                 validation.validate_file(connection, path) for path in sorted((settings.sql() / "tests").glob("*.sql"))
@@ -146,7 +146,7 @@ class FinalPhase(Recording):
     def _compatibility(self) -> Evidence:
         from mantis_runbook import compatibility
 
-        with self.run.connect("compatibility") as connection:
+        with self.run.read("compatibility") as connection:
             text = StepJournal(connection, "", "").catalog_before("001")
             found = compatibility.run(connection, Catalog.from_json(text) if text else None)
         failed = [record for record in found.records if record["verdict"] != "pass"]

@@ -99,7 +99,7 @@ class FinancePhase(MigrationPhase):
         )
 
     def _scratch_connection(self) -> Connection:
-        return connect(self._scratch_server().database(self._scratch_name()), "control totals")
+        return connect(self._scratch_server().database(self._scratch_name()), "control totals", lock_timeout="0")
 
     def _approve(self, answer: str) -> Evidence:
         """The approval rests on control totals that agree."""
@@ -113,7 +113,7 @@ class FinancePhase(MigrationPhase):
     def _validate(self) -> Evidence:
         """As every phase; then the live totals, both ways in one snapshot, so that the application's writes count twice."""
         validated = super()._validate()
-        with self.run.connect("control totals") as connection, connection.transaction():
+        with self.run.read("control totals") as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             before, after = control_totals(connection, "before"), control_totals(connection, "after")
         self._require_agreement(before, after, "on the target")

@@ -91,7 +91,7 @@ class MigrationPhase(Recording):
 
     def _precheck(self) -> Evidence:
         refuse_pooler(self.run.target)
-        with self.run.connect("precheck") as connection:
+        with self.run.read("precheck") as connection:
             book = Ledger(connection)
             states = book.all()
             if self.number != "0":
@@ -394,7 +394,7 @@ class MigrationPhase(Recording):
     # -- validation ----------------------------------------------------------------------------------------------
 
     def _validate(self) -> Evidence:
-        with self.run.connect("validation") as connection:
+        with self.run.read("validation") as connection:
             scripts = [validation.validate(connection, one.validation) for one in self.migrations]
             scripts += [
                 validation.validate_file(connection, path) for one in self.migrations for path in _tests_of(one)
@@ -424,7 +424,7 @@ class MigrationPhase(Recording):
             if name in predicted
         ]
         before = self._backup().fingerprint
-        with self.run.connect("comparison") as connection:
+        with self.run.read("comparison") as connection:
             counts = fingerprint.counts(connection, before.tables)
         content = [
             {

@@ -69,7 +69,7 @@ class Preparation(MigrationPhase):
 
     def _validate(self) -> Evidence:
         """Phase 0: the strategy's pre-migration validation, as tables to read."""
-        with self.run.connect("survey") as connection:
+        with self.run.read("survey") as connection:
             statistics, constraints, indexes = (
                 checks.report(connection, name) for name in ("statistics", "constraints", "indexes")
             )
@@ -88,7 +88,7 @@ class Preparation(MigrationPhase):
     def _compare(self) -> Evidence:
         """Phase 0: the strategy's monitor, sampled for a while before anything is changed."""
         samples = []
-        with self.run.connect("monitor") as connection:
+        with self.run.read("monitor") as connection:
             for _ in range(SAMPLES):
                 samples += rows(connection, "SELECT * FROM monitor_migration_performance()")
                 time.sleep(PAUSE_S)

@@ -63,7 +63,7 @@ def rehearse(
     its rollback compared with the catalogue from before it. Raises what the engine raises when a step fails there:
     better there than on the target.
     """
-    with hold(scratch, run, who) as fence, connect(scratch, "rehearsal") as connection:
+    with hold(scratch, run, who) as fence, connect(scratch, "rehearsal", lock_timeout="0") as connection:
         engine = Engine(scratch, environment, run, who, fence, watch)
         completed = Ledger(connection).completed()
         pending = [one for one in migrations if one.version not in completed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ SESSION = {
 #: would make the statistics, and now and then a plan, a matter of chance.
 STATISTICS_TARGET = "1000"
 
+#: Copies are told apart by number; those that a killed run left are replaced by the next one's.
+_numbers = itertools.count(1)
+
 Row = Mapping[str, Any]
 
 
@@ -65,7 +69,7 @@ def copied(target: Target) -> Iterator[Target]:
     Raises `Refused` when somebody is connected to the database, or the role may not copy it.
     """
     source = target.parameters["dbname"]
-    name = "mantis_scratch_copy_" + hashlib.sha256(source.encode()).hexdigest()[:12]
+    name = f"mantis_scratch_copy_{hashlib.sha256(source.encode()).hexdigest()[:10]}_{next(_numbers)}"
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with connect(target, "performance", lock_timeout="0") as connection:
         connection.execute(drop)

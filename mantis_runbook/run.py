@@ -22,6 +22,9 @@ from mantis_runbook.journal import Journal
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
+#: How long a reader of ours waits for a table that somebody holds exclusively.
+READER_LOCK_TIMEOUT = "30s"
+
 __all__ = ["Run", "at_work", "environment_for", "is_finished", "open_run", "reach", "resume", "start", "working"]
 
 PACKAGES = (
@@ -60,6 +63,10 @@ class Run:
 
     def connect(self, purpose: str) -> Connection:
         return connect(self.target, purpose)
+
+    def read(self, purpose: str) -> Connection:
+        """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for its locks."""
+        return connect(self.target, purpose, lock_timeout=READER_LOCK_TIMEOUT)
 
     def started(self) -> dict[str, Any]:
         """The facts of `run.started`."""

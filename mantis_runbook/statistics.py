@@ -87,5 +87,5 @@ def balanced(arms: Sequence[T]) -> tuple[tuple[T, ...], ...]:
     Over all of them each arm stands in each place, and follows each other arm, equally often: drift and what one
     statement leaves to the next cancel out.
     """
-    pairs = ((order, order[::-1]) for order in itertools.permutations(arms) if order < order[::-1])  # type: ignore[operator]
+    pairs = ((order, order[::-1]) for order in itertools.permutations(arms) if order < order[::-1])
     return tuple(order for pair in pairs for order in pair)

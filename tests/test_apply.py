@@ -224,10 +224,12 @@ def test_nobody_queues_behind_us_for_longer_than_the_lock_timeout(bench: Bench, 
 
 def test_at_the_deadline_the_blocker_is_named(bench: Bench) -> None:
     migration = bench.migration(ALTER)
-    with holding(bench, name="nightly report") as reader, pytest.raises(LockNotObtained) as caught:
-        bench.up(migration)
+    with holding(bench, name="nightly report") as reader:
+        pid = reader.info.backend_pid
+        with pytest.raises(LockNotObtained) as caught:
+            bench.up(migration)
     assert re.search(
-        rf"step 'column' of 001 did not get its lock: found \d+ tries in 2 s; in the way: pid {reader.info.backend_pid}"
+        rf"step 'column' of 001 did not get its lock: found \d+ tries in 2 s; in the way: pid {pid}"
         r" \(nightly report, idle in transaction, SELECT, transaction open \d s\), expected a free table; end or wait",
         str(caught.value),
     )
@@ -236,13 +238,7 @@ def test_at_the_deadline_the_blocker_is_named(bench: Bench) -> None:
 
 
 def test_there_is_no_last_try_without_a_timeout(bench: Bench) -> None:
-    """The session that waits is asked for its timeout while it waits: at every try it is the environment's."""
-    bench.sql("CREATE TABLE seen (wait text)")
-    migration = bench.migration(
-        "-- step: column\nINSERT INTO seen SELECT current_setting('lock_timeout');\n"
-        "SELECT dblink_exec('', '');\n".replace("SELECT dblink_exec('', '');\n", "")
-        + "ALTER TABLE old ADD COLUMN fresh text;"
-    )
+    migration = bench.migration(ALTER)
     waited: list[float] = []
     with holding(bench), bench.connect() as other:
         with beside(lambda: bench.up(migration, lock_timeout_ms=200)) as runner:
@@ -264,7 +260,7 @@ def test_a_deadlock_victim_tries_again(bench: Bench) -> None:
     )
     with holding(bench, "UPDATE old SET name = 'x' WHERE id = 1", deadlock_timeout="30s") as other:
         with beside(lambda: bench.up(migration, lock_timeout_ms=10_000, step_deadline_s=30)) as runner:
-            wait_for(lambda: bench.sql("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "the step to sleep")
+            wait_for(lambda: bench.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "the step to sleep")
             other.execute("UPDATE second SET id = 3")
             other.execute("COMMIT")
         assert runner.error is None
@@ -428,7 +424,7 @@ def test_a_build_that_loses_a_deadlock_starts_again(bench: Bench) -> None:
     migration = bench.migration(INDEX)
     with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)", deadlock_timeout="30s") as writer:
         with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
-            wait_for(lambda: bench.sql("SELECT FROM pg_stat_progress_create_index"), "the build")
+            wait_for(lambda: bench.sql("SELECT 1 FROM pg_stat_progress_create_index"), "the build")
             writer.execute("LOCK TABLE old IN SHARE UPDATE EXCLUSIVE MODE")
             writer.execute("COMMIT")
         assert runner.error is None
@@ -550,7 +546,7 @@ def test_what_may_simply_run_again_runs_again(bench: Bench, statement: str) -> N
 
 def test_a_statement_outside_a_transaction_gives_its_lock_up_too(bench: Bench) -> None:
     migration = bench.migration("-- step: full\nVACUUM FULL old;")
-    with holding(bench, name="dashboard"), pytest.raises(LockNotObtained, match=r"in the way: .*did not|canceling statement due to lock timeout|dashboard"):
+    with holding(bench, name="dashboard"), pytest.raises(LockNotObtained, match=r"in the way: pid \d+ \(dashboard"):
         bench.up(migration)
     bench.up(migration)
 
@@ -565,11 +561,15 @@ def test_a_database_is_made_once(bench: Bench) -> None:
 
 
 def test_progress_of_a_build_is_told(bench: Bench) -> None:
-    bench.sql("INSERT INTO old SELECT n, repeat('x', 500), n FROM generate_series(2000, 300000) AS n; ANALYZE old")
+    """Held up by a writer, so that there is time to tell."""
     make_unique(bench)
-    bench.up(bench.migration(INDEX))
-    told = [facts for event, facts in bench.heard if event == "step.progress"]
-    assert all(0 <= facts["rows"] <= facts["of"] for facts in told)
+    migration = bench.migration(INDEX)
+    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)") as writer, beside(lambda: bench.up(migration)) as runner:
+        told = wait_for(lambda: [facts for event, facts in bench.heard if event == "step.progress"], "progress")
+        writer.execute("COMMIT")
+    assert runner.error is None
+    assert told[0]["step"] == "index"
+    assert 0 <= told[0]["rows"] <= told[0]["of"]
 
 
 def test_errors_name_what_was_found_and_what_to_do(bench: Bench) -> None:

@@ -1,0 +1,3 @@
+-- Validation of migration 007; being written.
+-- step: nothing yet
+DO $$ BEGIN ASSERT true; END $$;
