@@ -270,6 +270,7 @@ class _Work:
     note: str = ""
     was_started: bool = False
     waits: int = 0
+    in_the_way: dict[int, str] = field(default_factory=dict)
 
     def in_one_transaction(self) -> None:
         """All statements and the journal's row commit together."""
@@ -325,14 +326,14 @@ class _Work:
         self._set(statement_timeout=f"{deadline_s}s", **({"lock_timeout": "0"} if concurrently else {}))
         began = time.monotonic()
         try:
-            with blockers.naming(self.engine.target, self.connection, tell=self._progress) as in_the_way:
+            with blockers.naming(self.engine.target, self.connection, self.in_the_way, tell=self._progress):
                 self.connection.execute(text)
         except psycopg.errors.QueryCanceled:
             if time.monotonic() - began < deadline_s:
                 raise
             raise LockNotObtained(
                 f"step {self.step.name!r} of {self.version} did not end within its deadline",
-                found="; ".join(in_the_way.values()) or "no blocker, only work",
+                found="; ".join(self.in_the_way.values()) or "no blocker, only work",
                 expected=f"{deadline_s} s (concurrently_deadline_s)",
                 action="end the sessions named, then run again: it resumes at this step",
             ) from None
@@ -377,7 +378,8 @@ class _Work:
 
     def _retried(self, work: Callable[[], Result]) -> Result:
         """Try, give way, try again, until the step's deadline; then say who was in the way."""
-        limits, in_the_way = self.engine.environment, dict[int, str]()
+        limits = self.engine.environment
+        self.in_the_way.clear()
         pause = limits.retry_pause_ms / 1000
         tries = stamina.retry_context(
             on=RETRIED,
@@ -391,9 +393,9 @@ class _Work:
         try:
             for attempt in tries:
                 with attempt:
-                    return self._try(work, in_the_way)
+                    return self._try(work)
         except RETRIED as error:
-            named = "; ".join(in_the_way.values()) or _first_line(error)
+            named = "; ".join(self.in_the_way.values()) or _first_line(error)
             raise LockNotObtained(
                 f"step {self.step.name!r} of {self.version} did not get its lock",
                 expected="a free table",
@@ -402,11 +404,11 @@ class _Work:
             ) from error
         raise AssertionError("unreachable")
 
-    def _try(self, work: Callable[[], Result], in_the_way: dict[int, str]) -> Result:
+    def _try(self, work: Callable[[], Result]) -> Result:
         self.attempts += 1
         # The first try is alone: naming blockers costs a session, and most steps never wait.
         naming = (
-            blockers.naming(self.engine.target, self.connection, in_the_way)
+            blockers.naming(self.engine.target, self.connection, self.in_the_way)
             if self.lock_waits and self.step.transactional
             else nullcontext()
         )
@@ -415,7 +417,7 @@ class _Work:
                 return work()
         except RETRIED:
             self.lock_waits += 1
-            self._waiting(*in_the_way.values())
+            self._waiting(*self.in_the_way.values())
             raise
 
     def _waiting(self, *named: str) -> None:

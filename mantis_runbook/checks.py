@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from mantis_runbook import display, migrations, settings
 from mantis_runbook.database import Connection, query
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
 from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.migrations import Migration
 from mantis_runbook.planned import planned
 
 __all__ = ["KEPT", "Check", "Checks", "Finding", "Result", "load", "report", "reports", "run"]
@@ -28,6 +29,9 @@ KEPT = 20
 
 Severity = Literal["fail", "warn", "info"]
 Verdict = Literal["pass", "warn", "fail"]
+
+#: Settings that a check's query may read, and what they are set to for it.
+Told = Mapping[str, Callable[[], str]]
 
 HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each): *(.*)")
 SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
@@ -200,8 +204,8 @@ def run(
         raise ParameterError(
             "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
         )
-    plan = cache(partial(_plan, connection, str(phase)))
-    return Checks(str(phase), tuple(_run(connection, known[name], plan, name in tolerate) for name in chosen))
+    told = _told(connection, str(phase))
+    return Checks(str(phase), tuple(_run(connection, known[name], told, name in tolerate) for name in chosen))
 
 
 def reports() -> tuple[str, ...]:
@@ -248,11 +252,11 @@ def _read(path: Path, phase: str) -> Check:
     )  # fmt: skip
 
 
-def _run(connection: Connection, check: Check, plan: Callable[[], str], tolerated: bool) -> Result:  # noqa: FBT001
+def _run(connection: Connection, check: Check, told: Told, tolerated: bool) -> Result:  # noqa: FBT001
     start = time.monotonic()
     try:
         with _reading(connection):
-            findings = list(_findings(connection, check, plan))
+            findings = list(_findings(connection, check, told))
     except (psycopg.Error, MigrationFileError) as error:
         # The server's message alone: its details may quote a row.
         words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
@@ -274,9 +278,10 @@ def _reading(connection: Connection) -> Iterator[None]:
         yield
 
 
-def _findings(connection: Connection, check: Check, plan: Callable[[], str]) -> Iterator[Finding]:
-    if "mantis_runbook.planned" in check.text:
-        connection.execute("SELECT set_config('mantis_runbook.planned', %s, true)", (plan(),))
+def _findings(connection: Connection, check: Check, told: Told) -> Iterator[Finding]:
+    for name, tell in told.items():
+        if name in check.text:
+            connection.execute("SELECT set_config(%s, %s, true)", (name, tell()))
     rows = connection.execute(check.text).fetchall()
     if not check.each:
         yield from (Finding(*row) for row in rows)
@@ -298,13 +303,24 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
         yield Finding(name, 1, error.diag.message_primary or str(error))
 
 
-def _plan(connection: Connection, phase: str) -> str:
-    """What the migrations ahead would make, as JSON: those of the phase, in phase 0 all. What was begun is ours."""
-    known = migrations.load()
+def _told(connection: Connection, phase: str) -> Told:
+    """What checks are told of the migration files, which are read when the first of them asks."""
+    known = cache(migrations.load)
+    return {
+        "mantis_runbook.planned": cache(lambda: _json(_ahead(connection, phase, known()))),
+        "mantis_runbook.made": cache(lambda: _json(known())),
+    }
+
+
+def _json(chosen: Iterable[Migration]) -> str:
+    """All that these migrations make."""
+    return json.dumps([asdict(one) for migration in chosen for one in planned(migration)])
+
+
+def _ahead(connection: Connection, phase: str, known: Iterable[Migration]) -> list[Migration]:
+    """The migrations ahead: those of the phase, in phase 0 all. What was begun is ours."""
     ahead = known if phase == "0" else migrations.order_for(known, phase)
-    return json.dumps(
-        [asdict(one) for migration in ahead if not _begun(connection, migration.version) for one in planned(migration)]
-    )
+    return [migration for migration in ahead if not _begun(connection, migration.version)]
 
 
 def _begun(connection: Connection, version: str) -> bool:

@@ -87,7 +87,9 @@ def run(connection: Connection, before: Catalog | None) -> Compatibility:
     """
     user = _user(connection)
     runs = tuple(
-        Run(actor, script, _by(connection, actor, user, script)) for script, actors in SCRIPTS.items() for actor in actors
+        Run(actor, script, _by(connection, actor, user, script))
+        for script, actors in SCRIPTS.items()
+        for actor in actors
     )
     broken = None if before is None else tuple(contract_broken(before, snapshot(connection)))
     return Compatibility(broken, runs)

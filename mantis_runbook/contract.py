@@ -83,11 +83,17 @@ def _columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
 def _new_columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, found in now["columns"].items():
         table = _table(name)
-        if name in before["columns"] or table not in before["tables"] or "partition of " in now["tables"].get(table, ""):
+        if (
+            name in before["columns"]
+            or table not in before["tables"]
+            or "partition of " in now["tables"].get(table, "")
+        ):
             continue
         fills_itself = any(word in found + " " for word in FILLED)
         if " NOT NULL" in found and not fills_itself and not _new_insert_trigger(table, before, now):
-            yield Broken("column", name, "is new, NOT NULL and without a default: an INSERT that does not know it fails")
+            yield Broken(
+                "column", name, "is new, NOT NULL and without a default: an INSERT that does not know it fails"
+            )
 
 
 def _new_insert_trigger(table: str, before: Catalog, now: Catalog) -> bool:
@@ -263,7 +269,13 @@ def _granted(kind: str, definition: str | None) -> set[tuple[str, str]]:
 
 
 def _is_there(kind: str, name: str, catalog: Catalog) -> bool:
-    classes = {"table": "tables", "view": "views", "column": "columns", "function": "functions", "sequence": "sequences"}
+    classes = {
+        "table": "tables",
+        "view": "views",
+        "column": "columns",
+        "function": "functions",
+        "sequence": "sequences",
+    }
     return kind == "schema" or (kind in classes and name in catalog[classes[kind]])
 
 

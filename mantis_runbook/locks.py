@@ -144,6 +144,7 @@ class Existing:
 
     oid: int
     name: str
+    is_table: bool
     bytes: int
 
 
@@ -192,14 +193,9 @@ class Recorder:
     @property
     def touched(self) -> tuple[str, ...]:
         """Existing tables that a migration locks more than a reader does: those whose readers and writers to probe."""
-        views = {one.name for one in self._existing.values() if not one.bytes}
-        return tuple(
-            dict.fromkeys(
-                one.table
-                for one in self.locks
-                if one.table and one.table not in views and one.direction == "up" and one.mode != MODES[0]
-            )
-        )
+        tables = {one.name for one in self._existing.values() if one.is_table}
+        strong = (one for one in self.locks if one.direction == "up" and one.mode in MODES[1:])
+        return tuple(dict.fromkeys(one.table for one in strong if one.table in tables))
 
     @contextmanager
     def observe(

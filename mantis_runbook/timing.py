@@ -24,7 +24,7 @@ BEFORE, CONTROL, AFTER = ARMS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Timings:
-    """Milliseconds by scenario: an array (session, statement, arm), each the median over the rounds of one session.
+    """Milliseconds by scenario: an array (session, round, statement, arm).
 
     A statement stands once for each seed; `names` are those of the statements along that axis.
     """
@@ -33,8 +33,8 @@ class Timings:
     names: dict[str, tuple[str, ...]]
 
     def arm(self, scenario: str, arm: int) -> Times:
-        """The times (session, statement) of one arm."""
-        return np.asarray(self.times[scenario][:, :, arm])
+        """The times (session, round, statement) of one arm."""
+        return np.asarray(self.times[scenario][..., arm])
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ class _Player:
 def _session(
     arms: Sequence[Connection], scenario: Scenario, seeds: Sequence[int], orders: Sequence[Sequence[int]]
 ) -> tuple[tuple[str, ...], Times]:
-    """Medians (statement, arm) over as many rounds as there are orders, after one round for nothing."""
+    """Times (round, statement, arm) of as many rounds as there are orders, after one round for nothing."""
     names: list[str] = []
-    medians: list[Times] = []
+    times: list[Times] = []
     for seed in seeds:
         plays = [_side_by_side(arms, scenario, seed, order) for order in (orders[0], *orders)]
         names += plays[0][0]
-        medians.append(np.median([times for _, times in plays[1:]], axis=0))
-    return tuple(names), np.concatenate(medians)
+        times.append(np.stack([each for _, each in plays[1:]]))
+    return tuple(names), np.concatenate(times, axis=1)
 
 
 def _side_by_side(

@@ -26,7 +26,7 @@ INDEX = "-- step: index\nCREATE UNIQUE INDEX CONCURRENTLY old_touched_idx ON old
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('old_touched_idx')"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def young(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot counts as old sooner than an operator would think so."""
     monkeypatch.setattr(apply, "OLD_SNAPSHOT_S", 0.3)
@@ -340,7 +340,7 @@ def test_a_build_found_complete_is_not_repeated(bench: Bench) -> None:
     assert bench.value("SELECT 'old_touched_idx'::regclass::oid") == oid
 
 
-def test_an_old_snapshot_is_waited_for(bench: Bench) -> None:
+def test_an_old_snapshot_is_waited_for(young: None, bench: Bench) -> None:
     make_unique(bench)
     bench.sql("CREATE TABLE unrelated (id integer)")
     migration = bench.migration(INDEX)
@@ -362,7 +362,7 @@ def test_an_old_snapshot_is_waited_for(bench: Bench) -> None:
     ],
     ids=["snapshot", "prepared"],
 )
-def test_what_holds_a_build_up_is_named_at_the_deadline(bench: Bench, hold_up: list[str], named: str) -> None:
+def test_what_holds_a_build_up_is_named_at_the_deadline(young: None, bench: Bench, hold_up: list[str], named: str) -> None:
     make_unique(bench)
     migration = bench.migration(INDEX)
     with bench.connect("report") as other:
@@ -377,7 +377,7 @@ def test_what_holds_a_build_up_is_named_at_the_deadline(bench: Bench, hold_up: l
     assert bench.value(VALID) is True
 
 
-def test_a_snapshot_in_another_database_holds_nobody_up(bench: Bench) -> None:
+def test_a_snapshot_in_another_database_holds_nobody_up(young: None, bench: Bench) -> None:
     make_unique(bench)
     elsewhere = bench.target.parameters | {"dbname": "postgres"}
     with psycopg.connect(**elsewhere) as other:  # type: ignore[arg-type]
@@ -561,15 +561,13 @@ def test_a_database_is_made_once(bench: Bench) -> None:
 
 
 def test_progress_of_a_build_is_told(bench: Bench) -> None:
-    """Held up by a writer, so that there is time to tell."""
-    make_unique(bench)
-    migration = bench.migration(INDEX)
-    with holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)") as writer, beside(lambda: bench.up(migration)) as runner:
-        told = wait_for(lambda: [facts for event, facts in bench.heard if event == "step.progress"], "progress")
-        writer.execute("COMMIT")
-    assert runner.error is None
+    bench.sql("UPDATE old SET name = repeat('x', 1000)")
+    bench.sql("VACUUM FULL ANALYZE old")
+    bench.sql("CREATE FUNCTION slow(n bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.001); RETURN n; END'")
+    bench.up(bench.migration("-- step: index\nCREATE INDEX CONCURRENTLY slow_idx ON old (public.slow(id));"))
+    told = [facts for event, facts in bench.heard if event == "step.progress"]
     assert told[0]["step"] == "index"
-    assert 0 <= told[0]["rows"] <= told[0]["of"]
+    assert 0 < told[-1]["rows"] <= told[-1]["of"] == 1000
 
 
 def test_errors_name_what_was_found_and_what_to_do(bench: Bench) -> None:

@@ -173,7 +173,7 @@ def test_a_server_that_is_too_old(project: Project, prepared: Target, monkeypatc
     [
         (("--target", "nowhere"), ("target 'nowhere' is unknown", "expected sandbox, a service")),
         (
-            ("--target", "postgresql://me:secret@host/db"),
+            ("--target", "postgresql://me:hunter2@host/db"),
             ("found a connection string", "put the connection string into a variable"),
         ),
         (("--target", "sandbox"), ("the sandbox is not running", "mantis-runbook sandbox start")),
@@ -190,7 +190,7 @@ def test_an_unknown_target_environment_or_phase(
     with nothing_changes(prepared):
         result = project.call("run", *DEVELOPMENT, *words)
     refused(result, *says)
-    assert "secret" not in result.output
+    assert "hunter2" not in result.output
     assert project.runs() == []
 
 
@@ -361,15 +361,18 @@ def test_papermill_turns_007_into_a_number_and_is_told_which_option_keeps_text(
 # -- what the database holds -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", ["a", "b"])
-def test_a_schema_migrations_of_another_shape_stays_as_it_is(shape: str, project: Project, unprepared: Target) -> None:
+@pytest.mark.parametrize(("shape", "wanted"), [("a", "0"), ("b", "0-1")])
+def test_a_schema_migrations_of_another_shape_stays_as_it_is(
+    shape: str, wanted: str, project: Project, unprepared: Target
+) -> None:
     execute(unprepared, (REPOSITORY / "sql" / "baseline" / f"older_tooling_{shape}.sql").read_text())
     theirs = "SELECT json_agg(schema_migrations) FROM public.schema_migrations"
     before = ask(unprepared, theirs)
-    result = project.call("run", "--phases", "0-1", *DEVELOPMENT)
+    result = project.call("run", "--phases", wanted, *DEVELOPMENT)
     assert result.exit_code == 0, result.output
     assert ask(unprepared, theirs) == before
-    assert ask(unprepared, "SELECT status FROM mantis_runbook.schema_migrations") == "completed"
+    applied = ask(unprepared, "SELECT json_agg(version || ' ' || status) FROM mantis_runbook.schema_migrations")
+    assert applied == (["001 completed"] if wanted == "0-1" else None)
     assert ask(unprepared, "SELECT to_regclass('public.migration_backups')") is None
     assert "ledger in schema mantis_runbook" in project.call("status", "--target", "TEST_DSN").stdout
 
@@ -406,7 +409,7 @@ def test_leftovers_of_earlier_tooling(project: Project, prepared: Target) -> Non
 def test_under_load_a_refused_target_is_not_touched(project: Project, prepared: Target) -> None:
     project.limit("load_rate", "50.0")
     execute(prepared, (REPOSITORY / "sql" / "baseline" / "leftovers.sql").read_text())
-    written = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables"
+    written = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables WHERE schemaname = 'public'"
     before = ask(prepared, written)
     with nothing_changes(prepared):
         refused(project.call("run", "--phases", "1", *DEVELOPMENT), "leftover_tables")

@@ -28,8 +28,9 @@ CREATE TABLE organization (
 
 COMMENT ON TABLE  organization          IS
     'A tenant: the company whose people, customers and stock the other tables hold.';
+COMMENT ON COLUMN organization.name     IS 'not personal: the company''s name.';
 COMMENT ON COLUMN organization.settings IS
-    'May hold {"currency": "EUR"}; where it does not, the organisation''s amounts are in USD.';
+    'not personal: how the application is set up. May hold {"currency": "EUR"}; where it does not, the organisation''s amounts are in USD.';
 
 CREATE TABLE profile (
     id            uuid         PRIMARY KEY,
@@ -50,9 +51,10 @@ CREATE TABLE profile (
 );
 
 COMMENT ON TABLE  profile              IS 'A user inside an organisation; the id is the user''s id.';
-COMMENT ON COLUMN profile.display_name IS 'Personal data: the person''s name.';
-COMMENT ON COLUMN profile.avatar_url   IS 'Personal data: the person''s picture.';
-COMMENT ON COLUMN profile.last_seen_at IS 'Personal data: when the person was last active.';
+COMMENT ON COLUMN profile.display_name IS 'personal data: identity: the person''s name.';
+COMMENT ON COLUMN profile.avatar_url   IS 'personal data: identity: the person''s picture.';
+COMMENT ON COLUMN profile.settings     IS 'personal data: behaviour: how the person likes the application.';
+COMMENT ON COLUMN profile.last_seen_at IS 'personal data: behaviour: when the person was last active.';
 
 
 ------------------
@@ -86,10 +88,11 @@ CREATE TABLE supplier (
 );
 
 COMMENT ON TABLE  supplier               IS 'Who an organisation buys from.';
-COMMENT ON COLUMN supplier.name          IS 'May be personal data: a sole trader''s name.';
-COMMENT ON COLUMN supplier.contact_email IS 'Personal data: the contact''s address.';
-COMMENT ON COLUMN supplier.contact_phone IS 'Personal data: the contact''s number.';
-COMMENT ON COLUMN supplier.address       IS 'Personal data: where the supplier is.';
+COMMENT ON COLUMN supplier.name          IS 'personal data: identity: may be a sole trader''s name.';
+COMMENT ON COLUMN supplier.contact_email IS 'personal data: contact: the contact''s address.';
+COMMENT ON COLUMN supplier.contact_phone IS 'personal data: contact: the contact''s number.';
+COMMENT ON COLUMN supplier.address       IS 'personal data: location: where the supplier is.';
+COMMENT ON COLUMN supplier.notes         IS 'personal data: free text: may name people.';
 
 CREATE TABLE inventory_item (
     id                 uuid                PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -129,8 +132,11 @@ CREATE TABLE inventory_item (
         UNIQUE (org_id, sku)
 );
 
-COMMENT ON TABLE  inventory_item            IS 'A stock-keeping unit of an organisation.';
-COMMENT ON COLUMN inventory_item.unit_price IS 'Money, in the organisation''s currency.';
+COMMENT ON TABLE  inventory_item             IS 'A stock-keeping unit of an organisation.';
+COMMENT ON COLUMN inventory_item.name        IS 'not personal: what the item is called.';
+COMMENT ON COLUMN inventory_item.description IS 'not personal: what the item is.';
+COMMENT ON COLUMN inventory_item.unit_price  IS 'Money, in the organisation''s currency.';
+COMMENT ON COLUMN inventory_item.location    IS 'not personal: the shelf it lies on.';
 
 CREATE TABLE purchase_order (
     id                      uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -175,6 +181,7 @@ COMMENT ON COLUMN purchase_order.total_amount    IS
     'Money, in the organisation''s currency: the sum of the lines'' total_price, before tax and shipping; kept by trigger.';
 COMMENT ON COLUMN purchase_order.tax_amount      IS 'Money, in the organisation''s currency.';
 COMMENT ON COLUMN purchase_order.shipping_amount IS 'Money, in the organisation''s currency.';
+COMMENT ON COLUMN purchase_order.notes           IS 'personal data: free text: may name people.';
 
 CREATE TABLE purchase_order_item (
     id                 uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -236,14 +243,14 @@ CREATE TABLE customer (
 );
 
 COMMENT ON TABLE  customer                IS 'Who an organisation sells to.';
-COMMENT ON COLUMN customer.name           IS 'Personal data: the customer''s name.';
-COMMENT ON COLUMN customer.email          IS 'Personal data: the customer''s address.';
-COMMENT ON COLUMN customer.phone          IS 'Personal data: the customer''s number.';
-COMMENT ON COLUMN customer.company        IS 'May be personal data: where the customer works.';
+COMMENT ON COLUMN customer.name           IS 'personal data: identity: the customer''s name.';
+COMMENT ON COLUMN customer.email          IS 'personal data: contact: the customer''s address.';
+COMMENT ON COLUMN customer.phone          IS 'personal data: contact: the customer''s number.';
+COMMENT ON COLUMN customer.company        IS 'personal data: identity: where the customer works.';
 COMMENT ON COLUMN customer.lifetime_value IS
     'Money, in the organisation''s currency: what the customer has brought in.';
-COMMENT ON COLUMN customer.address        IS 'Personal data: where the customer lives or works.';
-COMMENT ON COLUMN customer.metadata       IS 'May hold personal data: whatever the application noted.';
+COMMENT ON COLUMN customer.address        IS 'personal data: location: where the customer lives or works.';
+COMMENT ON COLUMN customer.metadata       IS 'personal data: free text: whatever the application noted.';
 
 CREATE TABLE customer_interaction (
     id                uuid                 NOT NULL DEFAULT gen_random_uuid(),
@@ -279,9 +286,9 @@ CREATE TABLE customer_interaction_2025_q3 PARTITION OF customer_interaction
 
 COMMENT ON TABLE  customer_interaction          IS
     'A contact with a customer; partitioned by quarter, without a default partition.';
-COMMENT ON COLUMN customer_interaction.subject  IS 'May hold personal data: free text.';
-COMMENT ON COLUMN customer_interaction.content  IS 'May hold personal data: free text.';
-COMMENT ON COLUMN customer_interaction.metadata IS 'May hold personal data: whatever the application noted.';
+COMMENT ON COLUMN customer_interaction.subject  IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN customer_interaction.content  IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN customer_interaction.metadata IS 'personal data: free text: whatever the application noted.';
 
 CREATE TABLE support_ticket (
     id                 uuid             PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -319,9 +326,9 @@ CREATE TABLE support_ticket (
 
 COMMENT ON TABLE  support_ticket                  IS
     'A customer''s request; its number and first response are kept by trigger.';
-COMMENT ON COLUMN support_ticket.title            IS 'May hold personal data: free text.';
-COMMENT ON COLUMN support_ticket.description      IS 'May hold personal data: free text.';
-COMMENT ON COLUMN support_ticket.resolution_notes IS 'May hold personal data: free text.';
+COMMENT ON COLUMN support_ticket.title            IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN support_ticket.description      IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN support_ticket.resolution_notes IS 'personal data: free text: may name people.';
 
 CREATE TABLE ticket_comment (
     id             uuid         PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -339,8 +346,8 @@ CREATE TABLE ticket_comment (
 
 COMMENT ON TABLE  ticket_comment             IS
     'A remark on a ticket, by staff (user_id) or by the customer (no user_id).';
-COMMENT ON COLUMN ticket_comment.content     IS 'May hold personal data: free text.';
-COMMENT ON COLUMN ticket_comment.attachments IS 'May hold personal data: links to the customer''s files.';
+COMMENT ON COLUMN ticket_comment.content     IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN ticket_comment.attachments IS 'personal data: free text: links to the customer''s files.';
 
 
 ------------------
@@ -370,7 +377,7 @@ CREATE TABLE ai_conversation (
 );
 
 COMMENT ON TABLE  ai_conversation       IS 'A chat between a user and a model; its totals are kept by trigger.';
-COMMENT ON COLUMN ai_conversation.title IS 'May hold personal data: free text.';
+COMMENT ON COLUMN ai_conversation.title IS 'personal data: free text: may name people.';
 
 CREATE TABLE ai_message (
     id                uuid             NOT NULL DEFAULT gen_random_uuid(),
@@ -400,9 +407,10 @@ CREATE TABLE ai_message_2025_q2 PARTITION OF ai_message
 CREATE TABLE ai_message_2025_q3 PARTITION OF ai_message
     FOR VALUES FROM ('2025-07-01 00:00+00') TO ('2025-10-01 00:00+00');
 
-COMMENT ON TABLE  ai_message         IS
+COMMENT ON TABLE  ai_message          IS
     'One message of a conversation; partitioned by quarter, without a default partition.';
-COMMENT ON COLUMN ai_message.content IS 'May hold personal data: free text.';
+COMMENT ON COLUMN ai_message.content  IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN ai_message.metadata IS 'personal data: free text: whatever the application noted.';
 
 CREATE TABLE ai_dataset (
     id               uuid             PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -430,7 +438,9 @@ CREATE TABLE ai_dataset (
         CHECK (record_count IS NULL OR record_count >= 0)
 );
 
-COMMENT ON TABLE ai_dataset IS 'Data that an organisation gives to its models.';
+COMMENT ON TABLE  ai_dataset             IS 'Data that an organisation gives to its models.';
+COMMENT ON COLUMN ai_dataset.name        IS 'not personal: what the dataset is called.';
+COMMENT ON COLUMN ai_dataset.description IS 'not personal: what the dataset is.';
 
 CREATE TABLE ai_prompt_template (
     id             uuid                PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -454,7 +464,9 @@ CREATE TABLE ai_prompt_template (
         CHECK (usage_count >= 0)
 );
 
-COMMENT ON TABLE ai_prompt_template IS 'A prompt with variables, ready for use.';
+COMMENT ON TABLE  ai_prompt_template             IS 'A prompt with variables, ready for use.';
+COMMENT ON COLUMN ai_prompt_template.name        IS 'not personal: what the template is called.';
+COMMENT ON COLUMN ai_prompt_template.description IS 'not personal: what the template is for.';
 
 
 --------------------------------
@@ -489,7 +501,11 @@ CREATE TABLE integration_connector (
 );
 
 COMMENT ON TABLE  integration_connector                       IS 'A connection to another system.';
-COMMENT ON COLUMN integration_connector.credentials_encrypted IS 'Secret: ciphertext; never copied to audit_log.';
+COMMENT ON COLUMN integration_connector.name                  IS 'not personal: what the connection is called.';
+COMMENT ON COLUMN integration_connector.credentials_encrypted IS
+    'personal data: credential: ciphertext; never copied to audit_log.';
+COMMENT ON COLUMN integration_connector.error_message         IS
+    'personal data: free text: as the other system said it.';
 
 CREATE TABLE automation_pipeline (
     id                 uuid             PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -518,7 +534,10 @@ CREATE TABLE automation_pipeline (
         CHECK (next_execution_at IS NULL OR last_execution_at IS NULL OR next_execution_at >= last_execution_at)
 );
 
-COMMENT ON TABLE automation_pipeline IS 'A trigger and the actions it starts; its counters are kept by trigger.';
+COMMENT ON TABLE  automation_pipeline             IS
+    'A trigger and the actions it starts; its counters are kept by trigger.';
+COMMENT ON COLUMN automation_pipeline.name        IS 'not personal: what the pipeline is called.';
+COMMENT ON COLUMN automation_pipeline.description IS 'not personal: what the pipeline does.';
 
 CREATE TABLE pipeline_execution (
     id                 uuid              NOT NULL DEFAULT gen_random_uuid(),
@@ -550,7 +569,11 @@ CREATE TABLE pipeline_execution_2025_q2 PARTITION OF pipeline_execution
 CREATE TABLE pipeline_execution_2025_q3 PARTITION OF pipeline_execution
     FOR VALUES FROM ('2025-07-01 00:00+00') TO ('2025-10-01 00:00+00');
 
-COMMENT ON TABLE pipeline_execution IS 'One run of a pipeline; partitioned by quarter, without a default partition.';
+COMMENT ON TABLE  pipeline_execution                IS
+    'One run of a pipeline; partitioned by quarter, without a default partition.';
+COMMENT ON COLUMN pipeline_execution.trigger_data   IS 'personal data: free text: may hold the row that started it.';
+COMMENT ON COLUMN pipeline_execution.execution_data IS 'personal data: free text: may hold the rows it worked on.';
+COMMENT ON COLUMN pipeline_execution.error_message  IS 'personal data: free text: may quote the row it failed on.';
 
 CREATE TABLE data_import (
     id               uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -586,8 +609,8 @@ CREATE TABLE data_import (
 );
 
 COMMENT ON TABLE  data_import              IS 'A file on its way into a table.';
-COMMENT ON COLUMN data_import.preview_data IS 'May hold personal data: the file''s first rows.';
-COMMENT ON COLUMN data_import.error_log    IS 'May hold personal data: the rows that were refused.';
+COMMENT ON COLUMN data_import.error_log    IS 'personal data: free text: the rows that were refused.';
+COMMENT ON COLUMN data_import.preview_data IS 'personal data: free text: the file''s first rows.';
 
 CREATE TABLE integration_log (
     id            uuid         PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -606,7 +629,9 @@ CREATE TABLE integration_log (
         CHECK (char_length(message) > 0)
 );
 
-COMMENT ON TABLE integration_log IS 'What connectors, pipelines and imports had to say.';
+COMMENT ON TABLE  integration_log          IS 'What connectors, pipelines and imports had to say.';
+COMMENT ON COLUMN integration_log.message  IS 'personal data: free text: may quote what was sent.';
+COMMENT ON COLUMN integration_log.metadata IS 'personal data: free text: may hold what was sent.';
 
 
 ----------------
@@ -638,7 +663,9 @@ CREATE TABLE dashboard (
         CHECK (refresh_interval_seconds IS NULL OR refresh_interval_seconds > 0)
 );
 
-COMMENT ON TABLE dashboard IS 'A page of widgets.';
+COMMENT ON TABLE  dashboard             IS 'A page of widgets.';
+COMMENT ON COLUMN dashboard.name        IS 'not personal: what the page is called.';
+COMMENT ON COLUMN dashboard.description IS 'not personal: what the page shows.';
 
 CREATE TABLE widget (
     id                  uuid         PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -663,7 +690,9 @@ CREATE TABLE widget (
         CHECK (cache_ttl_seconds IS NULL OR cache_ttl_seconds > 0)
 );
 
-COMMENT ON TABLE widget IS 'One tile of a dashboard.';
+COMMENT ON TABLE  widget             IS 'One tile of a dashboard.';
+COMMENT ON COLUMN widget.name        IS 'not personal: what the tile is called.';
+COMMENT ON COLUMN widget.description IS 'not personal: what the tile shows.';
 
 CREATE TABLE widget_data_cache (
     id           uuid         PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -678,7 +707,8 @@ CREATE TABLE widget_data_cache (
 );
 
 COMMENT ON TABLE  widget_data_cache             IS 'A widget''s last result, until it expires.';
-COMMENT ON COLUMN widget_data_cache.cached_data IS 'May hold personal data or money: a copy of what the widget showed.';
+COMMENT ON COLUMN widget_data_cache.cached_data IS
+    'personal data: free text: a copy of what the widget showed, which may be money as well.';
 
 CREATE TABLE dashboard_favorite (
     id            uuid         PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -711,7 +741,7 @@ CREATE TABLE dashboard_share (
 );
 
 COMMENT ON TABLE  dashboard_share             IS 'A dashboard given to a user, or to whoever holds the token.';
-COMMENT ON COLUMN dashboard_share.share_token IS 'Secret: whoever holds it sees the dashboard.';
+COMMENT ON COLUMN dashboard_share.share_token IS 'personal data: credential: whoever holds it sees the dashboard.';
 
 
 -------------------------------------
@@ -742,7 +772,9 @@ CREATE TABLE alert_rule (
         CHECK (cooldown_minutes > 0)
 );
 
-COMMENT ON TABLE alert_rule IS 'When a metric is worth waking somebody.';
+COMMENT ON TABLE  alert_rule             IS 'When a metric is worth waking somebody.';
+COMMENT ON COLUMN alert_rule.name        IS 'not personal: what the rule is called.';
+COMMENT ON COLUMN alert_rule.description IS 'not personal: what the rule is for.';
 
 CREATE TABLE system_metric (
     id            uuid         NOT NULL DEFAULT gen_random_uuid(),
@@ -795,8 +827,10 @@ CREATE TABLE notification (
 );
 
 COMMENT ON TABLE  notification          IS 'A message to one user, or to all of an organisation when user_id is null.';
-COMMENT ON COLUMN notification.message  IS 'May hold personal data: free text.';
-COMMENT ON COLUMN notification.metadata IS 'May name a ticket as {"ticket_id": …}, guarded by no foreign key.';
+COMMENT ON COLUMN notification.title    IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN notification.message  IS 'personal data: free text: may name people.';
+COMMENT ON COLUMN notification.metadata IS
+    'personal data: free text: whatever the application noted; may name a ticket as {"ticket_id": …}, guarded by no foreign key.';
 
 CREATE TABLE audit_log (
     id          uuid          PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -818,10 +852,10 @@ CREATE TABLE audit_log (
 COMMENT ON TABLE  audit_log            IS 'Who changed what: written by trigger, read by auditors, the largest table.';
 COMMENT ON COLUMN audit_log.record_id  IS
     'The row''s id in table_name, guarded by no foreign key: the row may be gone.';
-COMMENT ON COLUMN audit_log.old_data   IS 'May hold personal data and money: a copy of the row.';
-COMMENT ON COLUMN audit_log.new_data   IS 'May hold personal data and money: a copy of the row.';
-COMMENT ON COLUMN audit_log.ip_address IS 'Personal data: where the request came from.';
-COMMENT ON COLUMN audit_log.user_agent IS 'Personal data: what the request was made with.';
+COMMENT ON COLUMN audit_log.old_data   IS 'personal data: free text: a copy of the row, which may hold money as well.';
+COMMENT ON COLUMN audit_log.new_data   IS 'personal data: free text: a copy of the row, which may hold money as well.';
+COMMENT ON COLUMN audit_log.ip_address IS 'personal data: location: where the request came from.';
+COMMENT ON COLUMN audit_log.user_agent IS 'personal data: behaviour: what the request was made with.';
 
 
 

@@ -3,7 +3,7 @@
 -- severity: warn
 -- phases: all
 -- expected: no partition, view or materialized view that users may read and that shows them everybody's rows
--- action: REVOKE ALL ON … FROM anon, authenticated; partitions are reached through their table, views with security_invoker
+-- action: REVOKE ALL ON … FROM anon, authenticated; partitions are reached through their table, views with security_invoker, or as a security barrier over org_id = (SELECT tenant_org_id())
 -- reads: catalogues
 SELECT
     relname::text AS object,
@@ -25,7 +25,12 @@ WHERE relnamespace = 'public'::regnamespace
   AND (
       (relispartition AND relkind IN ('r', 'p') AND NOT relrowsecurity)
       OR relkind = 'm'
-      OR (relkind = 'v' AND NOT coalesce(reloptions && '{security_invoker=true,security_invoker=on,security_invoker=1,security_invoker=yes}', false))
+      OR (
+          relkind = 'v'
+          AND NOT coalesce(reloptions && '{security_invoker=true,security_invoker=on,security_invoker=1,security_invoker=yes}', false)
+          -- A barrier over the own organisation, as the views of analytics are, is a guard of its own.
+          AND NOT (coalesce(reloptions @> '{security_barrier=true}', false) AND pg_get_viewdef(pg_class.oid) ~ 'org_id = \( SELECT tenant_org_id\(\)')
+      )
   )
   AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
 GROUP BY relname, relkind

@@ -3,6 +3,7 @@
 SELECT
     pg_class.oid::bigint AS oid,
     pg_class.oid::regclass::text AS name,
+    relkind IN ('r', 'p') AS is_table,
     CASE WHEN relkind IN ('r', 'm') THEN pg_total_relation_size(pg_class.oid) ELSE 0 END AS bytes
 FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace

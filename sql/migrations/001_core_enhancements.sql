@@ -240,6 +240,7 @@ CREATE TABLE oauth_provider (
 );
 
 COMMENT ON TABLE  oauth_provider IS 'Identity providers through which users of every organisation sign in; kept by service_role.';
+COMMENT ON COLUMN oauth_provider.name IS 'not personal: the provider''s name.';
 COMMENT ON COLUMN oauth_provider.client_id IS 'Our public identifier at the provider.';
 COMMENT ON COLUMN oauth_provider.client_secret_encrypted IS 'personal data: credential: the platform''s own, encrypted by the application, readable by service_role alone, redacted in audit_log.';
 COMMENT ON COLUMN oauth_provider.is_active IS 'Only active providers are shown to users.';
@@ -302,6 +303,7 @@ CREATE TABLE api_key (
 );
 
 COMMENT ON TABLE  api_key IS 'Keys with which programs act for a user; the key itself is shown once and never kept.';
+COMMENT ON COLUMN api_key.name IS 'not personal: what the key is for.';
 COMMENT ON COLUMN api_key.key_hash IS 'personal data: credential: hash of the key, redacted in audit_log.';
 COMMENT ON COLUMN api_key.key_prefix IS 'First characters of the key, to tell keys apart; no secret.';
 COMMENT ON COLUMN api_key.last_used_at IS 'personal data: behaviour: when the key was last used; changes of it alone are not audited.';

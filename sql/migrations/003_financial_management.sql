@@ -339,7 +339,8 @@ CREATE TABLE account (
 );
 
 COMMENT ON TABLE  account IS 'Chart of accounts of an organisation; parents give it its tree.';
-COMMENT ON COLUMN account.name IS 'What the account is called; no person.';
+COMMENT ON COLUMN account.name IS 'not personal: what the account is called.';
+COMMENT ON COLUMN account.description IS 'not personal: what is booked there.';
 COMMENT ON COLUMN account.account_type IS 'asset, liability, equity, revenue, expense, or contra_ of one of them, whose normal balance is on the other side.';
 COMMENT ON COLUMN account.normal_balance IS 'debit or credit, as the type says; filled in when it is not given.';
 
@@ -556,7 +557,7 @@ CREATE TABLE tax_rate (
 );
 
 COMMENT ON TABLE  tax_rate IS 'Tax rates by name, type and jurisdiction, each for its days; periods of one rate cannot overlap.';
-COMMENT ON COLUMN tax_rate.name IS 'What the rate is called; no person.';
+COMMENT ON COLUMN tax_rate.name IS 'not personal: what the rate is called.';
 COMMENT ON COLUMN tax_rate.rate IS 'A fraction: 0.2000 is 20 %.';
 COMMENT ON COLUMN tax_rate.effective_to IS 'The last day it holds; NULL while no end is known.';
 
@@ -800,7 +801,7 @@ CREATE TABLE invoice_item (
 );
 
 COMMENT ON TABLE  invoice_item IS 'A line of an invoice.';
-COMMENT ON COLUMN invoice_item.description IS 'What is charged for; no person.';
+COMMENT ON COLUMN invoice_item.description IS 'personal data: free text: what is charged for, which may name people.';
 COMMENT ON COLUMN invoice_item.unit_price IS 'money: in the invoice''s currency, before discount and tax.';
 COMMENT ON COLUMN invoice_item.line_total IS 'money: in the invoice''s currency: quantity × unit_price less discount_percentage, rounded to the minor unit, before tax; kept by trigger.';
 COMMENT ON COLUMN invoice_item.tax_rate IS 'Percent: 20.00 is 20 %, as opposed to tax_rate.rate.';

@@ -283,6 +283,7 @@ CREATE TABLE communication_template (
 );
 
 COMMENT ON TABLE  communication_template             IS 'Texts with variables, from which messages are made.';
+COMMENT ON COLUMN communication_template.name        IS 'not personal: what the template is called.';
 COMMENT ON COLUMN communication_template.description IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN communication_template.subject     IS 'personal data: free text: may name people, where no variable does.';
 COMMENT ON COLUMN communication_template.content     IS 'personal data: free text: may name people, where no variable does.';
@@ -346,6 +347,7 @@ CREATE TABLE communication_campaign (
 );
 
 COMMENT ON TABLE  communication_campaign                 IS 'A template sent to many, at once or at a given time.';
+COMMENT ON COLUMN communication_campaign.name            IS 'not personal: what the campaign is called.';
 COMMENT ON COLUMN communication_campaign.description     IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN communication_campaign.target_audience IS 'personal data: behaviour: by what the recipients are chosen.';
 COMMENT ON COLUMN communication_campaign.status          IS 'A word of the application: draft, scheduled, sending, sent, cancelled, failed …';
