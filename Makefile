@@ -28,7 +28,7 @@ test-code: $(READY) lint
 	$(BIN)/pytest
 
 test-notebooks: $(READY)
-	$(BIN)/pytest -p tests.notebook_sandbox --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
+	$(BIN)/python -m pytest -p tests.notebook_sandbox --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks
 
 lab: $(READY)  ## open JupyterLab on the sandbox
 	$(BIN)/mantis-runbook sandbox start

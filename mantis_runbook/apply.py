@@ -177,10 +177,20 @@ class Engine:
             Ledger(connection).set(migration, "completed" if direction == "up" else "rolled_back")
 
     def _catalog(self, connection: Connection) -> str:
-        """The catalogue as JSON. Reading a view's definition waits for locks on its tables, and gives way like a step."""
-        for attempt in stamina.retry_context(on=RETRIED, attempts=None, timeout=self.environment.step_deadline_s):
-            with attempt:
-                return catalog.snapshot(connection).to_json()
+        """The catalogue as JSON. Reading a definition waits for locks on its table, and gives way like a step."""
+        in_the_way = dict[int, str]()
+        deadline_s = self.environment.step_deadline_s
+        try:
+            for attempt in stamina.retry_context(on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0):
+                with attempt, blockers.naming(self.target, connection, in_the_way):
+                    return catalog.snapshot(connection).to_json()
+        except RETRIED as error:
+            raise LockNotObtained(
+                "the catalogue cannot be read",
+                found=f"tables locked for {deadline_s} s by {'; '.join(in_the_way.values()) or _first_line(error)}",
+                expected="tables that can be read",
+                action="end or wait for the sessions named, then run again",
+            ) from error
         raise AssertionError("unreachable")
 
     def _fail(self, migration: Migration) -> None:

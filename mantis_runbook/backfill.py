@@ -111,7 +111,8 @@ def _refuse_lowest(
     """The lower bound is exclusive, so a row that has the lowest key of all would never be reached."""
     if after is not None:
         return
-    if connection.execute(sql.SQL("SELECT FROM {table} WHERE {key} = %s").format(**names), (LOWEST[kind],)).fetchone():
+    look = sql.SQL("SELECT 1 FROM {table} WHERE {key} = %s").format(**names)
+    if connection.execute(look, (LOWEST[kind],)).fetchone():
         raise StepFailed(
             f"table {table} has a row with the lowest key of all",
             found=repr(LOWEST[kind]),
@@ -121,11 +122,11 @@ def _refuse_lowest(
 
 
 def _upper(connection: Connection, names: Mapping[str, sql.Composable], lower: str, size: int) -> str | None:
-    page = sql.SQL("SELECT {key}::text FROM {table} WHERE {key} > %s ORDER BY {key} OFFSET %s LIMIT 1").format(**names)
-    row = connection.execute(page, (lower, size - 1)).fetchone()
+    """The key that ends the next batch. `t.` matters: ORDER BY a bare name would sort the text that is selected."""
+    page = sql.SQL("SELECT t.{key}::text FROM {table} AS t WHERE t.{key} > %s ORDER BY t.{key} ").format(**names)
+    row = connection.execute(page + sql.SQL("OFFSET %s LIMIT 1"), (lower, size - 1)).fetchone()
     if row is None:
-        rest = sql.SQL("SELECT {key}::text FROM {table} WHERE {key} > %s ORDER BY {key} DESC LIMIT 1").format(**names)
-        row = connection.execute(rest, (lower,)).fetchone()
+        row = connection.execute(page + sql.SQL("DESC LIMIT 1"), (lower,)).fetchone()
     return str(row[0]) if row else None
 
 

@@ -214,9 +214,10 @@ def reports() -> tuple[str, ...]:
 
 
 def report(connection: Connection, name: str) -> pd.DataFrame:
-    """One of the strategy's pre-migration queries as a frame: statistics, constraints or indexes.
+    """A query of `sql/checks/report_….sql` as a frame: the strategy's pre-migration ones, and where personal data is.
 
-    Raises `ParameterError` for an unknown name.
+    A `statement` that it returns is run, and its number told in the column `rows` instead. Raises `ParameterError` for
+    an unknown name.
     """
     if name not in reports():
         raise ParameterError(
@@ -224,7 +225,11 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
         )
     with _reading(connection):
         cursor = connection.execute(query(f"checks/report_{name}"))
-        return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+        frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+        if "statement" not in frame:
+            return frame
+        frame["rows"] = [connection.execute(text).fetchone()[0] for text in frame["statement"]]  # type: ignore[index]
+    return frame.drop(columns="statement")
 
 
 def _files() -> list[Path]:

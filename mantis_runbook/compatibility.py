@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from mantis_runbook import settings
+from mantis_runbook.acting import acting, own_role
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.contract import Broken, contract_broken
 from mantis_runbook.database import Connection, query, rows
@@ -28,9 +27,6 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "functions": ("authenticated", "service_role", "owner"),
     "service": ("service_role", "owner"),
 }
-
-#: Settings that tell the database who acts, in both kinds of installation.
-WHO = ("request.jwt.claim.sub", "app.current_user_id")
 
 
 @dataclass(frozen=True)
@@ -119,20 +115,15 @@ def _user(connection: Connection) -> str:
 def _by(connection: Connection, actor: str, user: str, script: str) -> Validated:
     path = settings.sql() / "compatibility" / f"{script}.sql"
     try:
-        with _acting(connection, actor, user):
+        with acting(connection, *_actor(connection, actor, user)):
             return validate_file(connection, path)
     except psycopg.Error as error:
         reason = error.diag.message_primary or str(error)
         return Validated(path.name, (ValidationResult(f"becoming {actor}", "fail", reason),))
 
 
-@contextmanager
-def _acting(connection: Connection, actor: str, user: str) -> Iterator[None]:
-    """Act as that role, for that user; the service acts for nobody. Whatever is done is rolled back."""
-    with connection.transaction(force_rollback=True):
-        for setting in WHO:
-            connection.execute("SELECT set_config(%s, %s, true)", (setting, "" if actor == "service_role" else user))
-        connection.execute("SELECT set_config('row_security', 'on', true)")
-        if actor != "owner":
-            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(actor)))
-        yield
+def _actor(connection: Connection, actor: str, user: str) -> tuple[str, str]:
+    """Role and user: the service acts for nobody; the owner for a user, since it may be under row-level security too."""
+    if actor == "owner":
+        return own_role(connection), user
+    return actor, "" if actor == "service_role" else user

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mantis_runbook import phases
+from mantis_runbook.advanced_phase import AdvancedPhase
 from mantis_runbook.final_phase import FinalPhase
 from mantis_runbook.finance_phase import FinancePhase
 from mantis_runbook.migration_phase import MigrationPhase
@@ -19,7 +20,12 @@ __all__ = ["open", "open_rollback"]
 
 
 #: Phases that need more than the way every phase goes.
-KINDS: dict[str, type[Preparation | FinancePhase | FinalPhase]] = {"0": Preparation, "3": FinancePhase, "5": FinalPhase}
+KINDS: dict[str, type[Preparation | FinancePhase | AdvancedPhase | FinalPhase]] = {
+    "0": Preparation,
+    "3": FinancePhase,
+    "4": AdvancedPhase,
+    "5": FinalPhase,
+}
 
 
 def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPhase:

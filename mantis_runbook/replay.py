@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,19 @@ from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.scenarios import Assignment, Scenario, Statement, Value, bind, evaluate
 from mantis_runbook.target import Target
 
-__all__ = ["Bound", "copied", "deferred", "level", "opened", "play", "rolled_back", "run", "run_rows", "steps"]
+__all__ = [
+    "Bound",
+    "copied",
+    "deferred",
+    "level",
+    "opened",
+    "play",
+    "rewrite",
+    "rolled_back",
+    "run",
+    "run_rows",
+    "steps",
+]
 
 #: What would make two executions of one statement differ for reasons that are not the database's: parallel workers
 #: (each reads its own share), compilation by cost, sequential scans that begin where another one stands, a plan that
@@ -56,10 +68,22 @@ def opened(target: Target, timeout_s: int = 60) -> Connection:
     return connect(target, "performance", **SESSION, statement_timeout=f"{timeout_s}s")
 
 
-def level(target: Target) -> None:
-    """Vacuum and analyse, so that two databases stand alike."""
-    with connect(target, "performance", lock_timeout="0", default_statistics_target=STATISTICS_TARGET) as connection:
+def level(target: Target) -> dict[str, int]:
+    """Vacuum and analyse, so that two databases stand alike; the size of each table afterwards, in blocks."""
+    with _maintaining(target) as connection:
         connection.execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
+        return {row["name"]: row["blocks"] for row in rows(connection, query("performance/sizes"))}
+
+
+def rewrite(target: Target, tables: Sequence[str]) -> None:
+    """Give back the dead space of these tables and their indexes; names as `level` gives them."""
+    with _maintaining(target) as connection:
+        for way in (b"VACUUM (FULL) ", b"VACUUM (ANALYZE) ") if tables else ():
+            connection.execute(way + ", ".join(tables).encode())
+
+
+def _maintaining(target: Target) -> Connection:
+    return connect(target, "performance", lock_timeout="0", default_statistics_target=STATISTICS_TARGET)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from mantis_runbook.errors import ParameterError
 __all__ = [
     "Environment",
     "GuardLimits",
+    "PerformanceLimits",
     "backups",
     "environment",
     "environments",
@@ -53,6 +54,21 @@ class GuardLimits(BaseModel):
     disk_left_mb: Annotated[float, _off_or_from(1, 100_000_000)] = 0
 
 
+class PerformanceLimits(BaseModel):
+    """What the performance gate measures, and what it lets pass. Ratios are after against before."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    sessions: int = Field(ge=4, le=1_000, default=20)
+    rounds: int = Field(ge=2, le=100, default=6)
+    draws: int = Field(ge=1, le=100, default=2)
+    seed: int = Field(ge=0, le=2**31, default=2026)
+    threshold: float = Field(gt=1, le=2, default=1.05)
+    control: float = Field(gt=0, le=0.5, default=0.02)
+    tolerance: float = Field(gt=0, le=1, default=0.05)
+    timed_decides: bool = True
+
+
 class Environment(BaseModel):
     """The limits and gates that hold in one environment; `environments.toml` says what each means.
 
@@ -78,6 +94,7 @@ class Environment(BaseModel):
     load_rate: float = Field(ge=0)
     locked_table_mb: float = Field(ge=0, le=1_000_000, default=8.0)
     guard: GuardLimits = GuardLimits()
+    performance: PerformanceLimits = PerformanceLimits()
 
 
 def home() -> Path:

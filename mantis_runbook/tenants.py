@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from psycopg import sql
-
+from mantis_runbook.acting import own_role
+from mantis_runbook.crossing import Crossing, Pair, Tenant
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Inconclusive
+from mantis_runbook.tenant_functions import on_function, state
+from mantis_runbook.tenant_rows import settle
+from mantis_runbook.tenant_tables import Table, on_table
+from mantis_runbook.tenant_views import on_view
 
 __all__ = ["Crossing", "Separation", "prove"]
-
-#: Settings that tell the database who acts, in both kinds of installation.
-WHO = ("request.jwt.claim.sub", "app.current_user_id")
-
-NOBODY = "00000000-0000-0000-0000-000000000000"
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """One attempt on one table: what was tried, what was found, and whether that keeps tenants apart."""
-
-    table: str
-    attempt: str
-    found: str
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -38,32 +25,40 @@ class Separation:
     attempts: tuple[Crossing, ...]
 
     @property
+    def verdict(self) -> str:
+        """pass, fail, or inconclusive: somewhere there was nothing to reach for."""
+        found = {one.verdict for one in self.attempts}
+        return "fail" if "fail" in found or not found else "inconclusive" if "inconclusive" in found else "pass"
+
+    @property
     def leaks(self) -> tuple[Crossing, ...]:
+        """Attempts that are not passed: rows reached, rightful work refused, nothing shown."""
         return tuple(one for one in self.attempts if one.verdict != "pass")
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record a table: its attempts, and the leaks in full."""
+        """One record a table, view or function: its attempts, and the leaks in full."""
         tables = list(dict.fromkeys(one.table for one in self.attempts))
         return [self._record(table) for table in tables]
 
     def _record(self, table: str) -> dict[str, Any]:
         ours = [one for one in self.attempts if one.table == table]
-        leaks = [one for one in ours if one.verdict != "pass"]
-        found = "; ".join(f"{one.attempt}: {one.found}" for one in leaks)
+        found = "; ".join(f"{one.attempt}: {one.found}" for one in ours if one.verdict != "pass")
         return {
             "table": table,
-            "verdict": "fail" if leaks else "pass",
+            "verdict": Separation(tuple(ours)).verdict,
             "attempts": len(ours),
             "found": found or "apart",
         }
 
 
-def prove(connection: Connection) -> Separation:
-    """Try to cross from one tenant to another on every tenant table; each attempt is rolled back.
+def prove(connection: Connection, *, only: Collection[str] = ()) -> Separation:
+    """Try to cross from one tenant to another by every table, view and function; nothing of it is left.
 
-    `connection` must be allowed to become `authenticated` and `anon`. Raises `Inconclusive` with fewer than two
-    organisations to act for: then nothing was shown.
+    In one transaction, rolled back at its end, a row of either tenant is made in each table, by a user of it: what the
+    other must not reach is there even where the table is new. `connection` is the tables' owner, who may become
+    `authenticated` and `anon`. `only` names the tables, views and functions (as PostgreSQL writes them, with the types of
+    their arguments) that are tried; none means all. Raises `Inconclusive` with fewer than two organisations to act for.
     """
     pair = rows(connection, query("tenants/two_tenants"))
     if len(pair) < 2:
@@ -71,92 +66,26 @@ def prove(connection: Connection) -> Separation:
             "tenant isolation was not shown", found=f"{len(pair)} organisation(s) with an active user", expected="two",
             action="run it on a database with at least two tenants",
         )  # fmt: skip
-    here, there = pair
-    attempts: list[Crossing] = []
-    for table in rows(connection, query("tenants/tables")):
-        attempts += _on(connection, table, here, there)
-    doors = rows(connection, query("tenants/open_doors"))
-    attempts += [Crossing(door["name"], "read around the policies", door["why"], "fail") for door in doors]
-    return Separation(tuple(attempts))
-
-
-def _on(
-    connection: Connection, table: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
-) -> Iterator[Crossing]:
-    name = table["name"]
-    relation = sql.Identifier("public", name)
-    yield _count(connection, name, "anon", "", sql.SQL("SELECT count(*) FROM {}").format(relation), "read as nobody")
-    if table["may_select"]:
-        everything = sql.SQL("SELECT count(*) FROM {}").format(relation)
-        if table["has_org"]:
-            yield _count(connection, name, "authenticated", NOBODY, everything, "read as a user of no organisation")
-            foreign = sql.SQL("SELECT count(*) FROM {} WHERE org_id IS DISTINCT FROM {}").format(
-                relation, here["org_id"]
-            )
-            yield _count(connection, name, "authenticated", here["user_id"], foreign, "read the other tenant's rows")
-        elif table["has_id"]:
-            yield _shared(connection, name, relation, here, there)
-    if table["has_org"] and table["may_update"]:
-        take = sql.SQL("UPDATE {} SET org_id = {} WHERE org_id = {}").format(relation, here["org_id"], there["org_id"])
-        yield _change(connection, name, here["user_id"], take, "take the other tenant's rows")
-        give = sql.SQL("UPDATE {} SET org_id = {} WHERE org_id = {}").format(relation, there["org_id"], here["org_id"])
-        yield _change(connection, name, here["user_id"], give, "move a row to the other tenant")
-    if table["has_org"] and table["may_delete"]:
-        delete = sql.SQL("DELETE FROM {} WHERE org_id = {}").format(relation, there["org_id"])
-        yield _change(connection, name, here["user_id"], delete, "delete the other tenant's rows")
-
-
-def _count(connection: Connection, table: str, role: str, user: str, statement: sql.Composed, attempt: str) -> Crossing:
-    found = _tried(connection, role, user, statement, counting=True)
-    return Crossing(table, attempt, found, "pass" if found in ("0", "refused") else "fail")
-
-
-def _change(connection: Connection, table: str, user: str, statement: sql.Composed, attempt: str) -> Crossing:
-    found = _tried(connection, "authenticated", user, statement, counting=False)
-    return Crossing(table, attempt, found, "pass" if found in ("0", "refused") else "fail")
-
-
-def _shared(
-    connection: Connection, table: str, relation: sql.Identifier, here: dict[str, Any], there: dict[str, Any]
-) -> Crossing:
-    """A table without org_id: what the two tenants see must have no row in common, and a user of none sees nothing."""
-    statement = sql.SQL("SELECT id::text FROM {}").format(relation)
-    seen = [_seen(connection, user, statement) for user in (here["user_id"], there["user_id"], NOBODY)]
-    if any(one is None for one in seen):
-        return Crossing(table, "read rows of both tenants", "could not be read at all", "fail")
-    ours, theirs, nobodys = (set(one or ()) for one in seen)
-    public = ours & theirs & nobodys
-    crossing = (ours & theirs) - public
-    return Crossing(table, "read rows of both tenants", f"{len(crossing)} in common", "fail" if crossing else "pass")
-
-
-def _seen(connection: Connection, user: str, statement: sql.Composed) -> list[str] | None:
-    try:
-        with _acting(connection, "authenticated", user):
-            return [row[0] for row in connection.execute(statement)]
-    except psycopg.errors.InsufficientPrivilege:
-        return None
-
-
-def _tried(connection: Connection, role: str, user: str, statement: sql.Composed, *, counting: bool) -> str:
-    """The number of rows reached, `refused`, or the error that it ended with."""
-    try:
-        with _acting(connection, role, user):
-            cursor = connection.execute(statement)
-            row = cursor.fetchone() if counting else None
-            return str(row[0] if row else cursor.rowcount)
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException, psycopg.errors.IntegrityError):
-        return "refused"
-    except psycopg.Error as error:
-        return f"{type(error).__name__}: {error.diag.message_primary}"
-
-
-@contextmanager
-def _acting(connection: Connection, role: str, user: str) -> Iterator[None]:
-    """Act as that role and user; whatever is done is rolled back."""
+    here, there = (Tenant(one["org_id"], one["user_id"]) for one in pair)
     with connection.transaction(force_rollback=True):
-        for setting in WHO:
-            connection.execute("SELECT set_config(%s, %s, true)", (setting, user))
-        connection.execute("SELECT set_config('row_security', 'on', true)")
-        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-        yield
+        attempts = _attempts(Pair(connection, own_role(connection), here, there), only)
+        return Separation(tuple(one for one in attempts if not only or one.table in only))
+
+
+def _attempts(pair: Pair, only: Collection[str]) -> Iterator[Crossing]:
+    def told(name: str) -> list[dict[str, Any]]:
+        return [row for row in rows(pair.connection, query(f"tenants/{name}")) if not only or row["name"] in only]
+
+    tables = [Table(**row) for row in rows(pair.connection, query("tenants/tables"))]
+    yield from settle(pair, {table.name: table.may_insert for table in tables})
+    for table in tables:
+        if not only or table.name in only:
+            yield from on_table(pair, table)
+    for view in told("views"):
+        yield from on_view(pair, view)
+    if functions := told("functions"):
+        before = state(pair, tables)
+        for function in functions:
+            yield from on_function(pair, function, tables, before)
+    for door in told("open_doors"):
+        yield Crossing(door["name"], "read around the policies", door["why"], "fail")

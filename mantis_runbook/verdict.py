@@ -69,7 +69,7 @@ def run_verdict(
     verdicts = [(name, phase_verdict(entries, name, verbs)) for name, verbs in required.items()]
     word = next(word for word in WORST_FIRST if any(verdict.word == word for _, verdict in verdicts))
     judged = Verdict(word, _reason(word, verdicts))
-    claim = _claim([entry for entry in entries if entry.event == "run.finished"])
+    claim = _claim(_since_last(entries, "run.resumed", "run.finished"))
     undone = _outcomes(entries).get(UNDO) in GOOD
     return _settled(judged, claim, undone=undone)
 

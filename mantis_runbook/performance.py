@@ -1,0 +1,418 @@
+"""The performance gate: what a migration costs the statements of the workload, and whether that may be."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mantis_runbook import counting, replay, scenarios, settings, statistics, timing, workload
+from mantis_runbook.counting import Count, Counted
+from mantis_runbook.errors import ParameterError
+from mantis_runbook.settings import Environment, PerformanceLimits
+from mantis_runbook.statistics import Interval, Word
+from mantis_runbook.target import Target
+from mantis_runbook.timing import AFTER, BEFORE, CONTROL, Timings, Witness
+
+__all__ = [
+    "Accepted",
+    "Change",
+    "Deterministic",
+    "Gate",
+    "Growth",
+    "ScenarioTimes",
+    "Timed",
+    "accepted_costs",
+    "measure",
+]
+
+#: What a statement may cost more in any case, per execution: blocks of 8 kB, and bytes of write-ahead log.
+SPARE_BLOCKS = 2
+SPARE_WAL_BYTES = 128
+
+#: The line in a statement's name, which moves when the script is edited.
+LINE = re.compile(r":\d+")
+
+Watcher = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a migration may cost one statement beyond the tolerance: multiples of before, and why. 0 is the tolerance."""
+
+    migration: str
+    statement: str
+    reason: str
+    blocks: float = 0
+    wal: float = 0
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A table with dead space after the migration, in blocks. It was rewritten before anything was measured: later
+    writes use that space, or a repack gives it back."""
+
+    table: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.before:,} to {self.after:,} blocks"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One statement before and after. `problems` are sentences; empty when it costs what it may. `accepted` says why
+    it may cost more than the tolerance, where it does."""
+
+    statement: str
+    before: Count
+    after: Count
+    problems: tuple[str, ...]
+    accepted: str = ""
+    is_exact: bool = True
+
+    @property
+    def plan_changed(self) -> bool:
+        return self.before.plans != self.after.plans
+
+    @property
+    def word(self) -> str:
+        return "fail" if self.problems else "warn" if self.accepted else "pass"
+
+    @property
+    def finding(self) -> str:
+        """What there is to say about it; empty when nothing."""
+        if self.problems:
+            return "; ".join(self.problems)
+        return f"accepted: {self.accepted}" if self.accepted else "" if self.is_exact else "not exact"
+
+    @property
+    def is_same(self) -> bool:
+        return self.before == self.after
+
+
+@dataclass(frozen=True)
+class Deterministic:
+    """Blocks, write-ahead log and plan of every statement, which repeat to the digit."""
+
+    changes: tuple[Change, ...]
+    executions: int
+
+    @property
+    def failed(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.problems)
+
+    @property
+    def word(self) -> Word:
+        return "failed" if self.failed else "passed" if self.changes else "inconclusive"
+
+    @property
+    def inexact(self) -> tuple[str, ...]:
+        return tuple(change.statement for change in self.changes if not change.is_exact)
+
+    @property
+    def summary(self) -> str:
+        problems = [f"{change.statement}: {change.finding}" for change in self.failed]
+        same = sum(change.is_same for change in self.changes)
+        said = f"{len(self.changes)} statements, {same} of them cost the same to the digit"
+        if accepted := sum(change.word == "warn" for change in self.changes):
+            said += f", {accepted} cost more as accepted"
+        if self.inexact:
+            said += f", {len(self.inexact)} could not be counted exactly ({', '.join(self.inexact)})"
+        return "; ".join([*problems, said])
+
+
+@dataclass(frozen=True)
+class ScenarioTimes:
+    """A scenario's time after against before, and the control; `statements` by name. Milliseconds of one play."""
+
+    scenario: str
+    milliseconds: float
+    ratio: Interval
+    strict: Interval
+    control: Interval
+    statements: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The scenarios side by side.
+
+    Each scenario is judged by itself, for each is what one kind of user waits for: a loss in one is not made good by
+    the others. All must lie below the threshold with their upper bounds to pass. To fail, one must lie above it with
+    its lower bound, at a confidence shared out over the scenarios (`strict`), so that three looks are no likelier to
+    see what is not there than one.
+    """
+
+    scenarios: tuple[ScenarioTimes, ...]
+    overall: Interval
+    limits: PerformanceLimits
+    witness: Witness
+
+    @property
+    def stray(self) -> float:
+        """How far the same database seems to differ from itself: 0.02 is 2 %."""
+        return statistics.stray([one.control for one in self.scenarios])
+
+    @property
+    def is_too_noisy(self) -> bool:
+        return self.stray > self.limits.control
+
+    @cached_property
+    def slower(self) -> tuple[ScenarioTimes, ...]:
+        """Scenarios that are slower beyond doubt; on a noisy machine, beyond what its noise can feign too."""
+        allowed = self.limits.threshold * (1 + self.stray if self.is_too_noisy else 1)
+        return tuple(one for one in self.scenarios if one.strict.lower > allowed)
+
+    @property
+    def word(self) -> Word:
+        if self.slower:
+            return "failed"
+        words = {statistics.judge(one.ratio, self.limits.threshold) for one in self.scenarios}
+        return "passed" if words == {"passed"} and not self.is_too_noisy else "inconclusive"
+
+    @property
+    def summary(self) -> str:
+        control = f"control {self.stray:.1%} off"
+        if self.is_too_noisy:
+            control += f": this machine is too noisy to judge to {self.limits.control:.0%}"
+        each = "; ".join(f"{one.scenario} {one.ratio}" for one in self.slower or self.scenarios)
+        return f"time after against before {self.overall}: {each}; {control}"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Both parts. A combined verdict is asked of it for an environment, since they weigh them differently."""
+
+    deterministic: Deterministic
+    timed: Timed
+    growth: tuple[Growth, ...] = ()
+
+    def combined(self, environment: Environment) -> Word:
+        """Development goes by the deterministic part alone; where the timed part decides too, both must pass."""
+        words = [self.deterministic.word]
+        if environment.performance.timed_decides:
+            words.append(self.timed.word)
+        worst: tuple[Word, ...] = ("failed", "inconclusive", "passed")
+        return next(word for word in worst if word in words)
+
+    def summary(self, environment: Environment) -> str:
+        """The verdict in a sentence, with what decided it."""
+        beside = "" if environment.performance.timed_decides else " (reported only)"
+        grown = f". Dead space: {', '.join(map(str, self.growth))}" if self.growth else ""
+        return (
+            f"{self.combined(environment)}: deterministic part {self.deterministic.word}: {self.deterministic.summary}."
+            f" Timed part{beside} {self.timed.word}: {self.timed.summary}. {self.timed.witness}{grown}"
+        )
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each statement, those with problems first; `verdict` is that of the deterministic part."""
+        times = {name: one for each in self.timed.scenarios for name, one in each.statements.items()}
+        ordered = sorted(self.deterministic.changes, key=lambda change: ("fail", "warn", "pass").index(change.word))
+        return [_record(change, times.get(change.statement)) for change in ordered]
+
+    @property
+    def growth_records(self) -> list[dict[str, Any]]:
+        """A row for each table with dead space."""
+        return [
+            {
+                "table": one.table,
+                "blocks before": one.before,
+                "blocks after": one.after,
+                "growth": one.after - one.before,
+            }
+            for one in self.growth
+        ]
+
+    @property
+    def scenario_records(self) -> list[dict[str, Any]]:
+        """A row for each scenario of the timed part."""
+        return [
+            {
+                "scenario": one.scenario,
+                "verdict": "fail" if one in self.timed.slower else _pass_or_not(one.ratio, self.timed.limits.threshold),
+                "ms before": round(one.milliseconds, 2),
+                "after / before": round(one.ratio.estimate, 3),
+                "lower bound": round(one.ratio.lower, 3),
+                "upper bound": round(one.ratio.upper, 3),
+                "control": round(one.control.estimate, 3),
+            }
+            for one in self.timed.scenarios
+        ]
+
+
+def _pass_or_not(ratio: Interval, threshold: float) -> str:
+    return "pass" if statistics.judge(ratio, threshold) == "passed" else "inconclusive"
+
+
+def _record(change: Change, time: Interval | None) -> dict[str, Any]:
+    return {
+        "statement": change.statement,
+        "verdict": change.word,
+        "blocks before": change.before.blocks,
+        "blocks after": change.after.blocks,
+        "WAL bytes before": change.before.wal_bytes,
+        "WAL bytes after": change.after.wal_bytes,
+        "plan": "changed" if change.plan_changed else "same",
+        "time after / before": round(time.estimate, 2) if time else None,
+        "finding": change.finding,
+    }
+
+
+def measure(
+    before: Target,
+    after: Target,
+    environment: Environment,
+    *,
+    accepted: Sequence[Accepted] = (),
+    scripts: Sequence[Path] | None = None,
+    watch: Watcher = lambda part: None,
+) -> Gate:
+    """Compare two databases of one server: the restored backup, and the same migrated.
+
+    Both are vacuumed and analysed alike, tables with more dead space in one than in the other are rewritten in both,
+    and nothing else is changed: all is played in copies beside them (at most three at a time), which are dropped
+    afterwards. Nobody may be connected to either meanwhile. `accepted` are the costs that the migrations may have
+    (`accepted_costs`), `scripts` pgbench scripts that must run on both, those of `sql/workload` by default. `watch`
+    is told of each part as it begins.
+
+    Raises `Refused` when a database cannot be copied, `Failed` when a statement of a scenario does not run.
+    """
+    limits, timeout_s = environment.performance, environment.statement_timeout_s
+    played = [scenarios.read(path) for path in (workload.scenarios() if scripts is None else scripts)]
+    with ThreadPoolExecutor(2) as beside:
+        watch("levelling both databases")
+        growth = _growth(*beside.map(replay.level, (before, after)))
+        list(beside.map(lambda one: replay.rewrite(one, [table.table for table in growth]), (before, after)))
+        watch("counting blocks, write-ahead log and plans")
+        counted = list(
+            beside.map(
+                lambda one: counting.count(one, played, seed=limits.seed, draws=limits.draws, timeout_s=timeout_s),
+                (before, after),
+            )
+        )
+    watch("timing statements side by side")
+    timings, witness = timing.measure(
+        before,
+        after,
+        played,
+        sessions=limits.sessions,
+        rounds=limits.rounds,
+        draws=limits.draws,
+        seed=limits.seed,
+        timeout_s=timeout_s,
+    )
+    return Gate(compare(counted[0], counted[1], limits, accepted), judge(timings, witness, limits), growth)
+
+
+def accepted_costs(migrations: Iterable[str]) -> tuple[Accepted, ...]:
+    """What `sql/workload/accepted_costs.toml` accepts for migrations of these versions.
+
+    Raises `ParameterError` when the file is not as it says it is.
+    """
+    path, versions = settings.sql() / "workload" / "accepted_costs.toml", set(migrations)
+    try:
+        listed = [Accepted(**each) for each in tomllib.loads(path.read_text()).get("accepted", ())]
+    except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise ParameterError(f"{path} cannot be read", found=str(error), action="correct the file") from None
+    return tuple(one for one in listed if one.migration in versions)
+
+
+def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Growth, ...]:
+    """Tables that are there before and after, and differ in size by more than 1 %."""
+    return tuple(
+        Growth(name, blocks, after[name])
+        for name, blocks in before.items()
+        if name in after and abs(after[name] - blocks) > blocks / 100
+    )
+
+
+# -- the deterministic part --------------------------------------------------------------------------------------
+
+
+def compare(
+    before: Counted, after: Counted, limits: PerformanceLimits, accepted: Sequence[Accepted] = ()
+) -> Deterministic:
+    """What every statement costs more. Pure."""
+    inexact = {*before.inexact, *after.inexact}
+    return Deterministic(
+        tuple(
+            _change(name, before, after, limits.tolerance, accepted, is_exact=name not in inexact)
+            for name in before.counts
+        ),
+        before.executions,
+    )
+
+
+def _change(
+    name: str, before: Counted, after: Counted, tolerance: float, accepted: Sequence[Accepted], *, is_exact: bool
+) -> Change:
+    was, now = before.counts[name], after.counts[name]
+    ours = [one for one in accepted if one.statement == LINE.sub("", name, count=1)]
+    blocks = max([1 + tolerance, *(one.blocks for one in ours)])
+    wal = max([1 + tolerance, *(one.wal for one in ours)])
+    plans = [
+        f"reads {table} from end to end, by an index before"
+        for table in sorted((counting.scanned(now.plans) - counting.scanned(was.plans)) & after.large)
+    ]
+    problems = [*_dearer(was, now, before.executions, blocks, wal), *plans]
+    beyond = _dearer(was, now, before.executions, 1 + tolerance, 1 + tolerance)
+    reason = "; ".join(one.reason for one in ours) if beyond and not problems else ""
+    return Change(name, was, now, tuple(problems), reason, is_exact)
+
+
+def _dearer(before: Count, after: Count, executions: int, blocks: float, wal: float) -> list[str]:
+    """Which figures are more than these multiples of before, and more than what is spared in any case."""
+    found = []
+    if _exceeds(before.blocks, after.blocks, blocks, SPARE_BLOCKS * executions):
+        found.append(f"visits {after.blocks:,} blocks, {before.blocks:,} before")
+    if _exceeds(before.wal_bytes, after.wal_bytes, wal, SPARE_WAL_BYTES * executions):
+        found.append(f"writes {after.wal_bytes:,} bytes of log, {before.wal_bytes:,} before")
+    return found
+
+
+def _exceeds(before: int, after: int, multiple: float, spare: int) -> bool:
+    return after > before * multiple and after > before + spare
+
+
+# -- the timed part ----------------------------------------------------------------------------------------------
+
+
+def judge(timings: Timings, witness: Witness, limits: PerformanceLimits) -> Timed:
+    """The intervals of every scenario. Pure."""
+    each = tuple(_scenario(timings, name, len(timings.times)) for name in timings.times)
+    return Timed(each, _overall(timings), limits, witness)
+
+
+def _scenario(timings: Timings, name: str, scenarios_: int) -> ScenarioTimes:
+    before, control, after = (timings.arm(name, arm) for arm in (BEFORE, CONTROL, AFTER))
+    strict = statistics.ratio(before, after, confidence=1 - 0.05 / scenarios_)
+    return ScenarioTimes(
+        name,
+        float(statistics.usual(before).sum()),
+        statistics.ratio(before, after),
+        strict,
+        statistics.ratio(before, control),
+        dict(zip(timings.names[name], statistics.ratios(before, after), strict=True)),
+    )
+
+
+def _overall(timings: Timings) -> Interval:
+    """The mean of the scenarios' ratios: each weighs the same, as pgbench plays them equally often."""
+    shares = []
+    for name in timings.times:
+        usual = statistics.usual(timings.arm(name, BEFORE))
+        shares.append(usual / usual.sum())
+    before, after = (
+        np.concatenate([timings.arm(name, arm) for name in timings.times], axis=2) for arm in (BEFORE, AFTER)
+    )
+    return statistics.ratio(before, after, weights=np.concatenate(shares))

@@ -1,0 +1,402 @@
+"""Backups: one instant while the application writes, proven by restoring, and nothing half-written or leaked."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from workbench import Bench, beside, wait_for
+
+from mantis_runbook import backup, programs
+from mantis_runbook.backup import Backup, Proof
+from mantis_runbook.errors import BackupNotProven, ProgramError, Refused, RunbookError
+from mantis_runbook.server import Server
+from mantis_runbook.target import Target
+
+SECRET = "hunter2-geheim"
+
+
+@contextmanager
+def scratch(target: Target, name: str = "mantis_scratch_test") -> Iterator[Target]:
+    try:
+        yield backup.create_scratch(target, name)
+    finally:
+        backup.drop_scratch(target, name)
+
+
+def proven(target: Target, taken: Backup) -> Proof:
+    with scratch(target) as copy:
+        return backup.prove(taken, copy)
+
+
+@pytest.fixture
+def small(bench: Bench) -> Bench:
+    """Enough rows for a dump with several compressed blocks."""
+    bench.sql("UPDATE old SET name = md5(id::text) || md5((id * 7)::text)")
+    bench.sql("INSERT INTO old SELECT n, md5(n::text) FROM generate_series(1001, 20000) AS n")
+    return bench
+
+
+# -- one instant ---------------------------------------------------------------------------------------------------
+
+
+def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database: Target, tmp_path: Path) -> None:
+    over, bench = threading.Event(), Bench(database, tmp_path / "migrations")
+
+    def write() -> int:
+        written = 0
+        with bench.connect() as connection:
+            connection.execute("CREATE SEQUENCE numbers")
+            connection.execute("CREATE TABLE busy (id bigint PRIMARY KEY DEFAULT nextval('numbers'), note text)")
+            while not over.is_set():
+                connection.execute("INSERT INTO busy (note) SELECT md5(random()::text) FROM generate_series(1, 20)")
+                connection.execute("DELETE FROM busy WHERE id % 7 = 0")
+                connection.execute("UPDATE customer SET name = name || 'x' WHERE id = (SELECT id FROM customer LIMIT 1)")
+                written += 1
+        return written
+
+    with beside(write) as writer:
+        wait_for(lambda: bench.value("SELECT count(*) FROM pg_tables WHERE tablename = 'busy'"), "the writer")
+        try:
+            taken = backup.take(database, tmp_path / "backup", derived=True)
+        finally:
+            over.set()
+    assert writer.error is None
+    assert writer.result > 5
+    proof = proven(database, taken)
+    assert proof.is_valid, (proof.content.message, str(proof.catalogue))
+    names = {name.split("_2")[0] for name in taken.sizes}
+    assert names == {"mantis_full", "mantis_schema", "mantis_data", "catalog.json", "fingerprint.json", "globals.sql", "restore_list.txt"}
+    assert Backup.from_dict(taken.as_dict()) == taken
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700, "it holds personal data"
+
+
+def test_a_backup_holds_no_snapshot_once_it_is_taken(small: Bench, tmp_path: Path) -> None:
+    backup.take(small.target, tmp_path / "backup")
+    assert small.sql("SELECT pid FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()") == []
+
+
+def test_a_folder_that_is_there_is_not_written_over(small: Bench, tmp_path: Path) -> None:
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "kept").write_text("kept")
+    with pytest.raises(Refused, match="already exists; name another run"):
+        backup.take(small.target, tmp_path / "backup")
+    assert (tmp_path / "backup" / "kept").read_text() == "kept"
+
+
+# -- the proof -----------------------------------------------------------------------------------------------------
+
+
+def flipped(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_every_changed_byte_is_found_before_anything_is_restored(small: Bench, tmp_path: Path) -> None:
+    taken = backup.take(small.target, tmp_path / "backup")
+    original, size = taken.full.read_bytes(), taken.full.stat().st_size
+    nowhere = small.target.database("no_such_database")
+    for position in (0, 1, 5, *range(17, size, size // 40), size - 1):
+        flipped(taken.full, position)
+        with pytest.raises(BackupNotProven, match="found other bytes than were written"):
+            backup.prove(taken, nowhere)
+        taken.full.write_bytes(original)
+    for length in (0, 1, size // 2, size - 1):
+        taken.full.write_bytes(original[:length])
+        with pytest.raises(BackupNotProven, match="look at the disk before you trust it"):
+            backup.prove(taken, nowhere)
+    taken.full.unlink()
+    with pytest.raises(BackupNotProven):
+        backup.prove(taken, nowhere)
+
+
+@pytest.mark.parametrize("name", ["fingerprint.json", "catalog.json", "globals.sql"])
+def test_what_the_dump_is_compared_with_cannot_be_changed_either(small: Bench, tmp_path: Path, name: str) -> None:
+    taken = backup.take(small.target, tmp_path / "backup")
+    flipped(taken.folder / name, 10)
+    with pytest.raises(BackupNotProven, match=name):
+        backup.prove(taken, small.target)
+
+
+def damaged(taken: Backup) -> Backup:
+    """The backup as if the damage had been done before its checksum was taken."""
+    return replace(taken, checksums=taken.checksums | {taken.full.name: backup.sha256(taken.full)})
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_damage_from_before_the_checksum_is_found_by_restoring(small: Bench, tmp_path: Path, share: float) -> None:
+    taken = backup.take(small.target, tmp_path / "backup")
+    flipped(taken.full, int(taken.full.stat().st_size * share))
+    with pytest.raises(BackupNotProven, match="does not restore: found pg_restore ended with exit code 1"):
+        proven(small.target, damaged(taken))
+
+
+def test_a_truncated_dump_that_lists_well_does_not_prove(small: Bench, tmp_path: Path) -> None:
+    taken = backup.take(small.target, tmp_path / "backup")
+    taken.full.write_bytes(taken.full.read_bytes()[: int(taken.full.stat().st_size * 0.9)])
+    assert subprocess.run([programs.find("pg_restore", server=18), "--list", taken.full], capture_output=True).returncode == 0
+    with pytest.raises(BackupNotProven, match="does not restore"):
+        proven(small.target, damaged(taken))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("DELETE FROM old WHERE id = 5", "old"),
+        ("UPDATE old SET name = 'another' WHERE id = 5", "old"),
+        ("INSERT INTO old SELECT 30000, 'more'", "old"),
+        ("DROP TABLE old", "old"),
+    ],
+)
+def test_a_copy_that_is_not_the_snapshot_is_no_proof(small: Bench, tmp_path: Path, change: str, found: str) -> None:
+    """Another dump under this backup's name: it restores, and is not what the fingerprint says."""
+    taken = backup.take(small.target, tmp_path / "backup")
+    small.sql(change)
+    other = backup.take(small.target, tmp_path / "other")
+    shutil.copy(other.full, taken.full)
+    proof = proven(small.target, damaged(taken))
+    assert not proof.is_valid
+    assert found in proof.content.message
+
+
+def test_a_catalogue_that_differs_is_no_proof(small: Bench, tmp_path: Path) -> None:
+    taken = backup.take(small.target, tmp_path / "backup")
+    small.sql("CREATE INDEX added_idx ON old (name)")
+    other = backup.take(small.target, tmp_path / "other")
+    shutil.copy(other.full, taken.full)
+    proof = proven(small.target, damaged(taken))
+    assert (proof.content.is_equal, proof.catalogue.is_empty, proof.is_valid) == (True, False, False)
+
+
+def test_rows_that_violate_a_foreign_key_are_named(small: Bench, tmp_path: Path) -> None:
+    small.sql("CREATE TABLE child (id integer PRIMARY KEY, old_id bigint CONSTRAINT child_of_old REFERENCES old)")
+    with small.connect(session_replication_role="replica") as connection:
+        connection.execute("INSERT INTO child VALUES (1, 999999)")
+    taken = backup.take(small.target, tmp_path / "backup")
+    with pytest.raises(BackupNotProven) as caught:
+        proven(small.target, taken)
+    assert f"backup {taken.full.name} does not restore: found pg_restore ended with exit code 1" in str(caught.value)
+    assert 'violates foreign key constraint "child_of_old"' in str(caught.value)
+    assert f"the dump is kept at {taken.folder}" in str(caught.value)
+
+
+# -- disk ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def full_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """A disk of that size; where none can be mounted, a limit on the size of each file."""
+    place = folder / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)]
+    if os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0:
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", "-l", place], check=True)
+        return
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, before[1]))
+    try:
+        yield place
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kilobytes", [8, 64, 400], ids=["catalogue", "fingerprint", "dump"])
+def test_a_full_disk_leaves_nothing_half_written(small: Bench, tmp_path: Path, kilobytes: int) -> None:
+    small.sql("CREATE TABLE wide AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM generate_series(1, 20000) AS n")
+    with full_disk(tmp_path, kilobytes) as disk:
+        with pytest.raises(Refused) as caught:
+            backup.take(small.target, disk / "backup")
+        assert list(disk.iterdir()) == []
+    assert f"the disk filled up under the backup in {disk / 'backup'}: found no space left on device" in str(caught.value)
+    assert "name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was kept" in str(caught.value)
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(0.0, True), (1e12, False)])
+def test_too_little_disk_is_said_before_it_is_needed(small: Bench, tmp_path: Path, factor: float, fits: bool) -> None:
+    with small.connect() as connection:
+        if fits:
+            assert backup.refuse_full_disk(connection, tmp_path, factor) > 0
+            return
+        with pytest.raises(Refused, match="too little disk for a backup in .*MiB free, expected .* times the database"):
+            backup.refuse_full_disk(connection, tmp_path, factor)
+
+
+def test_a_place_that_cannot_be_written_is_refused(small: Bench, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match=r"cannot be written: found Not a directory"):
+        backup.take(small.target, tmp_path / "file" / "backup")
+
+
+# -- programs ------------------------------------------------------------------------------------------------------
+
+
+def fake_programs(folder: Path, script: str) -> Path:
+    folder.mkdir()
+    for name in ("pg_dump", "pg_restore", "pg_dumpall"):
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (None, "pg_dump was not found: expected pg_dump of PostgreSQL {major} or newer; install the PostgreSQL client"),
+        ("echo 'pg_dump (PostgreSQL) 13.4'", "pg_dump is older than the server: found pg_dump 13, expected {major} or newer"),
+        ("echo 'nonsense'", "pg_dump is older than the server: found pg_dump 0"),
+        ("[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3", "pg_dump ended with exit code 3: found boom"),
+    ],
+    ids=["missing", "older", "no version", "failing"],
+)
+def test_a_dump_program_that_does_not_do_is_named(
+    small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, expected: str
+) -> None:
+    folder = fake_programs(tmp_path / "bin", script) if script else tmp_path
+    monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(folder))
+    with pytest.raises(RunbookError) as caught:
+        backup.take(small.target, tmp_path / "backup")
+    assert str(caught.value).startswith(expected.format(major=server.version))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_programs_of_an_older_server_are_refused(small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = Path("/usr/lib/postgresql/15/bin")
+    if not older.is_dir() or server.version <= 15:
+        pytest.skip("needs programs older than the server")
+    monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(older))
+    with pytest.raises(Refused, match="pg_dump is older than the server: found pg_dump 15, expected 18 or newer"):
+        backup.take(small.target, tmp_path / "backup")
+
+
+def test_no_argument_of_a_program_holds_a_secret(small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked of the kernel: what every program is started with, while it runs."""
+    seen: list[str] = []
+    run = programs.run
+
+    def watched(program: Path, arguments: list[str], *, variables: dict[str, str], timeout: float | None = None) -> Any:
+        with subprocess.Popen([program, *arguments], env=variables, stderr=subprocess.DEVNULL) as process:
+            seen.append(Path(f"/proc/{process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
+        assert variables["PGPASSWORD"] == SECRET
+        return subprocess.CompletedProcess([], process.returncode, "", "")
+
+    assert run is not watched
+    monkeypatch.setattr(programs, "run", watched)
+    target = Target("TEST_DSN", "variable", small.target.parameters | {"password": SECRET})
+    taken = backup.take(target, tmp_path / "backup", derived=True)
+    proven(target, taken)
+    assert {Path(line.split()[0]).name for line in seen if line} >= {"pg_dump", "pg_dumpall", "pg_restore"}
+    assert SECRET not in "\n".join(seen)
+    assert not any(SECRET.encode() in path.read_bytes() for path in taken.folder.iterdir())
+
+
+def test_roles_are_kept_without_their_passwords(small: Bench, tmp_path: Path) -> None:
+    small.sql(f"CREATE ROLE app_reader LOGIN PASSWORD '{SECRET}'")
+    try:
+        taken = backup.take(small.target, tmp_path / "backup")
+    finally:
+        small.sql("DROP ROLE app_reader")
+    text = (taken.folder / "globals.sql").read_text()
+    assert "CREATE ROLE app_reader" in text
+    assert "PASSWORD" not in text
+    assert "SCRAM" not in text
+
+
+# -- roles ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def role(bench: Bench, rights: str) -> Iterator[Target]:
+    """The bench's database as another role, which owns everything in it."""
+    name = f"owner_{os.getpid()}"
+    with bench.connect() as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER {}").format(sql.Identifier(name), sql.SQL(rights)))  # type: ignore[arg-type]
+        connection.execute(f"ALTER TABLE old OWNER TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA public, mantis_runbook TO {name}; GRANT USAGE ON SCHEMA mantis_runbook TO {name}; GRANT ALL ON ALL SEQUENCES IN SCHEMA mantis_runbook TO {name}")
+        try:
+            yield Target("TEST_DSN", "variable", bench.target.parameters | {"user": name})
+        finally:
+            connection.execute(f"REASSIGN OWNED BY {name} TO mantis; DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_a_role_that_row_security_filters_errors_instead_of_undercounting(small: Bench, tmp_path: Path) -> None:
+    small.sql("ALTER TABLE old ENABLE ROW LEVEL SECURITY; ALTER TABLE old FORCE ROW LEVEL SECURITY; CREATE POLICY few ON old USING (id < 10)")
+    with role(small, "CREATEDB") as filtered:
+        with pytest.raises(RunbookError, match="row.level security|every row") as caught:
+            backup.take(filtered, tmp_path / "backup")
+    assert "old" in str(caught.value)
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_role_that_row_security_does_not_filter_backs_up(small: Bench, tmp_path: Path) -> None:
+    small.sql("ALTER TABLE old ENABLE ROW LEVEL SECURITY; ALTER TABLE old FORCE ROW LEVEL SECURITY")
+    with role(small, "BYPASSRLS") as unfiltered:
+        taken = backup.take(unfiltered, tmp_path / "backup")
+    assert taken.fingerprint.tables["public.old"].total.rows == 20_000
+
+
+def test_a_role_without_createdb_gets_no_scratch_database(small: Bench) -> None:
+    with role(small, "NOCREATEDB") as poor, pytest.raises(Refused) as caught:
+        backup.create_scratch(poor, "mantis_scratch_test")
+    assert str(caught.value) == (
+        "scratch database mantis_scratch_test cannot be created: found permission denied to create database, expected a"
+        " role with CREATEDB, and disk; grant CREATEDB, free some disk, or name another server with the parameter `scratch`"
+    )
+
+
+@pytest.mark.parametrize("name", ["postgres", "mantis_db", "scratch", "Mantis_scratch_x", " mantis_scratch_x", ""])
+def test_only_scratch_databases_of_ours_are_ever_dropped(small: Bench, name: str) -> None:
+    before = small.sql("SELECT datname FROM pg_database ORDER BY 1")
+    for work in (backup.drop_scratch, backup.create_scratch):
+        with pytest.raises(Refused, match="is no scratch database of the runbook"):
+            work(small.target, name)
+    assert small.sql("SELECT datname FROM pg_database ORDER BY 1") == before
+
+
+def test_a_scratch_database_left_by_a_cut_run_is_replaced(small: Bench) -> None:
+    with scratch(small.target) as first:
+        with psycopg.connect(**first.parameters, autocommit=True) as connection:  # type: ignore[arg-type]
+            connection.execute("CREATE TABLE left_over ()")
+            second = backup.create_scratch(small.target, "mantis_scratch_test")
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT 1")
+        with psycopg.connect(**second.parameters) as connection:  # type: ignore[arg-type]
+            assert connection.execute("SELECT to_regclass('left_over')").fetchone() == (None,)
+
+
+def test_a_table_locked_for_a_moment_is_waited_for(small: Bench, tmp_path: Path) -> None:
+    """Reading holds nobody up, so a backup is more patient than a migration's step."""
+    with small.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE old")
+        with beside(lambda: backup.take(small.target, tmp_path / "backup")) as taking:
+            wait_for(lambda: small.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "somebody to wait")
+            time.sleep(0.3)
+            holder.execute("COMMIT")
+    assert taking.error is None
+
+
+def test_a_killed_dump_leaves_nothing(small: Bench, tmp_path: Path) -> None:
+    with small.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE old")
+        with beside(lambda: backup.take(small.target, tmp_path / "backup")) as taking:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND datname = current_database()"
+            wait_for(lambda: small.sql(ended), "pg_dump")
+            holder.execute("COMMIT")
+    assert isinstance(taking.error, ProgramError)
+    assert not (tmp_path / "backup").exists()

@@ -1,0 +1,171 @@
+"""Phase 4 as a whole, on real servers: safe to run, up and down from every state, on every installation, thresholds kept."""
+
+# ruff: noqa: S608 (names of tables come from the catalogue)
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from advanced import PHASE_4, carry_out, found, migrated, one, prepared, script, template
+from conftest import fresh_database
+
+from mantis_runbook import catalog, checks, lint, migrations, sandbox, settings
+from mantis_runbook.database import Connection
+from mantis_runbook.server import Server
+from mantis_runbook.target import Target
+
+BEFORE = {"004": "003", "005": "004", "006": "005", "007": "006", "008": "007", "009": "008"}
+
+#: Rows that an application would have written by the time of a rollback.
+ROWS = """
+INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by)
+SELECT org_id, 'kept', 'a.txt', 1, 'text/plain', 'h', 'p', id FROM profile;
+SELECT add_document_version(id, 'b.txt', 2, 'text/plain', 'h2', 'p2') FROM document;
+INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)
+SELECT id, uploaded_by, 'read', uploaded_by FROM document;
+INSERT INTO document_access_log (document_id, user_id, action) SELECT id, uploaded_by, 'view' FROM document;
+INSERT INTO communication_template (org_id, name, template_type, content, created_by)
+SELECT org_id, 'greeting', 'email', 'Hello', id FROM profile;
+INSERT INTO communication_campaign (org_id, name, template_id, created_by)
+SELECT org_id, 'all', id, created_by FROM communication_template;
+INSERT INTO communication_log (org_id, campaign_id, recipient_type, recipient_id, template_id, content, sent_at)
+SELECT org_id, id, 'customer', id, template_id, 'Hello', times.dated FROM communication_campaign,
+    (VALUES (now()), ('1999-01-01')) AS times (dated);
+INSERT INTO ai_message (conversation_id, role, content, timestamp) SELECT id, 'user', 'hi', now() FROM ai_conversation;
+INSERT INTO customer_interaction (org_id, customer_id, channel, type, content, timestamp)
+SELECT org_id, id, 'chat', 'inquiry', 'hi', now() FROM customer;
+INSERT INTO pipeline_execution (pipeline_id, started_at) SELECT id, now() FROM automation_pipeline;
+INSERT INTO system_metric (org_id, metric_name, metric_type, metric_value, timestamp)
+SELECT id, 'm', 'gauge', 1, '2099-01-01' FROM organization;
+INSERT INTO audit_log (action, table_name, timestamp)
+SELECT 'API_CALL', 'load', dated FROM (VALUES (NULL::timestamptz), (now()), ('2099-01-01'), ('infinity')) AS times (dated);
+"""
+
+
+def equal(before: catalog.Catalog, connection: Connection) -> list[str]:
+    return str(catalog.diff(before, catalog.snapshot(connection))).splitlines()[1:]
+
+
+@pytest.mark.parametrize("version", PHASE_4)
+def test_nothing_in_them_blocks_readers_or_writers(version: str) -> None:
+    findings = lint.lint(migrations.find(migrations.load(), version))
+    assert [str(one) for one in findings if not one.allowed_because] == []
+
+
+def test_what_is_allowed_says_why() -> None:
+    found = [(one.rule, migration.version) for migration in migrations.load() if migration.phase == "4"
+             for one in lint.lint(migration) if one.allowed_because]  # fmt: skip
+    assert {version for _, version in found} == {"007"}
+
+
+@pytest.mark.parametrize("version", PHASE_4)
+def test_a_migration_cut_off_after_any_step_is_rolled_back(
+    server: Server, baseline_template: str, version: str
+) -> None:
+    with migrated(server, baseline_template, BEFORE[version]) as connection:
+        before = catalog.snapshot(connection)
+        count = len(migrations.read_script(script(version)).steps)
+        for number in range(count + 1):
+            carry_out(connection, script(version), number)
+            carry_out(connection, script(version, "rollback"))
+            assert equal(before, connection) == [], f"after {number} of {count} steps"
+
+
+@pytest.mark.parametrize("version", PHASE_4)
+def test_a_rollback_cut_off_after_any_step_is_begun_again(server: Server, baseline_template: str, version: str) -> None:
+    with migrated(server, baseline_template, BEFORE[version]) as connection:
+        before = catalog.snapshot(connection)
+        for number in range(len(migrations.read_script(script(version, "rollback")).steps)):
+            carry_out(connection, script(version))
+            carry_out(connection, script(version, "rollback"), number)
+            carry_out(connection, script(version, "rollback"))
+            assert equal(before, connection) == [], f"after {number} steps of the rollback"
+
+
+def test_all_go_up_and_down_and_up_again_with_rows(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "009") as connection:
+        with fresh_database(server, template(server, baseline_template, "003")) as start:
+            before = catalog.snapshot(prepared(psycopg.connect(**start, autocommit=True)))
+        assert [found(connection, script(version, "validate")) for version in PHASE_4] == [""] * 6
+        audited = one(connection, "SELECT count(*) FROM audit_log")
+        connection.execute(ROWS)
+        audited_since = one(connection, "SELECT count(*) FROM audit_log")
+        assert audited_since > audited + 4
+        assert [found(connection, script(version, "validate")) for version in PHASE_4] == [""] * 6
+        for version in reversed(PHASE_4):
+            carry_out(connection, script(version, "rollback"))
+        assert equal(before, connection) == []
+        assert one(connection, "SELECT count(*) FROM audit_log") == audited_since
+        connection.execute("DELETE FROM audit_log WHERE timestamp = '2099-01-01'")
+        for version in PHASE_4:
+            carry_out(connection, script(version))
+        assert [found(connection, script(version, "validate")) for version in PHASE_4] == [""] * 6
+
+
+@pytest.mark.parametrize(("auth", "force_rls"), [("extended", False), ("extended", True), ("supabase", True)])
+def test_every_installation_goes_up_and_down(empty_database: Target, auth: Any, force_rls: bool) -> None:
+    sandbox.load_baseline(empty_database.parameters, scale=0.01, seed=1, auth=auth, force_rls=force_rls)
+    with psycopg.connect(**empty_database.parameters, autocommit=True) as connection:
+        prepared(connection)
+        for version in ("001", "002", "003"):
+            carry_out(connection, script(version))
+        before = catalog.snapshot(connection)
+        for version in PHASE_4:
+            carry_out(connection, script(version))
+        assert [found(connection, script(version, "validate")) for version in PHASE_4] == [""] * 6
+        assert [found(connection, path) for path in sorted((settings.sql() / "tests").glob("unit_00[4-9]*.sql"))] == [
+            ""
+        ] * 2
+        for version in reversed(PHASE_4):
+            carry_out(connection, script(version, "rollback"))
+        assert equal(before, connection) == []
+
+
+def test_the_thresholds_of_the_strategy_hold(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "009") as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS mantis_runbook")
+        connection.execute((settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text())
+        said = connection.execute("SELECT * FROM mantis_runbook.validate_schema_integrity()").fetchall()
+        assert [row for row in said if row[1] != "PASS"] == []
+
+
+def test_afterwards_the_checks_find_nothing(server: Server, baseline_template: str) -> None:
+    names = (
+        "partitions_missing", "unindexed_foreign_keys", "duplicate_indexes", "invalid_indexes", "unvalidated_constraints",
+        "tenant_tables_without_rls", "tables_without_primary_key", "ways_around_rls", "broken_objects",
+        "partitions_in_the_way", "audit_log_dependents", "audit_log_dated_ahead", "foreign_keys_indexed_already",
+        "unmarked_personal_data",
+    )  # fmt: skip
+    with migrated(server, baseline_template, "009") as connection:
+        results = checks.run(connection, 5, names).results
+        assert [f"{result.check.name}: {result.summary}" for result in results if result.total] == []
+
+
+def test_what_the_migrations_add_has_no_redundant_and_no_missing_index(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "009") as connection:
+        redundant = checks.report(connection, "redundant_indexes")
+        assert list(redundant["redundant_index"]) == ["profile_org_id_idx"]  # the baseline's own
+        assert checks.report(connection, "missing_indexes").empty
+
+
+def test_the_sql_tests_pass_and_leave_nothing(server: Server, baseline_template: str) -> None:
+    paths = sorted((settings.sql() / "tests").glob("*_00[4-9]_*.sql"))
+    assert [path.stem for path in paths] == [
+        "data_integrity_004_advanced",
+        "unit_004_documents",
+        "unit_005_communication",
+    ]
+    with migrated(server, baseline_template, "009") as connection:
+        connection.execute(ROWS)
+        before = counts(connection)
+        assert [row for row in connection.execute(paths[0].read_text()) if row[1]] == []
+        assert [found(connection, path) for path in paths[1:]] == ["", ""]
+        assert counts(connection) == before
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    tables = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+    ).fetchall()
+    return {name: one(connection, f'SELECT count(*) FROM "{name}"') for (name,) in tables}

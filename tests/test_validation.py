@@ -1,0 +1,97 @@
+"""Validations: each one that finds something fails, and one that could not run has not passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workbench import Bench, beside, wait_for
+
+from mantis_runbook import validation
+from mantis_runbook.database import connect
+from mantis_runbook.errors import ValidationFailed
+from mantis_runbook.validation import Validated, validate_file
+
+
+def validated(bench: Bench, tmp_path: Path, sql: str) -> Validated:
+    path = tmp_path / "sample_validate.sql"
+    path.write_text(sql)
+    with connect(bench.target, "validation") as connection:
+        return validate_file(connection, path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("SELECT id FROM old WHERE id < 0", ""),
+        ("DO $$ BEGIN ASSERT true; END $$", ""),
+        ("CREATE TEMPORARY TABLE x (i integer)", ""),
+        ("SELECT id, name FROM old WHERE id = 7", "1 row(s): id 7, name name 7"),
+        ("SELECT id FROM old ORDER BY id LIMIT 7", "7 row(s): id 1; id 2; id 3; id 4; id 5"),
+        ("SELECT NULL AS nothing", "1 row(s): nothing None"),
+        ("DO $$ BEGIN ASSERT false, 'sums differ'; END $$", "sums differ"),
+        ("DO $$ BEGIN RAISE EXCEPTION 'org % has no currency', 3; END $$", "org 3 has no currency"),
+        ("SELECT no_such_column FROM old", 'column "no_such_column" does not exist'),
+        ("SELECT 1 / 0", "division by zero"),
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "terminating connection due to administrator command"),
+    ],
+)
+def test_what_a_statement_finds(bench: Bench, tmp_path: Path, sql: str, found: str) -> None:
+    [result] = validated(bench, tmp_path, f"-- step: rule\n{sql};").results
+    assert (result.name, result.verdict, result.found) == ("rule", "fail" if found else "pass", found)
+
+
+def test_one_that_finds_something_does_not_keep_the_others_from_running(bench: Bench, tmp_path: Path) -> None:
+    found = validated(bench, tmp_path, "-- step: a\nSELECT 1;\nSELECT 1 WHERE false;\n-- step: b\nSELECT 1 / 0;")
+    assert [(result.name, result.verdict) for result in found.results] == [("a", "fail"), ("a (2)", "pass"), ("b", "fail")]
+    assert found.verdict == "fail"
+    assert len(found.failed) == 2
+
+
+def test_a_server_that_is_gone_passes_nothing(bench: Bench, tmp_path: Path) -> None:
+    sql = "-- step: a\nSELECT pg_terminate_backend(pg_backend_pid()) WHERE false;\n-- step: b\nSELECT pg_terminate_backend(pg_backend_pid());\n-- step: c\nSELECT 1 WHERE false;"
+    assert [result.verdict for result in validated(bench, tmp_path, sql).results] == ["pass", "fail", "fail"]
+
+
+def test_a_validation_leaves_nothing_behind(bench: Bench, tmp_path: Path) -> None:
+    validated(bench, tmp_path, "-- step: a\nDELETE FROM old;\n-- step: b\nDO $$ BEGIN CREATE TABLE left_behind (); END $$;")
+    assert bench.value("SELECT count(*) FROM old") == 1000
+    assert bench.there("left_behind") == [False]
+
+
+def test_waiting_for_the_application_is_no_violation(bench: Bench, tmp_path: Path) -> None:
+    with bench.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE old")
+        with beside(lambda: validated(bench, tmp_path, "-- step: a\nSELECT id FROM old WHERE id < 0;")) as runner:
+            wait_for(lambda: bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the validation to wait")
+            wait_for(lambda: not bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "it to give way")
+            holder.execute("COMMIT")
+    assert runner.result.verdict == "pass"
+
+
+def test_a_validation_that_never_gets_its_lock_has_not_passed(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation, "PATIENCE_S", 0.5)
+    with bench.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE old")
+        [result] = validated(bench, tmp_path, "-- step: a\nSELECT id FROM old WHERE id < 0;").results
+    assert (result.verdict, result.found) == ("fail", "canceling statement due to lock timeout")
+
+
+def test_all_findings_are_named(bench: Bench, tmp_path: Path) -> None:
+    found = validated(bench, tmp_path, "-- step: a\nSELECT 1 / 0;\n-- step: b\nSELECT 2 AS two;")
+    with pytest.raises(ValidationFailed, match=r"2 validation\(s\) failed: found a: division by zero; b: 1 row\(s\): two 2,"):
+        validation.require([found])
+
+
+@pytest.mark.parametrize(
+    ("scripts", "found"),
+    [([], "no validation at all"), ([Validated("x_validate.sql", ())], "x_validate.sql: no validation in it")],
+)
+def test_nothing_checked_is_not_passed(scripts: list[Validated], found: str) -> None:
+    with pytest.raises(ValidationFailed, match=found):
+        validation.require(scripts)
+    assert all(script.verdict == "fail" for script in scripts)
