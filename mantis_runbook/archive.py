@@ -68,6 +68,7 @@ def started_at(folder: Path) -> datetime | None:
 
 
 def evidence_path(folder: Path, phase: str, name: str) -> Path:
+    """Where the evidence of that name lies, or would lie."""
     return folder / EVIDENCE / f"{_slug(phase)}.{_slug(name)}.json"
 
 

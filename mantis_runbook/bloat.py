@@ -112,7 +112,7 @@ def measure(connection: Connection) -> Bloated:
         " WHERE extname = 'pgstattuple'",
     )
     if installed:
-        statement = sql.SQL(query("monitoring/bloat_measured")).format(schema=sql.Identifier(installed[0]["nspname"]))  # type: ignore[arg-type]
+        statement = sql.SQL(query("monitoring/bloat_measured")).format(schema=sql.Identifier(installed[0]["nspname"]))
         found = rows(connection, statement)
     else:
         found = rows(connection, query("checks/report_bloat"))

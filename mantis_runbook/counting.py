@@ -5,6 +5,7 @@ Two executions of one statement in one database differ for reasons that say noth
 | what varies | how it is met |
 |---|---|
 | where free space, full pages and dead rows lie: each rolled-back insertion changes it | each count is taken in a fresh copy of the database (CREATE DATABASE … TEMPLATE), alike to the byte; the database itself is not written to, not even its sequences |
+| rows that an earlier transaction left dead, pruned or not as transactions of other databases happen to stand | VACUUM with index cleanup before every transaction; it also sets the search for free space back to the first page |
 | random uuids: another leaf page each time, now and then a split | defaults and texts that draw one are replaced, for the length of the transaction, by a series that begins anew |
 | shared buffers: a block is hit or read | both are counted as one |
 | full-page images after a checkpoint, hint bits, relation and catalogue caches | the scenario is played once for nothing, in the same transaction, just before it counts: the same pages are touched |
@@ -24,7 +25,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,8 +94,8 @@ def count(target: Target, scenarios: Sequence[Scenario], *, seed: int, draws: in
     passes: list[dict[str, Count]] = []
     while len(passes) < PASSES and not (len(passes) > 1 and passes[-1] == passes[-2]):
         with replay.copied(target) as copy, replay.opened(copy, timeout_s) as connection:
-            pins = _pins(connection, scenarios, seed)
-            passes.append(_pass(connection, pins, scenarios, seeds))
+            tables = _touched(connection, scenarios, seed)
+            passes.append(_pass(connection, tables, scenarios, seeds))
             found = rows(connection, query("performance/large_tables"), {"blocks": LARGE_BLOCKS})
     settled = {name: _settled([one[name] for one in passes]) for name in passes[-1]}
     inexact = tuple(name for name, (_, exact) in settled.items() if not exact)
@@ -108,16 +109,18 @@ def _settled(figures: Sequence[Count]) -> tuple[Count, bool]:
     return figure, times > 1
 
 
-def _pins(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> tuple[sql.Composed, ...]:
-    """Statements that pin the defaults which draw a random uuid, in the tables that the scenarios write to.
-
-    Found by playing each scenario once.
-    """
-    tables = set[int]()
+def _touched(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> dict[str, int]:
+    """Tables that the scenarios write to, quoted, and their oids. Found by playing each scenario once."""
+    tables: dict[str, int] = {}
     for scenario in scenarios:
         with replay.rolled_back(connection):
             replay.play(connection, scenario, seed, lambda bound: replay.run(connection, bound))
-            tables |= {int(row["oid"]) for row in rows(connection, query("performance/touched"))}
+            tables |= {row["name"]: row["oid"] for row in rows(connection, query("performance/touched"))}
+    return tables
+
+
+def _pins(connection: Connection, tables: Iterable[int]) -> tuple[sql.Composed, ...]:
+    """Statements that pin the defaults which draw a random uuid."""
     alter = sql.SQL("ALTER TABLE {}.{} ALTER COLUMN {} SET DEFAULT {}")
     return tuple(
         alter.format(*(sql.Identifier(row[part]) for part in ("schema", "table", "column")), sql.SQL(PINNED))
@@ -126,11 +129,16 @@ def _pins(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> t
 
 
 def _pass(
-    connection: Connection, pins: Sequence[sql.Composed], scenarios: Sequence[Scenario], seeds: Sequence[int]
+    connection: Connection, tables: Mapping[str, int], scenarios: Sequence[Scenario], seeds: Sequence[int]
 ) -> dict[str, Count]:
+    pins = _pins(connection, tables.values())
+    # Dead rows of another transaction are pruned or not as other databases' transactions happen to stand.
+    vacuum = ("VACUUM (INDEX_CLEANUP ON) " + ", ".join(sorted(tables))).encode()
     found: dict[str, Count] = {}
     for scenario in scenarios:
         for seed in seeds:
+            if tables:
+                connection.execute(vacuum)
             for name, figure in _counted_play(connection, pins, scenario, seed).items():
                 found[name] = found.get(name, Count()) + figure
     return found

@@ -58,7 +58,8 @@ def _flatten(group: Group) -> Group:
     while len(inner) > 2 and inner[0] == "" and isinstance(inner[1], list) and _continues(inner[1], inner[2]):
         first = inner[1]
         last, after = first[-1], inner[2]
-        assert isinstance(last, str) and isinstance(after, str)
+        assert isinstance(last, str)
+        assert isinstance(after, str)
         inner = [*first[:-1], last + after, *inner[3:]]
     return inner
 

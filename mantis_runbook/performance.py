@@ -56,15 +56,16 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Growth:
-    """A table with dead space after the migration, in blocks. It was rewritten before anything was measured: later
-    writes use that space, or a repack gives it back."""
+    """A table that the migration made larger or smaller, in blocks. `compact` is its size after it without dead space,
+    as it was measured: the rest goes to later writes, or is given back by a repack."""
 
     table: str
     before: int
     after: int
+    compact: int
 
     def __str__(self) -> str:
-        return f"{self.table} {self.before:,} to {self.after:,} blocks"
+        return f"{self.table} {self.before:,} to {self.after:,} blocks, {self.compact:,} without dead space"
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Gate:
     def summary(self, environment: Environment) -> str:
         """The verdict in a sentence, with what decided it."""
         beside = "" if environment.performance.timed_decides else " (reported only)"
-        grown = f". Dead space: {', '.join(map(str, self.growth))}" if self.growth else ""
+        grown = f". Tables of another size: {'; '.join(map(str, self.growth))}" if self.growth else ""
         return (
             f"{self.combined(environment)}: deterministic part {self.deterministic.word}: {self.deterministic.summary}."
             f" Timed part{beside} {self.timed.word}: {self.timed.summary}. {self.timed.witness}{grown}"
@@ -222,13 +223,13 @@ class Gate:
 
     @property
     def growth_records(self) -> list[dict[str, Any]]:
-        """A row for each table with dead space."""
+        """A row for each table of another size."""
         return [
             {
                 "table": one.table,
                 "blocks before": one.before,
                 "blocks after": one.after,
-                "growth": one.after - one.before,
+                "without dead space": one.compact,
             }
             for one in self.growth
         ]
@@ -291,8 +292,7 @@ def measure(
     played = [scenarios.read(path) for path in (workload.scenarios() if scripts is None else scripts)]
     with ThreadPoolExecutor(2) as beside:
         watch("levelling both databases")
-        growth = _growth(*beside.map(replay.level, (before, after)))
-        list(beside.map(lambda one: replay.rewrite(one, [table.table for table in growth]), (before, after)))
+        growth = _levelled(beside, before, after)
         watch("counting blocks, write-ahead log and plans")
         counted = list(
             beside.map(
@@ -327,13 +327,21 @@ def accepted_costs(migrations: Iterable[str]) -> tuple[Accepted, ...]:
     return tuple(one for one in listed if one.migration in versions)
 
 
-def _growth(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Growth, ...]:
-    """Tables that are there before and after, and differ in size by more than 1 %."""
-    return tuple(
-        Growth(name, blocks, after[name])
+def _levelled(beside: ThreadPoolExecutor, before: Target, after: Target) -> tuple[Growth, ...]:
+    """Bring both into the same condition; what differed in size."""
+    was, now = beside.map(replay.level, (before, after))
+    tables = _of_other_size(was, now)
+    _, compact = beside.map(lambda one: replay.rewrite(one, tables), (before, after))
+    return tuple(Growth(name, was[name], now[name], compact[name]) for name in tables)
+
+
+def _of_other_size(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
+    """Tables that are there before and after, large, and of sizes that differ by more than 1 %."""
+    return [
+        name
         for name, blocks in before.items()
-        if name in after and abs(after[name] - blocks) > blocks / 100
-    )
+        if abs(after.get(name, blocks) - blocks) > blocks / 100 and max(blocks, after[name]) >= counting.LARGE_BLOCKS
+    ]
 
 
 # -- the deterministic part --------------------------------------------------------------------------------------

@@ -69,17 +69,22 @@ def opened(target: Target, timeout_s: int = 60) -> Connection:
 
 
 def level(target: Target) -> dict[str, int]:
-    """Vacuum and analyse, so that two databases stand alike; the size of each table afterwards, in blocks."""
+    """Vacuum and analyse, so that two databases stand alike; the size of each table, in blocks."""
     with _maintaining(target) as connection:
         connection.execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
-        return {row["name"]: row["blocks"] for row in rows(connection, query("performance/sizes"))}
+        return _sizes(connection)
 
 
-def rewrite(target: Target, tables: Sequence[str]) -> None:
-    """Give back the dead space of these tables and their indexes; names as `level` gives them."""
+def rewrite(target: Target, tables: Sequence[str]) -> dict[str, int]:
+    """Give back the dead space of these tables and their indexes; names and sizes as with `level`."""
     with _maintaining(target) as connection:
         for way in (b"VACUUM (FULL) ", b"VACUUM (ANALYZE) ") if tables else ():
             connection.execute(way + ", ".join(tables).encode())
+        return _sizes(connection)
+
+
+def _sizes(connection: Connection) -> dict[str, int]:
+    return {row["name"]: row["blocks"] for row in rows(connection, query("performance/sizes"))}
 
 
 def _maintaining(target: Target) -> Connection:

@@ -135,7 +135,7 @@ def others(passes: Sequence[tuple[Catalog, Catalog | None]], now: Catalog) -> fr
     """
     expected = {(kind, name): text for kind, entries in _entries(passes[0][0]) for name, text in entries.items()}
     for before, after in passes:
-        for change in catalog.diff(before, after or now).changes:
+        for change in catalog.diff(before, now if after is None else after).changes:
             expected.pop((change.kind, change.name), None)
             if change.after is not None:
                 expected[change.kind, change.name] = change.after

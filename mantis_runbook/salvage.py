@@ -83,7 +83,7 @@ def losses(connection: Connection, before: Catalog, *, spared: Sequence[str] = (
 
     `spared` are tables and columns, by qualified name, that were not there and will not go.
     """
-    known = {"before": [*before["tables"], *spared], "columns": [*before["columns"], *spared]}
+    known = {"before": [*before["tables"]], "spared": list(spared), "columns": [*before["columns"]]}
     tables = [
         Loss(row["schema"], row["name"], tuple(row["key"] or ()), tuple(row["columns"]))
         for row in rows(connection, query("salvage/tables"), known)

@@ -103,10 +103,12 @@ def home() -> Path:
 
 
 def sql() -> Path:
+    """The folder of all SQL: migrations, checks, baseline."""
     return home() / "sql"
 
 
 def notebooks() -> Path:
+    """The folder of the notebooks, one a phase."""
     return home() / "notebooks"
 
 

@@ -120,6 +120,7 @@ def commands(node: Any) -> list[Any]:
 
 
 def subtype(command: Any) -> str:
+    """The name the grammar gives to one command of an ALTER TABLE, such as `AT_AddColumn`."""
     return str(grammar.AlterTableType.Name(command.subtype))
 
 

@@ -51,6 +51,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Phase:
+    """A phase as it went: its verdict, and all its verbs and steps, those that never ran included."""
+
     name: str
     notebook: str
     verdict: Verdict

@@ -69,6 +69,7 @@ def validate(connection: Connection, script: Script) -> Validated:
 
 
 def validate_file(connection: Connection, path: Path) -> Validated:
+    """As `validate`, for a script by its path. Raises `MigrationFileError` when it cannot be read."""
     return validate(connection, read_script(path))
 
 

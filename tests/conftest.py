@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from project import Project, copy_project
 from psycopg.conninfo import make_conninfo
+from workbench import Bench
 
 from mantis_runbook import ledger, migrations, sandbox, settings
 from mantis_runbook import plan as plans
@@ -26,7 +27,6 @@ from mantis_runbook.database import Connection, connect
 from mantis_runbook.lock import hold
 from mantis_runbook.server import Server, private_folder, reachable_programs
 from mantis_runbook.target import Target
-from workbench import Bench
 
 SCALE, SEED = 0.02, 2026
 
@@ -180,6 +180,19 @@ def newest_server() -> Iterator[Server]:
     with made_server(next(iter(chosen().values()))) as server:
         server.start()
         yield server
+
+
+@pytest.fixture
+def own_newest_server() -> Iterator[Callable[..., Server]]:
+    """As `own_server`, on the newest version alone."""
+    with ExitStack() as servers:
+
+        def make(**options: str | int) -> Server:
+            server = servers.enter_context(made_server(next(iter(chosen().values())), **options))  # type: ignore[arg-type]
+            server.start()
+            return server
+
+        yield make
 
 
 @pytest.fixture(scope="session")

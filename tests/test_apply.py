@@ -86,9 +86,7 @@ def test_a_second_try_resumes_at_the_step_that_failed(bench: Bench) -> None:
         (("step: fresh table", "step: another name"), "found no such step in 001_sample.sql"),
     ],
 )
-def test_a_step_that_was_edited_after_it_was_done_is_refused(
-    bench: Bench, edited: tuple[str, str], found: str
-) -> None:
+def test_a_step_that_was_edited_after_it_was_done_is_refused(bench: Bench, edited: tuple[str, str], found: str) -> None:
     with pytest.raises(StepFailed):
         bench.up(bench.migration(TWO_STEPS.format(more="1")))
     with pytest.raises(MigrationFileError, match="edited after it was carried out") as caught:
@@ -203,12 +201,18 @@ def test_pauses_between_tries_are_never_the_same(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "victim", ["SELECT count(*) FROM old", "INSERT INTO old SELECT max(id) + 1, 'more' FROM old"], ids=["reads", "writes"]
+    "victim",
+    ["SELECT count(*) FROM old", "INSERT INTO old SELECT max(id) + 1, 'more' FROM old"],
+    ids=["reads", "writes"],
 )
 def test_nobody_queues_behind_us_for_longer_than_the_lock_timeout(bench: Bench, victim: str) -> None:
     held_s, longest = 2.0, 0.0
     migration = bench.migration(ALTER)
-    with holding(bench) as reader, bench.connect() as other, beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+    with (
+        holding(bench) as reader,
+        bench.connect() as other,
+        beside(lambda: bench.up(migration, step_deadline_s=30)) as runner,
+    ):
         began = time.monotonic()
         while (elapsed := time.monotonic() - began) < held_s:
             asked = time.monotonic()
@@ -260,7 +264,9 @@ def test_a_deadlock_victim_tries_again(bench: Bench) -> None:
     )
     with holding(bench, "UPDATE old SET name = 'x' WHERE id = 1", deadlock_timeout="30s") as other:
         with beside(lambda: bench.up(migration, lock_timeout_ms=10_000, step_deadline_s=30)) as runner:
-            wait_for(lambda: bench.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "the step to sleep")
+            wait_for(
+                lambda: bench.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "the step to sleep"
+            )
             other.execute("UPDATE second SET id = 3")
             other.execute("COMMIT")
         assert runner.error is None
@@ -357,12 +363,20 @@ def test_an_old_snapshot_is_waited_for(young: None, bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("hold_up", "named"),
     [
-        (["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM old"], r"session \d+ \(report, idle in transaction\), \d s old"),
-        (["BEGIN", "CREATE TABLE x (i int)", "PREPARE TRANSACTION 'payroll'"], r"prepared transaction payroll of mantis, \d s old"),
+        (
+            ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT FROM old"],
+            r"session \d+ \(report, idle in transaction\), \d s old",
+        ),
+        (
+            ["BEGIN", "CREATE TABLE x (i int)", "PREPARE TRANSACTION 'payroll'"],
+            r"prepared transaction payroll of mantis, \d s old",
+        ),
     ],
     ids=["snapshot", "prepared"],
 )
-def test_what_holds_a_build_up_is_named_at_the_deadline(young: None, bench: Bench, hold_up: list[str], named: str) -> None:
+def test_what_holds_a_build_up_is_named_at_the_deadline(
+    young: None, bench: Bench, hold_up: list[str], named: str
+) -> None:
     make_unique(bench)
     migration = bench.migration(INDEX)
     with bench.connect("report") as other:
@@ -450,9 +464,13 @@ def cut_off(bench: Bench, statement: str, *before: str) -> Any:
     migration = bench.migration(f"-- step: only\n{statement};")
     with bench.connect() as connection:
         bench.sql("INSERT INTO schema_migrations (version, description, status) VALUES ('001', 'A sample', 'running')")
-        insert = "INSERT INTO mantis_runbook.journal (run, version, direction, state, who, step, statement_sha256) VALUES"
+        insert = (
+            "INSERT INTO mantis_runbook.journal (run, version, direction, state, who, step, statement_sha256) VALUES"
+        )
         connection.execute(f"{insert} ('run-0', '001', 'up', 'begun', 'Ada', NULL, NULL)")
-        connection.execute(f"{insert} ('run-0', '001', 'up', 'started', 'Ada', 'only', %s)", [migration.up.steps[0].sha256])
+        connection.execute(
+            f"{insert} ('run-0', '001', 'up', 'started', 'Ada', 'only', %s)", [migration.up.steps[0].sha256]
+        )
         for one in before:
             connection.execute(one)
     return migration
@@ -486,9 +504,7 @@ def test_an_index_that_never_was_there_is_no_finished_drop(bench: Bench) -> None
         bench.up(bench.migration("-- step: drop\nDROP INDEX CONCURRENTLY nowhere_idx;"))
 
 
-@pytest.mark.parametrize(
-    ("before", "note"), [((), ""), ((DETACH,), "found complete")], ids=["not begun", "done"]
-)
+@pytest.mark.parametrize(("before", "note"), [((), ""), ((DETACH,), "found complete")], ids=["not begun", "done"])
 def test_a_detached_partition_is_not_missed(bench: Bench, before: tuple[str, ...], note: str) -> None:
     bench.sql(PARTITIONED)
     assert bench.up(cut_off(bench, DETACH, *before)).steps[0].note == note
@@ -538,7 +554,9 @@ def test_copies_left_by_a_reindex_are_dropped(bench: Bench) -> None:
     assert bench.there("old_pkey_ccnew", "old_pkey") == [False, True]
 
 
-@pytest.mark.parametrize("statement", ["VACUUM old", "VACUUM FULL old", "REINDEX SCHEMA public", "ALTER SYSTEM RESET work_mem"])
+@pytest.mark.parametrize(
+    "statement", ["VACUUM old", "VACUUM FULL old", "REINDEX SCHEMA public", "ALTER SYSTEM RESET work_mem"]
+)
 def test_what_may_simply_run_again_runs_again(bench: Bench, statement: str) -> None:
     bench.up(cut_off(bench, statement))
     assert bench.status() == "completed"
@@ -563,7 +581,9 @@ def test_a_database_is_made_once(bench: Bench) -> None:
 def test_progress_of_a_build_is_told(bench: Bench) -> None:
     bench.sql("UPDATE old SET name = repeat('x', 1000)")
     bench.sql("VACUUM FULL ANALYZE old")
-    bench.sql("CREATE FUNCTION slow(n bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.001); RETURN n; END'")
+    bench.sql(
+        "CREATE FUNCTION slow(n bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.001); RETURN n; END'"
+    )
     bench.up(bench.migration("-- step: index\nCREATE INDEX CONCURRENTLY slow_idx ON old (public.slow(id));"))
     told = [facts for event, facts in bench.heard if event == "step.progress"]
     assert told[0]["step"] == "index"

@@ -129,7 +129,10 @@ def test_a_batch_holds_as_many_rows_as_it_says(bench: Bench) -> None:
     """Keys of different length: sorted as text, 10 would come before 9."""
     filling(bench, "bigint", "n")
     for one in walked(bench, 1_000)[:-1]:
-        assert bench.value("SELECT count(*) FROM big WHERE id > %s AND id <= %s", int(one.lower), int(one.upper)) == one.size
+        assert (
+            bench.value("SELECT count(*) FROM big WHERE id > %s AND id <= %s", int(one.lower), int(one.upper))
+            == one.size
+        )
 
 
 def test_a_walk_resumes_after_the_key_it_reached(bench: Bench) -> None:
@@ -138,9 +141,7 @@ def test_a_walk_resumes_after_the_key_it_reached(bench: Bench) -> None:
     assert walked(bench, 1_000, after="5000") == []
 
 
-@pytest.mark.parametrize(
-    ("cost_ms", "grows"), [(0.0, True), (0.2, False)], ids=["quick rows", "slow rows"]
-)
+@pytest.mark.parametrize(("cost_ms", "grows"), [(0.0, True), (0.2, False)], ids=["quick rows", "slow rows"])
 def test_batches_adapt_to_the_duration_that_is_wanted(bench: Bench, cost_ms: float, grows: bool) -> None:
     filling(bench, "bigint", "n", 5_000)
     sizes = [one.size for one in walked(bench, 50, cost_ms)]
@@ -213,7 +214,9 @@ def test_a_table_locked_by_somebody_is_waited_for_in_short_tries(bench: Bench) -
     with bench.connect("maintenance") as holder:
         holder.execute("BEGIN")
         holder.execute("LOCK TABLE big")
-        with pytest.raises(LockNotObtained, match=r"tables locked for 2 s by pid \d+ \(maintenance, idle in transaction, LOCK"):
+        with pytest.raises(
+            LockNotObtained, match=r"tables locked for 2 s by pid \d+ \(maintenance, idle in transaction, LOCK"
+        ):
             bench.up(migration)
         assert bench.status() is None, "nothing was begun"
         holder.execute("COMMIT")

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -63,7 +62,9 @@ def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database:
             while not over.is_set():
                 connection.execute("INSERT INTO busy (note) SELECT md5(random()::text) FROM generate_series(1, 20)")
                 connection.execute("DELETE FROM busy WHERE id % 7 = 0")
-                connection.execute("UPDATE customer SET name = name || 'x' WHERE id = (SELECT id FROM customer LIMIT 1)")
+                connection.execute(
+                    "UPDATE customer SET name = name || 'x' WHERE id = (SELECT id FROM customer LIMIT 1)"
+                )
                 written += 1
         return written
 
@@ -78,14 +79,27 @@ def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database:
     proof = proven(database, taken)
     assert proof.is_valid, (proof.content.message, str(proof.catalogue))
     names = {name.split("_2")[0] for name in taken.sizes}
-    assert names == {"mantis_full", "mantis_schema", "mantis_data", "catalog.json", "fingerprint.json", "globals.sql", "restore_list.txt"}
+    assert names == {
+        "mantis_full",
+        "mantis_schema",
+        "mantis_data",
+        "catalog.json",
+        "fingerprint.json",
+        "globals.sql",
+        "restore_list.txt",
+    }
     assert Backup.from_dict(taken.as_dict()) == taken
     assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700, "it holds personal data"
 
 
 def test_a_backup_holds_no_snapshot_once_it_is_taken(small: Bench, tmp_path: Path) -> None:
     backup.take(small.target, tmp_path / "backup")
-    assert small.sql("SELECT pid FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()") == []
+    assert (
+        small.sql(
+            "SELECT pid FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        == []
+    )
 
 
 def test_a_folder_that_is_there_is_not_written_over(small: Bench, tmp_path: Path) -> None:
@@ -147,7 +161,10 @@ def test_damage_from_before_the_checksum_is_found_by_restoring(small: Bench, tmp
 def test_a_truncated_dump_that_lists_well_does_not_prove(small: Bench, tmp_path: Path) -> None:
     taken = backup.take(small.target, tmp_path / "backup")
     taken.full.write_bytes(taken.full.read_bytes()[: int(taken.full.stat().st_size * 0.9)])
-    assert subprocess.run([programs.find("pg_restore", server=18), "--list", taken.full], capture_output=True).returncode == 0
+    assert (
+        subprocess.run([programs.find("pg_restore", server=18), "--list", taken.full], capture_output=True).returncode
+        == 0
+    )
     with pytest.raises(BackupNotProven, match="does not restore"):
         proven(small.target, damaged(taken))
 
@@ -218,12 +235,16 @@ def full_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 @pytest.mark.parametrize("kilobytes", [8, 64, 400], ids=["catalogue", "fingerprint", "dump"])
 def test_a_full_disk_leaves_nothing_half_written(small: Bench, tmp_path: Path, kilobytes: int) -> None:
-    small.sql("CREATE TABLE wide AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM generate_series(1, 20000) AS n")
+    small.sql(
+        "CREATE TABLE wide AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM generate_series(1, 20000) AS n"
+    )
     with full_disk(tmp_path, kilobytes) as disk:
         with pytest.raises(Refused) as caught:
             backup.take(small.target, disk / "backup")
         assert list(disk.iterdir()) == []
-    assert f"the disk filled up under the backup in {disk / 'backup'}: found no space left on device" in str(caught.value)
+    assert f"the disk filled up under the backup in {disk / 'backup'}: found no space left on device" in str(
+        caught.value
+    )
     assert "name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was kept" in str(caught.value)
 
 
@@ -258,9 +279,15 @@ def fake_programs(folder: Path, script: str) -> Path:
     ("script", "expected"),
     [
         (None, "pg_dump was not found: expected pg_dump of PostgreSQL {major} or newer; install the PostgreSQL client"),
-        ("echo 'pg_dump (PostgreSQL) 13.4'", "pg_dump is older than the server: found pg_dump 13, expected {major} or newer"),
+        (
+            "echo 'pg_dump (PostgreSQL) 13.4'",
+            "pg_dump is older than the server: found pg_dump 13, expected {major} or newer",
+        ),
         ("echo 'nonsense'", "pg_dump is older than the server: found pg_dump 0"),
-        ("[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3", "pg_dump ended with exit code 3: found boom"),
+        (
+            "[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3",
+            "pg_dump ended with exit code 3: found boom",
+        ),
     ],
     ids=["missing", "older", "no version", "failing"],
 )
@@ -275,7 +302,9 @@ def test_a_dump_program_that_does_not_do_is_named(
     assert not (tmp_path / "backup").exists()
 
 
-def test_programs_of_an_older_server_are_refused(small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_of_an_older_server_are_refused(
+    small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     older = Path("/usr/lib/postgresql/15/bin")
     if not older.is_dir() or server.version <= 15:
         pytest.skip("needs programs older than the server")
@@ -284,24 +313,25 @@ def test_programs_of_an_older_server_are_refused(small: Bench, server: Server, t
         backup.take(small.target, tmp_path / "backup")
 
 
-def test_no_argument_of_a_program_holds_a_secret(small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked of the kernel: what every program is started with, while it runs."""
-    seen: list[str] = []
-    run = programs.run
-
-    def watched(program: Path, arguments: list[str], *, variables: dict[str, str], timeout: float | None = None) -> Any:
-        with subprocess.Popen([program, *arguments], env=variables, stderr=subprocess.DEVNULL) as process:
-            seen.append(Path(f"/proc/{process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
-        assert variables["PGPASSWORD"] == SECRET
-        return subprocess.CompletedProcess([], process.returncode, "", "")
-
-    assert run is not watched
-    monkeypatch.setattr(programs, "run", watched)
+def test_no_argument_of_a_program_holds_a_secret(
+    small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked of the kernel, by programs that write down what /proc says of them before they do their work."""
+    log, folder = tmp_path / "arguments", tmp_path / "bin"
+    folder.mkdir()
+    for name in ("pg_dump", "pg_dumpall", "pg_restore"):
+        real = programs.find(name, server=server.version)
+        (folder / name).write_text(f'#!/bin/sh\ncat /proc/$$/cmdline >>{log}\nexec {real} "$@"\n')
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(folder))
     target = Target("TEST_DSN", "variable", small.target.parameters | {"password": SECRET})
+    assert target.variables()["PGPASSWORD"] == SECRET
     taken = backup.take(target, tmp_path / "backup", derived=True)
-    proven(target, taken)
-    assert {Path(line.split()[0]).name for line in seen if line} >= {"pg_dump", "pg_dumpall", "pg_restore"}
-    assert SECRET not in "\n".join(seen)
+    assert proven(target, taken).is_valid
+    seen = log.read_text()
+    assert all(f"bin/{name}" in seen for name in ("pg_dump", "pg_dumpall", "pg_restore"))
+    assert "--format=custom" in seen
+    assert SECRET not in seen
     assert not any(SECRET.encode() in path.read_bytes() for path in taken.folder.iterdir())
 
 
@@ -326,7 +356,9 @@ def role(bench: Bench, rights: str) -> Iterator[Target]:
     name = f"owner_{os.getpid()}"
     with bench.connect() as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER {}").format(sql.Identifier(name), sql.SQL(rights)))  # type: ignore[arg-type]
-        connection.execute(f"ALTER TABLE old OWNER TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA public, mantis_runbook TO {name}; GRANT USAGE ON SCHEMA mantis_runbook TO {name}; GRANT ALL ON ALL SEQUENCES IN SCHEMA mantis_runbook TO {name}")
+        connection.execute(
+            f"ALTER TABLE old OWNER TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA public, mantis_runbook TO {name}; GRANT USAGE ON SCHEMA mantis_runbook TO {name}; GRANT ALL ON ALL SEQUENCES IN SCHEMA mantis_runbook TO {name}"
+        )
         try:
             yield Target("TEST_DSN", "variable", bench.target.parameters | {"user": name})
         finally:
@@ -334,7 +366,9 @@ def role(bench: Bench, rights: str) -> Iterator[Target]:
 
 
 def test_a_role_that_row_security_filters_errors_instead_of_undercounting(small: Bench, tmp_path: Path) -> None:
-    small.sql("ALTER TABLE old ENABLE ROW LEVEL SECURITY; ALTER TABLE old FORCE ROW LEVEL SECURITY; CREATE POLICY few ON old USING (id < 10)")
+    small.sql(
+        "ALTER TABLE old ENABLE ROW LEVEL SECURITY; ALTER TABLE old FORCE ROW LEVEL SECURITY; CREATE POLICY few ON old USING (id < 10)"
+    )
     with role(small, "CREATEDB") as filtered:
         with pytest.raises(RunbookError, match="row.level security|every row") as caught:
             backup.take(filtered, tmp_path / "backup")

@@ -52,10 +52,10 @@ def test_no_server_there(words: list[str], project: Project, monkeypatch: pytest
 
 @pytest.mark.parametrize("words", [["run", "--phases", "0"], ["status"]], ids=lambda words: words[0])
 def test_a_wrong_password(
-    words: list[str], project: Project, own_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+    words: list[str], project: Project, own_newest_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
-    server = own_server(listen="127.0.0.1", port=port)
+    server = own_newest_server(listen="127.0.0.1", port=port)
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         connection.execute("CREATE ROLE operator LOGIN SUPERUSER PASSWORD 'the-right-one'")
     (server.data / "pg_hba.conf").write_text("host all operator 127.0.0.1/32 scram-sha-256\nlocal all mantis trust\n")

@@ -243,7 +243,7 @@ def test_its_size_is_that_of_the_real_system(baseline: Connection, what: str, ex
 
 def test_every_enum_has_its_labels_in_their_order(baseline: Connection) -> None:
     labels = "string_agg(enumlabel, ', ' ORDER BY enumsortorder)"
-    query = f"SELECT enumtypid::regtype::text, {labels} FROM pg_enum GROUP BY 1"  # noqa: S608
+    query = f"SELECT enumtypid::regtype::text, {labels} FROM pg_enum GROUP BY 1"
     assert dict(baseline.execute(query).fetchall()) == dict(catalogue("baseline_enums.txt", ":"))
 
 
@@ -354,10 +354,10 @@ def test_an_update_stamps_updated_at(baseline: Connection) -> None:
 
 @pytest.mark.parametrize("table", sorted(AUDITED))
 def test_a_change_is_written_into_the_audit_log_of_its_organisation(baseline: Connection, table: str) -> None:
-    some = value(baseline, f"SELECT id FROM {table} LIMIT 1")  # noqa: S608
+    some = value(baseline, f"SELECT id FROM {table} LIMIT 1")
     changed = value(
         baseline,
-        f"UPDATE {table} SET created_at = created_at WHERE id = %s RETURNING id",  # noqa: S608
+        f"UPDATE {table} SET created_at = created_at WHERE id = %s RETURNING id",
         some,
     )
     entries = baseline.execute(
@@ -514,7 +514,7 @@ def test_a_ticket_is_numbered_and_its_first_answer_noted(baseline: Connection) -
     ids=["conversation", "purchase order", "pipeline", "customer", "ticket"],
 )
 def test_what_triggers_keep_agrees_with_the_rows_it_is_kept_from(baseline: Connection, disagreement: str) -> None:
-    assert value(baseline, f"SELECT count(*) FROM ({disagreement}) AS d") == 0  # noqa: S608
+    assert value(baseline, f"SELECT count(*) FROM ({disagreement}) AS d") == 0
 
 
 # ------------------------------------------------------------------ tenants
@@ -532,7 +532,7 @@ def test_every_table_has_row_security_and_a_policy_for_reading_and_writing(basel
 def test_two_tenants_see_theirs_only_and_nobody_sees_nothing(baseline: Connection) -> None:
     one, other = two_users(baseline)
     for table in column(baseline, TABLES):
-        query = f"SELECT count(*) FROM {table}"  # noqa: S608
+        query = f"SELECT count(*) FROM {table}"
         of_all = value(baseline, query)
         seen = []
         for user in (one, other, None):
@@ -548,9 +548,9 @@ def test_two_tenants_see_theirs_only_and_nobody_sees_nothing(baseline: Connectio
 def test_what_a_tenant_sees_is_all_its_own_and_nothing_else(baseline: Connection, table: str) -> None:
     user = two_users(baseline)[0]
     own = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
-    expected = value(baseline, f"SELECT count(*) FROM {table} WHERE org_id = %s", own)  # noqa: S608
+    expected = value(baseline, f"SELECT count(*) FROM {table} WHERE org_id = %s", own)
     with acting_as(baseline, user):
-        found = baseline.execute(f"SELECT org_id, count(*) FROM {table} GROUP BY 1").fetchall()  # type: ignore[arg-type] # noqa: S608
+        found = baseline.execute(f"SELECT org_id, count(*) FROM {table} GROUP BY 1").fetchall()  # type: ignore[arg-type]
     assert found == [(own, expected)]
 
 
@@ -571,10 +571,10 @@ def test_a_child_belongs_to_its_parents_tenant(baseline: Connection, child: str,
     query = f"""
         SELECT count(*) FROM {child} JOIN {parent} ON {parent}.id = {link}
         WHERE {parent}.org_id = (SELECT org_id FROM profile WHERE id = %s)
-    """  # noqa: S608
+    """
     expected = value(baseline, query, user)
     with acting_as(baseline, user):
-        assert value(baseline, f"SELECT count(*) FROM {child}") == expected > 0  # noqa: S608
+        assert value(baseline, f"SELECT count(*) FROM {child}") == expected > 0
 
 
 def test_nobody_writes_into_another_tenant(baseline: Connection) -> None:
@@ -629,12 +629,12 @@ def test_the_service_sees_every_tenant(baseline: Connection) -> None:
 def test_a_view_shows_a_tenant_its_own_rows_only(baseline: Connection, view: str) -> None:
     user = two_users(baseline)[0]
     own = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
-    expected = value(baseline, f"SELECT count(*) FROM {view} WHERE org_id = %s", own)  # noqa: S608
+    expected = value(baseline, f"SELECT count(*) FROM {view} WHERE org_id = %s", own)
     with acting_as(baseline, user):
-        assert value(baseline, f"SELECT count(*) FROM {view}") == expected > 0  # noqa: S608
-        assert column(baseline, f"SELECT DISTINCT org_id FROM {view}") == [own]  # noqa: S608
+        assert value(baseline, f"SELECT count(*) FROM {view}") == expected > 0
+        assert column(baseline, f"SELECT DISTINCT org_id FROM {view}") == [own]
     with acting_as(baseline, None):
-        assert value(baseline, f"SELECT count(*) FROM {view}") == 0  # noqa: S608
+        assert value(baseline, f"SELECT count(*) FROM {view}") == 0
 
 
 def test_views_agree_with_the_tables(baseline: Connection) -> None:
@@ -746,7 +746,7 @@ def test_there_are_24_organisations_and_the_largest_has_a_third(load: Load) -> N
 
 
 def test_the_audit_log_is_the_largest_table(baseline: Connection) -> None:
-    rows = {t: value(baseline, f"SELECT count(*) FROM {t}") for t in column(baseline, TABLES)}  # noqa: S608
+    rows = {t: value(baseline, f"SELECT count(*) FROM {t}") for t in column(baseline, TABLES)}
     assert max(rows, key=rows.__getitem__) == "audit_log"
     assert min(rows.values()) > 0
 
@@ -761,7 +761,7 @@ def test_currencies_are_those_the_enhanced_schema_knows(baseline: Connection) ->
 def test_what_is_planted_can_be_found_at_every_scale(load: Load, scale: float) -> None:
     database = load(scale=scale)
     found = {
-        blemish: value(database, f"SELECT count(*) FROM ({query}) AS found")  # noqa: S608
+        blemish: value(database, f"SELECT count(*) FROM ({query}) AS found")
         for blemish, (_, query) in PLANTED.items()
     }
     assert found == {blemish: rows for blemish, (rows, _) in PLANTED.items()}
@@ -780,7 +780,7 @@ def test_audit_entries_name_rows_that_exist_unless_they_tell_of_a_deletion(basel
             SELECT count(*) FROM audit_log AS a
             WHERE a.table_name = %s AND a.action <> 'DELETE'
               AND NOT EXISTS (SELECT FROM {table} AS t WHERE t.id = a.record_id)
-        """  # noqa: S608
+        """
         assert value(baseline, query, table) == 0, table
 
 

@@ -257,8 +257,9 @@ def test_an_old_snapshot_is_named_before_the_build_begins(
     with session(target, "monthly report") as old:
         old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT count(*) FROM organization")
+        time.sleep(0.5)
         with pytest.raises(LockNotObtained, match="cannot build its index") as stuck:
-            applied(target, migration, step_deadline_s=2)
+            applied(target, migration, step_deadline_s=2, concurrently_deadline_s=20)
         assert f"session {old.info.backend_pid} (monthly report" in stuck.value.found
     with connect(target, "test") as connection:
         assert connection.execute("SELECT to_regclass('customer_tier_idx') IS NULL").fetchone() == (True,)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
-from workbench import Beside, Bench, beside, wait_for
+from workbench import Bench, Beside, beside, wait_for
 
 from mantis_runbook.errors import FenceLost, Refused, StepFailed
 from mantis_runbook.lock import hold
@@ -67,7 +66,9 @@ def test_a_runner_killed_in_a_transactional_step_leaves_nothing_that_commits_lat
         pass
     assert bench.status() == "running"
     assert bench.journal() == ["first"]
-    assert bench.sql("SELECT * FROM fresh") == [], "the backend stopped with its client, long before its minute was over"
+    assert bench.sql("SELECT * FROM fresh") == [], (
+        "the backend stopped with its client, long before its minute was over"
+    )
 
 
 def test_a_killed_runner_resumes_at_the_step_it_died_in(bench: Bench) -> None:
@@ -90,7 +91,9 @@ def test_a_new_runner_need_not_wait_for_the_killed_one(bench: Bench) -> None:
     finished(bench)
 
 
-INDEXED = SLEEPS.replace("-- step: sleeping\n", "-- step: index\nCREATE INDEX CONCURRENTLY old_name_idx ON old (name);\n-- step: sleeping\n")
+INDEXED = SLEEPS.replace(
+    "-- step: sleeping\n", "-- step: index\nCREATE INDEX CONCURRENTLY old_name_idx ON old (name);\n-- step: sleeping\n"
+)
 
 
 def test_a_runner_killed_in_a_concurrent_build_leaves_an_index_that_the_next_repairs(bench: Bench) -> None:
@@ -146,7 +149,9 @@ def test_a_runner_killed_in_a_backfill_goes_on_at_its_key(bench: Bench, pause: s
     wait_for(lambda: not bench.sql(WORKING.format(condition="true")), "the backend's end")
     done = len(bench.journal("batch"))
     assert done >= batches
-    reached = bench.value("SELECT max((detail ->> 'last_key')::bigint) FROM mantis_runbook.journal WHERE state = 'batch'")
+    reached = bench.value(
+        "SELECT max((detail ->> 'last_key')::bigint) FROM mantis_runbook.journal WHERE state = 'batch'"
+    )
     assert bench.value("SELECT count(*) FROM old WHERE filled IS NOT NULL") == reached < 5000
     bench.up(migration, "run-2")
     assert bench.sql("SELECT DISTINCT touched FROM old") == [(1,)], "every row once"
@@ -202,7 +207,11 @@ def test_a_server_killed_in_a_step_comes_back_and_the_next_run_finishes(
 
 
 def test_a_second_runner_is_refused_and_told_of_the_first(bench: Bench) -> None:
-    with bench.engine("run-1", "Ada"), pytest.raises(Refused) as caught, hold(bench.target, "run-2", "Bob", patience_s=0):
+    with (
+        bench.engine("run-1", "Ada"),
+        pytest.raises(Refused) as caught,
+        hold(bench.target, "run-2", "Bob", patience_s=0),
+    ):
         pass
     assert "another runner works on this database: found pid " in str(caught.value)
     assert "(mantis-runbook/lock) since " in str(caught.value)
@@ -267,7 +276,9 @@ def test_a_fence_that_a_living_step_holds_is_refused_in_time(bench: Bench) -> No
     migration = sleeper(bench, 60)
     with beside(lambda: bench.up(migration)):
         pid = working(bench)
-        bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mantis-runbook/lock'")
+        bench.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mantis-runbook/lock'"
+        )
         with pytest.raises(Refused, match="a step of a runner that lost its lock is still at work"):
             with hold(bench.target, "run-2", "Bob", patience_s=1):
                 pass

@@ -89,7 +89,9 @@ def test_a_default_of_the_database_does_not_end_an_idle_lock(bench: Bench) -> No
     bench.sql(f"ALTER DATABASE {name} SET idle_session_timeout = '200ms'")
     with hold(bench.target, "run-1", "Ada") as fence:
         with pytest.raises(psycopg.OperationalError), bench.connect() as idle:
-            wait_for(lambda: idle.execute("SELECT pg_sleep(0)") and not bench.sql("SELECT pg_sleep(0.4)") and False, "", 5)
+            wait_for(
+                lambda: idle.execute("SELECT pg_sleep(0)") and not bench.sql("SELECT pg_sleep(0.4)") and False, "", 5
+            )
             idle.execute("SELECT 1")
         with bench.connect() as connection:
             fence.check(connection, in_transaction=False)

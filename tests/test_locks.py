@@ -1,6 +1,6 @@
 """Locks of each statement, on real servers: on which table, how strong, with a rewrite or a scan."""
 
-# ruff: noqa: S608 (nothing but this file's own words goes into its statements)
+
 from __future__ import annotations
 
 import threading

@@ -1,6 +1,6 @@
 """Migration 001 on real servers: up, validated, broken on purpose, rolled back; tenants apart, secrets out of the audit."""
 
-# ruff: noqa: S608 (names of tables come from the tables of this file)
+
 from __future__ import annotations
 
 from collections.abc import Iterator

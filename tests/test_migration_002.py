@@ -1,6 +1,6 @@
 """Migration 002 on real servers: up, down, validated and broken; totals, numbers and conversions under two sessions; tenants."""
 
-# ruff: noqa: S608 (names of tables come from the tables of this file)
+
 from __future__ import annotations
 
 import threading

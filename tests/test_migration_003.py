@@ -1,6 +1,6 @@
 """Migration 003 on real servers: currencies, books that nobody changes, payments under two sessions, tenants, rollback."""
 
-# ruff: noqa: S608 (names of tables come from the tables of this file)
+
 from __future__ import annotations
 
 import threading
@@ -830,7 +830,7 @@ def books(connection: Connection) -> list[tuple[Any, ...]]:
 def test_what_is_posted_stays(shared: Connection, role: str, trick: str) -> None:
     made = companies(shared)[0]
     before = books(shared)
-    with pytest.raises(REFUSALS), acting(shared, role, made.user):  # noqa: PT012 (deferred constraints speak last)
+    with pytest.raises(REFUSALS), acting(shared, role, made.user):
         shared.execute(trick.format(**made.facts))
         shared.execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert books(shared) == before

@@ -1,6 +1,6 @@
 """The strategy's monitoring, integrity suite and error handler, on today's catalogues."""
 
-# ruff: noqa: S608 (nothing but this file's own words goes into its statements)
+
 from __future__ import annotations
 
 import threading

@@ -1,6 +1,6 @@
 """Phase 4 as a whole, on real servers: safe to run, up and down from every state, on every installation, thresholds kept."""
 
-# ruff: noqa: S608 (names of tables come from the catalogue)
+
 from __future__ import annotations
 
 from typing import Any

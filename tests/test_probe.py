@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -262,6 +263,26 @@ def test_a_probe_that_was_killed_does_not_look_complete(target: Target, tmp_path
         "the probe's process ended before its time (exit code -9)",
         "the probe did not come to its end: its figures are a lower bound",
     )
+
+
+def test_a_probe_does_not_outlive_its_owner(target: Target, tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, time\n"
+        "from pathlib import Path\n"
+        "from mantis_runbook.probe import Probe\n"
+        "from mantis_runbook.target import resolve\n"
+        "with Probe(resolve('TEST_DSN'), ('customer',), Path(sys.argv[1])) as probe:\n"
+        "    print(probe._process.pid, flush=True)\n"
+        "    time.sleep(0.5)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    owner = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
+    arguments = Path(f"/proc/{int(owner.stdout)}/cmdline")
+    deadline = time.monotonic() + 15
+    while arguments.exists() and arguments.read_bytes():  # a process that ended and was not reaped has none
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert any(one.lane == END for one in samples.read(tmp_path / "probe.csv"))
 
 
 def test_no_secret_is_among_the_arguments_or_the_samples(target: Target, tmp_path: Path) -> None:

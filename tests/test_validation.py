@@ -43,7 +43,11 @@ def test_what_a_statement_finds(bench: Bench, tmp_path: Path, sql: str, found: s
 
 def test_one_that_finds_something_does_not_keep_the_others_from_running(bench: Bench, tmp_path: Path) -> None:
     found = validated(bench, tmp_path, "-- step: a\nSELECT 1;\nSELECT 1 WHERE false;\n-- step: b\nSELECT 1 / 0;")
-    assert [(result.name, result.verdict) for result in found.results] == [("a", "fail"), ("a (2)", "pass"), ("b", "fail")]
+    assert [(result.name, result.verdict) for result in found.results] == [
+        ("a", "fail"),
+        ("a (2)", "pass"),
+        ("b", "fail"),
+    ]
     assert found.verdict == "fail"
     assert len(found.failed) == 2
 
@@ -54,7 +58,9 @@ def test_a_server_that_is_gone_passes_nothing(bench: Bench, tmp_path: Path) -> N
 
 
 def test_a_validation_leaves_nothing_behind(bench: Bench, tmp_path: Path) -> None:
-    validated(bench, tmp_path, "-- step: a\nDELETE FROM old;\n-- step: b\nDO $$ BEGIN CREATE TABLE left_behind (); END $$;")
+    validated(
+        bench, tmp_path, "-- step: a\nDELETE FROM old;\n-- step: b\nDO $$ BEGIN CREATE TABLE left_behind (); END $$;"
+    )
     assert bench.value("SELECT count(*) FROM old") == 1000
     assert bench.there("left_behind") == [False]
 
@@ -83,7 +89,9 @@ def test_a_validation_that_never_gets_its_lock_has_not_passed(
 
 def test_all_findings_are_named(bench: Bench, tmp_path: Path) -> None:
     found = validated(bench, tmp_path, "-- step: a\nSELECT 1 / 0;\n-- step: b\nSELECT 2 AS two;")
-    with pytest.raises(ValidationFailed, match=r"2 validation\(s\) failed: found a: division by zero; b: 1 row\(s\): two 2,"):
+    with pytest.raises(
+        ValidationFailed, match=r"2 validation\(s\) failed: found a: division by zero; b: 1 row\(s\): two 2,"
+    ):
         validation.require([found])
 
 

@@ -42,7 +42,14 @@ def limits(**changes: Any) -> Environment:
 
 
 def write(
-    folder: Path, up: str, rollback: str = ROLLBACK, *, version: str = "001", name: str = "sample", requires: str = "", validate: str = VALIDATE
+    folder: Path,
+    up: str,
+    rollback: str = ROLLBACK,
+    *,
+    version: str = "001",
+    name: str = "sample",
+    requires: str = "",
+    validate: str = VALIDATE,
 ) -> None:
     """The three files of a migration; `up` begins with its first step."""
     header = f"-- Migration {version}: A sample\n-- phase: 1\n" + (f"-- requires: {requires}\n" if requires else "")
@@ -63,7 +70,9 @@ class Bench:
 
     def connect(self, name: str = "application", **session: str) -> Connection:
         """A session of somebody else's."""
-        connection = psycopg.connect(make_conninfo("", **self.target.parameters, application_name=name), autocommit=True)
+        connection = psycopg.connect(
+            make_conninfo("", **self.target.parameters, application_name=name), autocommit=True
+        )
         for key, value in session.items():
             connection.execute("SELECT set_config(%s, %s, false)", (key, value))
         return connection

@@ -25,7 +25,8 @@ flaw (object, detail) AS (
     LEFT JOIN pg_policy ON classid = 'pg_policy'::regclass AND pg_policy.oid = objid
     LEFT JOIN pg_constraint ON classid = 'pg_constraint'::regclass AND pg_constraint.oid = objid
     LEFT JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
-    WHERE coalesce(polrelid, conrelid, 0) <> audit.oid
+    WHERE coalesce(polrelid, conrelid, ev_class, 0) <> audit.oid
+      AND NOT EXISTS (SELECT FROM pg_inherits WHERE classid = 'pg_class'::regclass AND inhrelid = objid AND inhparent = audit.oid)
 
     UNION ALL
     SELECT format('trigger %I', tgname), 'on the table itself; it would fire for the old partition alone'

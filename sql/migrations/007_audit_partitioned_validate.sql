@@ -16,6 +16,49 @@ BEGIN
 END
 $$;
 
+-- step: columns and references are those that the application knows
+DO $$
+DECLARE
+    wrong  text;
+BEGIN
+    WITH wanted (col, type, required, standard) AS (
+        VALUES
+            ('id',         'uuid',                     true,  'gen_random_uuid()'),
+            ('org_id',     'uuid',                     false, ''),
+            ('user_id',    'uuid',                     false, ''),
+            ('action',     'audit_action',             true,  ''),
+            ('table_name', 'text',                     true,  ''),
+            ('record_id',  'uuid',                     false, ''),
+            ('old_data',   'jsonb',                    false, ''),
+            ('new_data',   'jsonb',                    false, ''),
+            ('ip_address', 'inet',                     false, ''),
+            ('user_agent', 'text',                     false, ''),
+            ('timestamp',  'timestamp with time zone', false, 'now()')
+    ),
+    found AS (
+        SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, coalesce(pg_get_expr(adbin, adrelid), '')
+        FROM pg_attribute
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid = 'audit_log'::regclass AND attnum > 0 AND NOT attisdropped
+    )
+    SELECT string_agg(col, ', ' ORDER BY col)
+    INTO wrong
+    FROM (TABLE wanted EXCEPT TABLE found) AS missing;
+    ASSERT wrong IS NULL, format('columns of audit_log missing or different: %s', wrong);
+
+    SELECT string_agg(attname, ', ')
+    INTO wrong
+    FROM pg_attribute
+    WHERE attrelid = 'audit_log'::regclass
+      AND attname IN ('org_id', 'user_id')
+      AND NOT EXISTS (
+          SELECT FROM pg_constraint
+          WHERE conrelid = attrelid AND contype = 'f' AND conkey = ARRAY[attnum] AND convalidated AND confdeltype = 'n'
+      );
+    ASSERT wrong IS NULL, format('audit_log has no foreign key that is set to NULL: %s', wrong);
+END
+$$;
+
 -- step: columns are those of the old table, with their defaults, rights and comments
 DO $$
 DECLARE
@@ -78,8 +121,10 @@ BEGIN
     INTO wrong
     FROM (SELECT * FROM pg_policies WHERE schemaname = 'public' AND tablename = 'audit_log') AS now
     FULL JOIN (SELECT * FROM pg_policies WHERE schemaname = 'public' AND tablename = 'audit_log_history') AS before USING (policyname)
-    WHERE (now.permissive, now.roles, now.cmd, now.qual, now.with_check)
-        IS DISTINCT FROM (before.permissive, before.roles, before.cmd, before.qual, before.with_check);
+    WHERE (now.permissive, now.roles, now.cmd, now.qual, now.with_check) IS DISTINCT FROM (
+        before.permissive, before.roles, before.cmd,
+        replace(before.qual, 'audit_log_history.', 'audit_log.'), replace(before.with_check, 'audit_log_history.', 'audit_log.')
+    );
     ASSERT wrong IS NULL, format('policies of audit_log differ from before: %s', wrong);
 
     SELECT string_agg(DISTINCT coalesce(now.grantee, before.grantee)::regrole::text, ', ')

@@ -1,5 +1,5 @@
--- Columns added to tables that were there before a migration, with what finds their rows again: the primary key, else all
--- older columns.
+-- Columns added to tables that were there before a migration, with what finds their rows again: the primary key if it is
+-- as old, else all older columns.
 SELECT
     nspname::text AS schema,
     relname::text AS name,
@@ -10,6 +10,7 @@ SELECT
             FROM pg_index
             JOIN pg_attribute AS key ON key.attrelid = indrelid AND key.attnum = ANY (indkey)
             WHERE indrelid = pg_class.oid AND indisprimary
+            HAVING bool_and(format('%%I.%%I.%%I', nspname, relname, key.attname) = ANY (%(columns)s::text[]))
         ),
         (
             SELECT array_agg(older.attname::text ORDER BY older.attnum)
@@ -30,5 +31,5 @@ WHERE relkind IN ('r', 'p')
     AND NOT attisdropped
     AND attgenerated = ''
     AND format('%%I.%%I', nspname, relname) = ANY (%(before)s::text[])
-    AND format('%%I.%%I.%%I', nspname, relname, attname) <> ALL (%(columns)s::text[])
+    AND format('%%I.%%I.%%I', nspname, relname, attname) <> ALL (%(columns)s::text[] || %(spared)s::text[])
 ORDER BY pg_class.oid, attnum

@@ -19,13 +19,13 @@ WHERE relkind IN ('r', 'p')
     AND nspname <> 'mantis_runbook'
     AND nspname !~ '^pg_'
     AND nspname <> 'information_schema'
-    AND format('%%I.%%I', nspname, relname) <> ALL (%(before)s::text[])
+    AND format('%%I.%%I', nspname, relname) <> ALL (%(before)s::text[] || %(spared)s::text[])
     AND format('%%I.%%I', nspname, relname) <> ALL (ARRAY['public.schema_migrations', 'public.migration_backups'])
     AND NOT EXISTS (
         SELECT 1
         FROM pg_partition_ancestors(pg_class.oid) AS ancestor (relid)
         JOIN pg_class AS parent ON parent.oid = ancestor.relid AND parent.oid <> pg_class.oid
         JOIN pg_namespace AS home ON home.oid = parent.relnamespace
-        WHERE format('%%I.%%I', home.nspname, parent.relname) <> ALL (%(before)s::text[])
+        WHERE format('%%I.%%I', home.nspname, parent.relname) <> ALL (%(before)s::text[] || %(spared)s::text[])
     )
 ORDER BY pg_class.oid
