@@ -117,7 +117,7 @@ def test_an_insert_knows_only_what_it_must(done: Climbed) -> None:
 
 BROKEN = [
     ("DROP VIEW v_recent_activity", "view public.v_recent_activity: is gone"),
-    ("ALTER VIEW v_recent_activity RENAME COLUMN title TO heading", "view public.v_recent_activity: had the columns"),
+    ("ALTER VIEW v_inventory_alerts RENAME COLUMN alert TO heading", "view public.v_inventory_alerts: had the columns"),
     ("ALTER VIEW v_user_profile RESET (security_invoker)", "view public.v_user_profile: has lost security_invoker=true"),
     ("ALTER TABLE customer ALTER COLUMN status SET DEFAULT 'active'", "column public.customer.status: was"),
     ("ALTER TABLE supplier ALTER COLUMN risk_score DROP DEFAULT", "column public.supplier.risk_score: was integer DEFAULT 0"),
