@@ -133,7 +133,7 @@ BROKEN = [
     ("ALTER TABLE widget ADD COLUMN kind text NOT NULL DEFAULT ''; ALTER TABLE widget ALTER COLUMN kind DROP DEFAULT", "column public.widget.kind: is new, NOT NULL and without a default"),
     ("ALTER TABLE dashboard_favorite RENAME TO favourite", "table public.dashboard_favorite: is gone"),
     ("DROP TABLE system_metric_2025_q1", "table public.system_metric_2025_q1: is gone"),
-    ("ALTER TABLE system_metric DETACH PARTITION system_metric_2025_q1", "table public.system_metric_2025_q1: is no partition any more"),
+    ("ALTER TABLE system_metric DETACH PARTITION system_metric_2025_q2", "table public.system_metric_2025_q2: is no partition any more"),
     ("ALTER TABLE supplier FORCE ROW LEVEL SECURITY", "table public.supplier: row security forced"),
     ("ALTER TABLE notification SET UNLOGGED", "table public.notification: was a table, is a unlogged table"),
     ("ALTER TABLE customer DROP CONSTRAINT customer_name_length", "constraint public.customer.customer_name_length: is gone"),

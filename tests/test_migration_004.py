@@ -1,6 +1,5 @@
 """Migration 004 on real servers: documents in versions, also from two sessions; who may do what; tenants; validations broken."""
 
-
 from __future__ import annotations
 
 import threading

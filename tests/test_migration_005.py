@@ -1,6 +1,5 @@
 """Migrations 005 and 006 on real servers: communication, partitions ahead of time, under writers; validations broken."""
 
-
 from __future__ import annotations
 
 import itertools

@@ -1,0 +1,151 @@
+"""Bloat: measured or estimated, and rebuilt by pg_repack where it is installed, on real servers."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mantis_runbook import bloat, programs
+from mantis_runbook.bloat import Bloat, Bloated
+from mantis_runbook.database import Connection, connect
+from mantis_runbook.target import Target
+
+#: 100,000 rows, of which one in ten is left: nine tenths of the table hold nothing.
+BLOATED = """
+CREATE TABLE "Bloated" (id bigint PRIMARY KEY, filler text NOT NULL);
+INSERT INTO "Bloated" SELECT n, repeat('x', 200) FROM generate_series(1, 100000) AS n;
+DELETE FROM "Bloated" WHERE id % 10 <> 0
+"""
+CONTENT = 'SELECT count(*), sum(hashtextextended("Bloated"::text, 7)) FROM "Bloated"'
+
+
+@pytest.fixture
+def bloated(empty_database: Target) -> Target:
+    with connect(empty_database, "test") as connection:
+        connection.execute(BLOATED)
+        connection.execute('VACUUM "Bloated"')
+        connection.execute('ANALYZE "Bloated"')
+    return empty_database
+
+
+def offered(connection: Connection, extension: str) -> bool:
+    return bool(connection.execute("SELECT FROM pg_available_extensions WHERE name = %s", (extension,)).fetchall())
+
+
+def only(found: Bloated) -> Bloat:
+    (one,) = (one for one in found.tables if one.table == "Bloated")
+    return one
+
+
+@pytest.mark.parametrize("extension", [None, "pgstattuple"])
+def test_nine_tenths_of_nothing_are_seen(bloated: Target, extension: str | None) -> None:
+    with connect(bloated, "test") as connection:
+        if extension:
+            if not offered(connection, extension):
+                pytest.skip("this server does not offer pgstattuple")
+            connection.execute("CREATE SCHEMA tools; CREATE EXTENSION pgstattuple SCHEMA tools")
+        found = only(bloat.measure(connection))
+    assert found.method == (extension or "estimate")
+    assert found.bloat == pytest.approx(0.9, abs=0.05)
+    assert found.bytes > 20_000_000
+
+
+def test_a_full_table_is_not_bloated_and_an_unknown_one_is_not_guessed(empty_database: Target) -> None:
+    with connect(empty_database, "test") as connection:
+        connection.execute(
+            "CREATE TABLE fresh AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1, 50000) AS n"
+        )
+        connection.execute("CREATE TABLE nothing (a integer)")
+        unknown = {one.table: one for one in bloat.measure(connection).tables}
+        connection.execute("ANALYZE fresh")
+        known = {one.table: one for one in bloat.measure(connection).tables}
+    assert (unknown["fresh"].bloat, unknown["fresh"].method) == (None, "unknown")
+    assert known["fresh"].bloat == pytest.approx(0, abs=0.05)
+    assert (known["nothing"].bloat, known["nothing"].method) == (0, "empty")
+    assert list(bloat.Bloated(tuple(known.values())).frame.columns) == ["table", "bytes", "bloat", "method"]
+
+
+@pytest.mark.parametrize(
+    ("share", "size", "chosen"),
+    [(0.4, 100, True), (0.3, 100, True), (0.29, 100, False), (0.9, 99, False), (None, 100, False)],
+)
+def test_tables_above_the_threshold_are_chosen(share: float | None, size: int, chosen: bool) -> None:
+    found = Bloated((Bloat("t", size, share, "estimate"),))
+    assert found.above(0.3, 100) == (("t",) if chosen else ())
+
+
+def test_where_it_is_not_installed_nothing_is_done_and_it_says_so(bloated: Target) -> None:
+    done = bloat.rebuild(bloated)
+    assert [(one.table, one.state, one.before == one.after) for one in done.tables] == [
+        ("Bloated", "not installed", True)
+    ]
+    assert done.note == "pg_repack is not installed in this database (CREATE EXTENSION pg_repack)"
+    assert "CREATE EXTENSION" in done._repr_html_()
+
+
+@pytest.fixture
+def repackable(bloated: Target) -> Target:
+    with connect(bloated, "test") as connection:
+        if not offered(connection, "pg_repack"):
+            pytest.skip("this server does not offer pg_repack")
+        connection.execute("CREATE EXTENSION pg_repack")
+    return bloated
+
+
+def test_a_bloated_table_shrinks_under_writes_and_keeps_its_content(repackable: Target) -> None:
+    over = threading.Event()
+    written: list[int] = []
+
+    def write() -> None:
+        with psycopg.connect(**repackable.parameters, autocommit=True) as session:
+            for number in range(1_000_000, 2_000_000):
+                session.execute("INSERT INTO \"Bloated\" VALUES (%s, 'new')", (number,))
+                written.append(number)
+                if over.is_set():
+                    return
+
+    with connect(repackable, "test") as connection:
+        before = connection.execute(CONTENT).fetchone()
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            done = bloat.rebuild(repackable, threshold=0.5)
+        finally:
+            over.set()
+            writer.join()
+        (one,) = done.tables
+        assert (one.table, one.state, one.note) == ("Bloated", "rebuilt", "")
+        assert one.after < one.before / 4
+        assert connection.execute('SELECT count(*) FROM "Bloated" WHERE id >= 1000000').fetchone() == (len(written),)
+        connection.execute('DELETE FROM "Bloated" WHERE id >= 1000000')
+        assert connection.execute(CONTENT).fetchone() == before
+        assert connection.execute("SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%repack%'").fetchone() == (0,)
+
+
+def test_a_table_in_use_is_left_as_it_is_and_nobodys_session_ends(repackable: Target) -> None:
+    with connect(repackable, "reader") as reader, reader.transaction():
+        before = reader.execute(CONTENT).fetchone()
+        (one,) = bloat.rebuild(repackable, wait_s=1, deadline_s=60).tables
+        assert one.state in {"skipped", "failed"}
+        assert one.note
+        assert reader.execute(CONTENT).fetchone() == before
+
+
+def test_tables_that_are_not_named_and_not_bloated_are_left_alone(repackable: Target) -> None:
+    assert bloat.rebuild(repackable, ["other"]).tables == ()
+    assert bloat.rebuild(repackable, threshold=0.99).tables == ()
+
+
+def test_a_program_of_another_version_is_not_used(
+    repackable: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "pg_repack"
+    fake.write_text("#!/bin/sh\necho pg_repack 0.0.1\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(programs, "folders", lambda: [tmp_path])
+    done = bloat.rebuild(repackable)
+    assert [one.state for one in done.tables] == ["not installed"]
+    assert done.note.endswith("the program must be too, and there is 0.0.1")
