@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +43,14 @@ class Watcher(Protocol):
     """Whoever wants to know what the engine does: the journal of the run, a progress bar, the probe's chart."""
 
     def __call__(self, event: str, **facts: Any) -> None: ...
+
+
+class Observer(Protocol):
+    """Whoever looks at a statement while it runs: the recorder of locks, in the rehearsal."""
+
+    def __call__(
+        self, connection: Connection, version: str, direction: str, step: Step, statement: Statement, /
+    ) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,11 @@ class Applied:
 
 @dataclass
 class Engine:
-    """Carries out migrations on one database, for the runner that holds its fence."""
+    """Carries out migrations on one database, for the runner that holds its fence.
+
+    `stop` is asked before every try and after a cancelled statement: the guard's way to end the work, by raising.
+    `observe` is entered around each statement.
+    """
 
     target: Target
     environment: Environment
@@ -96,6 +108,8 @@ class Engine:
     who: str
     fence: Fence
     watch: Watcher = field(default=lambda event, **facts: None)
+    stop: Callable[[], None] = field(default=lambda: None)
+    observe: Observer = field(default=lambda *seen: nullcontext())
 
     def up(self, migration: Migration) -> Applied:
         """Apply a migration, or what is left of it. Raises `StepFailed` or `LockNotObtained`; the ledger says `failed`."""
@@ -237,6 +251,7 @@ class Engine:
                 duration_ms=round((time.monotonic() - began) * 1000, 1),
                 error=_first_line(error),
             )
+            self.stop()  # a statement that the guard cancelled ended for the guard's reason
             raise
         result = StepResult(
             migration.version,
@@ -292,7 +307,8 @@ class _Work:
             self._limit_statements()
             self.engine.fence.check(self.connection, in_transaction=True)
             for statement in self.step.statements:
-                self.connection.execute(statement.text)
+                with self._observed(statement):
+                    self.connection.execute(statement.text)
             self.connection.execute("RESET ROLE")
             self._journal("done", duration_ms=(time.monotonic() - began) * 1000)
 
@@ -326,8 +342,9 @@ class _Work:
             self._record("started")
             self.was_started = True
         began = time.monotonic()
-        for text in (*trace.repairs, trace.instead or statement.text):
-            self._execute_outside(text, concurrently=outside.waits_without_blocking(statement))
+        with self._observed(statement):
+            for text in (*trace.repairs, trace.instead or statement.text):
+                self._execute_outside(text, concurrently=outside.waits_without_blocking(statement))
         self._record("done", duration_ms=(time.monotonic() - began) * 1000)
 
     def _execute_outside(self, text: str, *, concurrently: bool) -> None:
@@ -378,7 +395,7 @@ class _Work:
             self.engine.fence.check(self.connection, in_transaction=True)
             if self.step.without_triggers:
                 self.connection.execute("SET LOCAL session_replication_role = replica")
-            with psycopg.RawCursor(self.connection) as cursor:
+            with psycopg.RawCursor(self.connection) as cursor, self._observed(self.step.statements[0]):
                 cursor.execute(self.step.statements[0].text, (batch.lower, batch.upper))
                 changed = cursor.rowcount
             self._journal("batch", last_key=batch.upper, rows=changed)
@@ -414,7 +431,11 @@ class _Work:
             ) from error
         raise AssertionError("unreachable")
 
+    def _observed(self, statement: Statement) -> AbstractContextManager[None]:
+        return self.engine.observe(self.connection, self.version, self.direction, self.step, statement)
+
     def _try(self, work: Callable[[], Result]) -> Result:
+        self.engine.stop()
         self.attempts += 1
         # The first try is alone: naming blockers costs a session, and most steps never wait.
         naming = (

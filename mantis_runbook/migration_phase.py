@@ -6,18 +6,24 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psycopg
 
 from mantis_runbook import (
     backup,
+    charts,
     checks,
     display,
     fingerprint,
     lint,
     migrations,
+    performance,
     programs,
     rehearsal,
+    replay,
+    samples,
     settings,
     validation,
 )
@@ -27,13 +33,26 @@ from mantis_runbook import target as targets
 from mantis_runbook.apply import Applied, Engine
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import refuse_pooler
-from mantis_runbook.errors import ApprovalMissing, BackupNotProven, Failed, FenceLost, Refused, RunbookError
+from mantis_runbook.errors import (
+    ApprovalMissing,
+    BackupNotProven,
+    Failed,
+    FenceLost,
+    Inconclusive,
+    Refused,
+    RunbookError,
+)
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
+from mantis_runbook.monitor import MonitorResult
+from mantis_runbook.performance import Gate
+from mantis_runbook.progress import live
 from mantis_runbook.recording import UNDO, Recording, ask
+from mantis_runbook.rehearsal import Rehearsal
 from mantis_runbook.target import Target
+from mantis_runbook.watch import watching
 
 __all__ = ["MigrationPhase", "checks_tables"]
 
@@ -248,11 +267,42 @@ class MigrationPhase(Recording):
     def _rehearse(self) -> Evidence:
         if self._nothing_to_do():
             return self._not_needed("rehearse")
-        server, name = self._scratch_server(), self._scratch_name()
+        scratch = self._scratch_server().database(self._scratch_name())
         self._require_fresh_copy()
+        with replay.copied(scratch) as before:
+            found = self._rehearsed(scratch)
+            gate = self._measured(before, scratch)
+        word = gate.combined(self.run.environment)
+        problems = [*found.problems, *([gate.summary(self.run.environment)] if word != "passed" else [])]
+        summary = f"applied, validated, rolled back without a trace and applied again; {found.content.message}"
+        evidence = Evidence(
+            self.number,
+            "rehearse",
+            "failed" if found.problems or word == "failed" else "inconclusive" if problems else "passed",
+            "; ".join(problems) or f"{summary}; performance {gate.deterministic.summary}",
+            (*_rehearsal_tables(found), *_gate_tables(gate)),
+            {
+                "durations_ms": _durations(found.applied),
+                "touched": list(found.touched),
+                "performance": word,
+                "performance_ratio": gate.timed.overall.estimate,
+                "performance_summary": gate.summary(self.run.environment),
+            },
+        )
+        if problems:
+            self._show_red(evidence)
+            raise (Failed if evidence.verdict == "failed" else Inconclusive)(
+                "the rehearsal did not go as it must",
+                found="; ".join(problems),
+                expected="no finding",
+                action="nothing was changed on the target; correct the migration first",
+            )
+        return evidence
+
+    def _rehearsed(self, scratch: Target) -> Rehearsal:
         with self._progress("rehearsal", journalled=False) as progress:
-            found = rehearsal.rehearse(
-                server.database(name),
+            return rehearsal.rehearse(
+                scratch,
                 self.migrations,
                 self._backup().fingerprint,
                 self.run.environment,
@@ -260,29 +310,18 @@ class MigrationPhase(Recording):
                 who=self.run.operator,
                 watch=progress,
             )
-        tables = (
-            _steps_table("applied", found.applied),
-            _steps_table("rolled back", found.rolled_back),
-            _validations(found.validated),
-        )
-        evidence = Evidence(
-            self.number,
-            "rehearse",
-            "failed" if found.problems else "passed",
-            "; ".join(found.problems)
-            or f"applied, validated, rolled back without a trace and applied again; {found.content.message}",
-            tables,
-            {"durations_ms": _durations(found.applied)},
-        )
-        if found.problems:
-            self._show_red(evidence)
-            raise Failed(
-                "the rehearsal did not go as it must",
-                found="; ".join(found.problems),
-                expected="no finding",
-                action="nothing was changed on the target; correct the migration first",
+
+    def _measured(self, before: Target, after: Target) -> Gate:
+        """The restored backup against the same backup migrated, statement by statement."""
+        accepted = performance.accepted_costs(one.version for one in self.migrations)
+        with live() as update:
+            return performance.measure(
+                before,
+                after,
+                self.run.environment,
+                accepted=accepted,
+                watch=lambda part: update(display.callout("info", f"performance: {part}")),
             )
-        return evidence
 
     def _require_fresh_copy(self) -> None:
         """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
@@ -335,20 +374,51 @@ class MigrationPhase(Recording):
         with (
             hold(self.run.target, self.run.name, self.run.operator) as fence,
             self._progress("migration") as progress,
+            watching(self.run, self.number, self._facts("rehearse").get("touched", ())) as watch,
         ):
-            engine = Engine(self.run.target, self.run.environment, self.run.name, self.run.operator, fence, progress)
+            engine = Engine(
+                self.run.target,
+                self.run.environment,
+                self.run.name,
+                self.run.operator,
+                fence,
+                progress,
+                stop=watch.stop,
+            )
             with self.run.connect("status") as connection:
                 completed = Ledger(connection).completed()
             applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
+        watch.require()
         steps = sum(len(one.steps) for one in applied)
+        gap, noise = watch.facts["longest_gap_ms"], watch.facts["noise_gap_ms"]
         return Evidence(
             self.number,
             "migrate",
             "passed",
-            f"{steps} steps carried out, {sum(s.lock_waits for a in applied for s in a.steps)} lock waits",
-            (_steps_table("steps", applied),),
-            {"durations_ms": _durations(applied)},
+            f"{steps} steps, {sum(s.lock_waits for a in applied for s in a.steps)} lock waits; longest gap that readers or"
+            f" writers saw {display.duration(gap)} ({display.duration(noise)} before the first step)",
+            (
+                _steps_table("steps", applied),
+                Table("what readers and writers saw (milliseconds)", watch.probed.records if watch.probed else []),
+            ),
+            {"durations_ms": _durations(applied), **watch.facts},
         )
+
+    def latency(self) -> Any:
+        """The probe's picture: latency over time, the steps drawn in."""
+        steps: dict[str, dict[str, Any]] = {}
+        for entry in self.run.journal.entries():
+            if entry.facts.get("phase") == self.number and entry.event in ("step.started", "step.finished"):
+                name = str(entry.facts["step"])
+                steps.setdefault(name, {"step": name, "started": entry.time, "finished": entry.time})["finished"] = (
+                    entry.time
+                )
+        path = self.run.folder / f"probe-{self.number}.csv"
+        return charts.latency(samples.frame(path), pd.DataFrame(list(steps.values())))
+
+    def monitoring(self) -> Any:
+        """The monitor's picture: connections, waiting, query time and cache hits while the phase migrated."""
+        return charts.monitoring(MonitorResult(self.run.folder / f"monitor-{self.number}.jsonl", 0, {}, ()).frame)
 
     def _after_failure(self, verb: str, error: Exception) -> None:
         """A migration that failed, or does not validate, is rolled back where the environment says so."""
@@ -478,12 +548,37 @@ def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
     )
 
 
+def _rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
+    order = ("fail", "warn", "pass")
+    locks = sorted((one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict))
+    red = any(one.verdict == "fail" for one in locks)
+    return (
+        Table(
+            f"locks on existing tables, {len(locks)} statements",
+            [one.record for one in locks],
+            "verdict",
+            folded=not red,
+        ),
+        _steps_table("applied on the copy", found.applied, folded=True),
+        _steps_table("rolled back on the copy", found.rolled_back, folded=True),
+        _validations(found.validated),
+    )
+
+
+def _gate_tables(gate: Gate) -> tuple[Table, ...]:
+    failed = gate.deterministic.word != "passed"
+    return (
+        Table("performance, statement by statement", gate.records, "verdict", folded=not failed),
+        Table("performance, scenarios timed side by side", gate.scenario_records, "verdict", folded=True),
+    )
+
+
 def _durations(applied: tuple[Applied, ...]) -> dict[str, float]:
     return {f"{one.version} {step.step}": step.duration_ms for one in applied for step in one.steps}
 
 
-def _steps_table(caption: str, applied: tuple[Applied, ...]) -> Table:
-    return Table(caption, [record for one in applied for record in one.records], "state")
+def _steps_table(caption: str, applied: tuple[Applied, ...], *, folded: bool = False) -> Table:
+    return Table(caption, [record for one in applied for record in one.records], "state", folded)
 
 
 def _validations(scripts: tuple[validation.Validated, ...]) -> Table:

@@ -12,6 +12,7 @@ from mantis_runbook.database import Connection, connect
 from mantis_runbook.fingerprint import Comparison, Fingerprint
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.lock import hold
+from mantis_runbook.locks import Judged, Recorder, judge
 from mantis_runbook.migrations import Migration
 from mantis_runbook.settings import Environment
 from mantis_runbook.statements import quoted
@@ -35,6 +36,8 @@ class Rehearsal:
     rolled_back: tuple[Applied, ...]
     left_behind: Difference
     again: tuple[Applied, ...]
+    locks: tuple[Judged, ...] = ()
+    touched: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -44,6 +47,8 @@ class Rehearsal:
             found.append(f"old columns changed: {self.content.message}")
         if not self.left_behind.is_empty:
             found.append(f"the rollback leaves a difference: {self.left_behind}")
+        red = [one for one in self.locks if one.verdict == "fail"]
+        found += [f"{one.locks.statement} on {one.locks.table}: {one.reason}" for one in red]
         return found
 
 
@@ -63,8 +68,12 @@ def rehearse(
     its rollback compared with the catalogue from before it. Raises what the engine raises when a step fails there:
     better there than on the target.
     """
-    with hold(scratch, run, who) as fence, connect(scratch, "rehearsal", lock_timeout="0") as connection:
-        engine = Engine(scratch, environment, run, who, fence, watch)
+    with (
+        hold(scratch, run, who) as fence,
+        connect(scratch, "rehearsal", lock_timeout="0") as connection,
+        Recorder(scratch) as recorder,
+    ):
+        engine = Engine(scratch, environment, run, who, fence, watch, observe=recorder.observe)
         completed = Ledger(connection).completed()
         pending = [one for one in migrations if one.version not in completed]
         start = _start(connection, pending)
@@ -77,7 +86,8 @@ def rehearse(
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.diff(start, catalog.snapshot(connection)).after_rollback
         again = tuple(engine.up(one) for one in pending)
-    return Rehearsal(applied, validated, content, rolled_back, left_behind, again)
+    judged = tuple(judge(one, environment) for one in recorder.locks)
+    return Rehearsal(applied, validated, content, rolled_back, left_behind, again, judged, recorder.touched)
 
 
 def _next_transaction(connection: Connection) -> int:

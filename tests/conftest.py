@@ -257,7 +257,16 @@ def migrated(newest_server: Server, migrated_template: str, monkeypatch: pytest.
         yield target
 
 
+@pytest.fixture(scope="session")
+def bench_template(server: Server) -> str:
+    """The name of a small database with ledger and journal, to be cloned."""
+    Bench(Target("template", "variable", sandbox.clone(server, "template0", "bench")), Path()).prepare()
+    return "bench"
+
+
 @pytest.fixture
-def bench(empty_database: Target, tmp_path: Path) -> Bench:
+def bench(server: Server, bench_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """A small database of the test's own with ledger and journal, for migrations of the test's own."""
-    return Bench(empty_database, tmp_path / "migrations").prepare()
+    with fresh_database(server, bench_template) as parameters:
+        monkeypatch.setenv("TEST_DSN", make_conninfo(**parameters))
+        yield Bench(Target("TEST_DSN", "variable", parameters), tmp_path / "migrations")

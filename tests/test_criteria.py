@@ -12,7 +12,7 @@ VERBS = ("prove", "rehearse", "compare", "migrate")
 
 def complete() -> dict[tuple[str, str], dict]:
     """Evidence of a run in which everything went as it must."""
-    facts = {"longest_gap_ms": 40.0, "performance_ratio": 1.01}
+    facts = {"longest_gap_ms": 40.0, "performance": "passed", "performance_ratio": 1.01}
     kept = {(phase, verb): evidence(facts) for phase in MIGRATING for verb in VERBS}
     return kept | {("5", verb): evidence({}) for verb in ("integrity", "validate", "compatibility")}
 
@@ -45,7 +45,7 @@ def test_without_evidence_nothing_is_met():
         ("3", "prove", evidence({}, "failed"), "Zero data loss during migration", "fail"),
         ("4", "migrate", evidence({"longest_gap_ms": 60_001.0}), "Less than 1 minute downtime per phase", "fail"),
         ("4", "migrate", evidence({}), "Less than 1 minute downtime per phase", "inconclusive"),
-        ("1", "rehearse", evidence({"performance_ratio": 1.06}), "Performance degradation below 5 %", "fail"),
+        ("1", "rehearse", evidence({"performance": "failed", "performance_ratio": 1.06}), "Performance degradation below 5 %", "fail"),
         ("1", "rehearse", evidence({}), "Performance degradation below 5 %", "inconclusive"),
         ("5", "validate", evidence({}, "failed"), "All validation tests pass", "fail"),
         ("5", "compatibility", evidence({}, "failed"), "API compatibility maintained", "fail"),

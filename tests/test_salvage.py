@@ -231,30 +231,28 @@ def sealed(bench: Bench, *tables: str) -> Iterator[None]:
         seal.unseal(connection)
 
 
-@pytest.mark.parametrize("role", ["origin", "replica"])
-@pytest.mark.parametrize(
-    "write",
-    [
-        "INSERT INTO fresh (text) VALUES ('late')",
-        "UPDATE fresh SET text = 'late'",
-        "DELETE FROM fresh",
-        "TRUNCATE fresh",
-        "INSERT INTO log VALUES (1, '2025-01-01')",
-        "INSERT INTO log_2025 VALUES (1, '2025-01-01')",
-        "TRUNCATE log",
-    ],
+WRITES = (
+    "INSERT INTO fresh (text) VALUES ('late')",
+    "UPDATE fresh SET text = 'late'",
+    "DELETE FROM fresh",
+    "TRUNCATE fresh",
+    "INSERT INTO log VALUES (1, '2025-01-01')",
+    "INSERT INTO log_2025 VALUES (2, '2025-01-01')",
+    "TRUNCATE log",
 )
-def test_a_sealed_table_takes_no_write_of_anybody(bench: Bench, role: str, write: str) -> None:
+
+
+@pytest.mark.parametrize("role", ["origin", "replica"])
+def test_a_sealed_table_takes_no_write_of_anybody(bench: Bench, role: str) -> None:
     made(bench)
-    refused = pytest.raises(
-        psycopg.errors.ObjectNotInPrerequisiteState, match="is being rolled back and takes no more writes"
-    )
     with bench.connect(session_replication_role=role) as superuser:
         with sealed(bench, "public.fresh", "public.log", "public.not_there"):
-            with refused:
-                superuser.execute(write)
+            for write in WRITES:
+                with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="takes no more writes"):
+                    superuser.execute(write)
             superuser.execute("SELECT * FROM fresh")
-        superuser.execute(write)
+        for write in WRITES:
+            superuser.execute(write)
 
 
 def test_the_rollback_itself_may_write(bench: Bench) -> None:

@@ -37,7 +37,7 @@ ANALYZE old;
 
 def limits(**changes: Any) -> Environment:
     """Development, with deadlines that a test can wait for."""
-    quick = {"retry_pause_ms": 50, "step_deadline_s": 2, "statement_timeout_s": 30, "concurrently_deadline_s": 30}
+    quick = {"retry_pause_ms": 50, "step_deadline_s": 1, "statement_timeout_s": 30, "concurrently_deadline_s": 30}
     return settings.environment("development").model_copy(update=quick | changes)
 
 

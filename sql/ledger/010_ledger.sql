@@ -12,7 +12,7 @@ CREATE TABLE schema_migrations (
 
 COMMENT ON TABLE schema_migrations IS 'Mantis Runbook: one row a migration, its state and the checksum of the files that were applied.';
 COMMENT ON COLUMN schema_migrations.version IS 'The number of the migration file, such as 001.';
-COMMENT ON COLUMN schema_migrations.description IS 'Title of the migration, from the header of its file.';
+COMMENT ON COLUMN schema_migrations.description IS 'not personal: title of the migration, from the header of its file.';
 COMMENT ON COLUMN schema_migrations.applied_at IS 'When the row last became completed; until then, when it was first written.';
 COMMENT ON COLUMN schema_migrations.rollback_sql IS 'The rollback as it was when the migration was applied.';
 COMMENT ON COLUMN schema_migrations.checksum IS 'SHA-256 over the migration, its rollback and its validation.';
@@ -31,7 +31,7 @@ CREATE TABLE migration_backups (
 
 COMMENT ON TABLE migration_backups IS 'Mantis Runbook: one row a backup file.';
 COMMENT ON COLUMN migration_backups.phase IS 'Phase before which the backup was taken.';
-COMMENT ON COLUMN migration_backups.backup_location IS 'File, on the machine the runbook ran on.';
+COMMENT ON COLUMN migration_backups.backup_location IS 'not personal: file, on the machine the runbook ran on.';
 COMMENT ON COLUMN migration_backups.backup_size_bytes IS 'Size of the file in bytes.';
 COMMENT ON COLUMN migration_backups.checksum IS 'SHA-256 of the file.';
 COMMENT ON COLUMN migration_backups.verified_at IS 'When the proof ended: restored and compared with the snapshot it was dumped from.';

@@ -1,0 +1,79 @@
+"""A migration under watch: probe, monitor and guard beside the engine, and what they saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mantis_runbook.errors import Failed
+from mantis_runbook.guard import Guard
+from mantis_runbook.monitor import Monitor, MonitorResult
+from mantis_runbook.probe import Probe, ProbeResult
+from mantis_runbook.run import Run
+
+__all__ = ["CENTRAL", "Watch", "watching"]
+
+#: Probed where a migration locks no existing table: what every user of the application waits for.
+CENTRAL = ("organization", "customer")
+
+#: Seconds of the machine's own noise, before the first step.
+NOISE_S = 3.0
+
+#: At most so many tables are probed, each with a lane that reads and one that writes.
+MOST_TABLES = 10
+
+
+@dataclass
+class Watch:
+    """What is being watched; `stop` is for the engine, the results are there after the block."""
+
+    stop: Callable[[], None]
+    probed: ProbeResult | None = None
+    monitored: MonitorResult | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Figures for the evidence; durations in milliseconds. "Downtime" is `longest_gap_ms` and nothing else."""
+        if self.probed is None or self.monitored is None:
+            return {}
+        return {
+            "longest_gap_ms": self.probed.longest_gap_ms,
+            "noise_gap_ms": self.probed.noise_gap_ms,
+            "probe": self.probed.as_dict(),
+            "monitor": self.monitored.as_dict(),
+        }
+
+    def require(self) -> None:
+        """Raise `Failed` when a write that was acknowledged is not there afterwards."""
+        if self.probed is not None and self.probed.verification.lost:
+            raise Failed(
+                "acknowledged writes are gone",
+                found=f"{self.probed.verification.lost} of the probe's rows are missing",
+                expected="every row that was acknowledged",
+                action="stop the application and look at the server's log before anything else",
+            )
+
+
+@contextmanager
+def watching(run: Run, phase: str, tables: Sequence[str]) -> Iterator[Watch]:
+    """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins."""
+    chosen = tuple(dict.fromkeys((*tables, *CENTRAL)))[:MOST_TABLES]
+    probe = Probe(run.target, chosen, run.folder, file=f"probe-{phase}.csv")
+    monitor = Monitor(run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl")
+    watch = Watch(lambda: None)
+    try:
+        with probe, Guard(run.target, run.environment, probe) as guard, monitor:
+            monitor.subscribe(guard.take)
+            guard.require(monitor.latest)
+            time.sleep(NOISE_S)
+            probe.mark()
+            watch.stop = guard.stop
+            yield watch
+            probe.mark("migrated")
+            time.sleep(1.0)
+    finally:
+        watch.probed, watch.monitored = probe.result, monitor.result
+        run.journal.append("watch.finished", phase=phase, **watch.facts)
