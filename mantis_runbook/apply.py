@@ -307,6 +307,7 @@ class _Work:
             self._limit_statements()
             self.engine.fence.check(self.connection, in_transaction=True)
             for statement in self.step.statements:
+                self.engine.stop()
                 with self._observed(statement):
                     self.connection.execute(statement.text)
             self.connection.execute("RESET ROLE")

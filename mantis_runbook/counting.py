@@ -10,7 +10,8 @@ Two executions of one statement in one database differ for reasons that say noth
 | shared buffers: a block is hit or read | both are counted as one |
 | full-page images after a checkpoint, hint bits, relation and catalogue caches | the scenario is played once for nothing, in the same transaction, just before it counts: the same pages are touched |
 | timestamps in JSON, a byte shorter when they end in 0 | a transaction begins at an instant that does not (`replay.rolled_back`) |
-| parallel workers, jit, generic plans, synchronised scans | off (`replay.SESSION`) |
+| planning | statements are prepared and planned when they are played for nothing |
+| parallel workers, jit, synchronised scans | off (`replay.SESSION`) |
 | a sample's statistics | ANALYZE with a target that reads all rows (`replay.level`) |
 | AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT | the statement runs inside a function that is explained (`sql/performance/counted.sql`) |
 | a checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record leaves that out) | counted again in another copy, until two agree |
@@ -48,6 +49,10 @@ PINNED = (
     " (current_setting('mantis_runbook.drawn')::bigint + 1)::text, true))::uuid"
 )
 RANDOM = re.compile(r"\b(?:pg_catalog\.)?gen_random_uuid\(\s*\)", re.IGNORECASE)
+
+#: Planning is not counted: it depends on caches, and an index without a row makes it read more than one that has some.
+#: So what triggers and functions execute is planned once, too.
+SESSION = {"plan_cache_mode": "force_generic_plan"}
 
 #: A table of fewer blocks is as well read from end to end.
 LARGE_BLOCKS = 64
@@ -93,7 +98,7 @@ def count(target: Target, scenarios: Sequence[Scenario], *, seed: int, draws: in
     seeds = range(seed, seed + draws)
     passes: list[dict[str, Count]] = []
     while len(passes) < PASSES and not (len(passes) > 1 and passes[-1] == passes[-2]):
-        with replay.copied(target) as copy, replay.opened(copy, timeout_s) as connection:
+        with replay.copied(target) as copy, replay.opened(copy, timeout_s, **SESSION) as connection:
             tables = _touched(connection, scenarios, seed)
             passes.append(_pass(connection, tables, scenarios, seeds))
             found = rows(connection, query("performance/large_tables"), {"blocks": LARGE_BLOCKS})
@@ -148,13 +153,14 @@ def _counted_play(
     connection: Connection, pins: Sequence[sql.Composed], scenario: Scenario, seed: int
 ) -> dict[str, Count]:
     found: dict[str, Count] = {}
+    prepared: dict[str, str] = {}
 
     def execute(bound: Bound) -> Row | None:
         if bound.statement.kind == "setting":
             return replay.run(connection, bound)
         pinned = Bound(bound.statement, RANDOM.sub(PINNED, bound.text))
         plan = _plan(connection, pinned)
-        figure, row = _explained(connection, pinned)
+        figure, row = _explained(connection, _prepared(connection, pinned, prepared))
         found[bound.statement.name] = Count(figure.blocks, figure.wal_records, figure.wal_bytes, (plan,))
         return row
 
@@ -167,7 +173,22 @@ def _counted_play(
             connection.execute("SELECT set_config('mantis_runbook.drawn', '0', true)")
             replay.play(connection, scenario, seed, execute)
             connection.execute("ROLLBACK TO SAVEPOINT again")
+    for name in prepared.values():
+        connection.execute(sql.SQL("DEALLOCATE {}").format(sql.Identifier(name)))
     return found
+
+
+def _prepared(connection: Connection, bound: Bound, prepared: dict[str, str]) -> Bound:
+    """The execution of the statement prepared: what is planned when it is played for nothing is not planned again.
+
+    Without parameters a prepared statement keeps its first plan, made for these very values.
+    """
+    if bound.statement.kind == "commit":
+        return bound
+    if bound.text not in prepared:
+        prepared[bound.text] = f"counted_{len(prepared)}"
+        replay.run(connection, Bound(bound.statement, f"PREPARE {prepared[bound.text]} AS {bound.text}"))
+    return Bound(bound.statement, f"EXECUTE {prepared[bound.text]}")
 
 
 def _explained(connection: Connection, bound: Bound) -> tuple[Count, Row | None]:

@@ -51,15 +51,15 @@ class Criterion:
         return asdict(self)
 
 
-def judge(kept: Kept, verdicts: Mapping[str, str]) -> tuple[Criterion, ...]:
+def judge(kept: Kept, verdicts: Mapping[str, str], *, performance_asked: bool = True) -> tuple[Criterion, ...]:
     """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, `verdicts` words by phase.
 
-    What was not measured is inconclusive, which is not met.
+    What was not measured is inconclusive, which is not met; what the environment does not ask for is said not to be asked.
     """
-    return tuple(_judged(kept, verdicts))
+    return tuple(_judged(kept, verdicts, performance_asked=performance_asked))
 
 
-def _judged(kept: Kept, verdicts: Mapping[str, str]) -> Iterator[Criterion]:
+def _judged(kept: Kept, verdicts: Mapping[str, str], *, performance_asked: bool) -> Iterator[Criterion]:
     yield _of_phases(
         "technical",
         "Zero data loss during migration",
@@ -68,7 +68,7 @@ def _judged(kept: Kept, verdicts: Mapping[str, str]) -> Iterator[Criterion]:
         "backups restored and compared, old columns equal after the rehearsal, no table missing",
     )
     yield _downtime(kept)
-    yield _performance(kept)
+    yield _performance(kept, asked=performance_asked)
     yield _of_verbs("technical", "All validation tests pass", kept, "5", ("integrity", "validate"))
     yield _of_phases(
         "technical",
@@ -129,11 +129,16 @@ def _downtime(kept: Kept) -> Criterion:
     )
 
 
-def _performance(kept: Kept) -> Criterion:
+def _performance(kept: Kept, *, asked: bool) -> Criterion:
     """The gate's verdict on each rehearsal: blocks, write-ahead log and plans; time where the environment lets it decide."""
     name = "Performance degradation below 5 %"
     facts = {phase: kept.get((phase, "rehearse"), {}).get("facts", {}) for phase in MIGRATING}
     missing = [phase for phase, found in facts.items() if not found.get("performance")]
+    if missing and not asked:
+        evidence = (
+            "not measured: this environment does not ask for it (performance.in_rehearsal); staging and production do"
+        )
+        return Criterion("technical", name, evidence, "", "not asked")
     if missing:
         return Criterion("technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive")
     words = {phase: str(found["performance"]) for phase, found in facts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -21,6 +22,10 @@ ALLOWED = ("0", REFUSED)
 
 #: A change that would have moved a row out was stopped by a rule instead: data, constraint, state, raised by a trigger.
 RULES = ("22", "23", "44", "55000", "P0001")
+
+#: A lock was not obtained within the session's lock_timeout.
+LOCKED = "55P03"
+TRIES, PAUSE_S = 20, 0.1
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,19 @@ class Pair:
 
 
 def reached(connection: Connection, role: str, user: str, statement: sql.Composed) -> str:
-    """How many rows the statement read or changed, `refused`, or SQLSTATE and message of the error it ended with."""
+    """How many rows the statement read or changed, `refused`, or SQLSTATE and message of the error it ended with.
+
+    Who meets a row that the application is writing gives way, and tries again.
+    """
+    for _ in range(TRIES):
+        found = _tried(connection, role, user, statement)
+        if not found.startswith(LOCKED):
+            break
+        time.sleep(PAUSE_S)
+    return found
+
+
+def _tried(connection: Connection, role: str, user: str, statement: sql.Composed) -> str:
     try:
         with acting(connection, role, user):
             cursor = connection.execute(statement)

@@ -51,6 +51,7 @@ from mantis_runbook.performance import Gate
 from mantis_runbook.progress import live
 from mantis_runbook.recording import UNDO, Recording, ask
 from mantis_runbook.rehearsal import Rehearsal
+from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 from mantis_runbook.watch import watching
 
@@ -269,24 +270,20 @@ class MigrationPhase(Recording):
             return self._not_needed("rehearse")
         scratch = self._scratch_server().database(self._scratch_name())
         self._require_fresh_copy()
-        with replay.copied(scratch) as before:
-            found = self._rehearsed(scratch)
-            gate = self._measured(before, scratch)
-        word = gate.combined(self.run.environment)
-        problems = [*found.problems, *([gate.summary(self.run.environment)] if word != "passed" else [])]
+        found, gate = self._rehearsed_and_measured(scratch)
+        word = gate.combined(self.run.environment) if gate else "passed"
+        problems = [*found.problems, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
         summary = f"applied, validated, rolled back without a trace and applied again; {found.content.message}"
         evidence = Evidence(
             self.number,
             "rehearse",
             "failed" if found.problems or word == "failed" else "inconclusive" if problems else "passed",
-            "; ".join(problems) or f"{summary}; performance {gate.deterministic.summary}",
-            (*_rehearsal_tables(found), *_gate_tables(gate)),
+            "; ".join(problems) or (f"{summary}; performance {gate.deterministic.summary}" if gate else summary),
+            (*_rehearsal_tables(found), *(_gate_tables(gate) if gate else ())),
             {
                 "durations_ms": _durations(found.applied),
                 "touched": list(found.touched),
-                "performance": word,
-                "performance_ratio": gate.timed.overall.estimate,
-                "performance_summary": gate.summary(self.run.environment),
+                **(_gate_facts(gate, self.run.environment) if gate else {}),
             },
         )
         if problems:
@@ -298,6 +295,13 @@ class MigrationPhase(Recording):
                 action="nothing was changed on the target; correct the migration first",
             )
         return evidence
+
+    def _rehearsed_and_measured(self, scratch: Target) -> tuple[Rehearsal, Gate | None]:
+        """The rehearsal; where the environment asks for it, the copy as it was is kept beside and measured against."""
+        if not self.run.environment.performance.in_rehearsal:
+            return self._rehearsed(scratch), None
+        with replay.copied(scratch) as before:
+            return self._rehearsed(scratch), self._measured(before, scratch)
 
     def _rehearsed(self, scratch: Target) -> Rehearsal:
         with self._progress("rehearsal", journalled=False) as progress:
@@ -388,6 +392,7 @@ class MigrationPhase(Recording):
             with self.run.connect("status") as connection:
                 completed = Ledger(connection).completed()
             applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
+            watch.stop()  # a limit that was reached at the very end counts, too
         watch.require()
         steps = sum(len(one.steps) for one in applied)
         gap, noise = watch.facts["longest_gap_ms"], watch.facts["noise_gap_ms"]
@@ -563,6 +568,14 @@ def _rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
         _steps_table("rolled back on the copy", found.rolled_back, folded=True),
         _validations(found.validated),
     )
+
+
+def _gate_facts(gate: Gate, environment: Environment) -> dict[str, Any]:
+    return {
+        "performance": gate.combined(environment),
+        "performance_ratio": gate.timed.overall.estimate,
+        "performance_summary": gate.summary(environment),
+    }
 
 
 def _gate_tables(gate: Gate) -> tuple[Table, ...]:

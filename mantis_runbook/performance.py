@@ -56,7 +56,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Growth:
-    """A table that the migration made larger or smaller, in blocks. `compact` is its size after it without dead space,
+    """A large table that the migration made larger or smaller, in blocks. `compact` is its size after it without dead space,
     as it was measured: the rest goes to later writes, or is given back by a repack."""
 
     table: str
@@ -332,16 +332,13 @@ def _levelled(beside: ThreadPoolExecutor, before: Target, after: Target) -> tupl
     was, now = beside.map(replay.level, (before, after))
     tables = _of_other_size(was, now)
     _, compact = beside.map(lambda one: replay.rewrite(one, tables), (before, after))
-    return tuple(Growth(name, was[name], now[name], compact[name]) for name in tables)
+    sizes = (Growth(name, was[name], now[name], compact[name]) for name in tables)
+    return tuple(one for one in sizes if max(one.before, one.after) >= counting.LARGE_BLOCKS)
 
 
 def _of_other_size(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
-    """Tables that are there before and after, large, and of sizes that differ by more than 1 %."""
-    return [
-        name
-        for name, blocks in before.items()
-        if abs(after.get(name, blocks) - blocks) > blocks / 100 and max(blocks, after[name]) >= counting.LARGE_BLOCKS
-    ]
+    """Tables that are there before and after, and differ in size by more than 1 %."""
+    return [name for name, blocks in before.items() if abs(after.get(name, blocks) - blocks) > blocks / 100]
 
 
 # -- the deterministic part --------------------------------------------------------------------------------------

@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 #: What would make two executions of one statement differ for reasons that are not the database's: parallel workers
-#: (each reads its own share), compilation by cost, sequential scans that begin where another one stands, a plan that
-#: turns generic at the sixth execution. `row_security` is on: the scenarios act as users.
+#: (each reads its own share), compilation by cost, sequential scans that begin where another one stands, plans that
+#: turn generic at the sixth execution. `row_security` is on: the scenarios act as users.
 SESSION = {
     "row_security": "on",
     "max_parallel_workers_per_gather": "0",
@@ -63,9 +63,9 @@ class Bound:
     text: str
 
 
-def opened(target: Target, timeout_s: int = 60) -> Connection:
+def opened(target: Target, timeout_s: int = 60, **session: str) -> Connection:
     """A fresh session for scenarios; a statement that takes longer than `timeout_s` seconds fails."""
-    return connect(target, "performance", **SESSION, statement_timeout=f"{timeout_s}s")
+    return connect(target, "performance", **(SESSION | session), statement_timeout=f"{timeout_s}s")
 
 
 def level(target: Target) -> dict[str, int]:

@@ -59,6 +59,7 @@ class PerformanceLimits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    in_rehearsal: bool = True
     sessions: int = Field(ge=4, le=1_000, default=20)
     rounds: int = Field(ge=2, le=100, default=6)
     draws: int = Field(ge=1, le=100, default=2)

@@ -93,11 +93,7 @@ def state(pair: Pair, tables: Sequence[Table]) -> State:
         condition = table.of(pair.there)
         if condition is None:
             continue
-        made = (
-            sql.SQL("r.id = {}").format(pair.there.rows[table.name])
-            if table.has_id and table.name in pair.there.rows
-            else condition
-        )
+        made = table.made_by(pair.there) or condition
         parts.append(
             sql.SQL(
                 "SELECT {}, count(*), string_agg(md5(r::text), ',' ORDER BY md5(r::text)) FILTER (WHERE {}) FROM {} AS r WHERE {}"

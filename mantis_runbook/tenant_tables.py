@@ -32,6 +32,7 @@ class Table:
     has_id: bool
     settable: list[str]
     is_split: bool
+    defaulted: str | None
     may_select: bool
     may_insert: bool
 
@@ -48,6 +49,10 @@ class Table:
         """The condition that a row is that tenant's; None where nobody can tell."""
         if self.owner_column:
             return sql.SQL("r.{} = {}").format(sql.Identifier(self.owner_column), tenant.org)
+        return self.made_by(tenant)
+
+    def made_by(self, tenant: Tenant) -> sql.Composable | None:
+        """The condition that a row is the one made for the proof; None where there is none."""
         if self.has_id and self.name in tenant.rows:
             return sql.SQL("r.id = {}").format(tenant.rows[self.name])
         return None
@@ -99,7 +104,8 @@ def _as_user(
         anybody = sql.SQL("r.{} <> {}").format(column, pair.here.org)
         yield attempt.reach("read anybody else's rows", count(table.relation, anybody))
         yield attempt.reach("take the other tenant's rows", _set(table, column, pair.here.org, foreign))
-        yield attempt.made("give own rows away", _set(table, column, pair.there.org, own), stopped)
+        given = table.made_by(pair.here) or own
+        yield attempt.made("give own rows away", _set(table, column, pair.there.org, given), stopped)
     elif table.home and table.parent in pair.there.rows:
         column, parent = sql.Identifier(table.home), pair.there.rows[table.parent]
         yield attempt.made("hang an own row on the other tenant's", _set(table, column, parent, own), stopped)
@@ -122,19 +128,26 @@ def _changes(attempt: _Attempt, foreign: sql.Composable, copy: dict[str, Any], w
 
 
 def _blind(attempt: _Attempt, own: sql.Composable) -> Iterator[Crossing]:
-    """Without reading a column, which would bring the policies for reading in, no more rows are reached than own ones."""
-    table = attempt.table
-    with acting(attempt.pair.connection, attempt.pair.owner, attempt.pair.here.user):
-        row = attempt.pair.connection.execute(count(table.relation, own)).fetchone()
+    """Without reading a column, which would bring the policies for reading in, no more rows are reached than own ones.
+
+    Deleting may end at a row that others refer to, whosever it is: that shows nothing, and is not held against the table.
+    """
+    table, pair = attempt.table, attempt.pair
+    with acting(pair.connection, pair.owner, pair.here.user):
+        row = pair.connection.execute(count(table.relation, own)).fetchone()
     assert row is not None
-    limit = row[0]
+    limit = int(row[0])
 
-    def passes(found: str) -> bool:
-        return stopped(found) or (found.isdigit() and int(found) <= limit)
+    def own_only(found: str) -> bool:
+        return found == REFUSED or (found.isdigit() and int(found) <= limit)
 
-    value = attempt.pair.here.org if table.owner_column else str(uuid4())
-    yield attempt.made("change rows unseen", _set(table, table.key, value, None), passes)
-    yield attempt.made("delete rows unseen", _delete(table, None), passes)
+    if table.defaulted:
+        harmless = _set(table, sql.Identifier(table.defaulted), sql.SQL("DEFAULT"), None)
+        yield attempt.made("change rows unseen", harmless, own_only)
+    if table.owner_column:
+        given = _set(table, sql.Identifier(table.owner_column), pair.there.org, None)
+        yield attempt.made("give own rows away unseen", given, stopped)
+    yield attempt.made("delete rows unseen", _delete(table, None), lambda found: own_only(found) or stopped(found))
 
 
 def _shared(pair: Pair, table: Table) -> Iterator[Crossing]:
@@ -149,8 +162,8 @@ def _shared(pair: Pair, table: Table) -> Iterator[Crossing]:
 
 def _copy(pair: Pair, table: Table, foreign: sql.Composable) -> dict[str, Any] | None:
     """A row of the other tenant, as its owner sees it, with an id of its own; the newest kind there is: one made for this."""
-    made = pair.there.rows.get(table.name)
-    order = sql.SQL(" ORDER BY r.id = {} DESC").format(made) if table.has_id and made else sql.SQL("")
+    made = table.made_by(pair.there)
+    order = sql.SQL(" ORDER BY {} DESC").format(made) if made else sql.SQL("")
     statement = sql.SQL("SELECT to_jsonb(r)::text AS row FROM {} AS r WHERE {}{} LIMIT 1").format(
         table.relation, foreign, order
     )

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.pq import TransactionStatus
+
 from mantis_runbook.acting import own_role
 from mantis_runbook.crossing import Crossing, Pair, Tenant
 from mantis_runbook.database import Connection, query, rows
@@ -67,9 +69,10 @@ def prove(connection: Connection, *, only: Collection[str] = ()) -> Separation:
             action="run it on a database with at least two tenants",
         )  # fmt: skip
     here, there = (Tenant(one["org_id"], one["user_id"]) for one in pair)
+    alone = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction(force_rollback=True):
-        # What the application writes meanwhile is not seen, and so is not taken for the work of an attempt.
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if alone:  # What the application writes meanwhile is not seen, and so is not taken for the work of an attempt.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         attempts = _attempts(Pair(connection, own_role(connection), here, there), only)
         return Separation(tuple(one for one in attempts if not only or one.table in only))
 

@@ -31,7 +31,7 @@ COMMAND = Path(sys.executable).with_name("mantis-runbook")
 TABLES = (
     "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 )
-SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch\\_%'"
+SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch\\_%' ORDER BY datname"
 
 
 def copy_project(home: Path) -> None:
@@ -136,16 +136,22 @@ def state(target: Target) -> tuple[Catalog, dict[str, int]]:
         return catalog.snapshot(connection), counted
 
 
+def scratch_databases(target: Target) -> list[dict[str, Any]]:
+    """Restored backups on the target's server."""
+    with connect(target, "test") as connection:
+        return rows(connection, SCRATCH)
+
+
 @contextmanager
 def nothing_changes(target: Target) -> Iterator[None]:
     """Afterwards catalogue and row counts are as before, no scratch database is left, and no run blocks the next."""
     before, counted = state(target)
+    copies = scratch_databases(target)
     yield
     after, counted_after = state(target)
     assert str(catalog.diff(before, after)) == str(catalog.diff(before, before))
     assert counted_after == counted
-    with connect(target, "test") as connection:
-        assert rows(connection, SCRATCH) == []
+    assert scratch_databases(target) == copies
     assert interruption.find(target, migrations.load()) is None
 
 

@@ -139,7 +139,7 @@ BROKEN = [
     ("ALTER TABLE customer DROP CONSTRAINT customer_name_length", "constraint public.customer.customer_name_length: is gone"),
     ("ALTER TABLE customer ADD CONSTRAINT has_phone CHECK (phone IS NOT NULL) NOT VALID", "constraint public.customer.has_phone: is new and concerns phone"),
     ("ALTER TABLE alert_rule ADD CONSTRAINT once UNIQUE (org_id, created_at, id)", "constraint public.alert_rule.once: is new and concerns created_at, id, org_id"),
-    ("CREATE UNIQUE INDEX once ON alert_rule (org_id, lower(name), id)", "index public.once: is new and unique over columns of before"),
+    ("CREATE UNIQUE INDEX twice ON alert_rule (org_id, lower(name), id)", "index public.twice: is new and unique over columns of before"),
     ("ALTER TYPE po_status RENAME VALUE 'sent' TO 'posted'", "enum public.po_status: has lost 'sent'"),
     ("DROP FUNCTION get_reorder_suggestions(uuid)", "function public.get_reorder_suggestions(uuid): is gone"),
     (

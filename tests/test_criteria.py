@@ -62,3 +62,9 @@ def test_a_phase_without_a_passed_run_leaves_the_audit_trail_incomplete():
 def test_every_risk_of_the_strategy_names_its_gates():
     assert [risk["risk"] for risk in criteria.RISKS] == ["high", "medium", "low"]
     assert all(risk["gates"] for risk in criteria.RISKS)
+
+
+def test_performance_that_the_environment_does_not_ask_for_is_said_not_to_be_asked_and_never_passed():
+    kept = complete() | {("1", "rehearse"): evidence({})}
+    [row] = [row for row in judge(kept, {}, performance_asked=False) if "degradation" in row.criterion]
+    assert row.verdict == "not asked"

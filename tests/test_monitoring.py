@@ -16,7 +16,7 @@ from mantis_runbook import settings
 from mantis_runbook.database import Connection
 from mantis_runbook.server import Server
 
-FILES = sorted((settings.sql() / "monitoring").glob("*.sql"))
+FILES = sorted((settings.sql() / "monitoring").glob("0*.sql"))
 
 
 @pytest.fixture

@@ -92,14 +92,19 @@ def test_nothing_is_left_of_the_proof(done: Climbed) -> None:
 #: What opens a way, on what, and the attempt that finds it.
 OPENED = [
     ("ALTER TABLE invoice DISABLE ROW LEVEL SECURITY", "invoice", "read the other tenant's rows: 1"),
-    ("ALTER TABLE invoice DISABLE ROW LEVEL SECURITY", "invoice", "take the other tenant's rows"),
+    ("ALTER TABLE notification DISABLE ROW LEVEL SECURITY", "notification", "take the other tenant's rows: "),
     ("ALTER TABLE customer DISABLE ROW LEVEL SECURITY", "customer", "delete rows of the other tenant"),
     ("ALTER TABLE ticket_comment DISABLE ROW LEVEL SECURITY", "ticket_comment", "read the other tenant's rows: 1"),
     ("DROP POLICY tenant_isolation ON lead", "lead", "insert an own row: as authenticated: new row violates"),
     ("DROP POLICY document_read_as_its_level_says ON document", "document", "read own rows: 0"),
     ("DROP POLICY supplier_of_own_organization ON supplier", "supplier", "insert an own row"),
-    ("ALTER POLICY tenant_isolation ON product WITH CHECK (true)", "product", "insert rows for the other tenant: 1"),
-    ("ALTER POLICY supplier_of_own_organization ON supplier WITH CHECK (true)", "supplier", "give own rows away: "),
+    ("ALTER POLICY tenant_isolation ON product WITH CHECK (true)", "product", "insert rows for the other tenant: "),
+    ("ALTER POLICY supplier_of_own_organization ON supplier WITH CHECK (true)", "supplier", "insert rows for the other tenant: 1"),
+    (
+        "CREATE POLICY wide ON supplier FOR UPDATE TO authenticated"
+        " USING (org_id = (SELECT tenant_org_id())) WITH CHECK (true)",
+        "supplier", "give own rows away unseen: ",
+    ),
     ("ALTER POLICY tenant_isolation ON invoice_item WITH CHECK (true)", "invoice_item", "insert rows for the other tenant: "),
     ("ALTER POLICY tenant_isolation ON exchange_rate WITH CHECK (true)", "exchange_rate", "insert rows that are nobody's: 1"),
     ("ALTER POLICY tenant_isolation ON tax_rate USING (true)", "tax_rate", "read anybody else's rows: "),
@@ -112,7 +117,7 @@ OPENED = [
         "CREATE POLICY guest ON notification FOR SELECT TO anon USING (true); GRANT SELECT ON notification TO anon",
         "notification", "read as nobody: ",
     ),
-    ("GRANT INSERT, UPDATE, DELETE ON oauth_provider TO authenticated; ALTER TABLE oauth_provider DISABLE ROW LEVEL SECURITY", "oauth_provider", ""),
+    ("CREATE POLICY wide ON oauth_provider TO authenticated USING (true); GRANT INSERT ON oauth_provider TO authenticated", "oauth_provider", "insert rows for all tenants: "),
     ("CREATE POLICY all_may ON currency_mapping TO authenticated USING (true); GRANT ALL ON currency_mapping TO authenticated", "currency_mapping", "insert rows for all tenants: "),
     ("CREATE VIEW everything AS SELECT * FROM customer; GRANT SELECT ON everything TO authenticated", "everything", "read around the policies"),
     (
@@ -154,12 +159,19 @@ OPENED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statement", "name", "words"), OPENED, ids=[f"{one[1]}-{one[2][:40]}" for one in OPENED])
-def test_a_way_that_was_opened_is_found(migrated: Connection, statement: str, name: str, words: str) -> None:
-    migrated.execute(statement)
-    shown = tenants.prove(migrated, only=[name])
-    assert shown.verdict == "fail"
-    assert [one for one in failed(shown) if one.startswith(f"{name}: {words}")], failed(shown)
+#: The nth way that is opened on each thing: a proof takes its time, and ways on different things do not meet.
+ROUNDS = sorted({[one[1] for one in OPENED[:number]].count(way[1]) for number, way in enumerate(OPENED)})
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_way_that_was_opened_is_found(migrated: Connection, number: int) -> None:
+    ways = [way for at, way in enumerate(OPENED) if [one[1] for one in OPENED[:at]].count(way[1]) == number]
+    for statement, _, _ in ways:
+        migrated.execute(statement)
+    shown = tenants.prove(migrated, only=[name for _, name, _ in ways])
+    said = failed(shown)
+    assert [f"{name}: {words}" for _, name, words in ways if not any(one.startswith(f"{name}: {words}") for one in said)] == []
+    assert {record["table"] for record in shown.records if record["verdict"] != "pass"} == {name for _, name, _ in ways}
 
 
 def test_what_is_found_is_told_beside_all_the_rest(migrated: Connection) -> None:

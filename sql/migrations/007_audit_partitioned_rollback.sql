@@ -63,6 +63,8 @@ BEGIN
     IF to_regclass('audit_log_leftover') IS NULL THEN
         CREATE TABLE audit_log_leftover (LIKE audit_log INCLUDING CONSTRAINTS, PRIMARY KEY (id)) INHERITS (audit_log);
         REVOKE ALL ON audit_log_leftover FROM PUBLIC, anon, authenticated;
+    ELSIF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = 'audit_log_leftover'::regclass) THEN
+        ALTER TABLE audit_log_leftover INHERIT audit_log;
     END IF;
     FOR one IN
         SELECT inhrelid::regclass AS part
@@ -87,14 +89,24 @@ WITH moved AS (
 INSERT INTO audit_log
 SELECT * FROM moved;
 
+-- step: what is left over is out of sight
+-- From here on no reader of audit_log meets these tables, so that nobody holds up, or waits for, what follows.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM audit_log_leftover) THEN
+        RAISE EXCEPTION 'audit_log_leftover still holds rows' USING HINT = 'Run the rollback again.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = 'audit_log_leftover'::regclass) THEN
+        ALTER TABLE audit_log_leftover NO INHERIT audit_log;
+    END IF;
+END
+$$;
+
 -- step: what is left over no longer belongs to organisations
 DO $$
 DECLARE
     link  record;
 BEGIN
-    IF EXISTS (SELECT FROM audit_log_leftover) THEN
-        RAISE EXCEPTION 'audit_log_leftover still holds rows' USING HINT = 'Run the rollback again.';
-    END IF;
     FOR link IN
         SELECT conrelid::regclass AS of_table, conname
         FROM pg_constraint

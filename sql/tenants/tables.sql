@@ -1,7 +1,8 @@
 -- Tenant tables: what belongs to an organisation (it carries org_id, or refers to such a table, however far), and whatever
 -- else has row-level security. Partitions are reached through their table.
 -- owner_column tells the organisation of a row; where there is none, home is a column that refers to a tenant table, and
--- decides it. is_split: reading, changing and deleting have policies of their own, which may differ.
+-- decides it. is_split: changing or deleting have policies of their own, which may differ from those for reading; defaulted
+-- is a column that can be changed without a value.
 WITH RECURSIVE tenant AS (
     SELECT oid
     FROM pg_class
@@ -29,6 +30,7 @@ SELECT
     'id' = ANY (named.columns) AS has_id,
     named.settable,
     EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polcmd IN ('w', 'd')) AS is_split,
+    named.defaulted[1] AS defaulted,
     has_any_column_privilege('authenticated', pg_class.oid, 'SELECT') AS may_select,
     has_table_privilege('authenticated', pg_class.oid, 'INSERT') AS may_insert
 FROM pg_class
@@ -36,7 +38,9 @@ CROSS JOIN LATERAL (
     SELECT
         array_agg(attname::text) AS columns,
         array_agg(attname::text) FILTER (WHERE NOT attnotnull) AS nullable,
-        array_agg(attname::text ORDER BY attnum) FILTER (WHERE attgenerated = '') AS settable
+        array_agg(attname::text ORDER BY attnum) FILTER (WHERE attgenerated = '') AS settable,
+        array_agg(attname::text ORDER BY attname <> 'updated_at', attnum DESC)
+            FILTER (WHERE atthasdef AND attgenerated = '' AND attname NOT IN ('id', 'org_id')) AS defaulted
     FROM pg_attribute
     WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
 ) AS named
