@@ -218,7 +218,9 @@ def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
     statement = sql.SQL("SELECT count(*) FROM {}")
     with _reading(connection):
         found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
-        return {job.name: _count(connection, statement.format(sql.Identifier(job.schema, job.relation))) for job in found}
+        return {
+            job.name: _count(connection, statement.format(sql.Identifier(job.schema, job.relation))) for job in found
+        }
 
 
 def _count(connection: Connection, statement: sql.Composed) -> int:

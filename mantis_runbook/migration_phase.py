@@ -59,6 +59,7 @@ __all__ = ["MigrationPhase", "checks_tables"]
 
 READ_RED = "Nothing was changed. Each failed row says what to do; do it and run this cell again."
 READ_AMBER = "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
+NOT_WATCHED = "No picture: nothing was migrated in this run, so nothing was watched."
 
 
 class MigrationPhase(Recording):
@@ -419,11 +420,16 @@ class MigrationPhase(Recording):
                     entry.time
                 )
         path = self.run.folder / f"probe-{self.number}.csv"
+        if not path.is_file():
+            return display.callout("info", NOT_WATCHED)
         return charts.latency(samples.frame(path), pd.DataFrame(list(steps.values())))
 
     def monitoring(self) -> Any:
         """The monitor's picture: connections, waiting, query time and cache hits while the phase migrated."""
-        return charts.monitoring(MonitorResult(self.run.folder / f"monitor-{self.number}.jsonl", 0, {}, ()).frame)
+        path = self.run.folder / f"monitor-{self.number}.jsonl"
+        if not path.is_file():
+            return display.callout("info", NOT_WATCHED)
+        return charts.monitoring(MonitorResult(path, 0, {}, ()).frame)
 
     def _after_failure(self, verb: str, error: Exception) -> None:
         """A migration that failed, or does not validate, is rolled back where the environment says so."""

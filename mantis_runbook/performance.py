@@ -17,7 +17,7 @@ from mantis_runbook import counting, replay, scenarios, settings, statistics, ti
 from mantis_runbook.counting import Count, Counted
 from mantis_runbook.errors import ParameterError
 from mantis_runbook.settings import Environment, PerformanceLimits
-from mantis_runbook.statistics import Interval, Word
+from mantis_runbook.statistics import Interval, Times, Word
 from mantis_runbook.target import Target
 from mantis_runbook.timing import AFTER, BEFORE, CONTROL, Timings, Witness
 
@@ -407,8 +407,15 @@ def _scenario(timings: Timings, name: str, scenarios_: int) -> ScenarioTimes:
         statistics.ratio(before, after),
         strict,
         statistics.ratio(before, control),
-        dict(zip(timings.names[name], statistics.ratios(before, after), strict=True)),
+        _statements(timings.names[name], before, after),
     )
+
+
+def _statements(names: Sequence[str], before: Times, after: Times) -> dict[str, Interval]:
+    """The ratio of each statement over all users it is executed for, who follow each other in the times."""
+    each = tuple(dict.fromkeys(names))
+    sums = (side.reshape(*side.shape[:2], -1, len(each)).sum(axis=2) for side in (before, after))
+    return dict(zip(each, statistics.ratios(*sums), strict=True))
 
 
 def _overall(timings: Timings) -> Interval:

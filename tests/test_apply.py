@@ -72,9 +72,10 @@ def test_while_a_step_runs_the_ledger_says_running(bench: Bench) -> None:
     assert bench.status() == "completed"
 
 
-def test_a_second_try_resumes_at_the_step_that_failed(bench: Bench) -> None:
-    with pytest.raises(StepFailed):
-        bench.up(bench.migration(TWO_STEPS.format(more="1")))
+def test_every_further_try_resumes_at_the_step_that_failed(bench: Bench) -> None:
+    for _ in range(2):
+        with pytest.raises(StepFailed):
+            bench.up(bench.migration(TWO_STEPS.format(more="1")))
     applied = bench.up(bench.migration(TWO_STEPS.format(more="11")), run="run-2")
     assert [step.state for step in applied.steps] == ["done before", "done"]
     assert bench.status() == "completed"

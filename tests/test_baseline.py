@@ -761,8 +761,7 @@ def test_currencies_are_those_the_enhanced_schema_knows(baseline: Connection) ->
 def test_what_is_planted_can_be_found_at_every_scale(load: Load, scale: float) -> None:
     database = load(scale=scale)
     found = {
-        blemish: value(database, f"SELECT count(*) FROM ({query}) AS found")
-        for blemish, (_, query) in PLANTED.items()
+        blemish: value(database, f"SELECT count(*) FROM ({query}) AS found") for blemish, (_, query) in PLANTED.items()
     }
     assert found == {blemish: rows for blemish, (rows, _) in PLANTED.items()}
 

@@ -57,7 +57,9 @@ def test_it_works_in_the_other_installation(server: Server) -> None:
 
 
 def test_nothing_is_left_of_it(done: Climbed) -> None:
-    counted = "SELECT (SELECT count(*) FROM audit_log), (SELECT count(*) FROM customer), (SELECT count(*) FROM organization)"
+    counted = (
+        "SELECT (SELECT count(*) FROM audit_log), (SELECT count(*) FROM customer), (SELECT count(*) FROM organization)"
+    )
     with done.connect() as connection:
         before = connection.execute(counted).fetchone()
         compatibility.run(connection, None)
@@ -82,7 +84,7 @@ def test_without_a_user_nothing_is_shown(migrated: Connection) -> None:
 def test_a_role_that_cannot_be_taken_is_no_pass(migrated: Connection) -> None:
     migrated.execute("ALTER ROLE service_role RENAME TO serves_no_more")
     seen = compatibility.run(migrated, None)
-    assert "tables as service_role: becoming service_role: role \"service_role\" does not exist" in seen.failures
+    assert 'tables as service_role: becoming service_role: role "service_role" does not exist' in seen.failures
     assert seen.verdict == "fail"
 
 
@@ -97,12 +99,16 @@ def test_every_table_view_and_function_of_the_baseline_is_used(done: Climbed) ->
     for table in tables:
         for statement in ("INSERT INTO {} (", "UPDATE {} SET", "DELETE FROM {} ", "FROM {} "):
             assert statement.format(table) in written, (table, statement)
-    assert {name.split(".")[1] for name in done.before["views"]} == set(re.findall(r"-- step: (v_\w+)", SCRIPT["views"]))
+    assert {name.split(".")[1] for name in done.before["views"]} == set(
+        re.findall(r"-- step: (v_\w+)", SCRIPT["views"])
+    )
     assert len(re.findall("-- step: ", SCRIPT["functions"])) == 5
 
 
 def test_an_insert_knows_only_what_it_must(done: Climbed) -> None:
-    inserted = re.findall(r"-- step: (\w+)\n(?:-- .*\n)?DO.*?\n    INSERT INTO \1 \(([^)]*)\)", SCRIPT["tables"] + SCRIPT["service"], re.S)
+    inserted = re.findall(
+        r"-- step: (\w+)\n(?:-- .*\n)?DO.*?\n    INSERT INTO \1 \(([^)]*)\)", SCRIPT["tables"] + SCRIPT["service"], re.S
+    )
     assert len(inserted) == 27  # a profile is updated by users, and inserted by the service; audit_log likewise
     for table, columns in inserted:
         needed = {

@@ -1,4 +1,3 @@
-
 """Fingerprints: every change of content shows, no change of anything else does, and nobody undercounts."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Locks of each statement, on real servers: on which table, how strong, with a rewrite or a scan."""
 
-
 from __future__ import annotations
 
 import threading

@@ -1,6 +1,5 @@
 """Migration 001 on real servers: up, validated, broken on purpose, rolled back; tenants apart, secrets out of the audit."""
 
-
 from __future__ import annotations
 
 from collections.abc import Iterator

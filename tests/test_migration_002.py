@@ -1,6 +1,5 @@
 """Migration 002 on real servers: up, down, validated and broken; totals, numbers and conversions under two sessions; tenants."""
 
-
 from __future__ import annotations
 
 import threading

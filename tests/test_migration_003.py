@@ -1,6 +1,5 @@
 """Migration 003 on real servers: currencies, books that nobody changes, payments under two sessions, tenants, rollback."""
 
-
 from __future__ import annotations
 
 import threading

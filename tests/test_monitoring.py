@@ -1,6 +1,5 @@
 """The strategy's monitoring, integrity suite and error handler, on today's catalogues."""
 
-
 from __future__ import annotations
 
 import threading

@@ -43,7 +43,7 @@ LIMITS = PerformanceLimits(sessions=4, rounds=2, draws=1, timed_decides=False)
 
 SLOW = """
     CREATE FUNCTION public.think() RETURNS trigger LANGUAGE plpgsql
-        AS 'BEGIN PERFORM pg_sleep(0.005); RETURN NULL; END';
+        AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
     CREATE TRIGGER think AFTER INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION public.think();
 """
 SUPERFLUOUS = """
@@ -475,3 +475,12 @@ def test_the_control_is_the_machine_against_itself(copy: Callable[..., Target], 
     one = gate.timed.scenarios[0]
     assert one.ratio.estimate > one.control.estimate + 0.2
     assert isinstance(one.control, Interval)
+
+
+def test_a_statement_is_timed_over_all_the_users_it_is_executed_for() -> None:
+    times = np.ones((4, 2, 4, 3))
+    times[:, :, 2, 2] = 3  # the first statement, for the second user, afterwards
+    names = ("s:1 a", "s:2 b", "s:1 a", "s:2 b")
+    found = performance.judge(Timings({"s": times}, {"s": names}), Witness(missing="not loaded"), LIMITS)
+    assert {name: one.estimate for name, one in found.scenarios[0].statements.items()} == {"s:1 a": 2, "s:2 b": 1}
+    assert found.scenarios[0].ratio.estimate == pytest.approx(1.5)

@@ -150,7 +150,9 @@ def test_the_report_counts_columns_and_rows_of_each_class(migrated: Connection) 
 
 
 def test_the_report_holds_no_value(migrated: Connection) -> None:
-    migrated.execute("UPDATE profile SET display_name = 'Sentinel McValue', avatar_url = 'https://sentinel.example/face'")
+    migrated.execute(
+        "UPDATE profile SET display_name = 'Sentinel McValue', avatar_url = 'https://sentinel.example/face'"
+    )
     said = checks.report(migrated, "personal_data").to_json().lower()
     assert "sentinel" not in said
     for (email,) in migrated.execute("SELECT lower(email) FROM customer WHERE email IS NOT NULL LIMIT 100"):

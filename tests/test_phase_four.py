@@ -1,6 +1,5 @@
 """Phase 4 as a whole, on real servers: safe to run, up and down from every state, on every installation, thresholds kept."""
 
-
 from __future__ import annotations
 
 from typing import Any

@@ -48,12 +48,21 @@ def test_tenants_are_apart_after_all_migrations(migrated: Connection) -> None:
     assert failed(shown) == []
     assert shown.verdict == "pass"
     seen = {record["table"]: record["attempts"] for record in shown.records}
-    tables = names(migrated, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition")
+    tables = names(
+        migrated,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition",
+    )
     assert {name for name in tables if seen.get(name, 0) < (12 if name not in SHARED else 4)} == set()
-    views = names(migrated, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')")
+    views = names(
+        migrated, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')"
+    )
     assert views <= set(seen)
     functions = {name for name in seen if "(" in name}
-    assert {"get_widget_data(uuid)", "global_search(uuid,text,integer)", "convert_lead(uuid,text,numeric,currency_code)"} <= functions
+    assert {
+        "get_widget_data(uuid)",
+        "global_search(uuid,text,integer)",
+        "convert_lead(uuid,text,numeric,currency_code)",
+    } <= functions
     assert functions >= names(
         migrated,
         "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE pronamespace = 'public'::regnamespace"
@@ -74,7 +83,10 @@ def test_tenants_are_apart_before_the_first_migration(baseline: Connection) -> N
 def test_a_row_is_made_in_every_tenant_table(migrated: Connection) -> None:
     """A new table has to be added to rows.sql: without a row to reach for nothing is shown."""
     made = set(re.findall(r"^-- step: (\w+)$", ROWS, re.M))
-    tables = names(migrated, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition")
+    tables = names(
+        migrated,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition",
+    )
     assert made == tables - SHARED - {"organization", "profile", "organization_currency"}
 
 
@@ -170,7 +182,9 @@ def test_a_way_that_was_opened_is_found(migrated: Connection, number: int) -> No
         migrated.execute(statement)
     shown = tenants.prove(migrated, only=[name for _, name, _ in ways])
     said = failed(shown)
-    assert [f"{name}: {words}" for _, name, words in ways if not any(one.startswith(f"{name}: {words}") for one in said)] == []
+    assert [
+        f"{name}: {words}" for _, name, words in ways if not any(one.startswith(f"{name}: {words}") for one in said)
+    ] == []
     assert {record["table"] for record in shown.records if record["verdict"] != "pass"} == {name for _, name, _ in ways}
 
 
@@ -206,6 +220,8 @@ def test_what_nobody_has_heard_of_is_no_pass(migrated: Connection) -> None:
 
 
 def test_one_tenant_alone_shows_nothing(migrated: Connection) -> None:
-    migrated.execute("UPDATE profile SET is_active = false WHERE org_id <> (SELECT org_id FROM profile ORDER BY id LIMIT 1)")
+    migrated.execute(
+        "UPDATE profile SET is_active = false WHERE org_id <> (SELECT org_id FROM profile ORDER BY id LIMIT 1)"
+    )
     with pytest.raises(Inconclusive, match="tenant isolation was not shown"):
         tenants.prove(migrated)

@@ -29,6 +29,7 @@ FINDINGS = {
     "SELECT NULL AS nothing": "1 row(s): nothing None",
     "DO $$ BEGIN ASSERT false, 'sums differ'; END $$": "sums differ",
     "DO $$ BEGIN RAISE EXCEPTION 'org % has no currency', 3; END $$": "org 3 has no currency",
+    "SELECT no_such_column FROM old": 'column "no_such_column" does not exist',
     "SELECT 1 / 0": "division by zero",
     "SELECT pg_terminate_backend(pg_backend_pid())": "terminating connection due to administrator command",
 }
