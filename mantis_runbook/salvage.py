@@ -83,7 +83,9 @@ def losses(connection: Connection, before: Catalog, *, spared: Sequence[str] = (
 
     `spared` are tables and columns, by qualified name, that were not there and will not go.
     """
-    known = {"before": [*before["tables"]], "spared": list(spared), "columns": [*before["columns"]]}
+    # Partitions of a table that was one table before (audit_log) come back into it, by the rollback itself.
+    whole = [name for name, definition in before["tables"].items() if "partitioned by" not in definition]
+    known = {"before": [*before["tables"]], "spared": list(spared), "columns": [*before["columns"]], "whole": whole}
     tables = [
         Loss(row["schema"], row["name"], tuple(row["key"] or ()), tuple(row["columns"]))
         for row in rows(connection, query("salvage/tables"), known)

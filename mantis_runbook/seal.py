@@ -13,7 +13,13 @@ from mantis_runbook.errors import LockNotObtained
 
 __all__ = ["NAME", "seal", "unseal"]
 
-NAME = "mantis_runbook_seal"
+NAME, BY_ROW = "mantis_runbook_seal", "mantis_runbook_seal_by_row"
+
+CREATE = sql.SQL(
+    "CREATE OR REPLACE TRIGGER {name} BEFORE {writes} ON {table} FOR EACH {level}"
+    " EXECUTE FUNCTION mantis_runbook.refuse_write()"
+)
+ALWAYS = sql.SQL("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 PATIENCE_S = 60.0
 
@@ -25,22 +31,21 @@ def seal(connection: Connection, tables: Iterable[str], *, patience_s: float = P
     """
     for row in rows(connection, query("engine/partition_tree"), {"tables": list(tables)}):
         table = sql.Identifier(row["schema"], row["name"])
-        create = sql.SQL(
-            "CREATE OR REPLACE TRIGGER {} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {} FOR EACH STATEMENT"
-            " EXECUTE FUNCTION mantis_runbook.refuse_write()"
-        )
-        always = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}")
-        name = sql.Identifier(NAME)
+        # A row that comes by way of the partitioned table fires no statement trigger of its partition.
+        wanted = [(NAME, "INSERT OR UPDATE OR DELETE OR TRUNCATE", "STATEMENT")]
+        wanted += [(BY_ROW, "INSERT OR UPDATE OR DELETE", "ROW")] if row["is_partition"] else []
         _quickly(connection, f"seal {row['schema']}.{row['name']}", patience_s, [
-            create.format(name, table), always.format(table, name),
+            statement.format(name=sql.Identifier(name), table=table, writes=sql.SQL(writes), level=sql.SQL(level))
+            for name, writes, level in wanted
+            for statement in (CREATE, ALWAYS)
         ])  # fmt: skip
 
 
 def unseal(connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
     """Take all seals off again, also those that a killed rollback left. Raises `LockNotObtained`."""
-    for row in rows(connection, query("engine/seals"), {"name": NAME}):
+    for row in rows(connection, query("engine/seals"), {"names": [NAME, BY_ROW]}):
         table = sql.Identifier(row["schema"], row["table"])
-        drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(NAME), table)
+        drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(row["name"]), table)
         _quickly(connection, f"unseal {row['schema']}.{row['table']}", patience_s, [drop])
 
 

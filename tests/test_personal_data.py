@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
-from stages import PERSONAL, Climbed, climbed, known
+from stages import Climbed, climbed, known
 
 from mantis_runbook import checks, migrations
 from mantis_runbook.database import Connection
 from mantis_runbook.server import Server
 
-OURS, ELSEWHERE = PERSONAL
+OURS, ELSEWHERE = "unmarked_personal_data", "unmarked_personal_data_elsewhere"
 CLASSES = {"identity", "contact", "location", "credential", "behaviour", "free text"}
 
 

@@ -1,5 +1,5 @@
 -- The named tables that are there, and all their partitions: a statement's trigger fires on the table it names alone.
-SELECT DISTINCT nspname::text AS schema, relname::text AS name
+SELECT DISTINCT nspname::text AS schema, relname::text AS name, relispartition AND relkind = 'r' AS is_partition
 FROM unnest(%(tables)s::text[]) AS given (name)
 CROSS JOIN LATERAL (
     SELECT to_regclass(given.name)::oid AS oid

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION mantis_runbook.refuse_write() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('mantis_runbook.rolling_back', true) = 'on' THEN
-        RETURN NULL;
+        RETURN coalesce(NEW, OLD);
     END IF;
     RAISE EXCEPTION 'table %.% is being rolled back and takes no more writes', TG_TABLE_SCHEMA, TG_TABLE_NAME
         USING

@@ -28,4 +28,12 @@ WHERE relkind IN ('r', 'p')
         JOIN pg_namespace AS home ON home.oid = parent.relnamespace
         WHERE format('%%I.%%I', home.nspname, parent.relname) <> ALL (%(before)s::text[] || %(spared)s::text[])
     )
+    -- A table that was there before as one, and is partitioned now, becomes one again: its rows stay.
+    AND NOT EXISTS (
+        SELECT 1
+        FROM pg_partition_ancestors(pg_class.oid) AS ancestor (relid)
+        JOIN pg_class AS parent ON parent.oid = ancestor.relid AND parent.oid <> pg_class.oid
+        JOIN pg_namespace AS home ON home.oid = parent.relnamespace
+        WHERE format('%%I.%%I', home.nspname, parent.relname) = ANY (%(whole)s::text[])
+    )
 ORDER BY pg_class.oid
