@@ -85,7 +85,7 @@ def _tried(connection: Connection, role: str, user: str, statement: sql.Composed
 
 def stopped(found: str) -> bool:
     """Whether an attempt to move a row ended without one moved: refused, none reached, or stopped by a rule."""
-    return found in ALLOWED or found.startswith(RULES)
+    return found in ALLOWED or (not found.isdigit() and found.startswith(RULES))
 
 
 def where(condition: sql.Composable | None) -> sql.Composable:

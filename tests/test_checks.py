@@ -620,6 +620,6 @@ def test_the_strategys_three_queries_are_frames(
 
 
 def test_an_unknown_report_is_refused(baseline: Connection) -> None:
-    assert checks.reports() == ("constraints", "indexes", "statistics")
-    with pytest.raises(ParameterError, match="one of constraints, indexes, statistics"):
+    assert {"constraints", "indexes", "statistics"} <= set(checks.reports())
+    with pytest.raises(ParameterError, match="one of .*constraints, indexes, .*statistics"):
         checks.report(baseline, "telepathy")
