@@ -342,11 +342,13 @@ REFUSALS = {
     ),
     "an unknown marker": (
         "-- step: a  batched by t\nSELECT 1;\n",
-        "001_x.sql:1: found unknown marker 'batched by t'; write 'batched over <table>', or single spaces",
+        "001_x.sql:1: found unknown marker 'batched by t'; write 'batched over <table>' (and then 'without triggers' where it"
+        " is meant), or single spaces",
     ),
     "an unknown marker behind a known one": (
-        "-- step: a  batched over t  without triggers\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",
-        "001_x.sql:1: found unknown marker 'without triggers'; write 'batched over <table>', or single spaces",
+        "-- step: a  batched over t  without thinking\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",
+        "001_x.sql:1: found unknown marker 'without thinking'; write 'batched over <table>' (and then 'without triggers' where"
+        " it is meant), or single spaces",
     ),
     "two tables to batch over": (
         "-- step: a  batched over t  batched over u\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",
