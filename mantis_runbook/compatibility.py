@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.contract import Broken, contract_broken
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Inconclusive
-from mantis_runbook.validation import Validated, ValidationResult, validate_file
+from mantis_runbook.migrations import Script, read_script
+from mantis_runbook.validation import Validated, ValidationResult, validate
 
 __all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run"]
 
@@ -82,11 +83,7 @@ def run(connection: Connection, before: Catalog | None) -> Compatibility:
     could not be run has failed. Raises `Inconclusive` when there is no active user to act for.
     """
     user = _user(connection)
-    runs = tuple(
-        Run(actor, script, _by(connection, actor, user, script))
-        for script, actors in SCRIPTS.items()
-        for actor in actors
-    )
+    runs = tuple(run for script, actors in SCRIPTS.items() for run in _runs(connection, script, actors, user))
     broken = None if before is None else tuple(contract_broken(before, snapshot(connection)))
     return Compatibility(broken, runs)
 
@@ -112,14 +109,19 @@ def _user(connection: Connection) -> str:
     return str(found[0]["user_id"])
 
 
-def _by(connection: Connection, actor: str, user: str, script: str) -> Validated:
-    path = settings.sql() / "compatibility" / f"{script}.sql"
+def _runs(connection: Connection, name: str, actors: tuple[str, ...], user: str) -> Iterator[Run]:
+    script = read_script(settings.sql() / "compatibility" / f"{name}.sql")
+    for actor in actors:
+        yield Run(actor, name, _by(connection, actor, user, script))
+
+
+def _by(connection: Connection, actor: str, user: str, script: Script) -> Validated:
     try:
         with acting(connection, *_actor(connection, actor, user)):
-            return validate_file(connection, path)
+            return validate(connection, script)
     except psycopg.Error as error:
         reason = error.diag.message_primary or str(error)
-        return Validated(path.name, (ValidationResult(f"becoming {actor}", "fail", reason),))
+        return Validated(script.path.name, (ValidationResult(f"becoming {actor}", "fail", reason),))
 
 
 def _actor(connection: Connection, actor: str, user: str) -> tuple[str, str]:

@@ -151,7 +151,7 @@ OPENED = [
         "name_of(uuid)", "learn of the other tenant, called by a user of another tenant: 2 answer(s)",
     ),
     (
-        "CREATE FUNCTION is_there(uuid) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS 'SELECT EXISTS (SELECT FROM public.lead WHERE id = $1)'",
+        "CREATE FUNCTION is_there(uuid) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS 'SELECT EXISTS (SELECT FROM public.opportunity WHERE id = $1)'",
         "is_there(uuid)", "learn of the other tenant, called by nobody: 1 answer(s)",
     ),
     (
