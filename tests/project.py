@@ -35,7 +35,7 @@ SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch\
 
 
 def copy_project(home: Path) -> None:
-    """SQL and notebooks of the repository, with migration 001 alone; limits as they are, without load."""
+    """SQL and notebooks of the repository, with migration 001 alone; limits as they are, without load and performance gate."""
     shutil.copytree(REPOSITORY / "sql", home / "sql")
     for path in (home / "sql" / "migrations").iterdir():
         if not path.name.startswith("001_"):
@@ -44,7 +44,8 @@ def copy_project(home: Path) -> None:
     for name in ("00_preparation", "01_core_enhancements", "90_rollback", "mission_control"):
         shutil.copy(REPOSITORY / "notebooks" / f"{name}.ipynb", home / "notebooks")
     limits = (REPOSITORY / "mantis_runbook" / "environments.toml").read_text()
-    (home / "environments.toml").write_text(re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 0.0", limits))
+    limits = re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 0.0", limits)
+    (home / "environments.toml").write_text(limits.replace("in_rehearsal = true", "in_rehearsal = false"))
 
 
 @dataclass(frozen=True)
