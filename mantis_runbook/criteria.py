@@ -136,7 +136,7 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
     missing = [phase for phase, found in facts.items() if not found.get("performance")]
     if missing and not asked:
         evidence = (
-            "not measured: this environment does not ask for it (performance.in_rehearsal); staging and production do"
+            "not measured: this environment does not ask for it (performance.in_rehearsal)"
         )
         return Criterion("technical", name, evidence, "", "not asked")
     if missing:

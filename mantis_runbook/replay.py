@@ -71,14 +71,14 @@ def opened(target: Target, timeout_s: int = 60, **session: str) -> Connection:
 def level(target: Target) -> dict[str, int]:
     """Vacuum and analyse, so that two databases stand alike; the size of each table, in blocks."""
     with _maintaining(target) as connection:
-        connection.execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)")
+        connection.execute("VACUUM (FREEZE, ANALYZE, INDEX_CLEANUP ON)")
         return _sizes(connection)
 
 
 def rewrite(target: Target, tables: Sequence[str]) -> dict[str, int]:
     """Give back the dead space of these tables and their indexes; names and sizes as with `level`."""
     with _maintaining(target) as connection:
-        for way in (b"VACUUM (FULL) ", b"VACUUM (ANALYZE) ") if tables else ():
+        for way in (b"VACUUM (FULL) ", b"VACUUM (FREEZE, ANALYZE) ") if tables else ():
             connection.execute(way + ", ".join(tables).encode())
         return _sizes(connection)
 

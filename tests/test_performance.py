@@ -5,6 +5,7 @@ On data of a quarter of the full amount: in tables of a few blocks an index make
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ from mantis_runbook import (
     workload,
 )
 from mantis_runbook.counting import Count, Counted
-from mantis_runbook.database import connect
+from mantis_runbook.database import Connection, connect
 from mantis_runbook.errors import Failed, MigrationFileError, ParameterError, Refused
 from mantis_runbook.performance import Accepted, Deterministic, Gate, Timed
 from mantis_runbook.scenarios import Assignment
@@ -274,6 +275,22 @@ def test_a_limit_that_makes_no_sense_is_refused(limits: dict[str, Any]) -> None:
         PerformanceLimits(**limits)
 
 
+@pytest.mark.parametrize(
+    ("figures", "settled"),
+    [
+        ([Count(1), Count(1)], (Count(1), True)),
+        ([Count(1), Count(2), Count(1)], (Count(1), True)),
+        ([Count(1), Count(2)], (Count(1), False)),
+        ([Count(1, full_pages=3), Count(1, full_pages=3)], (Count(1, full_pages=3), False)),
+        ([Count(9, full_pages=3), Count(9, full_pages=3), Count(1), Count(1)], (Count(1), True)),
+    ],
+)
+def test_a_figure_holds_when_it_came_twice_without_a_checkpoint_in_it(
+    figures: list[Count], settled: tuple[Count, bool]
+) -> None:
+    assert counting._settled(figures) == settled
+
+
 # -- on servers ----------------------------------------------------------------------------------------------------
 
 
@@ -324,6 +341,47 @@ def test_the_counts_of_two_runs_and_of_two_copies_are_the_same_to_the_digit(copy
     assert [one.inexact for one in counts] == [(), (), ()]
     assert counts[0].counts == counts[1].counts == counts[2].counts
     assert sum(one.wal_bytes for one in counts[0].counts.values()) > 10_000
+
+
+def test_checkpoints_while_it_counts_do_not_get_into_the_figures(
+    own_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = own_server(full_page_writes="on")
+    target = Target("TEST_DSN", "variable", sandbox.clone(server, "template0", "checkpointed"))
+    with psycopg.connect(**target.parameters, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n integer)")
+        connection.execute("INSERT INTO t (n) SELECT generate_series(1, 20000)")
+    replay.level(target)
+    path = scenario(tmp_path, "INSERT INTO t (n) SELECT generate_series(1, 50);\nUPDATE t SET n = 0 WHERE n = 7;\n")
+
+    def counted_once() -> Counted:
+        return counting.count(target, [scenarios.read(path)], seed=1, draws=1, timeout_s=10)
+
+    quiet = counted_once()
+    passes = itertools.count(1)
+    one_pass = counting._counted_play
+
+    def disturbed(connection: Connection, *rest: Any) -> dict[str, Count]:
+        if next(passes) > 2:
+            return one_pass(connection, *rest)
+        explained = counting._explained
+
+        def after_a_checkpoint(*bound: Any) -> Any:
+            with psycopg.connect(**server.parameters, autocommit=True) as other:
+                other.execute("CHECKPOINT")
+            return explained(*bound)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counting, "_explained", after_a_checkpoint)
+            found = one_pass(connection, *rest)
+        assert any(figure.full_pages for figure in found.values())
+        return found
+
+    monkeypatch.setattr(counting, "_counted_play", disturbed)
+    busy = counted_once()
+    assert (quiet.inexact, busy.inexact) == ((), ())
+    assert busy.counts == quiet.counts
+    assert busy.passes >= 4
 
 
 def test_counting_leaves_the_database_as_it_was(copy: Callable[..., Target]) -> None:
