@@ -61,6 +61,7 @@ def install(connection: Connection) -> None:
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('mantis_runbook.install', 0))")
         connection.execute(query("ledger/020_journal"))
         connection.execute(query("ledger/030_seal"))
+        connection.execute(query("ledger/040_kept_value"))
         home = _schema(connection)
         if shape(connection, f"{home}.schema_migrations") == "none":
             connection.execute("SELECT set_config('search_path', %s, true)", (home,))

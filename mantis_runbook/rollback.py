@@ -19,7 +19,7 @@ from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration, dependents, find
 from mantis_runbook.run import Run
 from mantis_runbook.salvage import Salvage
-from mantis_runbook.seal import seal, unseal
+from mantis_runbook.seal import keep, seal, unseal
 from mantis_runbook.settings import Environment
 
 __all__ = ["SCOPES", "RolledBack", "choose", "others", "require_confirmation", "roll_back", "salvage_folder"]
@@ -102,6 +102,9 @@ def roll_back(
 ) -> RolledBack:
     """Seal, salvage into `folder`, carry out the rollback scripts newest first, and compare the catalogue with the start.
 
+    New tables take no more writes meanwhile. New columns of older tables do: what is written there until they are gone
+    is salvaged at the end.
+
     What others made since is neither sealed nor salvaged, and is no difference. Raises `Failed` when the salvage does
     not read back (nothing dropped), or a step fails (running it again resumes); the seals are taken off again.
     """
@@ -114,9 +117,13 @@ def roll_back(
         try:
             found = salvage.losses(connection, start, spared=[name for _, name in theirs])
             seal(connection, [loss.name for loss in found if not loss.only])
+            for loss in found:
+                if loss.only:
+                    keep(connection, loss.schema, loss.table, loss.only, loss.key)
             kept = salvage.take(connection, found, folder)
             watch("salvage.finished", rows=kept.rows, files=len(kept.files), folder=str(folder))
             applied = tuple(engine.rollback(one) for one in chosen)
+            kept = salvage.take_late(connection, kept)
         except FenceLost:
             raise  # the seals are another runner's by now
         except BaseException:

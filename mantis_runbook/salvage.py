@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Failed
 
-__all__ = ["Loss", "Salvage", "Salvaged", "losses", "take"]
+__all__ = ["Loss", "Salvage", "Salvaged", "losses", "take", "take_late"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class Salvaged:
 
 @dataclass(frozen=True)
 class Salvage:
-    """All that a rollback would have lost, in `folder`, with a script that brings it back."""
+    """All that a rollback would have lost, in `folder`, with a script that brings it back. `restored` is how, in order."""
 
     folder: Path
     files: tuple[Salvaged, ...]
+    restored: tuple[Loss, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -49,13 +50,14 @@ class Salvage:
 @dataclass(frozen=True)
 class Loss:
     """A table, or a column (`only`) of one, that goes. `key` finds the rows again: the primary key, or, in a table that
-    has none and stays, every column it had before."""
+    has none and stays, every column it had before. `late` is what was written to a column after it was salvaged."""
 
     schema: str
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     only: str = ""
+    late: bool = False
 
     @property
     def relation(self) -> sql.Identifier:
@@ -68,14 +70,33 @@ class Loss:
 
     @property
     def source(self) -> sql.Composed:
+        if self.late:
+            return self._kept
         names = sql.SQL(", ").join(map(sql.Identifier, self.columns))
         where = sql.SQL(" WHERE {} IS NOT NULL").format(sql.Identifier(self.only)) if self.only else sql.SQL("")
         return sql.SQL("SELECT {} FROM {}").format(names, self.relation) + where
 
     @property
+    def _kept(self) -> sql.Composed:
+        """The last value that was kept for each row, as text."""
+        names = [
+            sql.SQL("key_values[{}] AS {}").format(sql.Literal(place), sql.Identifier(name))
+            for place, name in enumerate(self.key, start=1)
+        ]
+        last = sql.SQL(
+            "SELECT DISTINCT ON (key_values) {}, value AS {} FROM mantis_runbook.kept_value"
+            " WHERE (schema_name, table_name, column_name) = ({}, {}, {}) ORDER BY key_values, kept_value.id DESC"
+        )
+        return last.format(
+            sql.SQL(", ").join(names),
+            sql.Identifier(self.only),
+            *map(sql.Literal, (self.schema, self.table, self.only)),
+        )
+
+    @property
     def file(self) -> str:
         parts = [re.sub(r"\W", "_", part) for part in (self.schema, self.table, self.only) if part]
-        return ".".join([*parts, "copy"])
+        return ".".join([*parts, *(["late"] if self.late else []), "copy"])
 
 
 def losses(connection: Connection, before: Catalog, *, spared: Sequence[str] = ()) -> tuple[Loss, ...]:
@@ -103,17 +124,46 @@ def take(connection: Connection, found: Sequence[Loss], folder: Path) -> Salvage
     Raises `Failed` when a file cannot be written, or does not read back as what the table holds; nothing was dropped
     by then.
     """
+    return _written(connection, Salvage(folder, ()), found)
+
+
+def take_late(connection: Connection, salvage: Salvage) -> Salvage:
+    """Add what was written to columns after they were salvaged and before they were dropped (`seal.keep`).
+
+    Raises `Failed` as `take` does; what was kept stays in the database then. So it does when this is never reached: the
+    next rollback brings it.
+    """
+    found = [
+        Loss(row["schema"], row["name"], tuple(row["key"]), (*row["key"], row["column"]), row["column"], late=True)
+        for row in rows(connection, query("salvage/kept"))
+    ]
+    if not found:
+        return salvage
+    complete = _written(connection, salvage, found)
+    for loss in found:
+        connection.execute(
+            "DELETE FROM mantis_runbook.kept_value WHERE (schema_name, table_name, column_name) = (%s, %s, %s)",
+            (loss.schema, loss.table, loss.only),
+        )
+    return complete
+
+
+def _written(connection: Connection, salvage: Salvage, found: Sequence[Loss]) -> Salvage:
+    """The salvage with these added to it; all in one snapshot."""
+    folder = salvage.folder
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            kept = tuple(file for loss in found if (file := _copy(connection, loss, folder)).rows)
-        (folder / "restore.sql").write_text(_restore_script(found, {file.file for file in kept}))
+            written = [(loss, file) for loss in found if (file := _copy(connection, loss, folder)).rows]
+        files = (*salvage.files, *(file for _, file in written))
+        restored = (*salvage.restored, *(loss for loss, _ in written))
+        (folder / "restore.sql").write_text(_restore_script(restored))
     except OSError as error:
         raise _failed(folder, f"{error.strerror} ({error.filename or folder})") from error
     except psycopg.Error as error:
         raise _failed(folder, error.diag.message_primary or str(error)) from error
-    return Salvage(folder, kept)
+    return replace(salvage, files=files, restored=restored)
 
 
 def _failed(folder: Path, found: str) -> Failed:
@@ -170,9 +220,8 @@ def _digest(connection: Connection, source: sql.Composable, columns: Sequence[st
     return row[0], row[1]
 
 
-def _restore_script(found: Sequence[Loss], files: set[str]) -> str:
+def _restore_script(there: Sequence[Loss]) -> str:
     """A psql script that loads the files into the tables, after the migration was applied again."""
-    there = [loss for loss in found if loss.file in files]
     lines = [
         "-- Brings salvaged rows back: apply the migration again, then run this with psql in this folder.",
         "-- A row that the migration made anew gives way to the salvaged one of the same key. Triggers and foreign keys",

@@ -1,8 +1,8 @@
-"""Seals: tables that take no more writes while a rollback salvages and drops them."""
+"""Seals: tables that take no more writes while a rollback salvages and drops them, and columns whose writes are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import psycopg
 import stamina
@@ -11,15 +11,23 @@ from psycopg import sql
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import LockNotObtained
 
-__all__ = ["NAME", "seal", "unseal"]
+__all__ = ["NAME", "keep", "seal", "unseal"]
 
 NAME, BY_ROW = "mantis_runbook_seal", "mantis_runbook_seal_by_row"
+
+#: Triggers that keep what is written to a column, one for each column.
+KEEPER = "mantis_runbook_keeper"
 
 CREATE = sql.SQL(
     "CREATE OR REPLACE TRIGGER {name} BEFORE {writes} ON {table} FOR EACH {level}"
     " EXECUTE FUNCTION mantis_runbook.refuse_write()"
 )
 ALWAYS = sql.SQL("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
+KEEP = sql.SQL(
+    "CREATE OR REPLACE TRIGGER {name} AFTER INSERT OR UPDATE ON {table} FOR EACH ROW"
+    " EXECUTE FUNCTION mantis_runbook.keep_value({arguments})"
+)
 
 PATIENCE_S = 60.0
 
@@ -41,9 +49,26 @@ def seal(connection: Connection, tables: Iterable[str], *, patience_s: float = P
         ])  # fmt: skip
 
 
+def keep(
+    connection: Connection, schema: str, table: str, column: str, key: Sequence[str], *, patience_s: float = PATIENCE_S
+) -> None:
+    """From now on, keep what anybody writes to this column in `mantis_runbook.kept_value`; the table goes on being written.
+
+    What was kept of it before is forgotten: the column is there and has it. Raises `LockNotObtained`.
+    """
+    place, name = sql.Identifier(schema, table), sql.Identifier(f"{KEEPER}_{column}"[:63])
+    arguments = sql.SQL(", ").join(map(sql.Literal, (schema, table, column, *key)))
+    forget = sql.SQL(
+        "DELETE FROM mantis_runbook.kept_value WHERE (schema_name, table_name, column_name) = ({}, {}, {})"
+    ).format(*map(sql.Literal, (schema, table, column)))
+    _quickly(connection, f"keep the values of {schema}.{table}.{column}", patience_s, [
+        forget, KEEP.format(name=name, table=place, arguments=arguments), ALWAYS.format(name=name, table=place)
+    ])  # fmt: skip
+
+
 def unseal(connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
     """Take all seals off again, also those that a killed rollback left. Raises `LockNotObtained`."""
-    for row in rows(connection, query("engine/seals"), {"names": [NAME, BY_ROW]}):
+    for row in rows(connection, query("engine/seals"), {"names": [NAME, BY_ROW], "keeper": KEEPER}):
         table = sql.Identifier(row["schema"], row["table"])
         drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(row["name"]), table)
         _quickly(connection, f"unseal {row['schema']}.{row['table']}", patience_s, [drop])

@@ -63,6 +63,7 @@ class PerformanceLimits(BaseModel):
     sessions: int = Field(ge=4, le=1_000, default=20)
     rounds: int = Field(ge=2, le=100, default=6)
     draws: int = Field(ge=1, le=100, default=2)
+    counted: int = Field(ge=1, le=100, default=5)
     seed: int = Field(ge=0, le=2**31, default=2026)
     threshold: float = Field(gt=1, le=2, default=1.05)
     control: float = Field(gt=0, le=0.5, default=0.02)

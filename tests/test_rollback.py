@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import chosen, fresh_database
+from test_salvage import restore
 from workbench import Bench, beside, limits, wait_for
 
 from mantis_runbook import backfill, catalog, ledger, migrations, run, salvage
@@ -353,6 +354,62 @@ def test_while_it_is_salvaged_a_table_takes_no_writes(bench: Bench, begun: Run) 
                 bench.sql("INSERT INTO fresh DEFAULT VALUES")
 
     assert rolled_back(begun, migration, watch=write_on).left_behind.is_empty
+
+
+def late_writes(bench: Bench, **_: Any) -> None:
+    """What an application does between the salvage and the end of a column, with no rights in the runbook's schema."""
+    with bench.connect() as connection:
+        connection.execute("SET ROLE pg_monitor")
+        connection.execute("UPDATE old SET mood = 'calm' WHERE id = 5")
+        connection.execute("UPDATE old SET mood = NULL WHERE id = 6")
+        connection.execute("UPDATE old SET mood = 'calm' WHERE id IN (7, 8)")
+        connection.execute("UPDATE old SET mood = 'glad' WHERE id = 7")
+        connection.execute("INSERT INTO old (id, mood) VALUES (5001, 'calm'), (5002, NULL)")
+
+
+MOODS = "SELECT id, mood::text FROM old WHERE id IN (4, 5, 6, 7, 8, 5001, 5002) ORDER BY id"
+
+
+def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(bench: Bench, begun: Run, server: Server) -> None:
+    bench.sql("GRANT SELECT, INSERT, UPDATE ON old TO pg_monitor")
+    migration = bench.migration(UP, DOWN)
+    bench.up(migration)
+    before = snapshot(bench)
+
+    def write_on(event: str, **_: Any) -> None:
+        if event == "salvage.finished":
+            late_writes(bench)
+
+    done = rolled_back(begun, migration, watch=write_on)
+    assert {(file.file, file.rows) for file in done.salvage.files} == {
+        ("public.old.mood.copy", 1000),
+        ("public.old.mood.late.copy", 5),
+    }
+    assert done.left_behind.is_empty
+    assert seals(bench) == []
+    assert bench.value("SELECT count(*) FROM mantis_runbook.kept_value") == 0
+    assert (bench.value("SELECT count(*) FROM old"), bench.value("SELECT count(*) FROM old WHERE id > 5000")) == (1002, 2)
+    bench.up(migration)
+    assert restore(bench, server, done.salvage.folder).returncode == 0
+    assert bench.sql(MOODS) == [
+        (4, "glad"), (5, "calm"), (6, None), (7, "glad"), (8, "calm"), (5001, "calm"), (5002, "glad")
+    ]  # fmt: skip
+    assert snapshot(bench) == before
+
+
+def test_what_was_kept_outlives_a_rollback_that_is_cut_off_behind_the_column(bench: Bench, begun: Run) -> None:
+    """A view of somebody's stands on the table that goes after the column: the next try brings what was kept."""
+    bench.sql("GRANT SELECT, INSERT, UPDATE ON old TO pg_monitor")
+    migration = bench.migration(UP, DOWN)
+    bench.up(migration)
+    bench.sql("CREATE VIEW theirs AS SELECT * FROM fresh")
+    with pytest.raises(StepFailed):
+        rolled_back(begun, migration, watch=lambda event, **_: late_writes(bench) if event == "salvage.finished" else None)
+    assert seals(bench) == []
+    bench.sql("DROP VIEW theirs")
+    done = rolled_back(begun, migration)
+    assert ("public.old.mood.late.copy", 5) in {(file.file, file.rows) for file in done.salvage.files}
+    assert bench.value("SELECT count(*) FROM mantis_runbook.kept_value") == 0
 
 
 def test_a_salvage_that_fails_drops_nothing_and_takes_the_seals_off(
