@@ -135,9 +135,7 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
     facts = {phase: kept.get((phase, "rehearse"), {}).get("facts", {}) for phase in MIGRATING}
     missing = [phase for phase, found in facts.items() if not found.get("performance")]
     if missing and not asked:
-        evidence = (
-            "not measured: this environment does not ask for it (performance.in_rehearsal)"
-        )
+        evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
         return Criterion("technical", name, evidence, "", "not asked")
     if missing:
         return Criterion("technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive")

@@ -49,13 +49,15 @@ Watcher = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a migration may cost one statement beyond the tolerance: multiples of before, and why. 0 is the tolerance."""
+    """What a migration may cost beyond the tolerance, as multiples of before, and why: one statement in `blocks` and
+    `wal`, one scenario (in `statement`, by its name alone) in `time`. 0 is the tolerance."""
 
     migration: str
     statement: str
     reason: str
     blocks: float = 0
     wal: float = 0
+    time: float = 0
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,9 @@ class Deterministic:
 
 @dataclass(frozen=True)
 class ScenarioTimes:
-    """A scenario's time after against before, and the control; `statements` by name. Milliseconds of one play."""
+    """A scenario's time after against before, and the control; `statements` by name. Milliseconds of one play.
+
+    `allowed` is what after against before may be, and `reason` says why where that is more than the threshold."""
 
     scenario: str
     milliseconds: float
@@ -145,6 +149,16 @@ class ScenarioTimes:
     strict: Interval
     control: Interval
     statements: Mapping[str, Interval]
+    allowed: float
+    reason: str = ""
+
+    @property
+    def word(self) -> Word:
+        return statistics.judge(self.ratio, self.allowed)
+
+    def __str__(self) -> str:
+        accepted = f" (up to {self.allowed:g} accepted: {self.reason})" if self.reason else ""
+        return f"{self.scenario} {self.ratio}{accepted}"
 
 
 @dataclass(frozen=True)
@@ -174,14 +188,14 @@ class Timed:
     @cached_property
     def slower(self) -> tuple[ScenarioTimes, ...]:
         """Scenarios that are slower beyond doubt; on a noisy machine, beyond what its noise can feign too."""
-        allowed = self.limits.threshold * (1 + self.stray if self.is_too_noisy else 1)
-        return tuple(one for one in self.scenarios if one.strict.lower > allowed)
+        noise = 1 + self.stray if self.is_too_noisy else 1
+        return tuple(one for one in self.scenarios if one.strict.lower > one.allowed * noise)
 
     @property
     def word(self) -> Word:
         if self.slower:
             return "failed"
-        words = {statistics.judge(one.ratio, self.limits.threshold) for one in self.scenarios}
+        words = {one.word for one in self.scenarios}
         return "passed" if words == {"passed"} and not self.is_too_noisy else "inconclusive"
 
     @property
@@ -189,7 +203,7 @@ class Timed:
         control = f"control {self.stray:.1%} off"
         if self.is_too_noisy:
             control += f": this machine is too noisy to judge to {self.limits.control:.0%}"
-        each = "; ".join(f"{one.scenario} {one.ratio}" for one in self.slower or self.scenarios)
+        each = "; ".join(map(str, self.slower or self.scenarios))
         return f"time after against before {self.overall}: {each}; {control}"
 
 
@@ -244,19 +258,16 @@ class Gate:
         return [
             {
                 "scenario": one.scenario,
-                "verdict": "fail" if one in self.timed.slower else _pass_or_not(one.ratio, self.timed.limits.threshold),
+                "verdict": "fail" if one in self.timed.slower else "pass" if one.word == "passed" else "inconclusive",
                 "ms before": round(one.milliseconds, 2),
                 "after / before": round(one.ratio.estimate, 3),
                 "lower bound": round(one.ratio.lower, 3),
                 "upper bound": round(one.ratio.upper, 3),
                 "control": round(one.control.estimate, 3),
+                "accepted": f"{one.allowed:g}: {one.reason}" if one.reason else "",
             }
             for one in self.timed.scenarios
         ]
-
-
-def _pass_or_not(ratio: Interval, threshold: float) -> str:
-    return "pass" if statistics.judge(ratio, threshold) == "passed" else "inconclusive"
 
 
 def _record(change: Change, time: Interval | None) -> dict[str, Any]:
@@ -314,7 +325,7 @@ def measure(
         seed=limits.seed,
         timeout_s=timeout_s,
     )
-    return Gate(compare(counted[0], counted[1], limits, accepted), judge(timings, witness, limits), growth)
+    return Gate(compare(counted[0], counted[1], limits, accepted), judge(timings, witness, limits, accepted), growth)
 
 
 def accepted_costs(migrations: Iterable[str]) -> tuple[Accepted, ...]:
@@ -402,15 +413,16 @@ def _exceeds(pairs: Sequence[tuple[int, int]], multiple: float, spare: int) -> b
 # -- the timed part ----------------------------------------------------------------------------------------------
 
 
-def judge(timings: Timings, witness: Witness, limits: PerformanceLimits) -> Timed:
+def judge(timings: Timings, witness: Witness, limits: PerformanceLimits, accepted: Sequence[Accepted] = ()) -> Timed:
     """The intervals of every scenario. Pure."""
-    each = tuple(_scenario(timings, name, len(timings.times)) for name in timings.times)
+    each = tuple(_scenario(timings, name, limits, accepted) for name in timings.times)
     return Timed(each, _overall(timings), limits, witness)
 
 
-def _scenario(timings: Timings, name: str, scenarios_: int) -> ScenarioTimes:
+def _scenario(timings: Timings, name: str, limits: PerformanceLimits, accepted: Sequence[Accepted]) -> ScenarioTimes:
+    ours = [one for one in accepted if one.statement == name and one.time > limits.threshold]
     before, control, after = (timings.arm(name, arm) for arm in (BEFORE, CONTROL, AFTER))
-    strict = statistics.ratio(before, after, confidence=1 - 0.05 / scenarios_)
+    strict = statistics.ratio(before, after, confidence=1 - 0.05 / len(timings.times))
     return ScenarioTimes(
         name,
         float(statistics.usual(before).sum()),
@@ -418,6 +430,8 @@ def _scenario(timings: Timings, name: str, scenarios_: int) -> ScenarioTimes:
         strict,
         statistics.ratio(before, control),
         _statements(timings.names[name], before, after),
+        max([limits.threshold, *(one.time for one in ours)]),
+        "; ".join(one.reason for one in ours),
     )
 
 

@@ -81,7 +81,9 @@ def rewrite(target: Target, tables: Sequence[str]) -> dict[str, int]:
     Rows come to lie in the order of their primary key, so that two databases hold the same rows side by side.
     """
     with _maintaining(target) as connection:
-        keys = {row["name"]: row["key"] for row in rows(connection, query("performance/keys"), {"tables": list(tables)})}
+        keys = {
+            row["name"]: row["key"] for row in rows(connection, query("performance/keys"), {"tables": list(tables)})
+        }
         for table in tables:
             key = keys.get(table)
             connection.execute((f"CLUSTER {table} USING {key}" if key else f"VACUUM (FULL) {table}").encode())

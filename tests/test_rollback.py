@@ -388,7 +388,10 @@ def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(bench: Bench,
     assert done.left_behind.is_empty
     assert seals(bench) == []
     assert bench.value("SELECT count(*) FROM mantis_runbook.kept_value") == 0
-    assert (bench.value("SELECT count(*) FROM old"), bench.value("SELECT count(*) FROM old WHERE id > 5000")) == (1002, 2)
+    assert (bench.value("SELECT count(*) FROM old"), bench.value("SELECT count(*) FROM old WHERE id > 5000")) == (
+        1002,
+        2,
+    )
     bench.up(migration)
     assert restore(bench, server, done.salvage.folder).returncode == 0
     assert bench.sql(MOODS) == [
@@ -404,7 +407,9 @@ def test_what_was_kept_outlives_a_rollback_that_is_cut_off_behind_the_column(ben
     bench.up(migration)
     bench.sql("CREATE VIEW theirs AS SELECT * FROM fresh")
     with pytest.raises(StepFailed):
-        rolled_back(begun, migration, watch=lambda event, **_: late_writes(bench) if event == "salvage.finished" else None)
+        rolled_back(
+            begun, migration, watch=lambda event, **_: late_writes(bench) if event == "salvage.finished" else None
+        )
     assert seals(bench) == []
     bench.sql("DROP VIEW theirs")
     done = rolled_back(begun, migration)
