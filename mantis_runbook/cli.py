@@ -207,11 +207,11 @@ def _left_alone(place: targets.Target) -> Interruption | None:
 def _tell(folder: Path) -> None:
     """The end of a run: the steps as a table, what went wrong, the verdict, where the report lies."""
     told = read_summary(folder)
-    click.echo(f"\n{'phase':28}{'step':12}{'result':14}{'duration':>12}")
+    click.echo(f"\n{'phase':28}{'step':16}{'result':14}{'duration':>10}")
     for phase in told.phases:
         for verb in phase.verbs:
             took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
-            click.echo(f"{phase.notebook or phase.name:28}{verb.verb:12}{verb.result:14}{took:>12}")
+            click.echo(f"{phase.notebook or phase.name:28}{verb.verb:16}{verb.result:14}{took:>10}")
     bad = [one for one in told.deviations if one.grade != "warned" and not told.verdict.passed]
     for one in [one for one in bad if one.verb] or bad:
         click.secho(f"\n{one.where}: {one.what}" if one.where else f"\n{one.what}", fg="red")
