@@ -19,7 +19,7 @@ import pytest
 from project import Project, ask, execute, nothing_changes, scratch_databases, state
 
 from mantis_runbook import catalog, interruption, migrations, phase, run, runner, settings
-from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused
+from mantis_runbook.errors import ApprovalMissing, Failed, ParameterError, Refused
 from mantis_runbook.target import Target
 
 DEVELOPMENT = ("--target", "TEST_DSN", "--environment", "development")
@@ -377,6 +377,43 @@ def test_a_gate_that_nobody_answers_stays_closed(project: Project, prepared: Tar
     assert ask(prepared, "SELECT to_regclass('api_key')") is None
     executed = nbformat.read(project.home / "01_core_enhancements.out.ipynb", as_version=4)
     assert not any("migrate()" in cell.source and cell.get("outputs") for cell in executed.cells)
+
+
+def _rehearsed(verbs: tuple[str, ...] = ("precheck", "back_up", "prove", "rehearse")) -> dict[str, Any]:
+    core = phase.open("1", NAMES)
+    for verb in verbs:
+        evidence = getattr(core, verb)()
+    return dict(evidence.facts)
+
+
+def test_a_rehearsal_measures_what_the_migration_costs_the_application(project: Project, prepared: Target) -> None:
+    project.limit("in_rehearsal", "true")
+    found = _rehearsed()
+    assert found["performance"] == "passed"
+    assert "56 statements, 56 of them cost the same to the digit" in found["performance_summary"]
+
+
+def test_a_migration_that_makes_the_application_dearer_is_stopped_by_its_rehearsal(
+    project: Project, prepared: Target
+) -> None:
+    project.limit("in_rehearsal", "true")
+    names = ("name", "company", "email")
+    steps = "".join(
+        f"\n-- step: superfluous {name}\nCREATE INDEX CONCURRENTLY superfluous_{name} ON customer (org_id, {name}, id);\n"
+        for name in names
+    )
+    project.migration.write_text(project.migration.read_text() + steps)
+    back = project.migration.with_name("001_core_enhancements_rollback.sql")
+    first = "-- step: keys, sessions and factors no longer point to users"
+    dropped = "".join(
+        f"-- step: superfluous {name}\nDROP INDEX CONCURRENTLY IF EXISTS superfluous_{name};\n" for name in names
+    )
+    assert first in back.read_text()
+    back.write_text(back.read_text().replace(first, f"{dropped}{first}", 1))
+    with pytest.raises(Failed, match=r"customer_crud:\d+ INSERT customer: visits [\d,]+ blocks.* bytes of log"):
+        _rehearsed()
+    assert ask(prepared, STATUS) is None
+    assert ask(prepared, "SELECT to_regclass('superfluous_name')") is None
 
 
 def test_an_approval_is_void_once_a_file_has_changed(project: Project, prepared: Target) -> None:
