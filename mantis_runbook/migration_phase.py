@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from mantis_runbook.errors import (
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
+from mantis_runbook.locks import strongest
 from mantis_runbook.migrations import Migration
 from mantis_runbook.monitor import MonitorResult
 from mantis_runbook.performance import Gate
@@ -283,6 +285,7 @@ class MigrationPhase(Recording):
             (*_rehearsal_tables(found), *(_gate_tables(gate) if gate else ())),
             {
                 "durations_ms": _durations(found.applied),
+                "locks": _locks(found),
                 "touched": list(found.touched),
                 **(_gate_facts(gate, self.run.environment) if gate else {}),
             },
@@ -407,22 +410,32 @@ class MigrationPhase(Recording):
                 _steps_table("steps", applied),
                 Table("what readers and writers saw (milliseconds)", watch.probed.records if watch.probed else []),
             ),
-            {"durations_ms": _durations(applied), **watch.facts},
+            {
+                "durations_ms": _durations(applied),
+                "lock_waits": {f"{one.version} {step.step}": step.lock_waits for one in applied for step in one.steps},
+                **watch.facts,
+            },
         )
 
     def latency(self) -> Any:
         """The probe's picture: latency over time, the steps drawn in."""
-        steps: dict[str, dict[str, Any]] = {}
-        for entry in self.run.journal.entries():
-            if entry.facts.get("phase") == self.number and entry.event in ("step.started", "step.finished"):
-                name = str(entry.facts["step"])
-                steps.setdefault(name, {"step": name, "started": entry.time, "finished": entry.time})["finished"] = (
-                    entry.time
-                )
         path = self.run.folder / f"probe-{self.number}.csv"
         if not path.is_file():
             return display.callout("info", NOT_WATCHED)
-        return charts.latency(samples.frame(path), pd.DataFrame(list(steps.values())))
+        steps = [
+            {"step": name.partition(" ")[2], "started": began, "finished": ended}
+            for name, (began, ended) in self._spans().items()
+        ]
+        return charts.latency(samples.frame(path), pd.DataFrame(steps))
+
+    def _spans(self) -> dict[str, tuple[datetime, datetime]]:
+        """When each step of the migration began and ended, by version and name."""
+        spans: dict[str, tuple[datetime, datetime]] = {}
+        for entry in self.run.journal.entries():
+            if entry.facts.get("phase") == self.number and entry.event in ("step.started", "step.finished"):
+                name = f"{entry.facts['version']} {entry.facts['step']}"
+                spans[name] = (spans.get(name, (entry.time, entry.time))[0], entry.time)
+        return spans
 
     def monitoring(self) -> Any:
         """The monitor's picture: connections, waiting, query time and cache hits while the phase migrated."""
@@ -495,15 +508,31 @@ class MigrationPhase(Recording):
 
     # -- comparison ----------------------------------------------------------------------------------------------
 
-    def _compare(self) -> Evidence:
-        if "backup" not in self._facts("back_up"):
-            return self._not_needed("compare", "nothing was migrated in this run")
-        predicted, actual = (self._facts(verb).get("durations_ms", {}) for verb in ("rehearse", "migrate"))
-        steps = [
-            {"step": name, "predicted_ms": round(predicted[name], 1), "actual_ms": round(actual[name], 1)}
+    def _predicted_and_actual(self) -> list[dict[str, Any]]:
+        """Each step on the copy beside the same step on the target. Where nothing was watched there is no gap."""
+        rehearsed, migrated = self._facts("rehearse"), self._facts("migrate")
+        predicted, actual = rehearsed.get("durations_ms", {}), migrated.get("durations_ms", {})
+        path = self.run.folder / f"probe-{self.number}.csv"
+        gaps = samples.longest_gaps(samples.read(path), self._spans()) if path.is_file() else {}
+        return [
+            {
+                "step": name,
+                "predicted_ms": round(predicted[name], 1),
+                "actual_ms": round(actual[name], 1),
+                "strongest lock": rehearsed.get("locks", {}).get(name, {}).get("mode", "").removesuffix("Lock")
+                or "none",
+                "writers would wait, ms": rehearsed.get("locks", {}).get(name, {}).get("held_ms", 0.0),
+                "longest gap seen, ms": gaps.get(name),
+                "lock waits": migrated.get("lock_waits", {}).get(name, 0),
+            }
             for name in actual
             if name in predicted
         ]
+
+    def _compare(self) -> Evidence:
+        if "backup" not in self._facts("back_up"):
+            return self._not_needed("compare", "nothing was migrated in this run")
+        steps = self._predicted_and_actual()
         before = self._backup().fingerprint
         with self.run.read("comparison") as connection:
             counts = fingerprint.counts(connection, before.tables)
@@ -525,10 +554,21 @@ class MigrationPhase(Recording):
             else f"{len(steps)} steps took {display.duration(total)}, predicted {display.duration(sum(r['predicted_ms'] for r in steps))}; no table is missing"
         )
         tables = (
-            Table("predicted and actual duration", steps),
+            Table("predicted (on the copy) and actual: durations, locks, and the longest gap that anybody saw", steps),
             Table("rows in the snapshot and now (the application writes on)", content, folded=True),
         )
         return Evidence(self.number, "compare", verdict, summary, tables, chart="durations")
+
+
+def _locks(found: Rehearsal) -> dict[str, dict[str, Any]]:
+    """The strongest lock of each step on a table that the application uses, and how long it was held, by version and name."""
+    steps: dict[str, dict[str, Any]] = {}
+    for one in (judged.locks for judged in found.locks if judged.locks.direction == "up" and judged.locks.table):
+        seen = steps.setdefault(f"{one.version} {one.step}", {"mode": "", "held_ms": 0.0})
+        seen["mode"] = strongest([seen["mode"], one.mode] if seen["mode"] else [one.mode])
+        if one.blocks_writes:
+            seen["held_ms"] = max(seen["held_ms"], round(one.held_ms, 1))
+    return steps
 
 
 def _mismatch(proof: Proof) -> str:

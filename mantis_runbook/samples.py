@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = [
     "ACKNOWLEDGED", "CACHED_PLAN", "CLOCK", "COLUMNS", "END", "MARK", "OK", "UNANSWERED", "Figures", "Gap",
-    "LaneFigures", "Sample", "acknowledged", "curable", "figures", "frame", "read",
+    "LaneFigures", "Sample", "acknowledged", "curable", "figures", "frame", "longest_gaps", "read",
 ]  # fmt: skip
 
 COLUMNS = ("at_s", "lane", "number", "latency_ms", "outcome")
@@ -147,6 +147,28 @@ def figures(samples: Iterable[Sample], begin: str = "migration", end: str = "mig
 def _span(marks: Iterable[tuple[str, float]], begin: str, end: str) -> tuple[float, float]:
     first = dict(reversed(list(marks)))
     return first.get(begin, 0.0), first.get(end, float("inf"))
+
+
+def longest_gaps(samples: Iterable[Sample], spans: Mapping[str, tuple[datetime, datetime]]) -> dict[str, float]:
+    """For each span of time, by name, the longest gap in milliseconds that any lane saw and that touches it. Pure.
+
+    Empty when the samples do not say when they began. A gap that touches two spans counts in both.
+    """
+    started: datetime | None = None
+    answered: dict[str, list[float]] = {}
+    for one in samples:
+        if one.lane == CLOCK:
+            started = datetime.fromisoformat(one.outcome)
+        elif one.lane not in (MARK, END) and one.outcome == OK:
+            answered.setdefault(one.lane, [0.0]).append(one.end_s)
+    if started is None:
+        return {}
+    gaps = [gap for ends in answered.values() for gap in pairwise(sorted(ends))]
+    found = {}
+    for name, (begin, end) in spans.items():
+        first, last = (begin - started).total_seconds(), (end - started).total_seconds()
+        found[name] = _longest(gap for gap in gaps if gap[1] > first and gap[0] < last).ms
+    return found
 
 
 class _Lane:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ from mantis_runbook import charts, ledger, samples
 from mantis_runbook.database import connect
 from mantis_runbook.errors import ParameterError
 from mantis_runbook.probe import Probe, Verification
-from mantis_runbook.samples import CACHED_PLAN, CLOCK, END, MARK, Sample, curable, figures
+from mantis_runbook.samples import CACHED_PLAN, CLOCK, END, MARK, OK, Sample, curable, figures, longest_gaps
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -382,3 +383,18 @@ def test_a_line_that_was_cut_off_ends_the_samples(tmp_path: Path) -> None:
     path = tmp_path / "probe.csv"
     path.write_text("at_s,lane,number,latency_ms,outcome\n0.1,read t,0,1.5,ok\n0.2,read t,1,")
     assert list(samples.read(path)) == [Sample(0.1, "read t", 0, 1.5, "ok")]
+
+
+def test_the_longest_gap_of_each_step_is_that_of_any_lane_that_touches_it() -> None:
+    began = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def at(first: float, last: float) -> tuple[datetime, datetime]:
+        return began + timedelta(seconds=first), began + timedelta(seconds=last)
+
+    answers = {"read a": (0.5, 1.0, 1.5, 2.0, 2.5), "write a": (0.5, 1.0, 1.9, 2.0, 2.5)}
+    written = [Sample(0, CLOCK, 0, 0, began.isoformat())]
+    written += [Sample(end, lane, 0, 0, OK) for lane, ends in answers.items() for end in ends]
+    written.append(Sample(1.2, "write a", 0, 0, "deadlock detected"))
+    spans = {"early": at(0.6, 0.9), "slow": at(1.1, 1.2), "late": at(2.1, 2.2), "never": at(9, 10)}
+    assert longest_gaps(written, spans) == {"early": 500.0, "slow": 900.0, "late": 500.0, "never": 0.0}
+    assert longest_gaps(written[1:], spans) == {}
