@@ -382,7 +382,13 @@ class MigrationPhase(Recording):
         with (
             hold(self.run.target, self.run.name, self.run.operator) as fence,
             self._progress("migration") as progress,
-            watching(self.run, self.number, self._facts("rehearse").get("touched", ())) as watch,
+            live() as now,
+            watching(
+                self.run,
+                self.number,
+                self._facts("rehearse").get("touched", ()),
+                lambda reading: now(display.callout("info", f"the database now: {reading}")),
+            ) as watch,
         ):
             engine = Engine(
                 self.run.target,

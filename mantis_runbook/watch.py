@@ -10,7 +10,7 @@ from typing import Any
 
 from mantis_runbook.errors import Failed
 from mantis_runbook.guard import Guard
-from mantis_runbook.monitor import Monitor, MonitorResult
+from mantis_runbook.monitor import Monitor, MonitorResult, Reading
 from mantis_runbook.probe import Probe, ProbeResult
 from mantis_runbook.run import Run
 
@@ -58,8 +58,13 @@ class Watch:
 
 
 @contextmanager
-def watching(run: Run, phase: str, tables: Sequence[str]) -> Iterator[Watch]:
-    """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins."""
+def watching(
+    run: Run, phase: str, tables: Sequence[str], show: Callable[[Reading], None] = lambda reading: None
+) -> Iterator[Watch]:
+    """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins.
+
+    `show` is handed each of the monitor's readings, once a second, in the monitor's thread.
+    """
     chosen = tuple(dict.fromkeys((*tables, *CENTRAL)))[:MOST_TABLES]
     probe = Probe(run.target, chosen, run.folder, file=f"probe-{phase}.csv")
     monitor = Monitor(run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl")
@@ -67,6 +72,7 @@ def watching(run: Run, phase: str, tables: Sequence[str]) -> Iterator[Watch]:
     try:
         with probe, Guard(run.target, run.environment, probe) as guard, monitor:
             monitor.subscribe(guard.take)
+            monitor.subscribe(show)
             guard.require(monitor.latest)
             time.sleep(NOISE_S)
             probe.mark()
