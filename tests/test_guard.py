@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +17,8 @@ import psycopg
 import pytest
 
 from mantis_runbook import guard as guards
-from mantis_runbook import ledger, migrations, settings
+from mantis_runbook import ledger, migrations, sandbox, settings
+from mantis_runbook import server as servers
 from mantis_runbook.apply import Engine
 from mantis_runbook.database import connect
 from mantis_runbook.errors import Failed, GuardTripped, ParameterError, Refused
@@ -23,6 +26,7 @@ from mantis_runbook.guard import Gauge, Guard, Trip, gauge, judge, unwatched
 from mantis_runbook.lock import hold
 from mantis_runbook.monitor import Monitor, Reading
 from mantis_runbook.probe import Live, Probe
+from mantis_runbook.server import Server
 from mantis_runbook.settings import Environment, GuardLimits
 from mantis_runbook.target import Target
 from mantis_runbook.workload import running, scenarios
@@ -179,6 +183,47 @@ def test_a_watcher_that_fell_silent_trips(target: Target, who: str, monkeypatch:
 
 
 # -- stopping ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """A streaming standby, by pg_basebackup."""
+    folder = servers.private_folder("mantis-standby-")
+    command = [primary.bin / "pg_basebackup", "-D", folder / "data", "-R", "-c", "fast", "-X", "stream"]
+    place = [f"--host={primary.socket}", f"--port={primary.port}", f"--username={servers.SUPERUSER}"]
+    subprocess.run([*command, *place], check=True, **servers._as_account())
+    standby = Server(primary.bin, folder / "data", folder / "socket", settings=dict(primary.settings))
+    try:
+        standby.start()
+        yield standby
+    finally:
+        standby.stop("immediate")
+        shutil.rmtree(folder)
+
+
+def test_a_standby_that_falls_behind_trips(own_newest_server: Callable[..., Server], tmp_path: Path) -> None:
+    primary = own_newest_server()
+    parameters = sandbox.clone(primary, "template0", "replicated")
+    target = Target("TEST_DSN", "variable", parameters)
+    with connect(target, "test") as connection:
+        ledger.install(connection)
+    guard = Guard(target, limited(replication_lag_mb=4))
+    writes = "CREATE TABLE behind AS SELECT repeat(md5(n::text), 10) FROM generate_series(1, 40000) AS n"
+    with (
+        standby_of(primary) as standby,
+        psycopg.connect(**standby.parameters, autocommit=True) as replaying,
+        guard,
+        Monitor(target, tmp_path, interval_s=0.2, subscribers=[guard.take]) as monitor,
+    ):
+        until = time.monotonic() + 30
+        while monitor.latest is None or monitor.latest.lag_bytes is None:
+            assert time.monotonic() < until, "the monitor never saw the standby"
+            time.sleep(0.05)
+        assert guard.trip is None
+        replaying.execute("SELECT pg_wal_replay_pause()")
+        with psycopg.connect(**parameters) as writer:
+            writer.execute(writes)
+        assert tripped(guard, "replication_lag_mb").figure > 4
 
 
 def test_what_runs_is_cancelled_within_a_second_and_the_engine_is_told(target: Target) -> None:
