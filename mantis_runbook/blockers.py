@@ -1,4 +1,4 @@
-"""Who is in the way: the sessions that make one of ours wait, asked by another session."""
+"""Who is in the way: the sessions that make one of ours wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.errors import RunbookError
 from mantis_runbook.target import Target
 
-__all__ = ["naming"]
+__all__ = ["naming", "of_readers"]
 
 #: Between two looks; shorter than any lock timeout, so that each wait is seen.
 LOOK_S = 0.02
@@ -118,6 +118,12 @@ class _Held:
         if at - self._since >= HELD_S and (who != now.keys() or at - when >= AGAIN_S):
             self._said = frozenset(now), at
             self._say(tuple(now.values()))
+
+
+def of_readers(connection: Connection) -> tuple[str, ...]:
+    """Who keeps even readers of tables waiting, as `customer by pid 12 (…)`, oldest first; asked after such a wait."""
+    found = rows(connection, query("engine/readers_kept_waiting"))
+    return tuple(f"{row['tables']} by {_named(row)}" for row in found)
 
 
 def _named(row: dict[str, Any]) -> str:
