@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -31,6 +31,9 @@ RETRIED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psy
 
 #: A snapshot older than this is worth waiting out, or naming, before CREATE INDEX CONCURRENTLY.
 OLD_SNAPSHOT_S = 5.0
+
+#: Between two tries for a lock at most, in seconds: `stop` is not asked meanwhile.
+LONGEST_PAUSE_S = 1.0
 
 #: Between two looks at something that is waited for without a lock.
 POLL_S = 0.2
@@ -98,7 +101,9 @@ class Applied:
 class Engine:
     """Carries out migrations on one database, for the runner that holds its fence.
 
-    `stop` is asked before every try and after a cancelled statement: the guard's way to end the work, by raising.
+    `stop` is the guard's way to end the work, by raising: it is asked before every try, statement and batch, after a
+    cancelled statement, and while something is waited for, so that no wait outlasts it by more than about a second.
+    `watch` and `stop` are called in the thread of the work; who holds a build up is told by another one.
     `observe` is entered around each statement.
     """
 
@@ -126,7 +131,7 @@ class Engine:
         script = migration.up if direction == "up" else migration.rollback
         with self._connection(migration, direction) as connection:
             journal = StepJournal(connection, self.run, self.who)
-            before = self._take_up(connection, migration, direction, journal)
+            before = self._taken_up(connection, migration, direction, journal)
             try:
                 results = tuple(
                     StepResult(migration.version, step.name, "done before")
@@ -142,6 +147,7 @@ class Engine:
                 raise
             except psycopg.Error as error:
                 self._fail(migration)
+                self.stop()  # what the guard cancelled was not cut off
                 raise _cut_off(migration, error) from error
         return Applied(migration.version, direction, results, (time.monotonic() - began) * 1000)
 
@@ -163,6 +169,13 @@ class Engine:
             "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)",
             (list(wanted), list(wanted.values())),
         )
+
+    def _taken_up(self, connection: Connection, migration: Migration, direction: str, journal: StepJournal) -> Pass:
+        try:
+            return self._take_up(connection, migration, direction, journal)
+        except psycopg.errors.QueryCanceled:
+            self.stop()  # the guard's reason, if it was the guard; nothing was begun
+            raise
 
     def _take_up(self, connection: Connection, migration: Migration, direction: str, journal: StepJournal) -> Pass:
         """Begin a pass, or go on with the one that was cut off. The catalogue before it is kept, for the rollback."""
@@ -196,6 +209,7 @@ class Engine:
         deadline_s = self.environment.step_deadline_s
         try:
             for attempt in stamina.retry_context(on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0):
+                self.stop()
                 with attempt, blockers.naming(self.target, connection, in_the_way):
                     return catalog.snapshot(connection).to_json()
         except RETRIED as error:
@@ -353,15 +367,24 @@ class _Work:
         deadline_s = self.engine.environment.concurrently_deadline_s
         self._set(statement_timeout=f"{deadline_s}s", **({"lock_timeout": "0"} if concurrently else {}))
         began = time.monotonic()
+        self.waits = 0  # the first word of who holds it up is news, whatever was waited for before
+        found = dict[int, str]() if concurrently else self.in_the_way  # without a lock timeout there is but one wait
         try:
-            with blockers.naming(self.engine.target, self.connection, self.in_the_way, tell=self._progress):
+            with blockers.naming(
+                self.engine.target,
+                self.connection,
+                found,
+                tell=self._progress,
+                held=self._held_up,
+                keep=not concurrently,
+            ):
                 self.connection.execute(text)
         except psycopg.errors.QueryCanceled:
             if time.monotonic() - began < deadline_s:
                 raise
             raise LockNotObtained(
                 f"step {self.step.name!r} of {self.version} did not end within its deadline",
-                found="; ".join(self.in_the_way.values()) or "no blocker, only work",
+                found="; ".join(found.values()) or "no blocker, only work",
                 expected=f"{deadline_s} s (concurrently_deadline_s)",
                 action="end the sessions named, then run again: it resumes at this step",
             ) from None
@@ -384,7 +407,7 @@ class _Work:
         ):
             seen += batch.size
             self._progress(min(seen, total), total)
-            backfill.pause_while_pressed(self.connection)
+            backfill.pause_while_pressed(self.connection, stop=self.engine.stop)
         self._retried(lambda: self._record("done", duration_ms=(time.monotonic() - began) * 1000))
 
     def _progress(self, done: int, total: int) -> None:
@@ -408,13 +431,13 @@ class _Work:
         """Try, give way, try again, until the step's deadline; then say who was in the way."""
         limits = self.engine.environment
         self.in_the_way.clear()
-        pause = limits.retry_pause_ms / 1000
+        pause = min(limits.retry_pause_ms / 1000, LONGEST_PAUSE_S)
         tries = stamina.retry_context(
             on=RETRIED,
             attempts=None,
             timeout=limits.step_deadline_s,
             wait_initial=pause,
-            wait_max=4 * pause,
+            wait_max=min(4 * pause, LONGEST_PAUSE_S),
             wait_jitter=pause,
             wait_exp_base=1.5,
         )
@@ -453,6 +476,12 @@ class _Work:
             raise
 
     def _waiting(self, *named: str) -> None:
+        """Asked to stop, or else told on: this is what the work does between two tries."""
+        self.engine.stop()
+        self._held_up(named)
+
+    def _held_up(self, named: Sequence[str]) -> None:
+        """Tell who is in the way. Never asks to stop: the thread that looks for blockers calls this too."""
         self.waits += 1
         self.engine.watch(
             "step.waiting", version=self.version, step=self.step.name, attempt=self.waits, blockers=list(named)

@@ -136,10 +136,16 @@ def _next_size(size: int, target_ms: float, took_ms: float) -> int:
     return max(SMALLEST, min(LARGEST, round(size * factor)))
 
 
-def pause_while_pressed(connection: Connection, *, longest_s: float = 30.0) -> float:
-    """Wait while sessions queue for locks or a standby lags; returns the seconds waited, `longest_s` at most."""
+def pause_while_pressed(
+    connection: Connection, *, longest_s: float = 30.0, stop: Callable[[], None] = lambda: None
+) -> float:
+    """Wait while sessions queue for locks or a standby lags; returns the seconds waited, `longest_s` at most.
+
+    `stop` is asked at each look, several times a second, and ends the pause by raising.
+    """
     began = time.monotonic()
     while (waited := time.monotonic() - began) < longest_s:
+        stop()
         try:
             pressure: dict[str, Any] = rows(connection, query("engine/pressure"))[0]
         except psycopg.errors.InsufficientPrivilege:

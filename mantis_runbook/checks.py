@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 import psycopg
 
-from mantis_runbook import display, migrations, settings
+from mantis_runbook import blockers, display, migrations, settings
 from mantis_runbook.database import Connection, query
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
 from mantis_runbook.ledger import Ledger, StepJournal
@@ -23,6 +23,9 @@ from mantis_runbook.migrations import Migration
 from mantis_runbook.planned import planned
 
 __all__ = ["KEPT", "Check", "Checks", "Finding", "Result", "load", "report", "reports", "run"]
+
+#: Seconds a run waits for locked tables, all its checks together; milliseconds that a check waits once they are over.
+PATIENCE_S, IMPATIENT_MS = 5.0, 10
 
 #: Findings that a result keeps; how many there were is kept besides.
 KEPT = 20
@@ -191,12 +194,18 @@ def load() -> tuple[Check, ...]:
 
 
 def run(
-    connection: Connection, phase: str | int, names: Iterable[str] | None = None, *, tolerate: Collection[str] = ()
+    connection: Connection,
+    phase: str | int,
+    names: Iterable[str] | None = None,
+    *,
+    tolerate: Collection[str] = (),
+    patience_s: float = PATIENCE_S,
 ) -> Checks:
     """Run the checks of a phase, or those of these names, reading only, each in a transaction of its own.
 
     A finding of a check named in `tolerate` warns instead of failing; a check that could not run fails all the same.
-    Raises `ParameterError` for an unknown name.
+    The first that finds a table locked waits for `patience_s`, and then fails naming who holds it; whatever it is that
+    the others find locked, they say so at once: what holds the first up would hold each of them up as long. Raises `ParameterError` for an unknown name.
     """
     known = {path.stem: _read(path, str(phase)) for path in _files() if not path.stem.startswith("report_")}
     chosen = sorted(names) if names is not None else [name for name, one in known.items() if str(phase) in one.phases]
@@ -204,8 +213,8 @@ def run(
         raise ParameterError(
             "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
         )
-    told = _told(connection, str(phase))
-    return Checks(str(phase), tuple(_run(connection, known[name], told, name in tolerate) for name in chosen))
+    told, patience = _told(connection, str(phase)), _Patience(round(patience_s * 1000))
+    return Checks(str(phase), tuple(_run(connection, known[name], told, patience, name in tolerate) for name in chosen))
 
 
 def reports() -> tuple[str, ...]:
@@ -223,7 +232,7 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
         raise ParameterError(
             "report", found=name, expected="one of " + ", ".join(reports()), action="choose one of them"
         )
-    with _reading(connection):
+    with _reading(connection, _Patience(round(PATIENCE_S * 1000))):
         cursor = connection.execute(query(f"checks/report_{name}"))
         frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
         if "statement" not in frame:
@@ -257,11 +266,27 @@ def _read(path: Path, phase: str) -> Check:
     )  # fmt: skip
 
 
-def _run(connection: Connection, check: Check, told: Told, tolerated: bool) -> Result:  # noqa: FBT001
+@dataclass
+class _Patience:
+    """For how many milliseconds a statement of this run may wait for a lock: all there are, until one did."""
+
+    lock_timeout_ms: int
+
+    def spent(self, connection: Connection) -> str:
+        """Who was waited for in vain. From now on nobody is waited for."""
+        waited_ms, self.lock_timeout_ms = self.lock_timeout_ms, min(IMPATIENT_MS, self.lock_timeout_ms)
+        named = "; ".join(blockers.of_readers(connection)) or "a session that has let go since"
+        return f"waited {display.duration(waited_ms)} for what is locked: {named}"
+
+
+def _run(connection: Connection, check: Check, told: Told, patience: _Patience, tolerated: bool) -> Result:  # noqa: FBT001
     start = time.monotonic()
     try:
-        with _reading(connection):
+        with _reading(connection, patience):
             findings = list(_findings(connection, check, told))
+    except psycopg.errors.LockNotAvailable:
+        reason = patience.spent(connection)
+        findings, severity = [Finding(check.name, 1, f"the check could not run: {reason}")], "fail"
     except (psycopg.Error, MigrationFileError) as error:
         # The server's message alone: its details may quote a row.
         words = error.diag.message_primary if isinstance(error, psycopg.Error) else None
@@ -274,11 +299,11 @@ def _run(connection: Connection, check: Check, told: Told, tolerated: bool) -> R
 
 
 @contextmanager
-def _reading(connection: Connection) -> Iterator[None]:
+def _reading(connection: Connection, patience: _Patience) -> Iterator[None]:
     """A transaction that can change nothing, with the settings that checks are written for."""
     with connection.transaction():
         connection.execute("SET TRANSACTION READ ONLY")
-        for name, value in SESSION.items():
+        for name, value in (SESSION | {"lock_timeout": f"{patience.lock_timeout_ms}ms"}).items():
             connection.execute("SELECT set_config(%s, %s, true)", (name, value))
         yield
 
@@ -304,6 +329,8 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
     try:
         with connection.transaction():
             connection.execute(statement)
+    except psycopg.errors.LockNotAvailable:
+        raise  # says nothing of whether it runs
     except psycopg.Error as error:
         yield Finding(name, 1, error.diag.message_primary or str(error))
 

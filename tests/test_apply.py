@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from workbench import Bench, beside, wait_for
 
-from mantis_runbook import apply
+from mantis_runbook import apply, blockers
 from mantis_runbook.errors import LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.migrations import Migration
@@ -423,6 +423,63 @@ def test_the_deadline_of_a_build_names_its_blocker_and_the_next_run_finishes(ben
     bench.up(migration)
     assert bench.value(VALID) is True
     assert bench.sql("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
+
+
+def test_who_holds_a_build_up_is_told_while_it_waits(bench: Bench) -> None:
+    """A snapshot that was young when the build began: nothing waited for it beforehand, and it may stay for hours."""
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    snapshot = {"default_transaction_isolation": "repeatable read"}
+    with holding(bench, "SELECT count(*) FROM pg_class", "report", **snapshot) as report:
+        with beside(lambda: bench.up(migration)) as runner:
+            first = wait_for(lambda: named_while_waiting(bench), "a word of who holds the build up", 20)[0]
+            assert runner.is_alive(), "it was told before the deadline"
+            [(kind, pids)] = bench.sql(
+                "SELECT wait_event, pg_blocking_pids(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'mantis-runbook/migrate 001'"
+            )
+            pid = report.info.backend_pid
+            assert (kind, pids) == ("virtualxid", [pid])
+            report.execute("COMMIT")
+        assert runner.error is None
+    assert re.fullmatch(rf"pid {pid} \(report, idle in transaction, SELECT, transaction open \d+ s\)", first)
+    assert bench.value(VALID) is True
+
+
+def named_while_waiting(bench: Bench) -> list[str]:
+    return [name for event, facts in bench.heard if event == "step.waiting" for name in facts["blockers"]]
+
+
+def test_at_the_deadline_of_a_build_only_those_are_named_who_still_hold_it_up(bench: Bench) -> None:
+    """A writer first, whom the build waits for before it begins to read; then a snapshot, before it ends."""
+    make_unique(bench)
+    migration = bench.migration(INDEX)
+    snapshot = {"default_transaction_isolation": "repeatable read"}
+    with (
+        holding(bench, "SELECT count(*) FROM pg_class", "report", **snapshot) as report,
+        holding(bench, "INSERT INTO old VALUES (0, 'zero', -1)", "checkout") as writer,
+        beside(lambda: bench.up(migration, concurrently_deadline_s=8)) as runner,
+    ):
+        wait_for(lambda: [name for name in named_while_waiting(bench) if "(checkout," in name], "the writer named")
+        writer.execute("COMMIT")
+        wait_for(lambda: [name for name in named_while_waiting(bench) if "(report," in name], "the report named")
+        runner.join(30)
+        assert isinstance(runner.error, LockNotObtained)
+        assert runner.error.found.startswith(f"pid {report.info.backend_pid} (report, ")
+        assert "checkout" not in runner.error.found
+
+
+def test_short_waits_are_not_told_and_long_ones_seldom() -> None:
+    said: list[tuple[str, ...]] = []
+    held = blockers._Held(lambda named: said.append(tuple(named)))
+    for at, now in [(0.0, {1: "one"}), (0.9, {1: "one"}), (1.0, {}), (1.1, {1: "one"}), (2.0, {1: "one"})]:
+        held.seen(now, at)
+    assert said == [], "never a second without a break"
+    for at in (2.2, 3.0, 5.0, 12.0, 12.3):
+        held.seen({1: "one"}, at)
+    assert said == [("one",)] * 2, "at 2.2, and again ten seconds later"
+    held.seen({2: "two"}, 12.4)
+    assert said[-1] == ("two",), "somebody else is news at once"
 
 
 def test_a_build_that_somebody_cancels_says_so(bench: Bench) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from workbench import beside, wait_for
 
 from mantis_runbook import checks, ledger, migrations, settings
 from mantis_runbook.database import Connection
@@ -473,6 +475,98 @@ def test_migration_files_that_cannot_be_read_fail_the_check(baseline: Connection
     verdict, said = found(baseline, "leftover_enums", 1)
     assert verdict == "fail"
     assert "the check could not run" in said[0]
+
+
+# -- locked tables ---------------------------------------------------------------------------------------------------
+
+PATIENCE_S = 1.5
+
+
+def could_not_run(done: checks.Checks) -> dict[str, str]:
+    return {result.check.name: result.summary for result in done.failed if "could not run" in result.summary}
+
+
+@pytest.mark.parametrize("lock", ["LOCK TABLE profile", "LOCK TABLE profile, customer; PREPARE TRANSACTION 'payroll'"])
+def test_a_locked_table_holds_a_run_up_once_and_not_each_of_its_checks(
+    baseline: Connection, second: Connection, lock: str
+) -> None:
+    """Relative to the same run without the lock, so that a slow machine is no finding."""
+    began = time.monotonic()
+    assert could_not_run(checks.run(baseline, 0)) == {}
+    free_s = time.monotonic() - began
+    second.execute(lock)
+    try:
+        began = time.monotonic()
+        done = checks.run(baseline, 0, patience_s=PATIENCE_S)
+        locked_s = time.monotonic() - began
+    finally:
+        if "PREPARE" in lock:
+            second.autocommit = True
+            second.execute("ROLLBACK PREPARED 'payroll'")
+        second.rollback()
+    held_up = could_not_run(done)
+    assert len(held_up) >= 5
+    assert locked_s < 2 * free_s + len(held_up) * PATIENCE_S / 2, "as many waits as checks"
+    assert done.verdict == "fail"
+    who = (
+        "prepared transactions (payroll of mantis)" if "PREPARE" in lock else f"pid {second.info.backend_pid} (idler, "
+    )
+    assert all(
+        f" for what is locked: {'customer, ' if 'customer' in lock else ''}profile by {who}" in said
+        for said in held_up.values()
+    )
+    assert sum("waited 1.5 s for" in said for said in held_up.values()) == 1
+    assert could_not_run(checks.run(baseline, 0)) == {}, "and all run once it is gone"
+
+
+def test_who_queues_for_an_exclusive_lock_is_named_too(
+    baseline: Connection, second: Connection, server: Server
+) -> None:
+    """Readers queue behind somebody who himself waits for another reader."""
+    second.execute("SELECT FROM profile LIMIT 1")
+    parameters = server.parameters | {"dbname": baseline.info.dbname, "application_name": "deploy"}
+    with psycopg.connect(**parameters) as deploy:
+        pid = deploy.info.backend_pid
+        asking = threading.Thread(target=deploy.execute, args=("LOCK TABLE profile",))
+        asking.start()
+        try:
+            wait_for(
+                lambda: baseline.execute("SELECT FROM pg_locks WHERE NOT granted AND pid = %s", (pid,)).fetchall(),
+                "the deploy to queue",
+            )
+            held_up = could_not_run(checks.run(baseline, 0, patience_s=0.3))
+        finally:
+            second.rollback()
+            asking.join()
+            deploy.rollback()
+    assert held_up
+    assert all(f"profile by pid {pid} (deploy, active, LOCK" in said for said in held_up.values())
+
+
+def test_a_lock_that_is_let_go_in_time_is_waited_for(baseline: Connection, second: Connection) -> None:
+    second.execute("LOCK TABLE profile")
+    mine = baseline.info.backend_pid
+    with psycopg.connect(baseline.info.dsn, autocommit=True) as onlooker:
+
+        def let_go() -> None:
+            wait_for(
+                lambda: onlooker.execute("SELECT FROM pg_locks WHERE NOT granted AND pid = %s", (mine,)).fetchall(),
+                "the checks to wait",
+            )
+            second.rollback()
+
+        with beside(let_go):
+            assert could_not_run(checks.run(baseline, 0, patience_s=30)) == {}
+
+
+def test_a_view_over_a_locked_table_is_not_called_broken(baseline: Connection, second: Connection) -> None:
+    second.execute("LOCK TABLE profile")
+    (result,) = checks.run(baseline, 0, ["broken_objects"], patience_s=0.1).results
+    second.rollback()
+    assert result.verdict == "fail"
+    assert result.summary.startswith(
+        "broken_objects: the check could not run: waited 100 ms for what is locked: profile by"
+    )
 
 
 # -- running and showing -------------------------------------------------------------------------------------------

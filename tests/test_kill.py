@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -238,14 +239,27 @@ LOCKS = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND ob
 
 @contextmanager
 def overtaken(bench: Bench, migration: Migration) -> Iterator[Beside]:
-    """A runner whose lock's session is ended while a step runs; the step ends once somebody else has the lock."""
+    """A runner whose lock's session is ended while a step runs.
+
+    The step ends once somebody else has the lock, and the one after it begins once he has the fence too: between the
+    two the fence is free, and either runner may be the first to reach it.
+    """
     bench.sql("CREATE TABLE go (id integer)")
 
     def let_go(first: int) -> None:
         wait_for(lambda: [pid for (pid,) in bench.sql(LOCKS) if pid != first], "another runner's lock")
         bench.sql("INSERT INTO go VALUES (1)")
 
-    with beside(lambda: bench.up(migration)) as lost:
+    def until_overtaken(event: str, **facts: Any) -> None:
+        if (event, facts["step"]) == ("step.started", "last"):
+            wait_for(lambda: bench.value("SELECT run FROM mantis_runbook.fence") == "run-2", "the other's fence")
+
+    def first_run() -> None:
+        with bench.engine() as engine:
+            engine.watch = until_overtaken
+            engine.up(migration)
+
+    with beside(first_run) as lost:
         working(bench)
         [(pid,)] = bench.sql(LOCKS)
         bench.sql("SELECT pg_terminate_backend(%s)", pid)

@@ -13,16 +13,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from workbench import wait_for
 
 from mantis_runbook import charts, ledger, samples
 from mantis_runbook.database import connect
 from mantis_runbook.errors import ParameterError
-from mantis_runbook.probe import Probe, Verification
+from mantis_runbook.probe import FILE, Probe, Verification
 from mantis_runbook.samples import CACHED_PLAN, CLOCK, END, MARK, OK, Sample, curable, figures, longest_gaps
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
 TABLES = ("public.customer", "organization")
+
+#: Of a probe of one table: it reads, writes, and writes rows of its own.
+LANES = 3
 
 
 @pytest.fixture
@@ -47,6 +51,22 @@ def locked(target: Target, statement: str, seconds: float) -> Iterator[None]:
         thread.start()
         yield
         thread.join()
+
+
+def answered_after(probe: Probe, folder: Path, mark: str = "migration") -> None:
+    """Set a mark, and wait until every lane has answered an instant that was due after it.
+
+    What a lane meets from then on is counted as the mark's; an instant that was due before it, and is answered late, is not.
+    """
+    probe.mark(mark)
+
+    def all_lanes() -> bool:
+        seen = list(samples.read(folder / FILE))
+        marked = [one.at_s for one in seen if (one.lane, one.outcome) == (MARK, mark)]
+        answered = {one.lane for one in seen if marked and one.at_s > marked[0] and one.lane not in (CLOCK, MARK)}
+        return len(answered) == LANES
+
+    wait_for(all_lanes, f"answers after the mark {mark!r}", 60)
 
 
 def closed_loop(target: Target, table: str, over: threading.Event, latencies: list[float]) -> None:
@@ -188,11 +208,10 @@ def test_errors_are_named_as_what_they_are(target: Target, tmp_path: Path, chang
         for (view,) in views:
             connection.execute(f"DROP VIEW {view} CASCADE")
         connection.execute("CREATE INDEX IF NOT EXISTS customer_email_test ON customer (email)")
-        with Probe(target, ("customer",), tmp_path, rate_hz=20) as probe:
-            time.sleep(0.5)
-            probe.mark()
+        with Probe(target, ("customer",), tmp_path, rate_hz=10) as probe:
+            answered_after(probe, tmp_path)
             connection.execute(change)
-            time.sleep(0.7)
+            answered_after(probe, tmp_path, "changed")
     assert set(probe.result.errors) == errors
     assert set(probe.result.incurable) == errors - {CACHED_PLAN}
     if errors == {CACHED_PLAN}:

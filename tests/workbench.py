@@ -98,7 +98,7 @@ class Bench:
     @contextmanager
     def engine(self, run: str = "run-1", who: str = "Ada", **changes: Any) -> Iterator[Engine]:
         environment = limits(**changes)
-        with hold(self.target, run, who, patience_s=5) as fence:
+        with hold(self.target, run, who, patience_s=30) as fence:
             yield Engine(self.target, environment, run, who, fence, self._hear)
 
     def up(self, migration: Migration, run: str = "run-1", **changes: Any) -> Applied:
