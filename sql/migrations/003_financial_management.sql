@@ -1198,7 +1198,7 @@ CREATE CONSTRAINT TRIGGER same_organization
     FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('invoice_id invoice', 'product_id product');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON invoice_item
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('invoice_id invoice');
 
 CREATE TRIGGER assign_document_number
     BEFORE INSERT ON payment
@@ -1706,7 +1706,7 @@ CREATE TRIGGER keep_journal_totals_when_emptied
     FOR EACH STATEMENT EXECUTE FUNCTION keep_journal_totals_when_emptied();
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON journal_entry_line
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('journal_entry_id journal_entry');
 
 CREATE TRIGGER refuse_change_of_used_account
     AFTER UPDATE OF account_type, normal_balance ON account
