@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import pandas as pd
@@ -17,7 +17,7 @@ from mantis_runbook.errors import ParameterError
 from mantis_runbook.expressions import flattened
 from mantis_runbook.pinned import DEFINITIONS, pinned, snapshot_of_one_instant
 
-__all__ = ["CLASSES", "COLUMN_ORDER", "Catalog", "Change", "Difference", "diff", "snapshot"]
+__all__ = ["CLASSES", "COLUMN_ORDER", "Catalog", "Change", "Difference", "diff", "left_behind", "snapshot"]
 
 #: One query of `sql/catalog/` each, in the order in which a report tells them.
 CLASSES = (
@@ -27,6 +27,9 @@ CLASSES = (
 )  # fmt: skip
 
 COLUMN_ORDER = "column_order"
+
+#: The enum that an operator may add to, as PostgreSQL writes its name.
+CURRENCIES = "public.currency_code"
 
 #: `x IN ('a', 'b')` over a varchar column: the server writes the cast around the array, and after a restore of that
 #: very text around each element. Both are read here as the second.
@@ -144,11 +147,13 @@ class Change:
 class Difference:
     """What changed between two catalogues.
 
-    Column order stands apart: a rollback that adds a dropped column again cannot restore it.
+    Column order stands apart: a rollback that adds a dropped column again cannot restore it. So do labels of enums that
+    an operator added, on the record (`leaving_labels`): PostgreSQL cannot drop one.
     """
 
     changes: tuple[Change, ...] = ()
     column_order: tuple[Change, ...] = field(default=())
+    labels_left: tuple[Change, ...] = field(default=())
 
     @property
     def is_empty(self) -> bool:
@@ -157,14 +162,30 @@ class Difference:
 
     @property
     def exactly_equal(self) -> bool:
-        """Nothing changed, nor did any table's columns change places."""
-        return not self.changes and not self.column_order
+        """Nothing changed, nor did any table's columns change places, nor was any label left."""
+        return not self.changes and not self.column_order and not self.labels_left
 
     @property
     def after_rollback(self) -> Difference:
         """What a rollback left behind against the strategy: extensions it made stay, since others may use them by now."""
         kept = tuple(one for one in self.changes if not (one.kind == "extensions" and one.verb == "added"))
-        return Difference(kept, self.column_order)
+        return replace(self, changes=kept)
+
+    def leaving_labels(self, enum: str, labels: Collection[str]) -> Difference:
+        """The same, with an enum that differs by nothing but these added labels set apart, to be told and not to fail.
+
+        `enum` is written as PostgreSQL writes it (`public.currency_code`).
+        """
+        stay = tuple(
+            one
+            for one in self.changes
+            if one.kind == "enums" and one.name == enum and one.before == _less(one.after, labels)
+        )
+        return replace(
+            self,
+            changes=tuple(one for one in self.changes if one not in stay),
+            labels_left=(*self.labels_left, *stay),
+        )
 
     @property
     def added(self) -> tuple[Change, ...]:
@@ -180,8 +201,8 @@ class Difference:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a change, those of column order last."""
-        rows = [(c.kind, c.name, c.verb, c.before, c.after) for c in (*self.changes, *self.column_order)]
+        """One row a change, those of labels that stay and of column order last."""
+        rows = [(c.kind, c.name, c.verb, c.before, c.after) for c in self.all]
         return pd.DataFrame(rows, columns=["class", "name", "change", "before", "after"], dtype=object)
 
     @property
@@ -190,10 +211,23 @@ class Difference:
         kinds = {"added": self.added, "removed": self.removed, "changed": self.changed}
         parts = [f"{len(changes)} {verb}" for verb, changes in kinds.items() if changes]
         order = f"column order differs in {', '.join(change.name for change in self.column_order)}"
-        return ", ".join(parts or ["the catalogues are equal"]) + (f"; {order}" if self.column_order else "")
+        labels = (
+            f"labels that the operator added to {', '.join(change.name for change in self.labels_left)} stay:"
+            " PostgreSQL cannot drop a label"
+        )
+        return (
+            ", ".join(parts or ["the catalogues are equal"])
+            + (f"; {labels}" if self.labels_left else "")
+            + (f"; {order}" if self.column_order else "")
+        )
+
+    @property
+    def all(self) -> tuple[Change, ...]:
+        """Every change, those of labels that stay and of column order last."""
+        return (*self.changes, *self.labels_left, *self.column_order)
 
     def __str__(self) -> str:
-        return "\n".join([self.summary, *map(str, (*self.changes, *self.column_order))])
+        return "\n".join([self.summary, *map(str, self.all)])
 
     def _repr_html_(self) -> str:
         return display.table(self.frame, caption=self.summary, empty="no object differs")
@@ -208,6 +242,21 @@ def diff(before: Catalog, after: Catalog) -> Difference:
         for change in _changes(kind, before[kind], after[kind])
     ]  # fmt: skip
     return Difference(tuple(changes), tuple(_reordered(before, after)))
+
+
+def left_behind(before: Catalog, after: Catalog, added_currencies: Collection[str] = ()) -> Difference:
+    """What a rollback left, beside what it must leave: extensions, and labels that the operator added, which are told."""
+    return diff(before, after).after_rollback.leaving_labels(CURRENCIES, added_currencies)
+
+
+def _less(definition: str | None, labels: Collection[str]) -> str | None:
+    """An enum's definition, as `sql/catalog/enums.sql` writes it, without these labels at its end."""
+    found, semicolon, owner = (definition or "").partition("; ")
+    listed = found.split(", ")
+    quoted_labels = {f"'{label}'" for label in labels}
+    while listed and listed[-1] in quoted_labels:
+        listed.pop()
+    return f"{', '.join(listed)}{semicolon}{owner}"
 
 
 def _changes(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:

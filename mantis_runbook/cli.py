@@ -131,14 +131,28 @@ def main() -> None:
     metavar="CODE=CODE,…",
     help="Which currency an unknown code stands for, such as ZAR=USD; recorded with your name.",
 )
+@click.option(
+    "--currency-add",
+    default="",
+    metavar="CODE,…",
+    help="Currencies to add to the schema for good, such as ZAR (ISO 4217); recorded with your name.",
+)
 @_told
 def run_(
-    target: str, environment: str, wanted: str, approve: str, scratch: str, operator: str, currency_map: str
+    target: str,
+    environment: str,
+    wanted: str,
+    approve: str,
+    scratch: str,
+    operator: str,
+    currency_map: str,
+    currency_add: str,
 ) -> None:
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
     place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
-    given = {"target": target, "environment": environment, "scratch": scratch, "currency_map": currency_map}
+    given = {"target": target, "environment": environment, "scratch": scratch}
+    given |= {"currency_map": currency_map, "currency_add": currency_add}
     runner.refuse_unknown(chosen, given)
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.errors import Failed, ParameterError, Refused
 from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.iso_4217 import AMOUNT_DIGITS, MINOR_UNITS
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migration_phase import MigrationPhase
+from mantis_runbook.rollback import APPLIED
 
-__all__ = ["FinancePhase", "control_totals", "currency_choices", "differences"]
+__all__ = ["FinancePhase", "control_totals", "currency_additions", "currency_choices", "differences"]
+
+#: The migration that adds the labels, and gives every amount its currency.
+FINANCE = "003"
 
 Key = tuple[str, str, str, str]
 Totals = dict[Key, tuple[int, Decimal]]
@@ -32,6 +38,34 @@ def currency_choices(text: str) -> dict[str, str]:
             )
         choices[code] = currency
     return choices
+
+
+def currency_additions(text: str) -> tuple[str, ...]:
+    """The currencies that `ZAR, KRW` asks for. Raises `ParameterError` for what ISO 4217 does not know.
+
+    So too for one whose amounts have more digits than the schema's columns hold: they would be cut.
+    """
+    codes = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    for code in codes:
+        _refuse_unfit(code, "parameter currency_add")
+    return codes
+
+
+def _refuse_unfit(code: str, where: str) -> None:
+    if code not in MINOR_UNITS:
+        raise ParameterError(
+            where,
+            found=repr(code),
+            expected="codes of ISO 4217 in capital letters, parted by commas, such as ZAR",
+            action="correct the code; a typing error in the settings is mapped with currency_map, not added",
+        )
+    if MINOR_UNITS[code] > AMOUNT_DIGITS:
+        raise ParameterError(
+            where,
+            found=f"{code}, whose amounts have {MINOR_UNITS[code]} digits after the point",
+            expected=f"a currency of at most {AMOUNT_DIGITS}, which is what the schema's amounts hold",
+            action="map it with currency_map, or widen the amounts with a migration of your own first",
+        )
 
 
 def control_totals(connection: Connection, when: str) -> Totals:
@@ -66,18 +100,23 @@ class FinancePhase(MigrationPhase):
         return super()._precheck()
 
     def _record_decisions(self) -> None:
-        """Keep what the operator decided, in the database, before anything is checked or dumped."""
-        choices = currency_choices(self.parameters.currency_map)
+        """Keep what the operator decided, in the database, before anything is checked or dumped.
+
+        A currency that is added is decided to stand for itself; the migration's first step makes it a label. Raises
+        `ParameterError` for what is no currency, says two things, or comes too late to be carried out by the migration.
+        """
+        mapped = currency_choices(self.parameters.currency_map)
+        added = currency_additions(self.parameters.currency_add)
         with self.run.connect("decisions") as connection:
             book = Ledger(connection).require()
-            known = _labels(connection)
-            if known and (unknown := sorted(set(choices.values()) - known)):
-                raise ParameterError(
-                    "parameter currency_map",
-                    found=", ".join(unknown),
-                    expected="one of " + ", ".join(sorted(known)),
-                    action="map the code to a currency the enhanced schema knows",
-                )
+            known, on_record = _labels(connection), book.decided("currency")
+            for code in (code for code, value in on_record.items() if code == value):
+                _refuse_unfit(code, "mantis_runbook.decision, where it stands to be added")
+            _refuse_unclear(mapped, added, known | {code for code, value in on_record.items() if code == value})
+            choices = {**mapped, **{code: code for code in added}}
+            news = {code: value for code, value in choices.items() if on_record.get(code) != value}
+            if (row := book.all().get(FINANCE)) and row.status in APPLIED:
+                _refuse_late(news, known, is_completed=row.status == "completed")
             book.decide("currency", choices, self.run.operator)
         if choices:
             self.run.journal.append("decision.recorded", phase=self.number, subject="currency", choices=choices)
@@ -133,6 +172,49 @@ class FinancePhase(MigrationPhase):
                 expected=f"{first['before']}",
                 action="no amount may change its currency: look at the first difference before anything else",
             )
+
+
+def _refuse_unclear(mapped: Mapping[str, str], added: Collection[str], known: Collection[str]) -> None:
+    """A code that is mapped although it is a currency of the schema, or mapped to what is none. Pure.
+
+    `known` are the labels of the schema and the currencies on record to be added; empty labels are not asked about.
+    """
+    if twice := sorted(mapped.keys() & {*added, *known}):
+        raise ParameterError(
+            "parameter currency_map",
+            found=", ".join(f"{code}={mapped[code]}" for code in twice),
+            expected="codes that are no currency of the schema, nor added to it",
+            action="leave them out: such a code stands for itself; amounts in it are converted, not renamed",
+        )
+    if known and (unknown := sorted(set(mapped.values()) - {*added, *known})):
+        raise ParameterError(
+            "parameter currency_map",
+            found=", ".join(unknown),
+            expected="one of " + ", ".join(sorted({*added, *known})),
+            action="map the code to a currency the enhanced schema knows, or add that one too (parameter currency_add)",
+        )
+
+
+def _refuse_late(news: Mapping[str, str], known: Collection[str], *, is_completed: bool) -> None:
+    """New decisions that the migration will not carry out any more, since it has begun, or ended. Pure."""
+    added = [code for code, value in news.items() if code == value and code not in known]
+    if added:
+        statements = " ".join(f"ALTER TYPE public.currency_code ADD VALUE '{code}';" for code in added)
+        raise ParameterError(
+            "parameter currency_add",
+            found=f"{', '.join(added)}, after migration {FINANCE} began",
+            expected="currencies that are added before its first step",
+            action=f"run {statements} and this cell again, which puts it on record",
+        )
+    mapped = [(code, value) for code, value in news.items() if code != value]
+    if mapped and is_completed:
+        statements = " ".join(f"SELECT decide_currency('{code}', '{value}', 'your name');" for code, value in mapped)
+        raise ParameterError(
+            "parameter currency_map",
+            found=f"{', '.join(code for code, _ in mapped)}, after migration {FINANCE} was completed",
+            expected="codes that are mapped before",
+            action=f"run {statements}",
+        )
 
 
 def _labels(connection: Connection) -> set[str]:

@@ -177,6 +177,20 @@ class Ledger:
                 (subject, key, value, who),
             )
 
+    def decided(self, subject: str) -> dict[str, str]:
+        """What is on record about a subject: key → value; empty before phase 0 made the table."""
+        there = self._connection.execute("SELECT to_regclass('mantis_runbook.decision') IS NOT NULL").fetchone()
+        if not (there and there[0]):
+            return {}
+        found = self._connection.execute(
+            "SELECT key, value FROM mantis_runbook.decision WHERE subject = %s ORDER BY key", (subject,)
+        )
+        return {str(key): str(value) for key, value in found}
+
+    def added_currencies(self) -> tuple[str, ...]:
+        """Currencies that the operator added to `currency_code`: decided to stand for themselves."""
+        return tuple(key for key, value in self.decided("currency").items() if key == value)
+
 
 @dataclass(frozen=True)
 class Pass:

@@ -276,7 +276,9 @@ class MigrationPhase(Recording):
         found, gate = self._rehearsed_and_measured(scratch)
         word = gate.combined(self.run.environment) if gate else "passed"
         problems = [*found.problems, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
-        summary = f"applied, validated, rolled back without a trace and applied again; {found.content.message}"
+        trace = found.left_behind.summary if found.left_behind.labels_left else ""
+        undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
+        summary = f"applied, validated, {undone} and applied again; {found.content.message}"
         evidence = Evidence(
             self.number,
             "rehearse",

@@ -31,6 +31,7 @@ class Parameters(BaseModel):
     approve: str = ""
     scratch: str = ""
     currency_map: str = ""
+    currency_add: str = ""
 
 
 class RollbackParameters(Parameters):

@@ -84,7 +84,7 @@ def rehearse(
         _forget_own_audit(connection, mark)
         content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
-        left_behind = catalog.diff(start, catalog.snapshot(connection)).after_rollback
+        left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
         again = tuple(engine.up(one) for one in pending)
     judged = tuple(judge(one, environment) for one in recorder.locks)
     return Rehearsal(applied, validated, content, rolled_back, left_behind, again, judged, recorder.touched)

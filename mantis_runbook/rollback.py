@@ -14,7 +14,7 @@ from mantis_runbook.apply import Applied, Engine, Watcher
 from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ApprovalMissing, Failed, FenceLost, ParameterError, Refused, RunbookError
-from mantis_runbook.ledger import LedgerRow, StepJournal
+from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration, dependents, find
 from mantis_runbook.run import Run
@@ -131,7 +131,7 @@ def roll_back(
                 unseal(connection)
             raise
         unseal(connection)
-        left = catalog.diff(start, catalog.snapshot(connection)).after_rollback
+        left = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
         return RolledBack(kept, applied, _without(left, theirs, now))
 
 

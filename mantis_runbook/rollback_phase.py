@@ -81,7 +81,7 @@ class RollbackPhase(Recording):
             tables.append(
                 Table(
                     "differences from the catalogue before",
-                    [vars(change) for change in (*done.left_behind.changes, *done.left_behind.column_order)],
+                    [vars(change) for change in done.left_behind.all],
                 )
             )
         if not done.left_behind.is_empty:

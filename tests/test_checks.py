@@ -105,6 +105,11 @@ BROKEN = [
     ),
     (
         "organizations_with_unknown_currency", 0,
+        "UPDATE organization SET settings = '{\"currency\": \" \"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn", "an empty text, which names none and is not taken for USD",
+    ),
+    (
+        "organizations_with_unknown_currency", 0,
         "UPDATE organization SET settings = '{\"currency\": \"XQQ\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
         "warn", "XQQ is no currency of ISO 4217",
     ),
@@ -246,7 +251,7 @@ PLANTED = [
     ("customers_sharing_an_email", "warn", None, "letter for letter"),
     ("organizations_without_currency", "warn", 6, "no currency in the settings"),
     ("organizations_without_currency", "warn", 6, "no settings at all"),
-    ("organizations_without_currency", "warn", 6, "currency is there and empty"),
+    ("organizations_without_currency", "warn", 6, "currency is there and null"),
     ("unindexed_foreign_keys", "warn", 7, "purchase_order.approved_by"),
     ("partitions_missing", "warn", 4, "customer_interaction: no partition for today; the newest ends at 2025-10-01"),
     ("statement_statistics", "pass", 1, "pg_stat_statements"),

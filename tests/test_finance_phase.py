@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from mantis_runbook.errors import ParameterError
-from mantis_runbook.finance_phase import currency_choices, differences
+from mantis_runbook.finance_phase import currency_additions, currency_choices, differences
 
 TOTAL = {("org", "customer", "lifetime_value", "EUR"): (3, Decimal("10.00"))}
 
@@ -29,6 +29,28 @@ def test_what_unknown_codes_stand_for(text, choices):
 def test_a_currency_map_that_says_two_things_or_none_is_refused(text):
     with pytest.raises(ParameterError, match="currency_map"):
         currency_choices(text)
+
+
+@pytest.mark.parametrize(("text", "codes"), [("", ()), ("ZAR", ("ZAR",)), (" KRW , ZAR,KRW,", ("KRW", "ZAR"))])
+def test_what_is_to_be_added(text, codes):
+    assert currency_additions(text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("XQQ", "found 'XQQ', expected codes of ISO 4217"),
+        ("ZAR, zar", "found 'zar', expected codes of ISO 4217"),
+        ("RAND", "found 'RAND'"),
+        ("ZAR;KRW", "found 'ZAR;KRW'"),
+        ("ZAR=USD", "found 'ZAR=USD'"),
+        ("XAU", "found 'XAU'"),
+        ("KWD", "found KWD, whose amounts have 3 digits after the point, expected a currency of at most 2"),
+    ],
+)
+def test_what_is_no_currency_of_ours_is_not_added(text, found):
+    with pytest.raises(ParameterError, match=f"parameter currency_add: {found}"):
+        currency_additions(text)
 
 
 @pytest.mark.parametrize(

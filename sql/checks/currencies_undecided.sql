@@ -3,7 +3,7 @@
 -- severity: fail
 -- phases: 3
 -- expected: every code is exactly a label of currency_code, or decided in mantis_runbook.decision
--- action: decide what each code means (subject 'currency', key the code, value a label), or correct organization.settings; nothing is guessed
+-- action: map the code to a currency of the schema (parameter currency_map), add it (currency_add), or correct organization.settings; nothing is guessed
 -- reads: organization once
 SELECT
     quote_literal(code) AS object,
@@ -20,7 +20,11 @@ WHERE code IS NOT NULL
   AND NOT EXISTS (
       SELECT FROM mantis_runbook.decision AS d
       WHERE d.subject = 'currency' AND d.key = code
-        AND d.value IN (SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('public.currency_code'))
+        AND d.value IN (
+            SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('public.currency_code')
+            UNION ALL
+            SELECT key FROM mantis_runbook.decision WHERE subject = 'currency' AND value = key   -- to be added
+        )
   )
 GROUP BY code
 ORDER BY code

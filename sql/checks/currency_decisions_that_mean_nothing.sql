@@ -1,9 +1,9 @@
 -- check: currency_decisions_that_mean_nothing
--- title: Currency decisions that name no label of currency_code
+-- title: Currency decisions that name no currency of the schema
 -- severity: fail
 -- phases: 3
--- expected: each decision's value is a label of currency_code
--- action: decide again with a label, or add the label first with ALTER TYPE currency_code ADD VALUE (it cannot be taken back, and the validation of 001 will name it)
+-- expected: each decision's value is a label of currency_code, or a code of three capital letters that is added (its own key)
+-- action: decide again (parameter currency_map) with a label, or add the currency by the parameter currency_add
 -- reads: mantis_runbook.decision
 SELECT
     key AS object,
@@ -11,5 +11,9 @@ SELECT
     format('decided as %L by %s', value, decided_by) AS detail
 FROM mantis_runbook.decision
 WHERE subject = 'currency'
-  AND NOT EXISTS (SELECT FROM pg_enum WHERE enumtypid = to_regtype('public.currency_code') AND enumlabel = value)
+  AND value NOT IN (
+      SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('public.currency_code')
+      UNION ALL
+      SELECT key FROM mantis_runbook.decision WHERE subject = 'currency' AND value = key AND key ~ '^[A-Z]{3}$'
+  )
 ORDER BY key

@@ -167,11 +167,18 @@ DECLARE
     before   jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
     after    jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     image    jsonb := coalesce(after, before);
+    tenant   uuid := (image ->> 'org_id')::uuid;
+    link     text[];
     changed  boolean;
     secret   text;
 BEGIN
     FOR argument IN 0 .. TG_NARGS - 1 LOOP
         secret := TG_ARGV[argument];
+        IF secret LIKE '% %' THEN
+            link := string_to_array(secret, ' ');
+            EXECUTE format('SELECT org_id FROM %I WHERE id = $1', link[2]) INTO tenant USING (image ->> link[1])::uuid;
+            CONTINUE;
+        END IF;
         IF NOT image ? secret THEN
             RAISE EXCEPTION 'record_audit() is to redact column % of %, which has no such column', secret, audited
                 USING HINT = 'A secret must not reach audit_log: name the column as it is called now in the trigger.';
@@ -185,20 +192,26 @@ BEGIN
         END IF;
     END LOOP;
 
+    audited := regexp_replace(replace(audited, '2fa', 'two_fa'), '[^a-z_]', '_', 'g');
+    tenant := coalesce(tenant, (SELECT org_id FROM profile WHERE id = (image ->> 'user_id')::uuid), tenant_org_id());
+    -- Deleted together with its parent, by somebody who is of no organisation: what was written of it before knows.
+    IF tenant IS NULL AND link IS NOT NULL THEN
+        tenant := (
+            SELECT org_id
+            FROM audit_log
+            WHERE table_name = audited
+              AND record_id = (image ->> 'id')::uuid
+              AND org_id IS NOT NULL
+            LIMIT 1
+        );
+    END IF;
+
     INSERT INTO audit_log (org_id, user_id, action, table_name, record_id, old_data, new_data)
     VALUES (
-        (
-            SELECT id
-            FROM organization
-            WHERE id = coalesce(
-                (image ->> 'org_id')::uuid,
-                (SELECT org_id FROM profile WHERE id = (image ->> 'user_id')::uuid),
-                tenant_org_id()
-            )
-        ),
+        (SELECT id FROM organization WHERE id = tenant),
         (SELECT id FROM profile WHERE id = tenant_user_id()),
         TG_OP::audit_action,
-        regexp_replace(replace(audited, '2fa', 'two_fa'), '[^a-z_]', '_', 'g'),
+        audited,
         (image ->> 'id')::uuid,
         before,
         after
@@ -208,7 +221,7 @@ END
 $$;
 
 COMMENT ON FUNCTION record_audit() IS
-    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there.';
+    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there, and for a table without org_id "column table": the parent whose organisation it belongs to.';
 
 REVOKE EXECUTE ON FUNCTION touch_updated_at(), record_audit() FROM PUBLIC, anon, authenticated;
 

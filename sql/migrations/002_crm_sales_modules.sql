@@ -428,7 +428,7 @@ CREATE TRIGGER touch_updated_at
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON customer_contact
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('customer_id customer');
 
 -- step: leads
 CREATE TABLE lead (
@@ -855,7 +855,7 @@ CREATE TRIGGER touch_updated_at
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON product_price
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('product_id product');
 
 -- step: quotes
 CREATE TABLE sales_quote (
@@ -1037,7 +1037,7 @@ CREATE CONSTRAINT TRIGGER same_organization
     FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('quote_id sales_quote', 'product_id product');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON sales_quote_item
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('quote_id sales_quote');
 
 -- step: orders
 CREATE TABLE sales_order (
@@ -1223,7 +1223,7 @@ CREATE TRIGGER touch_updated_at
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON sales_order_item
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('order_id sales_order');
 
 -- The sums are taken from tables of items, which had to exist first.
 CREATE TRIGGER keep_sales_totals
@@ -1287,7 +1287,7 @@ CREATE CONSTRAINT TRIGGER same_organization
     FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('supplier_id supplier', 'evaluator_id profile');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON supplier_performance
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('supplier_id supplier');
 
 -- step: quality control
 CREATE TABLE quality_control (

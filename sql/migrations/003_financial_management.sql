@@ -15,6 +15,8 @@
 --   Anything else (ZAR, a typing error, 'eur', an empty text) is undecided. Nothing is guessed: the step "every organisation has a currency" fails and names the codes, until
 --   mantis_runbook.decision holds a row for each (subject 'currency', key the code as found, value a label). The same step
 --   copies the decisions into currency_mapping, so that nothing depends on the runbook's schema afterwards.
+-- - A decision whose value is its own key (ZAR means ZAR) adds that currency: the first step makes it a label of
+--   currency_code. PostgreSQL cannot drop a label: a rollback of 003 leaves it, and only one of 001 takes the whole type.
 -- - organization_currency(uuid) of 002 read the settings alone and is moved aside, as organization_currency_of_settings();
 --   what calls it by name (quotes, orders, opportunities) gets the decided currency from now on. A rollback gives the name back.
 -- - After the migration an organisation may still be created with, or changed to, a code that nobody knows; that must
@@ -36,6 +38,29 @@
 --   two digits for the others of the enum. Taxes are rounded line by line.
 -- - An organisation with posted journal entries cannot be deleted: books are kept.
 -- - The new tables are closed to everybody until the last step grants them: nothing half made is ever used.
+
+-- step: currencies that the operator added
+-- A step, and so a transaction, of its own: a label cannot be used before it is committed.
+DO $$
+DECLARE
+    added  text;
+BEGIN
+    IF to_regclass('mantis_runbook.decision') IS NULL THEN
+        RETURN;
+    END IF;
+
+    FOR added IN EXECUTE $query$
+        SELECT key FROM mantis_runbook.decision WHERE subject = 'currency' AND value = key ORDER BY key
+    $query$ LOOP
+        IF added !~ '^[A-Z]{3}$' THEN
+            RAISE EXCEPTION 'currency to add: found %, expected a code of ISO 4217, three capital letters', quote_literal(added)
+                USING ERRCODE = 'invalid_parameter_value',
+                      HINT = 'Correct the row of mantis_runbook.decision.';
+        END IF;
+        EXECUTE format('ALTER TYPE public.currency_code ADD VALUE IF NOT EXISTS %L', added);
+    END LOOP;
+END
+$$;
 
 -- step: currencies of organisations
 CREATE TABLE currency_mapping (
@@ -1173,7 +1198,7 @@ CREATE CONSTRAINT TRIGGER same_organization
     FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('invoice_id invoice', 'product_id product');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON invoice_item
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('invoice_id invoice');
 
 CREATE TRIGGER assign_document_number
     BEFORE INSERT ON payment
@@ -1681,7 +1706,7 @@ CREATE TRIGGER keep_journal_totals_when_emptied
     FOR EACH STATEMENT EXECUTE FUNCTION keep_journal_totals_when_emptied();
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON journal_entry_line
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('journal_entry_id journal_entry');
 
 CREATE TRIGGER refuse_change_of_used_account
     AFTER UPDATE OF account_type, normal_balance ON account
@@ -1816,7 +1841,12 @@ BEGIN
         END IF;
 
         FOR decision IN EXECUTE $query$
-            SELECT key, value, decided_by FROM mantis_runbook.decision WHERE subject = 'currency' ORDER BY key
+            -- What was added is a label, and needs no mapping; unless it was added while organisations were waiting for it.
+            SELECT key, value, decided_by
+            FROM mantis_runbook.decision
+            WHERE subject = 'currency'
+              AND (value <> key OR key IN (SELECT code_found FROM public.organization_currency WHERE source IN ('kept', 'undecided')))
+            ORDER BY key
         $query$ LOOP
             PERFORM decide_currency(decision.key, decision.value::currency_code, decision.decided_by);
         END LOOP;

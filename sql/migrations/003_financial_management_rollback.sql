@@ -16,6 +16,8 @@
 --   currency of four tables: salvage them first. No other column of an existing table changes, and updated_at does not.
 -- - Rows of document_number for invoices, payments and journal entries stay: they belong to 002, and numbers that were
 --   given out are not given again when 003 comes back. Rows of audit_log stay.
+-- - A currency that the operator added stays a label of currency_code: PostgreSQL cannot drop one, rows of 002 may hold it,
+--   and it is on record in mantis_runbook.decision. Rolling back 001 takes the whole type.
 -- - Quotes, orders and opportunities ask organization.settings for their currency again; a code that was mapped is an
 --   error there as before.
 -- - Nothing is dropped with CASCADE: a later migration, or somebody's view, that refers to one of these makes the rollback

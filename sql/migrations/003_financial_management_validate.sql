@@ -632,7 +632,7 @@ BEGIN
             ('invoice_item',
              'record_audit',
              'CREATE TRIGGER record_audit AFTER INSERT OR DELETE OR UPDATE ON public.invoice_item FOR EACH ROW EXECUTE '
-             'FUNCTION record_audit()'),
+             'FUNCTION record_audit(''invoice_id invoice'')'),
             ('invoice_item',
              'same_organization',
              'CREATE CONSTRAINT TRIGGER same_organization AFTER INSERT OR UPDATE OF invoice_id, product_id ON '
@@ -743,7 +743,7 @@ BEGIN
             ('journal_entry_line',
              'record_audit',
              'CREATE TRIGGER record_audit AFTER INSERT OR DELETE OR UPDATE ON public.journal_entry_line FOR EACH ROW EXECUTE '
-             'FUNCTION record_audit()'),
+             'FUNCTION record_audit(''journal_entry_id journal_entry'')'),
             ('journal_entry_line',
              'refuse_truncate_of_posted',
              'CREATE TRIGGER refuse_truncate_of_posted BEFORE TRUNCATE ON public.journal_entry_line FOR EACH STATEMENT '

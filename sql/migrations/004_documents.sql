@@ -442,7 +442,7 @@ CREATE TRIGGER record_audit
     FOR EACH ROW EXECUTE FUNCTION record_audit();
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON document_permission
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('document_id document');
 
 -- step: documents belong to organisations
 ALTER TABLE document ADD CONSTRAINT document_org_id_fkey

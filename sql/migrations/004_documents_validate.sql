@@ -242,7 +242,7 @@ BEGIN
             ('document',            'same_organization',                'AFTER INSERT OR UPDATE OF parent_document_id, uploaded_by ON public.document NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(''org_id'', ''parent_document_id document'', ''uploaded_by profile'')'),
             ('document',            'stay_in_organization',             'BEFORE UPDATE OF org_id ON public.document FOR EACH ROW WHEN ((new.org_id IS DISTINCT FROM old.org_id)) EXECUTE FUNCTION stay_in_organization()'),
             ('document',            'touch_updated_at',                 'BEFORE UPDATE ON public.document FOR EACH ROW EXECUTE FUNCTION touch_updated_at()'),
-            ('document_permission', 'record_audit',                     'AFTER INSERT OR DELETE OR UPDATE ON public.document_permission FOR EACH ROW EXECUTE FUNCTION record_audit()'),
+            ('document_permission', 'record_audit',                     'AFTER INSERT OR DELETE OR UPDATE ON public.document_permission FOR EACH ROW EXECUTE FUNCTION record_audit(''document_id document'')'),
             ('document_permission', 'same_organization',                'AFTER INSERT OR UPDATE OF document_id, user_id, granted_by ON public.document_permission NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(''document_id document'', ''user_id profile'', ''granted_by profile'')'),
             ('document_access_log', 'same_organization',                'AFTER INSERT OR UPDATE OF document_id, user_id ON public.document_access_log NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(''document_id document'', ''user_id profile'')')
     ),

@@ -1,0 +1,247 @@
+"""A currency outside the enum blocks phase 3 until the operator maps or adds it; added, it stays, and a rollback says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import fresh_database
+from project import ask, execute
+from psycopg.conninfo import make_conninfo
+
+from mantis_runbook import catalog, checks, ledger, migrations, phase, run, settings, validation
+from mantis_runbook.apply import Engine
+from mantis_runbook.database import connect, query
+from mantis_runbook.errors import ParameterError, PrecheckFailed, StepFailed
+from mantis_runbook.iso_4217 import MINOR_UNITS
+from mantis_runbook.lock import hold
+from mantis_runbook.server import Server
+from mantis_runbook.target import Target
+
+NAMES = {"target": "TEST_DSN", "environment": "development", "operator": "Ada"}
+ENUM = "SELECT array_agg(enumlabel::text ORDER BY enumsortorder)::text FROM pg_enum WHERE enumtypid = 'currency_code'::regtype"
+ON_RECORD = (
+    "SELECT array_agg(key || '=' || value || ' by ' || decided_by ORDER BY key)::text FROM mantis_runbook.decision"
+)
+COUNT = "SELECT count(*) FROM organization WHERE settings ->> 'currency' = 'ZAR'"
+
+_ready: dict[str, str] = {}
+
+
+def up(target: Target, *versions: str) -> None:
+    with hold(target, "test", "test") as fence:
+        engine = Engine(target, settings.environment("development"), "test", "test", fence)
+        for one in migrations.load():
+            if one.version in versions:
+                engine.up(one)
+
+
+@contextmanager
+def rand(server: Server, baseline_template: str) -> Iterator[Target]:
+    """A database after phase 2 in which the two organisations with most purchase orders are in ZAR."""
+    with fresh_database(server, baseline_template) as parameters:
+        target = Target("TEST_DSN", "variable", parameters)
+        with connect(target, "test") as connection:
+            ledger.install(connection)
+        up(target, "001", "002")
+        execute(
+            target,
+            "UPDATE organization SET settings = coalesce(settings, '{}') || '{\"currency\": \"ZAR\"}' WHERE id IN"
+            " (SELECT org_id FROM purchase_order GROUP BY 1 ORDER BY count(*) DESC LIMIT 2)",
+        )
+        yield target
+
+
+@pytest.fixture
+def target(
+    server: Server, baseline_template: str, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
+    """As `rand`, for runs of the runbook: limits of development without load, gate and guard's judgement of this machine."""
+    monkeypatch.setenv("MANTIS_RUNBOOK_BACKUPS", str(tmp_path / "backups"))
+    limits = Path(settings.__file__).with_name("environments.toml").read_text()
+    limits = re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 0.0", limits)
+    path = tmp_path / "environments.toml"
+    path.write_text(limits.replace("in_rehearsal = true", "in_rehearsal = false"))
+    monkeypatch.setenv("MANTIS_RUNBOOK_ENVIRONMENTS", str(path))
+    settings.environments.cache_clear()
+    with rand(server, baseline_template) as target:
+        monkeypatch.setenv("TEST_DSN", make_conninfo(**target.parameters))
+        yield target
+    settings.environments.cache_clear()
+
+
+def opened(target: Target, **parameters: str) -> Any:
+    """Phase 3 in a run of its own: what passed in an earlier one is not shown again."""
+    begun = run.start(target, settings.environment("development"), "Ada", phases={"3": []})
+    return phase.open("3", NAMES | {"run": begun.name} | parameters)
+
+
+def test_zar_blocks_the_phase_until_it_is_added_and_a_rollback_leaves_the_label_and_says_so(target: Target) -> None:
+    assert ask(target, COUNT) == 2
+    with pytest.raises(PrecheckFailed, match="currencies_undecided.*'ZAR'"):
+        opened(target).precheck()
+    assert "ZAR" not in ask(target, ENUM)
+
+    finance = opened(target, currency_add="ZAR")
+    finance.precheck()
+    assert ask(target, ON_RECORD) == '{"ZAR=ZAR by Ada"}'
+    assert "ZAR" not in ask(target, ENUM), "the precheck changes nothing of the application's"
+    finance.back_up()
+    finance.prove()
+    rehearsed = finance.rehearse()
+    assert (
+        "labels that the operator added to public.currency_code stay: PostgreSQL cannot drop a label"
+        in rehearsed.summary
+    )
+    assert "without a trace" not in rehearsed.summary
+    assert "ZAR" not in ask(target, ENUM), "the rehearsal was on the copy"
+    finance.approve()
+    finance.migrate()
+    assert "control totals agree" in finance.validate().summary
+    assert ask(target, ENUM).endswith(",BRL,ZAR}")
+    for table in ("customer", "inventory_item", "purchase_order"):
+        wrong = f"SELECT count(*) FROM {table} JOIN organization AS o ON o.id = org_id WHERE (currency = 'ZAR') <> (o.settings ->> 'currency' IS NOT DISTINCT FROM 'ZAR')"
+        assert ask(target, wrong) == 0
+    assert ask(target, "SELECT count(*) FROM purchase_order WHERE currency = 'ZAR'") > 0
+    assert (
+        ask(target, "SELECT string_agg(DISTINCT source, ' ') FROM organization_currency WHERE currency = 'ZAR'")
+        == "settings"
+    )
+    assert ask(target, "SELECT count(*) FROM currency_mapping") == 0
+    assert ask(target, "SELECT round_money(0.125, 'ZAR')") == Decimal("0.13")
+    core = migrations.find(migrations.load(), "001")
+    with connect(target, "test") as connection:
+        assert validation.validate(connection, core.validation).failed == ()
+        with connection.transaction(force_rollback=True):
+            connection.execute("DELETE FROM mantis_runbook.decision")
+            (failed,) = validation.validate(connection, core.validation).failed
+        assert "currency_code has USD" in failed.found
+        found = checks.run(connection, 3, ["organizations_with_unknown_currency"])
+        assert not [one for result in found.results for one in result.found if "ZAR" in str(one)]
+    opened(target, currency_add="ZAR").precheck()  # the same decision again is none
+
+    rolling = phase.open_rollback({**NAMES, "version": "003", "confirm": "003"})
+    rolling.choose()
+    rolling.confirm()
+    done = rolling.carry_out()
+    assert "labels that the operator added to public.currency_code stay" in done.summary
+    assert any("ZAR" in str(row) for table in done.tables for row in table.records if "after" in row)
+    assert ask(target, ENUM).endswith(",BRL,ZAR}")
+    assert ask(target, ON_RECORD) == '{"ZAR=ZAR by Ada"}'
+    with connect(target, "test") as connection:
+        assert validation.validate(connection, core.validation).failed == ()
+
+
+REFUSED = [
+    ({"currency_add": "XQQ"}, "", "currency_add: found 'XQQ', expected codes of ISO 4217"),
+    ({"currency_add": "zar"}, "", "currency_add: found 'zar'"),
+    ({"currency_add": "BHD"}, "", "found BHD, whose amounts have 3 digits"),
+    ({"currency_add": "ZAR", "currency_map": "ZAR=USD"}, "", "currency_map: found ZAR=USD, expected codes that are no currency of the schema"),
+    ({"currency_map": "EUR=USD"}, "", "currency_map: found EUR=USD"),
+    ({"currency_map": "RAND=ZAR"}, "", "currency_map: found ZAR, expected one of AUD.*or add that one too"),
+    (
+        {},
+        "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES ('currency', 'XQQ', 'XQQ', 'eve')",
+        "mantis_runbook.decision, where it stands to be added: found 'XQQ'",
+    ),
+]  # fmt: skip
+
+
+def test_what_cannot_be_added_or_mapped_is_refused_and_not_recorded(target: Target) -> None:
+    for parameters, statement, message in REFUSED:
+        if statement:
+            execute(target, statement)
+        before = ask(target, ON_RECORD)
+        with pytest.raises(ParameterError, match=message):
+            opened(target, **parameters).precheck()
+        assert ask(target, ON_RECORD) == before
+    assert ask(target, ENUM).endswith(",BRL}")
+
+
+def test_a_code_may_be_mapped_to_what_is_added(target: Target) -> None:
+    execute(
+        target, "UPDATE organization SET settings = '{\"currency\": \"Rand\"}' WHERE settings ->> 'currency' = 'ZAR'"
+    )
+    opened(target, currency_add="ZAR", currency_map="Rand=ZAR").precheck()
+    up(target, "003")
+    found = "SELECT string_agg(DISTINCT concat_ws(' ', currency, source, decided_by), ', ') FROM organization_currency WHERE code_found = 'Rand'"
+    assert ask(target, found) == "ZAR mapped Ada"
+    assert ask(target, "SELECT string_agg(code || '=' || currency, ', ') FROM currency_mapping") == "Rand=ZAR"
+
+
+def test_what_comes_too_late_for_the_migration_says_what_to_run_instead(target: Target) -> None:
+    opened(target, currency_map="ZAR=USD").precheck()
+    up(target, "003")
+    execute(
+        target, "INSERT INTO organization (name, slug, settings) VALUES ('Late', 'late', '{\"currency\": \"KRW\"}')"
+    )
+    with pytest.raises(
+        ParameterError, match="KRW, after migration 003 was completed.*SELECT decide_currency\\('KRW', 'USD'"
+    ):
+        opened(target, currency_map="KRW=USD").precheck()
+    with pytest.raises(ParameterError, match="ADD VALUE 'KRW';") as refused:
+        opened(target, currency_add="KRW").precheck()
+    execute(target, *re.findall(r"ALTER TYPE [^;]+;", str(refused.value)))
+    assert opened(target, currency_add="KRW", currency_map="ZAR=USD").precheck()
+    assert ask(target, "SELECT round_money(0.5, 'KRW')") == 1
+
+
+def test_a_code_on_record_that_is_none_stops_the_step_and_nothing_is_half_done(target: Target) -> None:
+    execute(
+        target,
+        "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES ('currency', 'z''r', 'z''r', 'eve')",
+    )
+    with pytest.raises(StepFailed, match="currency to add: found 'z''r'"):
+        up(target, "003")
+    assert ask(target, "SELECT to_regclass('currency_mapping') IS NULL")
+
+
+def test_a_label_that_nobody_has_on_record_is_a_difference() -> None:
+    before = catalog.Catalog(
+        {"enums": {"public.currency_code": "'USD', 'BRL'; owner o", "public.tax_type": "'vat'; owner o"}}
+    )
+
+    def after(code: str, tax: str = "'vat'; owner o") -> catalog.Catalog:
+        return catalog.Catalog({"enums": {"public.currency_code": code, "public.tax_type": tax}})
+
+    left = catalog.left_behind(before, after("'USD', 'BRL', 'ZAR'; owner o"), ["ZAR"])
+    assert left.is_empty
+    assert not left.exactly_equal
+    assert left.summary.startswith(
+        "the catalogues are equal; labels that the operator added to public.currency_code stay"
+    )
+    for wrong in (
+        after("'USD', 'BRL', 'KRW'; owner o"),
+        after("'USD', 'BRL', 'KRW', 'ZAR'; owner o"),
+        after("'USD', 'ZAR'; owner o"),
+        after("'USD', 'ZAR', 'BRL'; owner o"),
+        after("'USD', 'BRL', 'ZAR'; owner p"),
+        after("'USD', 'BRL'; owner o", "'vat', 'ZAR'; owner o"),
+    ):
+        assert not catalog.left_behind(before, wrong, ["ZAR"]).is_empty
+    assert not catalog.left_behind(before, after("'USD', 'BRL', 'ZAR'; owner o")).is_empty
+
+
+def test_the_lists_of_currencies_agree(server: Server, baseline_template: str) -> None:
+    """Ours, the check's, the migration's and that of amounts finer than their currency."""
+    text = query("checks/organizations_with_unknown_currency")
+    assert set(re.findall(r"[A-Z]{3}", re.search(r"'\{(.*?)\}'", text, re.S)[1])) == set(MINOR_UNITS)  # type: ignore[index]
+    whole = sorted(code for code, digits in MINOR_UNITS.items() if digits == 0)
+    fine = query("checks/amounts_finer_than_their_currency")
+    assert re.findall(r"'([A-Z]{3})'", fine[fine.index("meant.currency IN") :]) == whole
+    with rand(server, baseline_template) as target:
+        for code in [*whole, "ZAR"]:
+            execute(target, f"ALTER TYPE currency_code ADD VALUE IF NOT EXISTS '{code}'")
+        execute(
+            target,
+            "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) SELECT 'currency', enumlabel, enumlabel, 'me' FROM pg_enum WHERE enumtypid = 'currency_code'::regtype",
+        )
+        up(target, "003")
+        units = "SELECT array_agg(c::text ORDER BY c::text)::text FROM unnest(enum_range(NULL::currency_code)) AS c WHERE currency_minor_units(c) = %d"
+        assert ask(target, units % 0) == "{" + ",".join(whole) + "}"
+        assert "ZAR" in ask(target, units % 2)
