@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook.errors import Failed
-from mantis_runbook.guard import Guard
+from mantis_runbook.guard import Guard, Trip
 from mantis_runbook.monitor import Monitor, MonitorResult
 from mantis_runbook.probe import Probe, ProbeResult
 from mantis_runbook.run import Run
@@ -58,14 +58,19 @@ class Watch:
 
 
 @contextmanager
-def watching(run: Run, phase: str, tables: Sequence[str]) -> Iterator[Watch]:
-    """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins."""
+def watching(
+    run: Run, phase: str, tables: Sequence[str], *, told: Callable[[Trip], None] = lambda trip: None
+) -> Iterator[Watch]:
+    """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins.
+
+    `told` hears of the guard's trip at once, from the guard's thread.
+    """
     chosen = tuple(dict.fromkeys((*tables, *CENTRAL)))[:MOST_TABLES]
     probe = Probe(run.target, chosen, run.folder, file=f"probe-{phase}.csv")
     monitor = Monitor(run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl")
     watch = Watch(lambda: None)
     try:
-        with probe, Guard(run.target, run.environment, probe) as guard, monitor:
+        with probe, Guard(run.target, run.environment, probe, told=told) as guard, monitor:
             monitor.subscribe(guard.take)
             guard.require(monitor.latest)
             time.sleep(NOISE_S)
