@@ -14,6 +14,7 @@ import click
 import psycopg
 
 from mantis_runbook import (
+    alerts,
     archive,
     interruption,
     lint,
@@ -30,8 +31,9 @@ from mantis_runbook import (
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import target as targets
 from mantis_runbook.database import connect, identity
-from mantis_runbook.errors import ParameterError, Refused, RunbookError
+from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused, RunbookError
 from mantis_runbook.interruption import Interruption
+from mantis_runbook.journal import Journal
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.summary import read as read_summary
@@ -175,8 +177,23 @@ def _approvals(
     """
     planned = _plans(place, chosen)
     if limits.approval_required or given:
-        plan.require_approval(plan.combined(planned), given, what="the plan of this run")
+        try:
+            plan.require_approval(plan.combined(planned), given, what="the plan of this run")
+        except ApprovalMissing as missing:
+            _await_approval(place, limits, missing)
+            raise
     return {one.phase: one.hash for one in planned} if given else {}
+
+
+def _await_approval(place: targets.Target, limits: settings.Environment, missing: ApprovalMissing) -> None:
+    """Tell the team that a plan waits for its approval. There is no run yet, so what failed is told here alone."""
+    if not alerts.is_wanted(limits.alerts):
+        return
+    title = f"Mantis Runbook: approval waiting on {place.name}"
+    body = f"a run in {limits.name} waits for an approval: {missing.expected}; {missing.action}"
+    found = alerts.deliver(limits.alerts, alerts.Alert("approval waiting", title, body, "warning"))
+    for problem in found.problems:
+        click.secho(f"the alert “{title}” was not delivered: {problem}", err=True, fg="yellow")
 
 
 def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
@@ -229,6 +246,8 @@ def _tell(folder: Path) -> None:
     bad = [one for one in told.deviations if one.grade != "warned" and not told.verdict.passed]
     for one in [one for one in bad if one.verb] or bad:
         click.secho(f"\n{one.where}: {one.what}" if one.where else f"\n{one.what}", fg="red")
+    for said in alerts.undelivered(Journal(folder).entries()):
+        click.secho(f"\n{said}", err=True, fg="yellow")
     colour = {"passed": "green", "inconclusive": "yellow"}.get(told.verdict.word, "red")
     click.secho(f"\nverdict: {told.verdict}", fg=colour, bold=True)
     click.echo(f"report:  {folder / 'index.html'}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -144,13 +144,22 @@ class Guard:
     `take` is for the monitor to subscribe, the probe's figures are looked at several times a second. The engine calls
     `stop` between statements and after a cancelled one: that raises `GuardTripped`, and nothing is cancelled after it,
     so that the roll back that follows is left alone. What to do then is the environment's policy, and not done here.
+    `told` hears of the trip at once; it must return at once too.
     """
 
-    def __init__(self, target: Target, environment: Environment, probe: Watched | None = None) -> None:
-        self._target, self._limits, self._probe = target, environment.guard, probe
+    def __init__(
+        self,
+        target: Target,
+        environment: Environment,
+        probe: Watched | None = None,
+        *,
+        told: Callable[[Trip], None] = lambda trip: None,
+    ) -> None:
+        self._target, self._limits, self._probe, self._told = target, environment.guard, probe, told
         self._patience_s = max(0.5, 2 * environment.lock_timeout_ms / 1000)
         self._before: deque[Gauge] = deque(maxlen=max(IN_A_ROW.values()))
         self._over, self._noticed, self._cancelling = threading.Event(), threading.Event(), threading.Lock()
+        self._tripping = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
         self._heard: float | None = None
         self.trip: Trip | None = None
@@ -219,13 +228,21 @@ class Guard:
             self._judge_silence("the monitor", self._heard)
 
     def _judge(self, now: Gauge, before: Sequence[Gauge] = ()) -> None:
-        if self.trip is None:
-            self.trip = judge(now, self._limits, before)
+        if self.trip is None and (trip := judge(now, self._limits, before)):
+            self._tripped(trip)
 
     def _judge_silence(self, who: str, heard: float) -> None:
         silence = time.monotonic() - heard
         if self.trip is None and silence > SILENCE_S:
-            self.trip = Trip("silence_s", round(silence, 1), SILENCE_S, _now(), f"{who} has nothing to say")
+            self._tripped(Trip("silence_s", round(silence, 1), SILENCE_S, _now(), f"{who} has nothing to say"))
+
+    def _tripped(self, trip: Trip) -> None:
+        """Probe and monitor are judged in threads of their own; the first of them has the word."""
+        with self._tripping:
+            if self.trip is not None:
+                return
+            self.trip = trip
+        self._told(trip)
 
     def _connected(self, connection: Connection | None) -> Connection | None:
         if connection is not None and not connection.closed and not connection.broken:

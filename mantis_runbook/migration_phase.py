@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from mantis_runbook import (
 from mantis_runbook import plan as plans
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import target as targets
+from mantis_runbook.alerts import Alert
 from mantis_runbook.apply import Applied, Engine
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import refuse_pooler
@@ -44,6 +46,7 @@ from mantis_runbook.errors import (
     RunbookError,
 )
 from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.guard import Trip
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.locks import strongest
@@ -51,7 +54,7 @@ from mantis_runbook.migrations import Migration
 from mantis_runbook.monitor import MonitorResult
 from mantis_runbook.performance import Gate
 from mantis_runbook.progress import live
-from mantis_runbook.recording import UNDO, Recording, ask
+from mantis_runbook.recording import UNDO, Recording
 from mantis_runbook.rehearsal import Rehearsal
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
@@ -355,7 +358,9 @@ class MigrationPhase(Recording):
                 facts={"hash": plan.hash},
             )
         given = (
-            answer or self.parameters.approve or ask(f"type {plan.hash} to approve the plan of phase {self.number}: ")
+            answer
+            or self.parameters.approve
+            or self._ask(f"type {plan.hash} to approve the plan of phase {self.number}: ", f"hash {plan.hash}")
         )
         plans.require_approval(plan.hash, given, what=f"plan of phase {self.number}")
         summary = f"approved by {self.run.operator}: {plan.hash}"
@@ -389,7 +394,8 @@ class MigrationPhase(Recording):
                 self.run,
                 self.number,
                 self._facts("rehearse").get("touched", ()),
-                lambda reading: now(display.callout("info", f"the database now: {reading}")),
+                show=lambda reading: now(display.callout("info", f"the database now: {reading}")),
+                told=self._tell_trip,
             ) as watch,
         ):
             engine = Engine(
@@ -423,6 +429,18 @@ class MigrationPhase(Recording):
                 "lock_waits": {f"{one.version} {step.step}": step.lock_waits for one in applied for step in one.steps},
                 **watch.facts,
             },
+        )
+
+    def _tell_trip(self, trip: Trip) -> None:
+        """Beside the migration, which is being stopped. Who waits for whom stays here: it may show a statement's values."""
+        policy = {"pause": "is left as it is", "roll back": "is rolled back"}[self.run.environment.on_trip]
+        self.alerts.send(
+            Alert(
+                "guard tripped",
+                f"Mantis Runbook: the guard stopped phase {self.number} on {self.run.target.name}",
+                f"run {self.run.name} in {self.run.environment.name}: {replace(trip, detail='')}; what was done {policy}",
+                "failure",
+            )
         )
 
     def latency(self) -> Any:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from mantis_runbook import archive, display, migrations
-from mantis_runbook.errors import Inconclusive, Refused, RunbookError
+from mantis_runbook.alerts import Alert, Alerts
+from mantis_runbook.errors import ApprovalMissing, Inconclusive, Refused, RunbookError
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.journal import Entry
 from mantis_runbook.parameters import Parameters
@@ -34,7 +35,9 @@ class Recording:
     def __init__(self, run: Run, definition: PhaseDefinition, parameters: Parameters) -> None:
         self.run, self.definition, self.parameters = run, definition, parameters
         self.migrations = migrations.order_for(migrations.load(), definition.number)
+        self.alerts = Alerts(run.environment.alerts, run.journal)
         self._red: Evidence | None = None
+        self._is_awaited = False
 
     @property
     def number(self) -> str:
@@ -102,14 +105,17 @@ class Recording:
         if name in self._passed():
             return self._kept(name)
         self._require_verbs_before(name)
-        self._red = None
+        self._red, self._is_awaited = None, False
         self.run.journal.append("verb.started", phase=self.number, verb=name)
         began = time.monotonic()
         try:
             evidence = work()
         except Exception as error:
             self._finish(self._of_error(name, error), began)
+            if isinstance(error, ApprovalMissing):
+                self._await_approval(error.expected)
             self._after_failure(name, error)
+            self.alerts.settle()
             raise
         self._finish(evidence, began)
         return evidence
@@ -130,6 +136,25 @@ class Recording:
         word = next((word for kind, word in WORDS.items() if isinstance(error, kind)), "failed")
         said = str(error) if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
         return replace(self._red or Evidence(self.number, name, word, said), verdict=word, summary=said)
+
+    def _ask(self, question: str, wanted: str) -> str:
+        """An answer typed by a person, who is told first that one is waited for. `wanted` is what would approve."""
+        self._await_approval(wanted)
+        return ask(question)
+
+    def _await_approval(self, wanted: str) -> None:
+        """Tell that an approval is missing; once a verb."""
+        if not self._is_awaited:
+            self._is_awaited = True
+            where = f"run {self.run.name}, phase {self.number} ({self.definition.title})"
+            self.alerts.send(
+                Alert(
+                    "approval waiting",
+                    f"Mantis Runbook: approval waiting on {self.run.target.name}",
+                    f"{where} in {self.run.environment.name} waits for an approval: {wanted}",
+                    "warning",
+                )
+            )
 
     def _show_red(self, evidence: Evidence) -> None:
         """Show a red result before its error is raised, and keep its tables as the verb's evidence."""

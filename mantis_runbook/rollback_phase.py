@@ -13,7 +13,7 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migrations import Migration
 from mantis_runbook.parameters import RollbackParameters
-from mantis_runbook.recording import Recording, ask
+from mantis_runbook.recording import Recording
 from mantis_runbook.target import Target
 
 __all__ = ["LookOnly", "RollbackPhase"]
@@ -65,7 +65,8 @@ class RollbackPhase(Recording):
     def _confirm(self, answer: str) -> Evidence:
         chosen, typed = self._chosen(), answer or self.parameters.confirm
         if self.run.environment.rollback_confirmation and not typed:
-            typed = ask(f"type {' '.join(one.version for one in chosen)} to roll back: ")
+            names = " ".join(one.version for one in chosen)
+            typed = self._ask(f"type {names} to roll back: ", names)
         rollbacks.require_confirmation(self.run.environment, chosen, typed)
         if not typed:
             return Evidence(self.number, "confirm", "passed", f"{self.run.environment.name} needs no confirmation")

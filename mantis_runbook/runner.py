@@ -13,6 +13,7 @@ import psycopg
 
 from mantis_runbook import backup, manifest, report, settings, workload
 from mantis_runbook import target as targets
+from mantis_runbook.alerts import Alert, Alerts
 from mantis_runbook.database import connect
 from mantis_runbook.errors import ParameterError, RunbookError
 from mantis_runbook.ledger import Ledger
@@ -77,6 +78,7 @@ def archive_run(run: Run) -> Finished:
     """Judge the run, build its report, and keep the head of its manifest in the database too."""
     verdict = run_verdict(run.journal.entries())
     run.journal.append("run.finished", verdict=verdict.word, reason=verdict.reason)
+    _tell(run, verdict)
     built = report.build(run.folder)
     # The server may be what failed; the archive on disk stands for itself.
     with suppress(RunbookError, psycopg.Error), connect(run.target, "archive") as connection:
@@ -85,6 +87,20 @@ def archive_run(run: Run) -> Finished:
             book.record_archive(run.name, manifest.head(run.folder), verdict.word)
     report.index(settings.reports())
     return Finished(verdict, built)
+
+
+def _tell(run: Run, verdict: Verdict) -> None:
+    """The verdict, to the team. Waited for, since the report that is made next says whom it did not reach."""
+    alerts = Alerts(run.environment.alerts, run.journal)
+    alerts.send(
+        Alert(
+            "verdict",
+            f"Mantis Runbook: {verdict.word} on {run.target.name} ({run.environment.name})",
+            f"run {run.name} by {run.operator}: {verdict}; report: {run.folder / 'index.html'}",
+            "success" if verdict.passed else "warning" if verdict.word == "inconclusive" else "failure",
+        )
+    )
+    alerts.settle()
 
 
 def _passed(run: Run, phase: PhaseDefinition) -> bool:

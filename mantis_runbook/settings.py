@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mantis_runbook.errors import ParameterError
 
 __all__ = [
+    "ALERTS",
     "Environment",
     "GuardLimits",
     "PerformanceLimits",
@@ -26,6 +28,10 @@ __all__ = [
 ]
 
 
+#: The variable that holds apprise's URLs, unless an environment names another.
+ALERTS = "MANTIS_RUNBOOK_ALERTS"
+
+
 def _off_or_from(least: float, most: float) -> AfterValidator:
     """A limit that is 0, which means off, or makes sense."""
 
@@ -35,6 +41,12 @@ def _off_or_from(least: float, most: float) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _is_a_name(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("the name of an environment variable, or nothing; the URLs themselves go into that variable")
+    return value
 
 
 class GuardLimits(BaseModel):
@@ -95,6 +107,7 @@ class Environment(BaseModel):
     load_clients: int = Field(ge=0)
     load_rate: float = Field(ge=0)
     locked_table_mb: float = Field(ge=0, le=1_000_000, default=8.0)
+    alerts: Annotated[str, AfterValidator(_is_a_name)] = ALERTS
     guard: GuardLimits = GuardLimits()
     performance: PerformanceLimits = PerformanceLimits()
 
@@ -128,9 +141,10 @@ def environments() -> dict[str, Environment]:
         return {name: Environment(name=name, **limits) for name, limits in profiles.items()}
     except ValidationError as error:
         first = error.errors()[0]
+        secret = first["loc"] == ("alerts",)  # who writes a URL there must not read it again in a log
         raise ParameterError(
             f"{path.name}: setting {'.'.join(map(str, first['loc']))}",
-            found=repr(first.get("input")),
+            found="something else, not shown here" if secret else repr(first.get("input")),
             expected=first["msg"].removeprefix("Value error, ").lower(),
             action="correct the file and run again",
         ) from None

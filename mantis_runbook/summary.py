@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import verdict
+from mantis_runbook import alerts, verdict
 from mantis_runbook.archive import EVIDENCE, started_at, target_of
 from mantis_runbook.journal import TORN, Entry, Journal
 from mantis_runbook.verdict import Verdict
@@ -256,6 +256,8 @@ def _deviations(entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bo
 
 def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]:
     """What happened to the run as a whole. Trouble that a later try made good is only a warning."""
+    for said in alerts.undelivered(entries):
+        yield Deviation("warned", "", said)
     for entry in entries:
         if entry.event == TORN:
             yield Deviation("warned", "", f"at {entry.at} a line of the journal was found torn: its writer was killed")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook.errors import Failed
-from mantis_runbook.guard import Guard
+from mantis_runbook.guard import Guard, Trip
 from mantis_runbook.monitor import Monitor, MonitorResult, Reading
 from mantis_runbook.probe import Probe, ProbeResult
 from mantis_runbook.run import Run
@@ -59,18 +59,24 @@ class Watch:
 
 @contextmanager
 def watching(
-    run: Run, phase: str, tables: Sequence[str], show: Callable[[Reading], None] = lambda reading: None
+    run: Run,
+    phase: str,
+    tables: Sequence[str],
+    *,
+    show: Callable[[Reading], None] = lambda reading: None,
+    told: Callable[[Trip], None] = lambda trip: None,
 ) -> Iterator[Watch]:
     """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins.
 
-    `show` is handed each of the monitor's readings, once a second, in the monitor's thread.
+    `show` is handed each of the monitor's readings, once a second, in the monitor's thread. `told` hears of the guard's
+    trip at once, from the guard's thread.
     """
     chosen = tuple(dict.fromkeys((*tables, *CENTRAL)))[:MOST_TABLES]
     probe = Probe(run.target, chosen, run.folder, file=f"probe-{phase}.csv")
     monitor = Monitor(run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl")
     watch = Watch(lambda: None)
     try:
-        with probe, Guard(run.target, run.environment, probe) as guard, monitor:
+        with probe, Guard(run.target, run.environment, probe, told=told) as guard, monitor:
             monitor.subscribe(guard.take)
             monitor.subscribe(show)
             guard.require(monitor.latest)

@@ -1,0 +1,3 @@
+-- No row: every account has its currency.
+-- step: currency
+SELECT id FROM account WHERE currency IS NULL;

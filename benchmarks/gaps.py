@@ -1,0 +1,329 @@
+"""What the application notices of a change: by the runbook's engine, and by plain psql, side by side in one run.
+
+    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0] [--rate-hz 50] [--reader-s 10]
+
+Two changes: one of a few statements on tables of `--rows` rows (a column with NOT NULL, a foreign key, an index, a
+partition), and the real migrations on the baseline at `--scale`. Each is carried out on a fresh copy, under a load of half
+of what the server can take (measured first), without a reader and with one that holds its transaction open on each touched
+table from just before the change. A gap is the longest time without a success in any lane of the probe; the machine's own
+noise is the longest in the seconds before. Works in databases of its own, dropped afterwards.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import psycopg
+from psycopg import sql
+
+from benchmarks import ways
+from benchmarks.load import Scenario, capacity, loaded
+from benchmarks.performance_trials import database
+from mantis_runbook import ledger, migrations, sandbox, workload
+from mantis_runbook.database import connect
+from mantis_runbook.probe import Probe, ProbeResult
+from mantis_runbook.target import Target, resolve
+
+CHANGE = Path(__file__).with_name("change")
+
+#: Seconds: of the machine's own noise before a change, and of the measurement of what the server can take.
+NOISE_S, CAPACITY_S = 10.0, 5
+
+#: How much smaller the small one of the two sizes is.
+GROWTH = 20
+
+#: What the issue asks for: milliseconds with the reader, milliseconds above the noise without, share of the throughput.
+WITH_READER_MS, ABOVE_NOISE_MS, THROUGHPUT = 150.0, 50.0, 0.95
+
+Way = Callable[[Target], ways.Story]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is changed: the database to copy, the ways to change it, who uses it meanwhile, and what is looked at."""
+
+    name: str
+    template: str
+    engine: Way
+    psql: Way
+    scenario: Scenario
+    probed: tuple[str, ...]
+    read: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one change cost. Gaps and noise in milliseconds; `kept` is throughput during against before."""
+
+    subject: str
+    way: str
+    reader: bool
+    read_gap: float
+    write_gap: float
+    read_noise: float
+    write_noise: float
+    kept: float
+    failed: int
+    incurable: int
+    seconds: float
+    where: str
+    story: ways.Story
+
+    @property
+    def gap(self) -> float:
+        return max(self.read_gap, self.write_gap)
+
+    @property
+    def above_noise(self) -> float:
+        return max(self.read_gap - self.read_noise, self.write_gap - self.write_noise)
+
+
+def change(template: str, rows: int) -> Subject:
+    """The change of a few statements."""
+    steps = migrations.load(CHANGE / "migrations")
+    return Subject(
+        f"change of {rows:,} rows",
+        template,
+        lambda target: ways.engine(target, steps),
+        lambda target: ways.psql(target, [("plain.sql", (CHANGE / "plain.sql").read_text())]),
+        Scenario((CHANGE / "load.sql",), (f"rows={rows}",)),
+        ("account", "purchase", "event"),
+        ("account", "purchase", "event", "event_2026"),
+    )
+
+
+def phases(template: str) -> Subject:
+    """The real migrations of phases 1 to 4. Each is one transaction for psql."""
+    known = migrations.load()
+    touched = (
+        "organization",
+        "profile",
+        "customer",
+        "supplier",
+        "inventory_item",
+        "purchase_order",
+        "purchase_order_item",
+    )
+    return Subject(
+        f"migrations {known[0].version} to {known[-1].version}",
+        template,
+        lambda target: ways.engine(target, known),
+        lambda target: ways.psql(target, [(one.version, ways.in_one_transaction(one)) for one in known]),
+        Scenario(workload.scenarios()),
+        ("customer", "purchase_order", "audit_log"),
+        (*touched, "audit_log"),
+    )
+
+
+@contextmanager
+def changeable(target: Target, rows: int) -> Iterator[str]:
+    """The name of a database with the tables of the change, to be copied."""
+    name = f"mantis_bench_change_{rows}"
+    with database(target, name) as place:
+        with psycopg.connect(**place.parameters, autocommit=True) as connection:  # type: ignore[arg-type]
+            connection.execute("SELECT set_config('mantis.rows', %s, false)", (str(rows),))
+            connection.execute((CHANGE / "tables.sql").read_bytes())
+            connection.execute("VACUUM ANALYZE")
+        with connect(place, "benchmark") as connection:
+            ledger.install(connection)
+        yield name
+
+
+@contextmanager
+def baseline(target: Target, scale: float) -> Iterator[str]:
+    """The name of a database with the baseline and the ledger, to be copied."""
+    with database(target, "mantis_bench_baseline") as place:
+        sandbox.load_baseline(place.parameters, scale=scale, seed=2026)
+        with connect(place, "benchmark", lock_timeout="0") as connection:
+            ledger.install(connection)
+            connection.execute("VACUUM ANALYZE")
+        yield "mantis_bench_baseline"
+
+
+def measure(target: Target, subject: Subject, way: str, tps: float, rate_hz: float, reader_s: float) -> Found:
+    """One change of a fresh copy. `reader_s` is 0 for no reader."""
+    carry_out: Way = getattr(subject, way)
+    with database(target, "mantis_bench_copy", subject.template) as copy, tempfile.TemporaryDirectory() as folder:
+        with connect(copy, "benchmark", lock_timeout="0") as connection:
+            connection.execute("CHECKPOINT")
+        with (
+            loaded(copy, subject.scenario, tps) as load,
+            Probe(copy, subject.probed, Path(folder), rate_hz=rate_hz) as probe,
+        ):
+            time.sleep(2)  # sessions and caches warm up
+            before = time.monotonic()
+            time.sleep(NOISE_S)
+            with reading(copy, subject.read, reader_s) if reader_s else nullcontext():
+                begin = time.monotonic()
+                probe.mark("migration")
+                story = carry_out(copy)
+                probe.mark("migrated")
+                end = time.monotonic()
+            time.sleep(1.5)
+    found = probe.result
+    noises = {
+        kind: [one.noise_gap_ms or 0.0 for one in found.lanes if one.lane.startswith(kind)]
+        for kind in ("read", "write")
+    }
+    return Found(
+        subject.name, way, bool(reader_s),
+        found.longest_read_gap_ms or 0.0, found.longest_write_gap_ms or 0.0,
+        max(noises["read"], default=0.0), max(noises["write"], default=0.0),
+        load.tps(begin, end) / (load.tps(before, begin) or 1.0),
+        load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()), sum(found.incurable.values()),
+        end - begin, _where(found, story), story,
+    )  # fmt: skip
+
+
+def _where(found: ProbeResult, story: ways.Story) -> str:
+    """The lane with the longest gap, and the step that was going on in the middle of it."""
+    worst = max(found.lanes, key=lambda one: one.longest_gap.ms, default=None)
+    if worst is None:
+        return ""
+    middle = found.figures.instant(worst.longest_gap.from_s + worst.longest_gap.ms / 2000)
+    return f"{worst.lane}, in {story.at(middle) or 'no step'}"
+
+
+@contextmanager
+def reading(target: Target, tables: Sequence[str], seconds: float) -> Iterator[None]:
+    """A reader whose transaction stays open on these tables for so long."""
+    with psycopg.connect(**target.parameters) as connection:  # type: ignore[arg-type]
+        for table in tables:
+            connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(table)))
+        timer = threading.Timer(seconds, connection.commit)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.join()
+
+
+HEADS = (
+    "subject",
+    "way",
+    "reader",
+    "read gap",
+    "write gap",
+    "noise r/w",
+    "above",
+    "kept",
+    "failed",
+    "incurable",
+    "took",
+)
+WIDTHS = (26, 8, 7, 10, 10, 14, 8, 7, 8, 10, 9)
+
+
+def line(cells: Sequence[str]) -> str:
+    """Cells of the table of measurements; the first two are words, the rest figures."""
+    wide = enumerate(zip(cells, WIDTHS, strict=True))
+    return "".join(cell.rjust(width) if place > 1 else cell.ljust(width) for place, (cell, width) in wide)
+
+
+def show(found: Found) -> None:
+    cells = (
+        found.subject, found.way, "10 s" if found.reader else "none", f"{found.read_gap:,.0f} ms", f"{found.write_gap:,.0f} ms",
+        f"{found.read_noise:,.0f}/{found.write_noise:,.0f} ms", f"{found.above_noise:+,.0f}", f"{found.kept:.0%}",
+        str(found.failed), str(found.incurable), f"{found.seconds:.1f} s",
+    )  # fmt: skip
+    click.echo(line(cells))
+    waits = f"; {found.story.lock_waits} locks given up and asked for again" if found.story.lock_waits else ""
+    click.echo(f"{'':<26}longest: {found.where}{waits}")
+    if found.story.problem:
+        click.secho(f"{'':<26}{found.story.problem}", fg="red")
+
+
+def targets(found: Sequence[Found], small: Found) -> None:
+    """Each figure beside its target, the engine's and psql's."""
+
+    def row(title: str, aim: str, figure: Callable[[Found], float], unit: str, *, reader: bool | None, best: Callable[[Iterator[float]], float] = max) -> None:  # fmt: skip
+        worst = [
+            best(figure(one) for one in found if one.way == way and reader in (None, one.reader))
+            for way in ("engine", "psql")
+        ]
+        click.echo(f"{title:<58}{aim:>18}" + "".join(f"{value:>12,.0f}{unit}" for value in worst))
+
+    click.echo(f"\n{'figure':<58}{'target':>18}{'engine':>15}{'psql':>15}")
+    row(
+        "longest gap of reads or writes, with the reader",
+        f"<= {WITH_READER_MS:g} ms",
+        lambda one: one.gap,
+        " ms",
+        reader=True,
+    )
+    row(
+        "longest gap above the machine's noise, no reader",
+        f"<= {ABOVE_NOISE_MS:g} ms",
+        lambda one: one.above_noise,
+        " ms",
+        reader=False,
+    )
+    row(
+        "throughput kept at half load, no reader",
+        f">= {THROUGHPUT:.0%}",
+        lambda one: 100 * one.kept,
+        " % ",
+        reader=False,
+        best=min,
+    )
+    row(
+        "throughput kept at half load, with the reader",
+        f">= {THROUGHPUT:.0%}",
+        lambda one: 100 * one.kept,
+        " % ",
+        reader=True,
+        best=min,
+    )
+    row("failed transactions and probes", "0", lambda one: one.failed, "   ", reader=None)
+    row("failures that a retry would not cure", "0", lambda one: one.incurable, "   ", reader=None)
+    (large,) = (one for one in found if one.subject.startswith("change") and one.way == "engine" and not one.reader)
+    click.echo(
+        f"{f'longest gap at 1x and at {GROWTH}x rows (above noise)':<58}{'no growth':>18}"
+        f"   {small.gap:,.0f} ({small.above_noise:+,.0f}) ms and {large.gap:,.0f} ({large.above_noise:+,.0f}) ms"
+    )
+
+
+@click.command()
+@click.option("--target", "name", default="", help="as for mantis-runbook; the sandbox by default")
+@click.option("--rows", default=500_000, show_default=True, help="rows of each table of the change")
+@click.option("--scale", default=1.0, show_default=True, help="amount of data for the real migrations")
+@click.option("--rate-hz", default=50.0, show_default=True, help="rate of each lane of the probe")
+@click.option("--reader-s", default=10.0, show_default=True, help="how long the reader keeps its transaction open")
+def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float) -> None:
+    """Print gaps, throughput and failures of both ways, and then each figure beside its target."""
+    target, found = resolve(name), list[Found]()
+    with (
+        changeable(target, rows) as large,
+        changeable(target, rows // GROWTH) as little,
+        baseline(target, scale) as base,
+    ):
+        subjects = (change(large, rows), phases(base))
+        rates = [_half(target, subject) for subject in subjects]
+        click.echo(line(HEADS))
+        for subject, rate in zip(subjects, rates, strict=True):
+            for reader in (0.0, reader_s):
+                for way in ("engine", "psql"):
+                    found.append(measure(target, subject, way, rate, rate_hz, reader))
+                    show(found[-1])
+        small = measure(target, change(little, rows // GROWTH), "engine", rates[0], rate_hz, 0)
+        show(small)
+    targets(found, small)
+
+
+def _half(target: Target, subject: Subject) -> float:
+    """Half of what the server can take, in transactions a second."""
+    with database(target, "mantis_bench_copy", subject.template) as copy:
+        most = capacity(copy, subject.scenario, CAPACITY_S)
+    click.echo(f"{subject.name}: the server takes {most:,.0f} transactions a second; the load is {most / 2:,.0f}")
+    return most / 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A pgbench load at a fixed rate whose figures are told second by second, and how much a server can take."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mantis_runbook import workload
+from mantis_runbook.target import Target
+
+CLIENTS = 4
+
+PROGRESS = re.compile(r"progress: [\d.]+ s, ([\d.]+) tps, .*? (\d+) failed(?:.* (\d+) skipped)?")
+TPS = re.compile(r"tps = ([\d.]+)")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """pgbench scripts, and the variables they are given."""
+
+    scripts: Sequence[Path]
+    variables: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        defined = [f"--define={one}" for one in self.variables]
+        return [
+            "--no-vacuum", f"--client={CLIENTS}", "--jobs=2", "--protocol=prepared", "--max-tries=10", "--random-seed=2026",
+            *defined, *(f"--file={script}" for script in self.scripts),
+        ]  # fmt: skip
+
+
+@dataclass
+class Load:
+    """What a load did: each second's transactions a second, by the monotonic instant the second ended."""
+
+    seconds: list[tuple[float, float]] = field(default_factory=list)
+    failed: int = 0
+    skipped: int = 0
+    aborted: list[str] = field(default_factory=list)
+
+    def tps(self, begin: float, end: float) -> float:
+        """The mean of the seconds that lie between the two instants, or overlap with their ends by half."""
+        found = [tps for ended, tps in self.seconds if begin + 0.5 <= ended <= end + 0.5]
+        return sum(found) / len(found) if found else 0.0
+
+
+def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
+    """Transactions a second that the server does when it is given as many as it takes."""
+    arguments = [workload.program(target), *scenario.arguments, f"--time={seconds}"]
+    done = subprocess.run(arguments, env=target.variables(), capture_output=True, text=True)
+    found = TPS.search(done.stdout)
+    if done.returncode != 0 or found is None:
+        raise SystemExit(f"pgbench failed: {done.stderr.strip()[-500:]}")
+    return float(found[1])
+
+
+@contextmanager
+def loaded(target: Target, scenario: Scenario, rate: float) -> Iterator[Load]:
+    """That rate (transactions a second) while the block lasts. What is more than 10 s late is skipped."""
+    load = Load()
+    paced = [f"--rate={rate:.1f}", "--latency-limit=10000", "--time=3600", "--progress=1"]
+    process = subprocess.Popen(
+        [workload.program(target), *scenario.arguments, *paced],
+        env=target.variables(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    listener = threading.Thread(target=_listen, args=(process, load), daemon=True)
+    listener.start()
+    try:
+        yield load
+    finally:
+        process.terminate()
+        process.wait()
+        listener.join()
+
+
+def _listen(process: subprocess.Popen[str], load: Load) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if second := PROGRESS.search(line):
+            load.seconds.append((time.monotonic(), float(second[1])))
+            load.failed += int(second[2])
+            load.skipped += int(second[3] or 0)
+        elif "aborted" in line:
+            load.aborted.append(line.strip())
