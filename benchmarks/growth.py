@@ -29,7 +29,7 @@ def main(scales: tuple[float, ...] = (1.0, 20.0)) -> None:
     rows = large["rows"] / small["rows"]
     print(f"rows {small['rows']:,.0f} and {large['rows']:,.0f}: {rows:.1f} times   (aim: nothing grows faster)")
     for part, seconds in large["seconds"].items():
-        before = small["seconds"][part]
+        before = small["seconds"].get(part, 0.0)
         if seconds >= WORTH_SHOWING_S:
             print(f"{part:60.60} {before:8.2f} s {seconds:8.2f} s   {seconds / max(before, 0.001):6.1f} times")
     for name, one in (("smaller", small), ("larger", large)):

@@ -23,6 +23,7 @@ from mantis_runbook import (
     migrations,
     performance,
     programs,
+    promises,
     rehearsal,
     replay,
     samples,
@@ -277,17 +278,19 @@ class MigrationPhase(Recording):
         scratch = self._scratch_server().database(self._scratch_name())
         self._require_fresh_copy()
         found, gate = self._rehearsed_and_measured(scratch)
+        kept = promises.kept(scratch)
         word = gate.combined(self.run.environment) if gate else "passed"
-        problems = [*found.problems, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
+        broken = [*found.problems, *kept.problems]
+        problems = [*broken, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
         undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
-        summary = f"applied, validated, {undone} and applied again; {found.content.message}"
+        summary = f"applied, validated, {undone} and applied again; {found.content.message}; {kept.summary}"
         evidence = Evidence(
             self.number,
             "rehearse",
-            "failed" if found.problems or word == "failed" else "inconclusive" if problems else "passed",
+            "failed" if broken or word == "failed" else "inconclusive" if problems else "passed",
             "; ".join(problems) or (f"{summary}; performance {gate.deterministic.summary}" if gate else summary),
-            (*_rehearsal_tables(found), *(_gate_tables(gate) if gate else ())),
+            (*_rehearsal_tables(found), *kept.tables, *(_gate_tables(gate) if gate else ())),
             {
                 "durations_ms": _durations(found.applied),
                 "locks": _locks(found),

@@ -416,6 +416,32 @@ def test_a_migration_that_makes_the_application_dearer_is_stopped_by_its_rehears
     assert ask(prepared, "SELECT to_regclass('superfluous_name')") is None
 
 
+def test_a_migration_that_opens_a_way_between_tenants_is_stopped_by_its_rehearsal(
+    project: Project, prepared: Target
+) -> None:
+    project.edit(
+        "CREATE POLICY user_2fa_of_own_user ON user_2fa\n    FOR ALL TO authenticated\n    USING (user_id = (SELECT tenant_user_id()))",
+        "CREATE POLICY user_2fa_of_own_user ON user_2fa\n    FOR ALL TO authenticated\n    USING (true)",
+    )
+    with pytest.raises(Failed, match="tenants are not apart: user_2fa"):
+        _rehearsed()
+    assert ask(prepared, STATUS) is None
+
+
+def test_a_migration_that_breaks_the_old_application_is_stopped_by_its_rehearsal(
+    project: Project, prepared: Target
+) -> None:
+    step = "\n-- step: a rule that the old application does not know\nALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID;\n"
+    project.migration.write_text(project.migration.read_text() + step.replace("name <> ''", "phone IS NOT NULL"))
+    back = project.migration.with_name("001_core_enhancements_rollback.sql")
+    first = "-- step: keys, sessions and factors no longer point to users"
+    gone = "-- step: the rule\nALTER TABLE customer DROP CONSTRAINT IF EXISTS named;\n"
+    back.write_text(back.read_text().replace(first, gone + first, 1))
+    with pytest.raises(Failed, match="the old application would not work"):
+        _rehearsed()
+    assert ask(prepared, STATUS) is None
+
+
 def test_an_approval_is_void_once_a_file_has_changed(project: Project, prepared: Target) -> None:
     core = phase.open("1", NAMES)
     for verb in ("precheck", "back_up", "prove", "rehearse", "approve"):
