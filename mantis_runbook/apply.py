@@ -431,7 +431,7 @@ class _Work:
         """Try, give way, try again, until the step's deadline; then say who was in the way."""
         limits = self.engine.environment
         self.in_the_way.clear()
-        pause = min(limits.retry_pause_ms / 1000, LONGEST_PAUSE_S)
+        pause = limits.retry_pause_ms / 1000
         tries = stamina.retry_context(
             on=RETRIED,
             attempts=None,
