@@ -591,6 +591,33 @@ def test_a_line_is_rounded_half_away_from_zero_and_tax_on_each_line(
         assert one(shared, "SELECT total_amount FROM sales_order WHERE id = %s", (order,)) == Decimal(total)
 
 
+@pytest.mark.parametrize("kind", ["quote", "order"])
+def test_in_a_currency_without_a_minor_unit_amounts_are_whole_as_on_its_invoice(shared: Connection, kind: str) -> None:
+    own, _ = companies(shared)
+    header, items, link = f"sales_{kind}", f"sales_{kind}_item", f"{kind}_id"
+    with shared.transaction(force_rollback=True):
+        columns = "org_id, customer_id, created_by" + (", title" if kind == "quote" else "")
+        made = one(
+            shared,
+            f"INSERT INTO {header} ({columns}, currency) SELECT {columns}, 'JPY' FROM {header} WHERE id = %s RETURNING id",
+            (own.rows[header],),
+        )
+        insert = f"INSERT INTO {items} ({link}, product_id, quantity, unit_price, discount_percentage, tax_rate) VALUES (%s, %s, %s, %s, %s, %s) RETURNING line_total"
+        for values, line in (
+            (("1", "1049.50", 0, 10), "1050"),
+            (("3", "33.33", "33.33", 19), "67"),
+            (("1", "0.49", 0, 0), "0"),
+        ):
+            assert one(shared, insert, (made, own.rows["product"], *values)) == Decimal(line)
+        sums = f"SELECT subtotal, tax_amount, total_amount FROM {header} WHERE id = %s"
+        assert shared.execute(sums, (made,)).fetchone() == (Decimal(1117), Decimal(118), Decimal(1235))
+        with pytest.raises(errors.CheckViolation, match="has lines in JPY"), shared.transaction():
+            shared.execute(f"UPDATE {header} SET currency = 'EUR' WHERE id = %s", (made,))
+        shared.execute(f"DELETE FROM {items} WHERE {link} = %s", (made,))
+        shared.execute(f"UPDATE {header} SET currency = 'EUR' WHERE id = %s", (made,))
+        assert one(shared, insert, (made, own.rows["product"], "1", "1049.50", 0, 10)) == Decimal("1049.50")
+
+
 def test_a_shipment_does_not_touch_the_header_and_a_truncate_does(shared: Connection) -> None:
     own, _ = companies(shared)
     header = "SELECT xmin::text, subtotal FROM sales_order WHERE id = %s"

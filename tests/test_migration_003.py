@@ -1088,6 +1088,53 @@ def test_an_invoice_adds_up_its_lines_in_its_currency(
         ).fetchone() == tuple(map(Decimal, expected))
 
 
+@pytest.mark.parametrize("currency", ["JPY", "EUR"])
+def test_what_was_ordered_is_what_is_invoiced(shared: Connection, currency: str) -> None:
+    """Orders (002) and invoices (003) round alike, line by line, whatever the currency's minor unit."""
+    org, user, customer = shared.execute(
+        "SELECT p.org_id, p.id, c.id FROM profile AS p JOIN customer AS c USING (org_id) LIMIT 1"
+    ).fetchone()
+    with shared.transaction(force_rollback=True):
+        product = one(
+            shared,
+            "INSERT INTO product (org_id, name, sku, base_price) VALUES (%s, 'x', 'alike', 1) RETURNING id",
+            (org,),
+        )
+        order = one(
+            shared,
+            "INSERT INTO sales_order (org_id, customer_id, currency, created_by) VALUES (%s, %s, %s, %s) RETURNING id",
+            (org, customer, currency, user),
+        )
+        invoice = one(
+            shared,
+            "INSERT INTO invoice (org_id, customer_id, sales_order_id, invoice_number, due_date, created_by) VALUES (%s, %s, %s, 'alike', '2099-01-01', %s) RETURNING id",
+            (org, customer, order, user),
+        )
+        for quantity, price, discount, tax in (
+            (1, "1049.50", 0, 10),
+            (3, "33.33", "33.33", 19),
+            ("0.125", "1.00", 0, 50),
+            (1, "0.49", 0, 0),
+        ):
+            shared.execute(
+                "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price, discount_percentage, tax_rate) VALUES (%s, %s, %s, %s, %s, %s)",
+                (order, product, quantity, price, discount, tax),
+            )
+            shared.execute(
+                "INSERT INTO invoice_item (invoice_id, product_id, description, quantity, unit_price, discount_percentage, tax_rate) VALUES (%s, %s, 'x', %s, %s, %s, %s)",
+                (invoice, product, quantity, price, discount, tax),
+            )
+        sums = [
+            shared.execute(
+                f"SELECT currency::text, subtotal, tax_amount, total_amount FROM {table} WHERE id = %s", (key,)
+            ).fetchone()
+            for table, key in (("sales_order", order), ("invoice", invoice))
+        ]
+        assert sums[0] == sums[1]
+        assert sums[0][0] == currency
+        assert (sums[0][3] % 1 == 0) is (currency == "JPY")
+
+
 @pytest.mark.parametrize(
     ("statement", "status", "paid"),
     [

@@ -26,6 +26,8 @@
 -- - numbers of documents are drawn from a row of document_number that stays locked until the drawing transaction ends:
 --   no gaps, no doubles, and two transactions of one organisation that draw wait for each other;
 -- - subtotal, tax_amount, total_amount and line_total are the database's: what a client writes there is replaced;
+-- - they are rounded half away from zero, line by line, to the currency's minor unit (none for JPY), as invoices are in 003:
+--   what was quoted and ordered is what is invoiced. So a quote or an order with lines does not change its currency;
 -- - a document without a currency gets the organisation's (settings -> currency, USD where there is none); a currency
 --   outside the enum is refused at that moment, with the organisation's name for it.
 
@@ -286,20 +288,61 @@ REVOKE EXECUTE ON FUNCTION
     FROM PUBLIC, anon, authenticated;
 
 -- step: totals of quotes and orders
+-- Text, not labels: a label added to the enum later finds its minor unit here, and a list of labels could not name it.
+CREATE FUNCTION currency_minor_units(currency currency_code)
+    RETURNS integer
+    LANGUAGE sql
+    STABLE
+    STRICT
+    PARALLEL SAFE
+AS $$
+    SELECT CASE
+        WHEN currency::text IN (
+            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
+        ) THEN 0
+        ELSE 2
+    END
+$$;
+
+COMMENT ON FUNCTION currency_minor_units(currency_code) IS 'Digits after the point in ISO 4217: 0 for JPY and its like, 2 otherwise; no column of ours holds more.';
+
+CREATE FUNCTION round_money(amount numeric, currency currency_code)
+    RETURNS numeric
+    LANGUAGE sql
+    STABLE
+    STRICT
+    PARALLEL SAFE
+AS $$
+    SELECT round(amount, currency_minor_units(currency))
+$$;
+
+COMMENT ON FUNCTION round_money(numeric, currency_code) IS 'money: rounded to the currency''s minor unit, half away from zero.';
+
 -- numeric rounds half away from zero. Times 0.01, never divided by 100: a quotient is cut to some digits before it is
--- rounded, and rounding twice can be a cent off.
+-- rounded, and rounding twice can be a cent off. SECURITY DEFINER: the currency is the header's, whatever the writer sees.
 CREATE FUNCTION keep_line_total()
     RETURNS trigger
     LANGUAGE plpgsql
+    SECURITY DEFINER
     SET search_path = public, pg_temp
 AS $$
+DECLARE
+    header_currency  currency_code;
 BEGIN
-    NEW.line_total := round(NEW.quantity * NEW.unit_price * (100 - coalesce(NEW.discount_percentage, 0)) * 0.01, 2);
+    EXECUTE format('SELECT currency FROM %I WHERE id = $1', TG_ARGV[0])
+    INTO header_currency
+    USING (to_jsonb(NEW) ->> TG_ARGV[1])::uuid;
+
+    NEW.line_total := round_money(
+        NEW.quantity * NEW.unit_price * (100 - coalesce(NEW.discount_percentage, 0)) * 0.01,
+        coalesce(header_currency, 'USD')   -- no such header: the foreign key refuses
+    );
     RETURN NEW;
 END
 $$;
 
-COMMENT ON FUNCTION keep_line_total() IS 'Trigger, BEFORE INSERT OR UPDATE on items: quantity × unit_price less the discount, rounded to cents.';
+COMMENT ON FUNCTION keep_line_total() IS
+    'Trigger, BEFORE INSERT OR UPDATE on items: quantity × unit_price less the discount, rounded to the minor unit of the header''s currency. Arguments: table of headers, the items'' column for it.';
 
 -- A header is summed anew whenever it is written, under its own row lock, whoever writes it and whatever he wrote. So two
 -- transactions that change lines of one header wait for each other, and the second sums what the first committed.
@@ -309,7 +352,20 @@ CREATE FUNCTION keep_sales_totals()
     SECURITY DEFINER
     SET search_path = public, pg_temp
 AS $$
+DECLARE
+    has_lines  boolean := false;
 BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.currency IS DISTINCT FROM OLD.currency THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I = $1)', TG_ARGV[0], TG_ARGV[1]) INTO has_lines USING OLD.id;
+    END IF;
+    IF has_lines THEN
+        RAISE EXCEPTION '% % has lines in %: amounts do not change their currency by a change of name', TG_TABLE_NAME, OLD.id, OLD.currency
+            USING ERRCODE = 'check_violation',
+                  TABLE = TG_TABLE_NAME,
+                  COLUMN = 'currency',
+                  HINT = 'Make a new one, with prices in the other currency.';
+    END IF;
+
     NEW.shipping_amount := coalesce(NEW.shipping_amount, 0);
     NEW.discount_amount := coalesce(NEW.discount_amount, 0);
     NEW.subtotal := 0;
@@ -317,12 +373,12 @@ BEGIN
 
     IF TG_OP = 'UPDATE' THEN
         EXECUTE format(
-            'SELECT coalesce(sum(line_total), 0), coalesce(sum(round(line_total * coalesce(tax_rate, 0) * 0.01, 2)), 0) FROM %I WHERE %I = $1',
+            'SELECT coalesce(sum(line_total), 0), coalesce(sum(round_money(line_total * coalesce(tax_rate, 0) * 0.01, $2)), 0) FROM %I WHERE %I = $1',
             TG_ARGV[0],
             TG_ARGV[1]
         )
         INTO NEW.subtotal, NEW.tax_amount
-        USING OLD.id;
+        USING OLD.id, NEW.currency;
     END IF;
 
     NEW.total_amount := NEW.subtotal + NEW.tax_amount + NEW.shipping_amount - NEW.discount_amount;
@@ -378,7 +434,13 @@ $$;
 COMMENT ON FUNCTION carry_totals_to_header() IS
     'Trigger, AFTER a statement on items: writes the headers whose lines changed, so that keep_sales_totals() sums them. Arguments: table of headers, the items'' column for it.';
 
-REVOKE EXECUTE ON FUNCTION keep_line_total(), keep_sales_totals(), carry_totals_to_header() FROM PUBLIC, anon, authenticated;
+REVOKE EXECUTE ON FUNCTION
+    currency_minor_units(currency_code),
+    round_money(numeric, currency_code),
+    keep_line_total(),
+    keep_sales_totals(),
+    carry_totals_to_header()
+    FROM PUBLIC, anon, authenticated;
 
 -- step: customer contacts
 CREATE TABLE customer_contact (
@@ -992,7 +1054,10 @@ CREATE TABLE sales_quote_item (
         CHECK (tax_rate BETWEEN 0 AND 100),
     CONSTRAINT sales_quote_item_line_total_is_quantity_times_price
         CHECK (
-            (line_total = round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 2)) IS TRUE
+            (
+                line_total = round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 2)
+                OR line_total = round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 0)
+            ) IS TRUE
         )
 );
 
@@ -1001,7 +1066,7 @@ COMMENT ON COLUMN sales_quote_item.description         IS 'personal data: free t
 COMMENT ON COLUMN sales_quote_item.notes               IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN sales_quote_item.unit_price          IS 'money: price of one unit, in the quote''s currency.';
 COMMENT ON COLUMN sales_quote_item.discount_percentage IS 'money: what is taken off this line, in percent.';
-COMMENT ON COLUMN sales_quote_item.line_total          IS 'money: quantity × unit_price less the discount, before tax, half a cent rounded up; kept by trigger.';
+COMMENT ON COLUMN sales_quote_item.line_total          IS 'money: quantity × unit_price less the discount, before tax, half a minor unit rounded up; kept by trigger.';
 COMMENT ON COLUMN sales_quote_item.tax_rate            IS 'money: tax on line_total, in percent.';
 
 CREATE INDEX idx_sales_quote_item_quote ON sales_quote_item (quote_id);
@@ -1016,7 +1081,7 @@ REVOKE ALL ON sales_quote_item FROM PUBLIC, anon, authenticated;
 
 CREATE TRIGGER keep_line_total
     BEFORE INSERT OR UPDATE ON sales_quote_item
-    FOR EACH ROW EXECUTE FUNCTION keep_line_total();
+    FOR EACH ROW EXECUTE FUNCTION keep_line_total('sales_quote', 'quote_id');
 CREATE TRIGGER carry_totals_of_inserted
     AFTER INSERT ON sales_quote_item
     REFERENCING NEW TABLE AS items_after
@@ -1175,7 +1240,10 @@ CREATE TABLE sales_order_item (
         CHECK (quantity_invoiced BETWEEN 0 AND quantity),
     CONSTRAINT sales_order_item_line_total_is_quantity_times_price
         CHECK (
-            (line_total = round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 2)) IS TRUE
+            (
+                line_total = round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 2)
+                OR line_total = round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 0)
+            ) IS TRUE
         )
 );
 
@@ -1184,7 +1252,7 @@ COMMENT ON COLUMN sales_order_item.description         IS 'personal data: free t
 COMMENT ON COLUMN sales_order_item.notes               IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN sales_order_item.unit_price          IS 'money: price of one unit, in the order''s currency.';
 COMMENT ON COLUMN sales_order_item.discount_percentage IS 'money: what is taken off this line, in percent.';
-COMMENT ON COLUMN sales_order_item.line_total          IS 'money: quantity × unit_price less the discount, before tax, half a cent rounded up; kept by trigger.';
+COMMENT ON COLUMN sales_order_item.line_total          IS 'money: quantity × unit_price less the discount, before tax, half a minor unit rounded up; kept by trigger.';
 COMMENT ON COLUMN sales_order_item.tax_rate            IS 'money: tax on line_total, in percent.';
 
 CREATE INDEX idx_sales_order_item_order ON sales_order_item (order_id);
@@ -1199,7 +1267,7 @@ REVOKE ALL ON sales_order_item FROM PUBLIC, anon, authenticated;
 
 CREATE TRIGGER keep_line_total
     BEFORE INSERT OR UPDATE ON sales_order_item
-    FOR EACH ROW EXECUTE FUNCTION keep_line_total();
+    FOR EACH ROW EXECUTE FUNCTION keep_line_total('sales_order', 'order_id');
 CREATE TRIGGER carry_totals_of_inserted
     AFTER INSERT ON sales_order_item
     REFERENCING NEW TABLE AS items_after
@@ -1672,6 +1740,8 @@ GRANT ALL ON
     sales_order, sales_order_item, supplier_performance, quality_control, document_number
     TO service_role;
 GRANT EXECUTE ON FUNCTION
+    currency_minor_units(currency_code),
+    round_money(numeric, currency_code),
     organization_currency(uuid),
     next_document_number(uuid, text),
     convert_lead(uuid, text, numeric, currency_code),

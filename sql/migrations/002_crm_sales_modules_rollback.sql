@@ -130,6 +130,8 @@ DROP TABLE IF EXISTS customer_contact;
 DROP FUNCTION IF EXISTS carry_totals_to_header();
 DROP FUNCTION IF EXISTS keep_sales_totals();
 DROP FUNCTION IF EXISTS keep_line_total();
+DROP FUNCTION IF EXISTS round_money(numeric, currency_code);
+DROP FUNCTION IF EXISTS currency_minor_units(currency_code);
 
 -- step: document numbers
 DROP TABLE IF EXISTS document_number;

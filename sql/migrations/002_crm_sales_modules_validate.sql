@@ -343,7 +343,7 @@ BEGIN
             ('sales_quote',          'sales_quote_opportunity_id_fkey',                     'FOREIGN KEY (opportunity_id) REFERENCES opportunity(id) ON DELETE SET NULL'),
             ('sales_quote',          'sales_quote_org_id_fkey',                             'FOREIGN KEY (org_id) REFERENCES organization(id) ON DELETE CASCADE'),
             ('sales_quote_item',     'sales_quote_item_discount_is_a_percentage',           'CHECK (((discount_percentage >= (0)::numeric) AND (discount_percentage <= (100)::numeric)))'),
-            ('sales_quote_item',     'sales_quote_item_line_total_is_quantity_times_price', 'CHECK (((line_total = round((((quantity * unit_price) * ((100)::numeric - COALESCE(discount_percentage, (0)::numeric))) * 0.01), 2)) IS TRUE))'),
+            ('sales_quote_item',     'sales_quote_item_line_total_is_quantity_times_price', 'CHECK ((((line_total = round((((quantity * unit_price) * ((100)::numeric - COALESCE(discount_percentage, (0)::numeric))) * 0.01), 2)) OR (line_total = round((((quantity * unit_price) * ((100)::numeric - COALESCE(discount_percentage, (0)::numeric))) * 0.01), 0))) IS TRUE))'),
             ('sales_quote_item',     'sales_quote_item_pkey',                               'PRIMARY KEY (id)'),
             ('sales_quote_item',     'sales_quote_item_quantity_positive',                  'CHECK ((quantity > (0)::numeric))'),
             ('sales_quote_item',     'sales_quote_item_tax_rate_is_a_percentage',           'CHECK (((tax_rate >= (0)::numeric) AND (tax_rate <= (100)::numeric)))'),
@@ -368,7 +368,7 @@ BEGIN
             ('sales_order',          'sales_order_quote_id_fkey',                           'FOREIGN KEY (quote_id) REFERENCES sales_quote(id)'),
             ('sales_order_item',     'sales_order_item_discount_is_a_percentage',           'CHECK (((discount_percentage >= (0)::numeric) AND (discount_percentage <= (100)::numeric)))'),
             ('sales_order_item',     'sales_order_item_invoiced_was_ordered',               'CHECK (((quantity_invoiced >= (0)::numeric) AND (quantity_invoiced <= quantity)))'),
-            ('sales_order_item',     'sales_order_item_line_total_is_quantity_times_price', 'CHECK (((line_total = round((((quantity * unit_price) * ((100)::numeric - COALESCE(discount_percentage, (0)::numeric))) * 0.01), 2)) IS TRUE))'),
+            ('sales_order_item',     'sales_order_item_line_total_is_quantity_times_price', 'CHECK ((((line_total = round((((quantity * unit_price) * ((100)::numeric - COALESCE(discount_percentage, (0)::numeric))) * 0.01), 2)) OR (line_total = round((((quantity * unit_price) * ((100)::numeric - COALESCE(discount_percentage, (0)::numeric))) * 0.01), 0))) IS TRUE))'),
             ('sales_order_item',     'sales_order_item_pkey',                               'PRIMARY KEY (id)'),
             ('sales_order_item',     'sales_order_item_quantity_positive',                  'CHECK ((quantity > (0)::numeric))'),
             ('sales_order_item',     'sales_order_item_shipped_was_ordered',                'CHECK (((quantity_shipped >= (0)::numeric) AND (quantity_shipped <= quantity)))'),
@@ -645,7 +645,7 @@ BEGIN
             ('sales_quote_item',     'carry_totals_of_inserted',  'AFTER INSERT REFERENCING NEW TABLE AS items_after FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header(''sales_quote'', ''quote_id'')'),
             ('sales_quote_item',     'carry_totals_of_truncated', 'AFTER TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header(''sales_quote'', ''quote_id'')'),
             ('sales_quote_item',     'carry_totals_of_updated',   'AFTER UPDATE REFERENCING OLD TABLE AS items_before NEW TABLE AS items_after FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header(''sales_quote'', ''quote_id'')'),
-            ('sales_quote_item',     'keep_line_total',           'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION keep_line_total()'),
+            ('sales_quote_item',     'keep_line_total',           'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION keep_line_total(''sales_quote'', ''quote_id'')'),
             ('sales_quote_item',     'record_audit',              'AFTER INSERT OR DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION record_audit(''quote_id sales_quote'')'),
             ('sales_quote_item',     'same_organization',         'CONSTRAINT AFTER INSERT OR UPDATE OF quote_id, product_id NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(''quote_id sales_quote'', ''product_id product'')'),
             ('sales_order',          'assign_document_number',    'BEFORE INSERT FOR EACH ROW EXECUTE FUNCTION assign_document_number(''sales_order'', ''order_number'')'),
@@ -659,7 +659,7 @@ BEGIN
             ('sales_order_item',     'carry_totals_of_inserted',  'AFTER INSERT REFERENCING NEW TABLE AS items_after FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header(''sales_order'', ''order_id'')'),
             ('sales_order_item',     'carry_totals_of_truncated', 'AFTER TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header(''sales_order'', ''order_id'')'),
             ('sales_order_item',     'carry_totals_of_updated',   'AFTER UPDATE REFERENCING OLD TABLE AS items_before NEW TABLE AS items_after FOR EACH STATEMENT EXECUTE FUNCTION carry_totals_to_header(''sales_order'', ''order_id'')'),
-            ('sales_order_item',     'keep_line_total',           'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION keep_line_total()'),
+            ('sales_order_item',     'keep_line_total',           'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION keep_line_total(''sales_order'', ''order_id'')'),
             ('sales_order_item',     'record_audit',              'AFTER INSERT OR DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION record_audit(''order_id sales_order'')'),
             ('sales_order_item',     'same_organization',         'CONSTRAINT AFTER INSERT OR UPDATE OF order_id, product_id NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(''order_id sales_order'', ''product_id product'')'),
             ('sales_order_item',     'touch_updated_at',          'BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION touch_updated_at()'),
@@ -708,7 +708,7 @@ BEGIN
             ('convert_quote_to_order(uuid)',                  false, 'v', true),
             ('draw_numbers_one_by_one()',                     false, 'v', false),
             ('fill_currency()',                               false, 'v', false),
-            ('keep_line_total()',                             false, 'v', false),
+            ('keep_line_total()',                             true,  'v', false),
             ('keep_sales_totals()',                           true,  'v', false),
             ('must_be_of_same_organization()',                true,  'v', false),
             ('next_document_number(uuid,text)',               false, 'v', true),
@@ -837,7 +837,7 @@ $$;
 SELECT 'sales_quote' AS name, header.id, header.subtotal, header.tax_amount, lines.subtotal AS lines, lines.tax AS tax_of_lines
 FROM sales_quote AS header
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(line_total), 0), coalesce(sum(round(line_total * coalesce(tax_rate, 0) * 0.01, 2)), 0)
+    SELECT coalesce(sum(line_total), 0), coalesce(sum(round_money(line_total * coalesce(tax_rate, 0) * 0.01, header.currency)), 0)
     FROM sales_quote_item
     WHERE quote_id = header.id
 ) AS lines (subtotal, tax)
@@ -847,7 +847,7 @@ UNION ALL
 SELECT 'sales_order', header.id, header.subtotal, header.tax_amount, lines.subtotal, lines.tax
 FROM sales_order AS header
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(line_total), 0), coalesce(sum(round(line_total * coalesce(tax_rate, 0) * 0.01, 2)), 0)
+    SELECT coalesce(sum(line_total), 0), coalesce(sum(round_money(line_total * coalesce(tax_rate, 0) * 0.01, header.currency)), 0)
     FROM sales_order_item
     WHERE order_id = header.id
 ) AS lines (subtotal, tax)
@@ -947,7 +947,7 @@ BEGIN
         VALUES (writer.org_id, 'Validation of 002', 'validation-002-' || gen_random_uuid(), 10)
         RETURNING id INTO product_id;
         INSERT INTO sales_quote (org_id, customer_id, title, currency, shipping_amount, discount_amount, total_amount, created_by)
-        VALUES (writer.org_id, customer_id, 'Validation of 002', 'JPY', 5, 1, 999, writer.id)
+        VALUES (writer.org_id, customer_id, 'Validation of 002', 'GBP', 5, 1, 999, writer.id)
         RETURNING id INTO quote_id;
         INSERT INTO sales_quote_item (quote_id, product_id, quantity, unit_price, discount_percentage, tax_rate, line_total)
         VALUES (quote_id, product_id, 3, 0.15, 10, 20, 999), (quote_id, product_id, 1.005, 100, 0, 7.5, 999);
@@ -959,7 +959,7 @@ BEGIN
 
         order_id := convert_quote_to_order(quote_id);
         ASSERT (
-            SELECT (subtotal, tax_amount, total_amount, currency) = (100.91, 7.62, 112.53, 'JPY'::currency_code)
+            SELECT (subtotal, tax_amount, total_amount, currency) = (100.91, 7.62, 112.53, 'GBP'::currency_code)
             FROM sales_order
             WHERE id = order_id
         ), 'the order differs from its quote';
@@ -970,6 +970,16 @@ BEGIN
                 second_try := 'refused';
         END;
         ASSERT second_try = 'refused', 'convert_quote_to_order() converts a quote twice';
+
+        -- 1.01 and 100.50 in a currency without a minor unit: 1 and 101, with a tax of 7.575, which is 8
+        INSERT INTO sales_quote (org_id, customer_id, quote_number, title, currency, created_by)
+        VALUES (writer.org_id, customer_id, gen_random_uuid()::text, 'Validation of 002', 'JPY', writer.id)
+        RETURNING id INTO quote_id;
+        INSERT INTO sales_quote_item (quote_id, product_id, quantity, unit_price, tax_rate)
+        VALUES (quote_id, product_id, 1, 1.01, 20), (quote_id, product_id, 1.005, 100, 7.5);
+        ASSERT (
+            SELECT (subtotal, tax_amount, total_amount) = (102.00, 8.00, 110.00) FROM sales_quote WHERE id = quote_id
+        ), 'the totals of a quote in JPY are wrong';
 
         RAISE EXCEPTION 'the walk is over' USING ERRCODE = 'MR002';
     EXCEPTION

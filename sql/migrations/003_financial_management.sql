@@ -34,8 +34,8 @@
 --   organisation. No constraint is skipped that matters: the statements write the column currency alone, which is in no
 --   foreign key, and CHECK, NOT NULL and generated columns hold in that role as well. It needs a superuser, or
 --   (PostgreSQL 15) GRANT SET ON PARAMETER session_replication_role.
--- - Rounding is half away from zero (commercial, what round(numeric) does), to the currency's minor unit: none for JPY,
---   two digits for the others of the enum. Taxes are rounded line by line.
+-- - Rounding is that of 002, round_money(): half away from zero (commercial), to the currency's minor unit. Taxes are
+--   rounded line by line.
 -- - An organisation with posted journal entries cannot be deleted: books are kept.
 -- - The new tables are closed to everybody until the last step grants them: nothing half made is ever used.
 
@@ -239,42 +239,10 @@ $$;
 
 COMMENT ON FUNCTION decide_currency(text, currency_code, text) IS 'Says what a code in organisations'' settings means, for all that name it now or later; returns how many were waiting for it.';
 
--- Text, not labels: a label added to the enum later finds its minor unit here, and a list of labels could not name it.
-CREATE FUNCTION currency_minor_units(currency currency_code)
-    RETURNS integer
-    LANGUAGE sql
-    STABLE
-    STRICT
-    PARALLEL SAFE
-AS $$
-    SELECT CASE
-        WHEN currency::text IN (
-            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
-        ) THEN 0
-        ELSE 2
-    END
-$$;
-
-COMMENT ON FUNCTION currency_minor_units(currency_code) IS 'Digits after the point in ISO 4217: 0 for JPY and its like, 2 otherwise; no column of ours holds more.';
-
-CREATE FUNCTION round_money(amount numeric, currency currency_code)
-    RETURNS numeric
-    LANGUAGE sql
-    STABLE
-    STRICT
-    PARALLEL SAFE
-AS $$
-    SELECT round(amount, currency_minor_units(currency))
-$$;
-
-COMMENT ON FUNCTION round_money(numeric, currency_code) IS 'money: rounded to the currency''s minor unit, half away from zero.';
-
 REVOKE EXECUTE ON FUNCTION
     currency_of_settings(jsonb),
     keep_organization_currency(),
-    decide_currency(text, currency_code, text),
-    currency_minor_units(currency_code),
-    round_money(numeric, currency_code)
+    decide_currency(text, currency_code, text)
     FROM PUBLIC, anon, authenticated;
 
 -- step: functions that fill currencies
@@ -2108,8 +2076,6 @@ GRANT ALL ON
     payment_allocation, journal_entry, journal_entry_line
     TO service_role;
 GRANT EXECUTE ON FUNCTION
-    currency_minor_units(currency_code),
-    round_money(numeric, currency_code),
     default_accounts(uuid),
     create_default_accounts(uuid),
     convert_amount(numeric, currency_code, currency_code, date, uuid),

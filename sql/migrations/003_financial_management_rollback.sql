@@ -143,8 +143,6 @@ DROP FUNCTION IF EXISTS refuse_other_currency();
 DROP FUNCTION IF EXISTS fill_currency_of_order();
 DROP FUNCTION IF EXISTS refuse_missing_currency();
 DROP FUNCTION IF EXISTS fill_currency_of_organization();
-DROP FUNCTION IF EXISTS round_money(numeric, currency_code);
-DROP FUNCTION IF EXISTS currency_minor_units(currency_code);
 DROP FUNCTION IF EXISTS decide_currency(text, currency_code, text);
 DROP FUNCTION IF EXISTS keep_organization_currency();
 DROP FUNCTION IF EXISTS currency_of_settings(jsonb);

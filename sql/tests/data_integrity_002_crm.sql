@@ -59,21 +59,24 @@ WHERE o.quote_id IS DISTINCT FROM q.id
 
 UNION ALL
 SELECT 'lines_of_quotes_with_a_wrong_total', count(*)
-FROM sales_quote_item
-WHERE line_total IS DISTINCT FROM round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 2)
+FROM sales_quote_item AS i
+JOIN sales_quote AS h ON h.id = i.quote_id
+WHERE i.line_total IS DISTINCT FROM round_money(i.quantity * i.unit_price * (100 - coalesce(i.discount_percentage, 0)) * 0.01, h.currency)
 
 UNION ALL
 SELECT 'lines_of_orders_with_a_wrong_total', count(*)
-FROM sales_order_item
-WHERE line_total IS DISTINCT FROM round(quantity * unit_price * (100 - coalesce(discount_percentage, 0)) * 0.01, 2)
+FROM sales_order_item AS i
+JOIN sales_order AS h ON h.id = i.order_id
+WHERE i.line_total IS DISTINCT FROM round_money(i.quantity * i.unit_price * (100 - coalesce(i.discount_percentage, 0)) * 0.01, h.currency)
 
 UNION ALL
 SELECT 'quotes_that_are_not_the_sum_of_their_lines', count(*)
 FROM sales_quote AS q
 LEFT JOIN (
-    SELECT quote_id, sum(line_total) AS subtotal, sum(round(line_total * coalesce(tax_rate, 0) * 0.01, 2)) AS tax
-    FROM sales_quote_item
-    GROUP BY quote_id
+    SELECT i.quote_id, sum(i.line_total) AS subtotal, sum(round_money(i.line_total * coalesce(i.tax_rate, 0) * 0.01, h.currency)) AS tax
+    FROM sales_quote_item AS i
+    JOIN sales_quote AS h ON h.id = i.quote_id
+    GROUP BY i.quote_id
 ) AS lines ON lines.quote_id = q.id
 WHERE q.subtotal IS DISTINCT FROM coalesce(lines.subtotal, 0)
    OR q.tax_amount IS DISTINCT FROM coalesce(lines.tax, 0)
@@ -83,9 +86,10 @@ UNION ALL
 SELECT 'orders_that_are_not_the_sum_of_their_lines', count(*)
 FROM sales_order AS o
 LEFT JOIN (
-    SELECT order_id, sum(line_total) AS subtotal, sum(round(line_total * coalesce(tax_rate, 0) * 0.01, 2)) AS tax
-    FROM sales_order_item
-    GROUP BY order_id
+    SELECT i.order_id, sum(i.line_total) AS subtotal, sum(round_money(i.line_total * coalesce(i.tax_rate, 0) * 0.01, h.currency)) AS tax
+    FROM sales_order_item AS i
+    JOIN sales_order AS h ON h.id = i.order_id
+    GROUP BY i.order_id
 ) AS lines ON lines.order_id = o.id
 WHERE o.subtotal IS DISTINCT FROM coalesce(lines.subtotal, 0)
    OR o.tax_amount IS DISTINCT FROM coalesce(lines.tax, 0)
