@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-code test-notebooks lab bench lint lock notebooks stop clean
+.PHONY: help run test test-code test-notebooks lab bench bench-gate lint lock notebooks stop clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -34,8 +34,12 @@ lab: $(READY)  ## open JupyterLab on the sandbox
 	$(BIN)/mantis-runbook sandbox start
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-bench: $(READY)  ## measure: sandbox, backup and proof, fingerprints, memory
-	$(BIN)/python -m benchmarks
+bench: $(READY)  ## measure: sandbox, backup, proof and rehearsal, fingerprints, gaps beside plain psql, memory
+	$(BIN)/python -m benchmarks $(BENCH)
+
+TRIALS ?= 20
+bench-gate: $(READY)  ## measure: how often the performance gate is right, over TRIALS=20 trials of each case (hours)
+	$(BIN)/python -m benchmarks trials --trials $(TRIALS)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

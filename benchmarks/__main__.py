@@ -1,30 +1,55 @@
-"""All benchmarks, one after the other, on a sandbox of their own: `make bench`."""
+"""The benchmarks, one after the other, on a sandbox of their own: `make bench`; `make bench-gate` for the gate's trials.
+
+    python -m benchmarks [PART …] [--rows 500000] [--scale 1.0] [--trials 20]
+
+Parts: ready, backup, rehearsal, fingerprint, gaps, memory, and trials, which takes hours and runs only when it is named.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import backup, memory, ready
+import click
+
+PARTS = ("ready", "backup", "rehearsal", "fingerprint", "gaps", "memory", "trials")
 
 
-def main() -> None:
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.option("--rows", default=500_000, show_default=True, help="gaps: rows of each table of the change")
+@click.option("--scale", default=1.0, show_default=True, help="gaps, rehearsal: amount of data of the baseline")
+@click.option("--trials", default=20, show_default=True, help="trials: of each case")
+def main(parts: tuple[str, ...], rows: int, scale: float, trials: int) -> None:
+    """Print figures of this machine, each beside its aim. Nothing is asserted."""
     folder = Path(tempfile.mkdtemp(prefix="mantis-bench-"))
     os.environ |= {
         "MANTIS_RUNBOOK_SANDBOX": str(folder / "sandbox"),
         "MANTIS_RUNBOOK_REPORTS": str(folder / "reports"),
         "MANTIS_RUNBOOK_BACKUPS": str(folder / "backups"),
     }
-    from benchmarks import fingerprint
+    from benchmarks import backup, fingerprint, gaps, memory, performance_trials, ready, rehearsal
     from mantis_runbook import sandbox
 
+    work: dict[str, Callable[[], object]] = {
+        "ready": ready.main,
+        "backup": backup.main,
+        "rehearsal": lambda: rehearsal.main([f"--scale={scale}"], standalone_mode=False),
+        "fingerprint": lambda: fingerprint.main([], standalone_mode=False),
+        "gaps": lambda: gaps.main([f"--rows={rows}", f"--scale={scale}"], standalone_mode=False),
+        "memory": memory.main,
+        "trials": lambda: performance_trials.main([f"--trials={trials}"], standalone_mode=False),
+    }
     try:
-        ready.main()
-        backup.main()
-        fingerprint.main([], standalone_mode=False)
-        memory.main()
+        if "ready" not in (parts or PARTS):
+            sandbox.start(scale=scale if "backup" in parts else 0.001)
+        for part in parts or PARTS[:-1]:
+            load = " ".join(f"{one:.1f}" for one in os.getloadavg())
+            click.secho(f"\n{part} (load of the machine {load}, {os.cpu_count()} cores)", bold=True)
+            work[part]()
     finally:
         sandbox.stop()
         shutil.rmtree(folder, ignore_errors=True)

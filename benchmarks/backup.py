@@ -18,22 +18,24 @@ def main() -> None:
     sandbox.start()
     target, folder = resolve(), Path(tempfile.mkdtemp(prefix="mantis-bench-"))
     try:
-        rounds = [(_timed(_plain, target, folder), _timed(_ours, target, folder)) for _ in range(ROUNDS)]
+        rounds = [(timed(plain, target, folder), timed(_ours, target, folder)) for _ in range(ROUNDS)]
     finally:
         shutil.rmtree(folder)
-    for plain, ours in rounds:
+    for alone, ours in rounds:
         print(
-            f"plain dump and restore   {plain:8.1f} s   backup and proof {ours:8.1f} s   ratio {ours / plain:5.2f}   (aim 2.5)"
+            f"plain dump and restore   {alone:8.1f} s   backup and proof {ours:8.1f} s   ratio {ours / alone:5.2f}   (aim 2.5)"
         )
 
 
-def _timed(work: Callable[[Target, Path], None], target: Target, folder: Path) -> float:
+def timed(work: Callable[[Target, Path], None], target: Target, folder: Path) -> float:
+    """Seconds that the work took."""
     began = time.monotonic()
     work(target, folder)
     return time.monotonic() - began
 
 
-def _plain(target: Target, folder: Path) -> None:
+def plain(target: Target, folder: Path) -> None:
+    """What everybody does: pg_dump, and pg_restore into a database beside."""
     file, scratch = folder / "plain.backup", backup.create_scratch(target, "mantis_scratch_bench")
     programs.run(
         programs.find("pg_dump", server=18), ["--format=custom", f"--file={file}"], variables=target.variables()

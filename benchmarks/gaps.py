@@ -26,7 +26,7 @@ from psycopg import sql
 from benchmarks import ways
 from benchmarks.load import Scenario, capacity, loaded
 from benchmarks.performance_trials import database
-from mantis_runbook import ledger, migrations, sandbox, workload
+from mantis_runbook import ledger, lint, migrations, sandbox, workload
 from mantis_runbook.database import connect
 from mantis_runbook.probe import Probe, ProbeResult
 from mantis_runbook.target import Target, resolve
@@ -88,6 +88,8 @@ class Found:
 def change(template: str, rows: int) -> Subject:
     """The change of a few statements."""
     steps = migrations.load(CHANGE / "migrations")
+    for one in steps:
+        lint.refuse_unsafe(one)
     return Subject(
         f"change of {rows:,} rows",
         template,

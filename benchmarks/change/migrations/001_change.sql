@@ -16,6 +16,8 @@ ALTER TABLE account VALIDATE CONSTRAINT account_has_currency;
 ALTER TABLE account ALTER COLUMN currency SET NOT NULL;
 ALTER TABLE account DROP CONSTRAINT account_has_currency;
 -- step: purchases belong to accounts
+-- lint: allow lock-table because the application writes an account and then its purchase: ADD FOREIGN KEY by itself locks the other way round, and writers would wait until it gives way
+LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE;
 ALTER TABLE purchase ADD CONSTRAINT purchase_account FOREIGN KEY (account_id) REFERENCES account (id) NOT VALID;
 -- step: every purchase belongs to an account
 ALTER TABLE purchase VALIDATE CONSTRAINT purchase_account;
