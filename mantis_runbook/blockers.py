@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 
 from mantis_runbook.database import Connection, connect, query, rows
-from mantis_runbook.errors import RunbookError
+from mantis_runbook.errors import Refused, RunbookError
 from mantis_runbook.target import Target
 
-__all__ = ["naming", "of_readers"]
+__all__ = ["naming", "of_readers", "refusing"]
 
 #: Between two looks; shorter than any lock timeout, so that each wait is seen.
 LOOK_S = 0.02
@@ -118,6 +118,20 @@ class _Held:
         if at - self._since >= HELD_S and (who != now.keys() or at - when >= AGAIN_S):
             self._said = frozenset(now), at
             self._say(tuple(now.values()))
+
+
+@contextmanager
+def refusing(connection: Connection) -> Iterator[None]:
+    """Raise `Refused` naming who holds what the block could not read within its lock timeout."""
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        raise Refused(
+            "what is to be read is locked",
+            found="; ".join(of_readers(connection)) or "a session that has let go since",
+            expected="tables that can be read",
+            action="end or wait for the sessions named, then run again",
+        ) from error
 
 
 def of_readers(connection: Connection) -> tuple[str, ...]:

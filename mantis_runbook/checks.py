@@ -22,7 +22,7 @@ from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.migrations import Migration
 from mantis_runbook.planned import planned
 
-__all__ = ["KEPT", "Check", "Checks", "Finding", "Result", "load", "report", "reports", "run"]
+__all__ = ["KEPT", "PATIENCE_S", "Check", "Checks", "Finding", "Result", "load", "report", "reports", "run"]
 
 #: Seconds a run waits for locked tables, all its checks together; milliseconds that a check waits once they are over.
 PATIENCE_S, IMPATIENT_MS = 5.0, 10
@@ -199,13 +199,14 @@ def run(
     names: Iterable[str] | None = None,
     *,
     tolerate: Collection[str] = (),
-    patience_s: float = PATIENCE_S,
+    patience_s: float | None = None,
 ) -> Checks:
     """Run the checks of a phase, or those of these names, reading only, each in a transaction of its own.
 
     A finding of a check named in `tolerate` warns instead of failing; a check that could not run fails all the same.
-    The first that finds a table locked waits for `patience_s`, and then fails naming who holds it; whatever it is that
-    the others find locked, they say so at once: what holds the first up would hold each of them up as long. Raises `ParameterError` for an unknown name.
+    The first that finds a table locked waits for `patience_s` (None: `PATIENCE_S`), and then fails naming who holds it.
+    Whatever the others find locked, they say so at once: what held the first up would hold each of them up as long.
+    Raises `ParameterError` for an unknown name.
     """
     known = {path.stem: _read(path, str(phase)) for path in _files() if not path.stem.startswith("report_")}
     chosen = sorted(names) if names is not None else [name for name, one in known.items() if str(phase) in one.phases]
@@ -213,7 +214,8 @@ def run(
         raise ParameterError(
             "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
         )
-    told, patience = _told(connection, str(phase)), _Patience(round(patience_s * 1000))
+    told = _told(connection, str(phase))
+    patience = _Patience(round((PATIENCE_S if patience_s is None else patience_s) * 1000))
     return Checks(str(phase), tuple(_run(connection, known[name], told, patience, name in tolerate) for name in chosen))
 
 
@@ -226,13 +228,13 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
     """A query of `sql/checks/report_….sql` as a frame: the strategy's pre-migration ones, and where personal data is.
 
     A `statement` that it returns is run, and its number told in the column `rows` instead. Raises `ParameterError` for
-    an unknown name.
+    an unknown name, and `Refused` naming who holds a table that is locked for longer than a run of checks would wait.
     """
     if name not in reports():
         raise ParameterError(
             "report", found=name, expected="one of " + ", ".join(reports()), action="choose one of them"
         )
-    with _reading(connection, _Patience(round(PATIENCE_S * 1000))):
+    with blockers.refusing(connection), _reading(connection, _Patience(round(PATIENCE_S * 1000))):
         cursor = connection.execute(query(f"checks/report_{name}"))
         frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
         if "statement" not in frame:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import archive, checks, criteria, migrations, settings, tenants, validation
+from mantis_runbook import archive, blockers, checks, criteria, migrations, settings, tenants, validation
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import rows
 from mantis_runbook.errors import Refused, ValidationFailed
@@ -78,7 +78,10 @@ class FinalPhase(Recording):
     # ------------------------------------------------------------------------------------------------------------
 
     def _precheck(self) -> Evidence:
-        with self.run.read("precheck") as connection:
+        with (
+            self.run.read("precheck", patience_s=checks.PATIENCE_S) as connection,
+            blockers.refusing(connection),
+        ):
             states = Ledger(connection).require().all()
             missing = [
                 one.label

@@ -15,6 +15,7 @@ import psycopg
 
 from mantis_runbook import (
     backup,
+    blockers,
     charts,
     checks,
     display,
@@ -118,7 +119,10 @@ class MigrationPhase(Recording):
 
     def _precheck(self) -> Evidence:
         refuse_pooler(self.run.target)
-        with self.run.read("precheck") as connection:
+        with (
+            self.run.read("precheck", patience_s=checks.PATIENCE_S) as connection,
+            blockers.refusing(connection),
+        ):
             book = Ledger(connection)
             states = book.all()
             if self.number != "0":

@@ -23,7 +23,7 @@ from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
 #: How long a reader of ours waits for a table that somebody holds exclusively.
-READER_LOCK_TIMEOUT = "30s"
+READER_PATIENCE_S = 30.0
 
 __all__ = ["Run", "at_work", "environment_for", "is_finished", "open_run", "reach", "resume", "start", "working"]
 
@@ -64,9 +64,9 @@ class Run:
     def connect(self, purpose: str) -> Connection:
         return connect(self.target, purpose)
 
-    def read(self, purpose: str) -> Connection:
+    def read(self, purpose: str, *, patience_s: float = READER_PATIENCE_S) -> Connection:
         """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for its locks."""
-        return connect(self.target, purpose, lock_timeout=READER_LOCK_TIMEOUT)
+        return connect(self.target, purpose, lock_timeout=f"{patience_s * 1000:.0f}ms")
 
     def started(self) -> dict[str, Any]:
         """The facts of `run.started`."""

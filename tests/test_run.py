@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from project import Project, ask, execute, nothing_changes, scratch_databases, state
 
-from mantis_runbook import catalog, interruption, migrations, phase, run, runner, settings
+from mantis_runbook import catalog, checks, interruption, migrations, phase, run, runner, settings
 from mantis_runbook.errors import ApprovalMissing, Failed, ParameterError, Refused
 from mantis_runbook.target import Target
 
@@ -291,6 +291,30 @@ def nothing_changes_but_backups(target: Target) -> Iterator[None]:
     after, counted_after = state(target)
     assert catalog.diff(before, after).is_empty
     assert counted_after | {"migration_backups": 0} == counted | {"migration_backups": 0}
+
+
+# -- locked tables -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["profile", "schema_migrations"])
+def test_a_precheck_gives_up_on_a_locked_table_soon_and_names_who_holds_it(
+    project: Project, prepared: Target, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """As a whole, and not check by check: five checks read this table, each with 30 seconds of its own."""
+    core = phase.open("1", NAMES)
+    monkeypatch.setattr(checks, "PATIENCE_S", 1.0)
+    with psycopg.connect(**prepared.parameters | {"application_name": "maintenance"}) as holder:
+        holder.execute(f"LOCK TABLE {table}")
+        pid = holder.info.backend_pid
+        began = time.monotonic()
+        with pytest.raises(Refused) as refused:
+            core.precheck()
+        locked_s = time.monotonic() - began
+        holder.rollback()
+    assert f"{table} by pid {pid} (maintenance, idle in transaction, LOCK" in str(refused.value)
+    began = time.monotonic()
+    assert core.precheck().verdict in ("passed", "warned")
+    assert locked_s < 2.5 + 1.5 * (time.monotonic() - began), "its patience, beside what it takes without a lock"
 
 
 # -- cells -------------------------------------------------------------------------------------------------------
