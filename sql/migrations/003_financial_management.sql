@@ -383,6 +383,7 @@ $$;
 
 COMMENT ON FUNCTION fill_normal_balance() IS 'Trigger on account: the side on which its type increases.';
 
+-- An account has the same id each time it is made: after a rollback and a new try, rows that were salvaged find theirs.
 CREATE FUNCTION default_accounts(target_org uuid)
     RETURNS TABLE (
         id                 uuid,
@@ -397,7 +398,7 @@ CREATE FUNCTION default_accounts(target_org uuid)
     SET search_path = public, pg_temp
 AS $$
     WITH chart AS MATERIALIZED (
-        SELECT gen_random_uuid() AS id, listed.*
+        SELECT coalesce(free.id, gen_random_uuid()) AS id, listed.*
         FROM (VALUES
             ('1000', 'Assets',                          'asset',          'debit',  NULL),
             ('1010', 'Cash',                            'asset',          'debit',  '1000'),
@@ -434,6 +435,9 @@ AS $$
             ('6800', 'Exchange losses',                 'expense',        'debit',  '6000'),
             ('6900', 'Other expenses',                  'expense',        'debit',  '6000')
         ) AS listed (code, name, account_type, normal_balance, parent_code)
+        LEFT JOIN LATERAL (
+            SELECT md5(format('default account %s of %s', listed.code, target_org))::uuid AS id
+        ) AS free ON NOT EXISTS (SELECT FROM account AS taken WHERE taken.id = free.id)
     )
     SELECT chart.id, target_org, chart.code, chart.name, chart.account_type, chart.normal_balance, coalesce(present.id, parent.id)
     FROM chart
@@ -442,7 +446,7 @@ AS $$
     WHERE NOT EXISTS (SELECT FROM account AS own WHERE own.org_id = target_org AND own.code = chart.code)
 $$;
 
-COMMENT ON FUNCTION default_accounts(uuid) IS 'Rows of the default chart of accounts that an organisation does not have yet, with fresh ids.';
+COMMENT ON FUNCTION default_accounts(uuid) IS 'Rows of the default chart of accounts that an organisation does not have yet; an id follows from organisation and code, unless it is taken.';
 
 CREATE FUNCTION create_default_accounts(target_org uuid)
     RETURNS integer
