@@ -2,7 +2,8 @@
 
     python -m benchmarks [PART …] [--rows 500000] [--scale 1.0] [--trials 20]
 
-Parts: ready, backup, rehearsal, fingerprint, gaps, memory, and trials, which takes hours and runs only when it is named.
+Parts: ready, backup, rehearsal, fingerprint, gaps, memory; and, only when they are named, growth (from 1 to 20 times the
+data, a quarter of an hour) and trials (hours).
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import click
 
-PARTS = ("ready", "backup", "rehearsal", "fingerprint", "gaps", "memory", "trials")
+PARTS = ("ready", "backup", "rehearsal", "fingerprint", "gaps", "memory")
+LONG = ("growth", "trials")
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS + LONG))
 @click.option("--rows", default=500_000, show_default=True, help="gaps: rows of each table of the change")
 @click.option("--scale", default=1.0, show_default=True, help="gaps, rehearsal: amount of data of the baseline")
 @click.option("--trials", default=20, show_default=True, help="trials: of each case")
@@ -31,7 +33,7 @@ def main(parts: tuple[str, ...], rows: int, scale: float, trials: int) -> None:
         "MANTIS_RUNBOOK_REPORTS": str(folder / "reports"),
         "MANTIS_RUNBOOK_BACKUPS": str(folder / "backups"),
     }
-    from benchmarks import backup, fingerprint, gaps, memory, performance_trials, ready, rehearsal
+    from benchmarks import backup, fingerprint, gaps, growth, memory, performance_trials, ready, rehearsal
     from mantis_runbook import sandbox
 
     work: dict[str, Callable[[], object]] = {
@@ -41,12 +43,13 @@ def main(parts: tuple[str, ...], rows: int, scale: float, trials: int) -> None:
         "fingerprint": lambda: fingerprint.main([], standalone_mode=False),
         "gaps": lambda: gaps.main([f"--rows={rows}", f"--scale={scale}"], standalone_mode=False),
         "memory": memory.main,
+        "growth": growth.main,
         "trials": lambda: performance_trials.main([f"--trials={trials}"], standalone_mode=False),
     }
     try:
         if "ready" not in (parts or PARTS):
             sandbox.start(scale=scale if "backup" in parts else 0.001)
-        for part in parts or PARTS[:-1]:
+        for part in parts or PARTS:
             load = " ".join(f"{one:.1f}" for one in os.getloadavg())
             click.secho(f"\n{part} (load of the machine {load}, {os.cpu_count()} cores)", bold=True)
             work[part]()
