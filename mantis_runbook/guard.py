@@ -142,8 +142,9 @@ class Guard:
     """Watches a migration's figures while the block lasts; once a limit is reached, it stops the engine.
 
     `take` is for the monitor to subscribe, the probe's figures are looked at several times a second. The engine calls
-    `stop` between statements and after a cancelled one: that raises `GuardTripped`, and nothing is cancelled after it,
-    so that the roll back that follows is left alone. What to do then is the environment's policy, and not done here.
+    `stop` between statements, while it waits, and after a cancelled one: that raises `GuardTripped`, and nothing is
+    cancelled after it, so that the roll back that follows is left alone. What to do then is the environment's policy, and
+    not done here.
     `told` hears of the trip at once; it must return at once too.
     """
 
