@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import fresh_database
-from project import ask, execute
+from project import ask, execute, nothing_changes
 from psycopg.conninfo import make_conninfo
 
 from mantis_runbook import catalog, checks, ledger, migrations, phase, run, settings, validation
@@ -199,6 +199,50 @@ def test_a_code_on_record_that_is_none_stops_the_step_and_nothing_is_half_done(t
     with pytest.raises(StepFailed, match="currency to add: found 'z''r'"):
         up(target, "003")
     assert ask(target, "SELECT to_regclass('currency_mapping') IS NULL")
+
+
+#: Phase, what stands in its way, the check that says so, and a query for the key or name that it must say.
+IN_THE_WAY = [
+    (
+        "3",
+        "ALTER TABLE purchase_order ALTER COLUMN shipping_amount TYPE numeric;"
+        " UPDATE purchase_order SET shipping_amount = 99999999999 WHERE id = (SELECT min(id::text)::uuid FROM purchase_order)",
+        "amounts_out_of_range",
+        "SELECT id::text FROM purchase_order WHERE shipping_amount > 9999999999",
+    ),
+    (
+        "3",
+        "UPDATE organization SET settings = '{\"currency\": \"\"}' WHERE id = (SELECT min(id::text)::uuid FROM organization)",
+        "currencies_undecided",
+        "SELECT id::text FROM organization WHERE settings ->> 'currency' = ''",
+    ),
+    (
+        "3",
+        "UPDATE organization SET settings = '{\"currency\": \"XQQ\"}' WHERE id = (SELECT min(id::text)::uuid FROM organization)",
+        "currencies_undecided",
+        "SELECT 'XQQ'",
+    ),
+    ("4", "CREATE VIEW theirs AS SELECT id FROM audit_log", "audit_log_dependents", "SELECT 'theirs'"),
+    ("4", "CREATE TABLE ai_message_2026_q1 (a integer)", "partitions_in_the_way", "SELECT 'ai_message_2026_q1'"),
+    ("4", "INSERT INTO audit_log (action, table_name, timestamp) VALUES ('API_CALL', 'ahead', '2099-01-01')", "audit_log_dated_ahead", "SELECT id::text FROM audit_log WHERE table_name = 'ahead'"),
+]  # fmt: skip
+
+
+def test_what_is_in_the_way_of_a_phase_is_named_with_its_key_before_anything_is_changed(target: Target) -> None:
+    for number, statement, check, key in IN_THE_WAY:
+        if number == "4" and not ask(target, "SELECT to_regclass('invoice') IS NOT NULL"):
+            execute(target, "UPDATE organization SET settings = settings - 'currency'")
+            execute(target, "UPDATE purchase_order SET shipping_amount = 0 WHERE shipping_amount > 9999999999")
+            up(target, "003")
+        execute(target, *statement.split(";"))
+        with (
+            nothing_changes(target),
+            pytest.raises(PrecheckFailed, match=f"{check}: found [^;]*{ask(target, key)}") as refused,
+        ):
+            begun = run.start(target, settings.environment("development"), "Ada", phases={number: []})
+            phase.open(number, NAMES | {"run": begun.name}).precheck()
+        assert refused.value.exit_code == 2
+        assert re.search(rf"{check}: found .*\d", str(refused.value))
 
 
 def test_a_label_that_nobody_has_on_record_is_a_difference() -> None:
