@@ -80,8 +80,9 @@ class Alerts:
         """Send it and return at once; nothing is raised."""
         if is_wanted(self._variable):
             thread = threading.Thread(target=self._send, args=(alert,), name="alert", daemon=True)
-            self._under_way.append(thread)
-            thread.start()
+            with suppress(RuntimeError):  # no more threads to be had: the caller may be the guard, which has to go on
+                thread.start()
+                self._under_way.append(thread)
 
     def settle(self) -> None:
         """Wait for what is under way, no longer than the limit: the journal knows then what became of it."""

@@ -190,7 +190,7 @@ def _await_approval(place: targets.Target, limits: settings.Environment, missing
     if not alerts.is_wanted(limits.alerts):
         return
     title = f"Mantis Runbook: approval waiting on {place.name}"
-    body = f"a run in {limits.name} waits for an approval: {missing.expected}; {missing.action}"
+    body = f"{missing.what}, in {limits.name}: expected {missing.expected}; {missing.action}"
     found = alerts.deliver(limits.alerts, alerts.Alert("approval waiting", title, body, "warning"))
     for problem in found.problems:
         click.secho(f"the alert “{title}” was not delivered: {problem}", err=True, fg="yellow")
@@ -338,7 +338,11 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
         confirm = click.prompt(
             f"this drops what {', '.join(one.label for one in chosen)} made; type {names} to confirm", default=""
         )
-    rollbacks.require_confirmation(limits, chosen, confirm)
+    try:
+        rollbacks.require_confirmation(limits, chosen, confirm)
+    except ApprovalMissing as missing:
+        _await_approval(place, limits, missing)
+        raise
     begun = run.start(place, limits, operator, phases={"rollback": list(phases.ROLLBACK.verbs)})
     given = {"target": target, "environment": environment, "version": version, "scope": scope, "confirm": confirm}
     finished = runner.execute(begun, (phases.ROLLBACK,), given, {})
