@@ -29,11 +29,6 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 RETRIED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
-#: So many tries of a step wait only for this share of the lock timeout: an application's short transactions are over by
-#: then, and where one of them holds what the step wants and wants what the step holds, only another try helps. The later
-#: tries wait in full, for whoever never lets go for so short a time, and long enough for the blockers to be named.
-EARLY_TRIES, EARLY = 4, 0.3
-
 #: A snapshot older than this is worth waiting out, or naming, before CREATE INDEX CONCURRENTLY.
 OLD_SNAPSHOT_S = 5.0
 
@@ -324,7 +319,6 @@ class _Work:
         began = time.monotonic()
         with self.connection.transaction():
             self._limit_statements()
-            self._give_way_early()
             self.engine.fence.check(self.connection, in_transaction=True)
             for statement in self.step.statements:
                 self.engine.stop()
@@ -519,11 +513,6 @@ class _Work:
     def _limit_statements(self) -> None:
         limit = f"{self.engine.environment.statement_timeout_s}s"
         self.connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,))
-
-    def _give_way_early(self) -> None:
-        if self.lock_waits < EARLY_TRIES:
-            early = f"{max(1, round(EARLY * self.engine.environment.lock_timeout_ms))}ms"
-            self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (early,))
 
     def _set(self, **values: str) -> None:
         for name, value in values.items():
