@@ -65,7 +65,10 @@ class Bound:
 
 def opened(target: Target, timeout_s: int = 60, **session: str) -> Connection:
     """A fresh session for scenarios; a statement that takes longer than `timeout_s` seconds fails."""
-    return connect(target, "performance", **(SESSION | session), statement_timeout=f"{timeout_s}s")
+    connection = connect(target, "performance", **(SESSION | session), statement_timeout=f"{timeout_s}s")
+    # psycopg deallocates all statements, also those a scenario prepared, once it has prepared one and sees an ALTER.
+    connection.prepare_threshold = None
+    return connection
 
 
 def level(target: Target) -> dict[str, int]:
