@@ -12,9 +12,9 @@ from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import rows
 from mantis_runbook.errors import Refused, ValidationFailed
 from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.evidence_tables import checks_tables
 from mantis_runbook.journal import Entry, Journal
 from mantis_runbook.ledger import Ledger, StepJournal
-from mantis_runbook.migration_phase import checks_tables
 from mantis_runbook.phases import PHASES
 from mantis_runbook.recording import Recording, show
 from mantis_runbook.verdict import phase_verdict

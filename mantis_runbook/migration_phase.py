@@ -19,10 +19,12 @@ from mantis_runbook import (
     charts,
     checks,
     display,
+    evidence_tables,
     fingerprint,
     lint,
     migrations,
     performance,
+    predicted,
     programs,
     promises,
     rehearsal,
@@ -35,7 +37,7 @@ from mantis_runbook import plan as plans
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
-from mantis_runbook.apply import Applied, Engine
+from mantis_runbook.apply import Engine
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import refuse_pooler
 from mantis_runbook.errors import (
@@ -51,18 +53,16 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.guard import Trip
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
-from mantis_runbook.locks import strongest
 from mantis_runbook.migrations import Migration
 from mantis_runbook.monitor import MonitorResult
 from mantis_runbook.performance import Gate
 from mantis_runbook.progress import live
 from mantis_runbook.recording import UNDO, Recording
 from mantis_runbook.rehearsal import Rehearsal
-from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 from mantis_runbook.watch import watching
 
-__all__ = ["MigrationPhase", "checks_tables"]
+__all__ = ["MigrationPhase"]
 
 READ_RED = "Nothing was changed. Each failed row says what to do; do it and run this cell again."
 READ_AMBER = "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
@@ -138,7 +138,7 @@ class MigrationPhase(Recording):
             "precheck",
             {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
             f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned",
-            (*checks_tables(found), self._state_table(states)),
+            (*evidence_tables.checks_tables(found), self._state_table(states)),
             {"free_bytes": free},
             advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
         )
@@ -294,12 +294,16 @@ class MigrationPhase(Recording):
             "rehearse",
             "failed" if broken or word == "failed" else "inconclusive" if problems else "passed",
             "; ".join(problems) or (f"{summary}; performance {gate.deterministic.summary}" if gate else summary),
-            (*_rehearsal_tables(found), *kept.tables, *(_gate_tables(gate) if gate else ())),
+            (
+                *evidence_tables.rehearsal_tables(found),
+                *kept.tables,
+                *(evidence_tables.gate_tables(gate) if gate else ()),
+            ),
             {
-                "durations_ms": _durations(found.applied),
-                "locks": _locks(found),
+                "durations_ms": predicted.durations(found.applied),
+                "locks": predicted.locks(found.locks),
                 "touched": list(found.touched),
-                **(_gate_facts(gate, self.run.environment) if gate else {}),
+                **(evidence_tables.gate_facts(gate, self.run.environment) if gate else {}),
             },
         )
         if problems:
@@ -428,12 +432,12 @@ class MigrationPhase(Recording):
             f"{steps} steps, {sum(s.lock_waits for a in applied for s in a.steps)} lock waits; longest gap that readers or"
             f" writers saw {display.duration(gap)} ({display.duration(noise)} before the first step)",
             (
-                _steps_table("steps", applied),
+                evidence_tables.steps_table("steps", applied),
                 Table("what readers and writers saw (milliseconds)", watch.probed.records if watch.probed else []),
             ),
             {
-                "durations_ms": _durations(applied),
-                "lock_waits": {f"{one.version} {step.step}": step.lock_waits for one in applied for step in one.steps},
+                "durations_ms": predicted.durations(applied),
+                "lock_waits": predicted.lock_waits(applied),
                 **watch.facts,
             },
         )
@@ -462,13 +466,7 @@ class MigrationPhase(Recording):
         return charts.latency(samples.frame(path), pd.DataFrame(steps))
 
     def _spans(self) -> dict[str, tuple[datetime, datetime]]:
-        """When each step of the migration began and ended, by version and name."""
-        spans: dict[str, tuple[datetime, datetime]] = {}
-        for entry in self.run.journal.entries():
-            if entry.facts.get("phase") == self.number and entry.event in ("step.started", "step.finished"):
-                name = f"{entry.facts['version']} {entry.facts['step']}"
-                spans[name] = (spans.get(name, (entry.time, entry.time))[0], entry.time)
-        return spans
+        return predicted.spans(self.run.journal.entries(), self.number)
 
     def monitoring(self) -> Any:
         """The monitor's picture: connections, waiting, query time and cache hits while the phase migrated."""
@@ -532,7 +530,7 @@ class MigrationPhase(Recording):
             "validate",
             "failed" if found else "passed",
             f"{sum(len(script.results) for script in scripts)} validations, {len(found)} failed",
-            (_validations(tuple(scripts)),),
+            (evidence_tables.validations(tuple(scripts)),),
         )
         if found:
             self._show_red(evidence)
@@ -541,31 +539,12 @@ class MigrationPhase(Recording):
 
     # -- comparison ----------------------------------------------------------------------------------------------
 
-    def _predicted_and_actual(self) -> list[dict[str, Any]]:
-        """Each step on the copy beside the same step on the target. Where nothing was watched there is no gap."""
-        rehearsed, migrated = self._facts("rehearse"), self._facts("migrate")
-        predicted, actual = rehearsed.get("durations_ms", {}), migrated.get("durations_ms", {})
-        path = self.run.folder / f"probe-{self.number}.csv"
-        gaps = samples.longest_gaps(samples.read(path), self._spans()) if path.is_file() else {}
-        return [
-            {
-                "step": name,
-                "predicted_ms": round(predicted[name], 1),
-                "actual_ms": round(actual[name], 1),
-                "strongest lock": rehearsed.get("locks", {}).get(name, {}).get("mode", "").removesuffix("Lock")
-                or "none",
-                "writers would wait, ms": rehearsed.get("locks", {}).get(name, {}).get("held_ms", 0.0),
-                "longest gap seen, ms": gaps.get(name),
-                "lock waits": migrated.get("lock_waits", {}).get(name, 0),
-            }
-            for name in actual
-            if name in predicted
-        ]
-
     def _compare(self) -> Evidence:
         if "backup" not in self._facts("back_up"):
             return self._not_needed("compare", "nothing was migrated in this run")
-        steps = self._predicted_and_actual()
+        path = self.run.folder / f"probe-{self.number}.csv"
+        gaps = samples.longest_gaps(samples.read(path), self._spans()) if path.is_file() else {}
+        steps = predicted.beside_actual(self._facts("rehearse"), self._facts("migrate"), gaps)
         before = self._backup().fingerprint
         with self.run.read("comparison") as connection:
             counts = fingerprint.counts(connection, before.tables)
@@ -593,90 +572,10 @@ class MigrationPhase(Recording):
         return Evidence(self.number, "compare", verdict, summary, tables, chart="durations")
 
 
-def _locks(found: Rehearsal) -> dict[str, dict[str, Any]]:
-    """The strongest lock of each step on a table that the application uses, and how long it was held, by version and name."""
-    steps: dict[str, dict[str, Any]] = {}
-    for one in (judged.locks for judged in found.locks if judged.locks.direction == "up" and judged.locks.table):
-        seen = steps.setdefault(f"{one.version} {one.step}", {"mode": "", "held_ms": 0.0})
-        seen["mode"] = strongest([seen["mode"], one.mode] if seen["mode"] else [one.mode])
-        if one.blocks_writes:
-            seen["held_ms"] = max(seen["held_ms"], round(one.held_ms, 1))
-    return steps
-
-
 def _mismatch(proof: Proof) -> str:
     content = "" if proof.content.is_equal else proof.content.message
     catalogue = "" if proof.catalogue.is_empty else str(proof.catalogue)
     return "; ".join(part for part in (content, catalogue) if part)
-
-
-def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
-    """What did not pass to read, worst first, and what passed folded; names and counts only, so the same database
-    gives the same tables."""
-    order = ("fail", "warn", "pass")
-    records = [
-        {
-            "verdict": result.verdict,
-            "check": result.check.title,
-            "found": result.summary,
-            "expected": result.check.expected,
-            "what to do": result.check.action if result.total else "",
-        }
-        for result in sorted(found.results, key=lambda result: order.index(result.verdict))
-    ]
-    noticed = [record for record in records if record["found"] != "nothing"]
-    quiet = [record for record in records if record["found"] == "nothing"]
-    return (
-        Table(f"{len(noticed)} checks found something", noticed, "verdict"),
-        Table(f"{len(quiet)} checks found nothing", quiet, "verdict", folded=True),
-    )
-
-
-def _rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
-    order = ("fail", "warn", "pass")
-    locks = sorted((one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict))
-    red = any(one.verdict == "fail" for one in locks)
-    return (
-        Table(
-            f"locks on existing tables, {len(locks)} statements",
-            [one.record for one in locks],
-            "verdict",
-            folded=not red,
-        ),
-        _steps_table("applied on the copy", found.applied, folded=True),
-        _steps_table("rolled back on the copy", found.rolled_back, folded=True),
-        _validations(found.validated),
-    )
-
-
-def _gate_facts(gate: Gate, environment: Environment) -> dict[str, Any]:
-    return {
-        "performance": gate.combined(environment),
-        "performance_ratio": gate.timed.overall.estimate,
-        "performance_summary": gate.summary(environment),
-    }
-
-
-def _gate_tables(gate: Gate) -> tuple[Table, ...]:
-    failed = gate.deterministic.word != "passed"
-    return (
-        Table("performance, statement by statement", gate.records, "verdict", folded=not failed),
-        Table("performance, scenarios timed side by side", gate.scenario_records, "verdict", folded=True),
-    )
-
-
-def _durations(applied: tuple[Applied, ...]) -> dict[str, float]:
-    return {f"{one.version} {step.step}": step.duration_ms for one in applied for step in one.steps}
-
-
-def _steps_table(caption: str, applied: tuple[Applied, ...], *, folded: bool = False) -> Table:
-    return Table(caption, [record for one in applied for record in one.records], "state", folded)
-
-
-def _validations(scripts: tuple[validation.Validated, ...]) -> Table:
-    records = [{"file": script.source, **record} for script in scripts for record in script.records]
-    failed = any(record["verdict"] != "pass" for record in records)
-    return Table(f"{len(records)} validations", records, "verdict", folded=not failed)
 
 
 def _tests_of(migration: Migration) -> list[Path]:

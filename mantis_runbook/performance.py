@@ -156,6 +156,12 @@ class ScenarioTimes:
     def word(self) -> Word:
         return statistics.judge(self.ratio, self.allowed)
 
+    def is_beyond(self, threshold: float) -> bool:
+        """Slower than that beyond doubt, or passed only by what was accepted."""
+        return self.ratio.lower > threshold or (
+            bool(self.reason) and statistics.judge(self.ratio, threshold) != "passed"
+        )
+
     def __str__(self) -> str:
         accepted = f" (up to {self.allowed:g} accepted: {self.reason})" if self.reason else ""
         return f"{self.scenario} {self.ratio}{accepted}"
@@ -231,6 +237,18 @@ class Gate:
             f"{self.combined(environment)}: deterministic part {self.deterministic.word}: {self.deterministic.summary}."
             f" Timed part{beside} {self.timed.word}: {self.timed.summary}. {self.timed.witness}{grown}"
         )
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """A sentence for everything that costs more than the tolerance or the threshold and did not fail: somebody has to
+        answer for it."""
+        statements = [
+            f"{one.statement}: {one.before.blocks:,} blocks before, {one.after.blocks:,} after ({one.accepted})"
+            for one in self.deterministic.changes
+            if one.word == "warn"
+        ]
+        limit = self.timed.limits.threshold
+        return (*statements, *(f"time of {one}" for one in self.timed.scenarios if one.is_beyond(limit)))
 
     @property
     def records(self) -> list[dict[str, Any]]:

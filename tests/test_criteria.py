@@ -70,6 +70,16 @@ def test_every_risk_of_the_strategy_names_its_gates():
     assert all(risk["gates"] for risk in criteria.RISKS)
 
 
+def test_a_cost_beyond_the_limit_that_the_gate_let_pass_is_for_a_person_to_sign_and_is_named():
+    cost = "customer_crud DELETE customer: 120 blocks before, 170 after (accepted: one table more to ask)"
+    facts = {"performance": "passed", "performance_ratio": 1.01, "performance_beyond": [cost]}
+    [row] = [
+        row for row in judge(complete() | {("2", "rehearse"): evidence(facts)}, {}) if "degradation" in row.criterion
+    ]
+    assert row.verdict == "to sign"
+    assert f"phase 2: {cost}" in row.evidence
+
+
 def test_performance_that_the_environment_does_not_ask_for_is_said_not_to_be_asked_and_never_passed():
     kept = complete() | {("1", "rehearse"): evidence({})}
     [row] = [row for row in judge(kept, {}, performance_asked=False) if "degradation" in row.criterion]
