@@ -12,7 +12,7 @@ import psycopg
 import stamina
 
 from mantis_runbook import backfill, blockers, catalog, outside
-from mantis_runbook.database import SESSION, Connection, connect, query, rows
+from mantis_runbook.database import GIVING_WAY, Connection, connect, query, rows, settle
 from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, Pass, StepJournal
 from mantis_runbook.lock import Fence
@@ -34,6 +34,10 @@ OLD_SNAPSHOT_S = 5.0
 
 #: Between two tries for a lock at most, in seconds: `stop` is not asked meanwhile.
 LONGEST_PAUSE_S = 1.0
+
+#: What a first try waits for a lock, as a share of the lock timeout, and how that grows from try to try: others queue behind
+#: every wait, and most tables are free within a few milliseconds.
+FIRST_PATIENCE, MORE_PATIENCE = 0.3, 1.3
 
 #: Between two looks at something that is waited for without a lock.
 POLL_S = 0.2
@@ -161,13 +165,13 @@ class Engine:
 
     def settle(self, connection: Connection, direction: str) -> None:
         """The session's settings as they must be: a step before this one may have SET what it liked."""
-        wanted = SESSION | {"lock_timeout": f"{self.environment.lock_timeout_ms}ms"}
-        wanted[ROLLING_BACK] = "on" if direction == "rollback" else "off"
         connection.execute("RESET ROLE")
         connection.execute("RESET ALL")
-        connection.execute(
-            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)",
-            (list(wanted), list(wanted.values())),
+        settle(
+            connection,
+            lock_timeout=f"{self.environment.lock_timeout_ms}ms",
+            **GIVING_WAY,
+            **{ROLLING_BACK: "on" if direction == "rollback" else "off"},
         )
 
     def _taken_up(self, connection: Connection, migration: Migration, direction: str, journal: StepJournal) -> Pass:
@@ -511,8 +515,12 @@ class _Work:
         )
 
     def _limit_statements(self) -> None:
-        limit = f"{self.engine.environment.statement_timeout_s}s"
-        self.connection.execute("SELECT set_config('statement_timeout', %s, true)", (limit,))
+        limits = self.engine.environment
+        patience_ms = limits.lock_timeout_ms * min(1.0, FIRST_PATIENCE * MORE_PATIENCE**self.lock_waits)
+        self.connection.execute(
+            "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
+            (f"{limits.statement_timeout_s}s", f"{patience_ms:.0f}ms"),
+        )
 
     def _set(self, **values: str) -> None:
         for name, value in values.items():

@@ -15,7 +15,10 @@ from mantis_runbook import settings
 from mantis_runbook.errors import PoolerRefused, TargetError
 from mantis_runbook.target import Target
 
-__all__ = ["OLDEST", "SCHEMA", "Connection", "Identity", "connect", "identity", "query", "refuse_pooler", "rows"]
+__all__ = [
+    "GIVING_WAY", "OLDEST", "SCHEMA", "SESSION", "Connection", "Identity", "connect", "identity", "query", "refuse_pooler",
+    "rows", "settle",
+]  # fmt: skip
 
 Connection = psycopg.Connection[Any]
 
@@ -43,6 +46,22 @@ SESSION = {
     "standard_conforming_strings": "on",
     "client_min_messages": "warning",
 }
+
+#: For sessions that lock the application's tables. Autovacuum gives way to whoever waits for its lock this long, and in a
+#: deadlock whoever looks first is the victim. The default of a second lies beyond our lock timeout, so that neither would
+#: happen: https://www.postgresql.org/docs/current/runtime-config-locks.html
+GIVING_WAY = {"deadlock_timeout": "20ms"}
+
+#: Sets each setting, but those that only a superuser may, or who was granted SET on them: without, they stay.
+MAY_SET = """
+    SELECT set_config(wanted.name, wanted.value, false)
+    FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)
+    LEFT JOIN pg_settings USING (name)
+    WHERE context IS DISTINCT FROM 'superuser' OR has_parameter_privilege(wanted.name, 'SET')
+"""
+MAY_SET_BEFORE_15 = MAY_SET.replace(
+    "has_parameter_privilege(wanted.name, 'SET')", "current_setting('is_superuser') = 'on'"
+)
 
 
 @dataclass(frozen=True)
@@ -80,12 +99,20 @@ def connect(target: Target, purpose: str, **session: str) -> Connection:
         _refuse_old(connection, target)
         if _is_pooled(connection):
             refuse_pooler(target)
-        for name, value in (SESSION | session).items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        settle(connection, **session)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def settle(connection: Connection, **session: str) -> None:
+    """The session's settings as ours must be, `session` beside or over them. What the role may not set stays as it is."""
+    wanted = SESSION | session
+    connection.execute(
+        MAY_SET if connection.info.server_version >= 150_000 else MAY_SET_BEFORE_15,
+        (list(wanted), list(wanted.values())),
+    )
 
 
 def _open(target: Target, purpose: str) -> Connection:

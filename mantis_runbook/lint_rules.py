@@ -7,7 +7,7 @@ from typing import Any
 
 import postgast
 
-from mantis_runbook.database import SESSION
+from mantis_runbook.database import GIVING_WAY, SESSION
 from mantis_runbook.lint_alter_table import Hit, Hits, hits_of_alter_table
 from mantis_runbook.rewrites import ForeignKey, Proposed, foreign_keys, render, steps_of, without_cascade
 from mantis_runbook.scripts import Step
@@ -20,7 +20,7 @@ LOCK_MODES = (
     "", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE",
     "EXCLUSIVE", "ACCESS EXCLUSIVE",
 )  # fmt: skip
-ENGINE_SETTINGS = {name.lower() for name in SESSION} | {"transaction_timeout", "idle_session_timeout"}
+ENGINE_SETTINGS = {name.lower() for name in SESSION | GIVING_WAY} | {"transaction_timeout", "idle_session_timeout"}
 
 
 def hits_of_statement(statement: Statement, step: Step, scene: Scene, *, rollback: bool) -> Hits:

@@ -12,7 +12,7 @@ import psycopg
 from mantis_runbook import catalog, salvage
 from mantis_runbook.apply import Applied, Engine, Watcher
 from mantis_runbook.catalog import Catalog, Difference
-from mantis_runbook.database import Connection
+from mantis_runbook.database import GIVING_WAY, Connection
 from mantis_runbook.errors import ApprovalMissing, Failed, FenceLost, ParameterError, Refused, RunbookError
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
@@ -108,7 +108,7 @@ def roll_back(
     What others made since is neither sealed nor salvaged, and is no difference. Raises `Failed` when the salvage does
     not read back (nothing dropped), or a step fails (running it again resumes); the seals are taken off again.
     """
-    with hold(run.target, run.name, run.operator) as fence, run.connect("rollback") as connection:
+    with hold(run.target, run.name, run.operator) as fence, run.connect("rollback", **GIVING_WAY) as connection:
         journal = StepJournal(connection, run.name, run.operator)
         passes = [_catalogs(journal, one) for one in reversed(chosen)]
         start, now = passes[0][0], _now(connection, journal, chosen[0])

@@ -61,8 +61,8 @@ class Run:
     def backups(self) -> Path:
         return settings.backups() / self.name
 
-    def connect(self, purpose: str) -> Connection:
-        return connect(self.target, purpose)
+    def connect(self, purpose: str, **session: str) -> Connection:
+        return connect(self.target, purpose, **session)
 
     def read(self, purpose: str, *, patience_s: float = READER_PATIENCE_S) -> Connection:
         """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for its locks."""

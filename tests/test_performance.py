@@ -285,6 +285,16 @@ def test_development_goes_by_the_counts_alone_and_production_by_both(
     assert gate.combined(settings.environment("production")) == in_production
 
 
+def test_what_costs_more_than_the_strategy_allows_and_passed_all_the_same_is_named() -> None:
+    accepted = [Accepted("002", "s INSERT", "a new reference", blocks=1.5)]
+    dearer = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(140)), LIMITS, accepted)
+    same = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(100)), LIMITS, accepted)
+    assert Gate(same, timed(1.0)).beyond == ()
+    assert Gate(dearer, timed(1.0)).beyond == ("s:1 INSERT: 100 blocks before, 140 after (a new reference)",)
+    [slower] = Gate(same, timed(1.2)).beyond
+    assert slower.startswith("time of s 1.2")
+
+
 def test_nothing_counted_is_no_pass() -> None:
     assert Deterministic((), 0).word == "inconclusive"
 
