@@ -1,6 +1,6 @@
 """The benchmarks, one after the other, on a sandbox of their own: `make bench`; `make bench-gate` for the gate's trials.
 
-    python -m benchmarks [PART …] [--rows 500000] [--scale 1.0] [--trials 20]
+    python -m benchmarks [PART …] [--rows 500000] [--scale 1.0] [--repeat 1] [--trials 20]
 
 Parts: ready, backup, rehearsal, fingerprint, gaps, memory; and, only when they are named, growth (from 1 to 20 times the
 data, a quarter of an hour) and trials (hours).
@@ -24,8 +24,9 @@ LONG = ("growth", "trials")
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS + LONG))
 @click.option("--rows", default=500_000, show_default=True, help="gaps: rows of each table of the change")
 @click.option("--scale", default=1.0, show_default=True, help="gaps, rehearsal: amount of data of the baseline")
+@click.option("--repeat", default=1, show_default=True, help="gaps: measurements of each")
 @click.option("--trials", default=20, show_default=True, help="trials: of each case")
-def main(parts: tuple[str, ...], rows: int, scale: float, trials: int) -> None:
+def main(parts: tuple[str, ...], rows: int, scale: float, repeat: int, trials: int) -> None:
     """Print figures of this machine, each beside its aim. Nothing is asserted."""
     folder = Path(tempfile.mkdtemp(prefix="mantis-bench-"))
     os.environ |= {
@@ -41,7 +42,7 @@ def main(parts: tuple[str, ...], rows: int, scale: float, trials: int) -> None:
         "backup": backup.main,
         "rehearsal": lambda: rehearsal.main([f"--scale={scale}"], standalone_mode=False),
         "fingerprint": lambda: fingerprint.main([], standalone_mode=False),
-        "gaps": lambda: gaps.main([f"--rows={rows}", f"--scale={scale}"], standalone_mode=False),
+        "gaps": lambda: gaps.main([f"--rows={rows}", f"--scale={scale}", f"--repeat={repeat}"], standalone_mode=False),
         "memory": memory.main,
         "growth": growth.main,
         "trials": lambda: performance_trials.main([f"--trials={trials}"], standalone_mode=False),

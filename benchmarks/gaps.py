@@ -1,10 +1,10 @@
 """What the application notices of a change: by the runbook's engine, and by plain psql, side by side in one run.
 
-    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0] [--rate-hz 50] [--reader-s 10]
+    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0] [--rate-hz 50] [--reader-s 10] [--repeat 1]
 
 Two changes: one of a few statements on tables of `--rows` rows (a column with NOT NULL, a foreign key, an index, a
 partition), and the real migrations on the baseline at `--scale`. Each is carried out on a fresh copy, under a load of half
-of what the server can take (measured first), without a reader and with one that holds its transaction open on each touched
+of what the server can take (measured first, with the probe at work as it is later), without a reader and with one that holds its transaction open on each touched
 table from just before the change. A gap is the longest time without a success in any lane of the probe; the machine's own
 noise is the longest in the seconds before. Works in databases of its own, dropped afterwards.
 """
@@ -249,27 +249,34 @@ def kept(found: Found) -> str:
     return f"{found.kept:.0%} ±{100 * found.kept_error:.0f}"
 
 
+def pooled(found: Sequence[Found]) -> str:
+    """The mean share of the throughput over changes and repetitions, with the standard error of that mean."""
+    mean = sum(one.kept for one in found) / len(found)
+    error = sqrt(sum(one.kept_error**2 for one in found)) / len(found)
+    return f"{mean:.1%} ±{100 * error:.1f}"
+
+
 def targets(found: Sequence[Found], small: Found) -> None:
     """Each figure beside its target, the engine's and psql's."""
 
-    def row(title: str, aim: str, worth: Callable[[Found], float], told: Callable[[Found], str], *, reader: bool | None) -> None:  # fmt: skip
-        cells = []
-        for way in ("engine", "psql"):
-            ours = [one for one in found if one.way == way and reader in (None, one.reader)]
-            cells.append(told(max(ours, key=worth)))
+    def row(title: str, aim: str, told: Callable[[Sequence[Found]], str], *, reader: bool | None) -> None:
+        cells = [
+            told([one for one in found if one.way == way and reader in (None, one.reader)])
+            for way in ("engine", "psql")
+        ]
         click.echo(f"{title:<58}{aim:>14}" + "".join(f"{cell:>16}" for cell in cells))
 
-    click.echo(f"\n{'figure, the worst of all measurements':<58}{'target':>14}{'engine':>16}{'psql':>16}")
-    aim = f"<= {WITH_READER_MS:g} ms"
-    row("longest gap, with the reader", aim, lambda one: one.gap, lambda one: f"{one.gap:,.0f} ms", reader=True)
-    aim = f"<= {ABOVE_NOISE_MS:g} ms"
-    row("longest gap above the machine's noise, no reader", aim, lambda one: one.above_noise, lambda one: f"{one.above_noise:,.0f} ms", reader=False)  # fmt: skip
-    aim = f">= {THROUGHPUT:.0%}"
-    row("throughput kept at half load, no reader", aim, lambda one: -one.kept, kept, reader=False)
-    row("throughput kept at half load, with the reader", aim, lambda one: -one.kept, kept, reader=True)
-    row("failed transactions and probes", "0", lambda one: one.failed, lambda one: f"{one.failed:,}", reader=None)
-    row("failures that a retry would not cure", "0", lambda one: one.incurable, lambda one: f"{one.incurable:,}", reader=None)  # fmt: skip
-    (large,) = (one for one in found if one.subject.startswith("change") and one.way == "engine" and not one.reader)
+    def worst(figure: str, unit: str = "") -> Callable[[Sequence[Found]], str]:
+        return lambda ours: f"{max(getattr(one, figure) for one in ours):,.0f}{unit}"
+
+    click.echo(f"\n{'figure: the worst of all, throughput their mean':<58}{'target':>14}{'engine':>16}{'psql':>16}")
+    row("longest gap, with the reader", f"<= {WITH_READER_MS:g} ms", worst("gap", " ms"), reader=True)
+    row("longest gap above the machine's noise, no reader", f"<= {ABOVE_NOISE_MS:g} ms", worst("above_noise", " ms"), reader=False)  # fmt: skip
+    row("throughput kept at half load, no reader", f">= {THROUGHPUT:.0%}", pooled, reader=False)
+    row("throughput kept at half load, with the reader", f">= {THROUGHPUT:.0%}", pooled, reader=True)
+    row("failed transactions and probes", "0", worst("failed"), reader=None)
+    row("failures that a retry would not cure", "0", worst("incurable"), reader=None)
+    large = next(one for one in found if one.subject.startswith("change") and one.way == "engine" and not one.reader)
     click.echo(
         f"{f'longest gap at 1x and at {GROWTH}x rows (above noise)':<58}{'no growth':>14}"
         f"   {small.gap:,.0f} ({small.above_noise:+,.0f}) ms and {large.gap:,.0f} ({large.above_noise:+,.0f}) ms"
@@ -282,7 +289,8 @@ def targets(found: Sequence[Found], small: Found) -> None:
 @click.option("--scale", default=1.0, show_default=True, help="amount of data for the real migrations")
 @click.option("--rate-hz", default=50.0, show_default=True, help="rate of each lane of the probe")
 @click.option("--reader-s", default=10.0, show_default=True, help="how long the reader keeps its transaction open")
-def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float) -> None:
+@click.option("--repeat", default=1, show_default=True, help="measurements of each; psql is measured once")
+def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, repeat: int) -> None:
     """Print gaps, throughput and failures of both ways, and then each figure beside its target."""
     target, found = resolve(name), list[Found]()
     with (
@@ -291,11 +299,11 @@ def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float) ->
         baseline(target, scale) as base,
     ):
         subjects = (change(large, rows), phases(base))
-        rates = [_half(target, subject) for subject in subjects]
+        rates = [_half(target, subject, rate_hz) for subject in subjects]
         click.echo(line(HEADS))
         for subject, rate in zip(subjects, rates, strict=True):
             for reader in (0.0, reader_s):
-                for way in ("engine", "psql"):
+                for way in (*["engine"] * repeat, "psql"):
                     found.append(measure(target, subject, way, rate, rate_hz, reader))
                     show(found[-1])
         small = measure(target, change(little, rows // GROWTH), "engine", rates[0], rate_hz, 0)
@@ -303,9 +311,13 @@ def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float) ->
     targets(found, small)
 
 
-def _half(target: Target, subject: Subject) -> float:
-    """Half of what the server can take, in transactions a second."""
-    with database(target, "mantis_bench_copy", subject.template) as copy:
+def _half(target: Target, subject: Subject, rate_hz: float) -> float:
+    """Half of what the server can take, in transactions a second, while the probe takes its part."""
+    with (
+        database(target, "mantis_bench_copy", subject.template) as copy,
+        tempfile.TemporaryDirectory() as folder,
+        Probe(copy, subject.probed, Path(folder), rate_hz=rate_hz),
+    ):
         most = capacity(copy, subject.scenario, CAPACITY_S)
     click.echo(f"{subject.name}: the server takes {most:,.0f} transactions a second; the load is {most / 2:,.0f}")
     return most / 2

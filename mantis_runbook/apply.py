@@ -46,6 +46,13 @@ POLL_S = 0.2
 ROLLING_BACK = "mantis_runbook.rolling_back"
 
 
+#: For a wait without a limit: PostgreSQL looks for a deadlock once in each wait, and one that comes about after our look would
+#: end at the other's cost. Only a role that may set it has set it.
+USUAL_DEADLOCK_TIMEOUT = (
+    "SELECT set_config(name, reset_val, false) FROM pg_settings WHERE name = 'deadlock_timeout' AND source = 'session'"
+)
+
+
 class Watcher(Protocol):
     """Whoever wants to know what the engine does: the journal of the run, a progress bar, the probe's chart."""
 
@@ -370,6 +377,8 @@ class _Work:
         """One statement in autocommit, under a deadline; CONCURRENTLY waits for others without blocking anybody."""
         deadline_s = self.engine.environment.concurrently_deadline_s
         self._set(statement_timeout=f"{deadline_s}s", **({"lock_timeout": "0"} if concurrently else {}))
+        if concurrently:
+            self.connection.execute(USUAL_DEADLOCK_TIMEOUT)
         began = time.monotonic()
         self.waits = 0  # the first word of who holds it up is news, whatever was waited for before
         found = dict[int, str]() if concurrently else self.in_the_way  # without a lock timeout there is but one wait

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,9 +14,12 @@ import pytest
 from workbench import Bench, beside, wait_for
 
 from mantis_runbook import apply, blockers
+from mantis_runbook.database import GIVING_WAY, Connection, settle
 from mantis_runbook.errors import LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.migrations import Migration
+from mantis_runbook.server import Server
+from mantis_runbook.target import Target
 
 TWO_STEPS = """
 -- step: fresh table
@@ -276,6 +281,65 @@ def test_a_deadlock_victim_tries_again(bench: Bench) -> None:
     assert runner.result.steps[0].lock_waits == 1
     assert bench.value("SELECT touched FROM old WHERE id = 1") == 1
     assert bench.value("SELECT id FROM second") == 2
+
+
+def test_a_first_try_is_short_and_later_ones_never_exceed_the_lock_timeout(bench: Bench) -> None:
+    """The limits as the server is told of them: what a try waits, others queue for."""
+    told: list[str] = []
+    bench.sql("CREATE TABLE tries AS SELECT 1 AS id")
+    migration = bench.migration(ALTER)
+    with holding(bench), bench.engine(step_deadline_s=3, lock_timeout_ms=200) as engine:
+
+        @contextmanager
+        def noting(connection: Connection, *_: object) -> Iterator[None]:
+            told.extend(connection.execute("SHOW lock_timeout").fetchone() or ())
+            yield
+
+        engine.observe = noting
+        with pytest.raises(LockNotObtained):
+            engine.up(migration)
+    waits = [int(one.removesuffix("ms")) for one in told]
+    assert waits[:3] == [60, 78, 101]
+    assert max(waits) == 200
+
+
+SLOW_AUTOVACUUM = {
+    "autovacuum": "on",
+    "autovacuum_naptime": "1s",
+    "autovacuum_vacuum_threshold": "0",
+    "autovacuum_vacuum_cost_limit": "1",
+    "autovacuum_vacuum_cost_delay": "100ms",
+}
+
+
+def test_autovacuum_gives_way_to_the_engine(
+    own_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets go after our deadlock_timeout, if that is shorter than the lock timeout; for a minute else."""
+    server = own_server(**SLOW_AUTOVACUUM)
+    bench = Bench(Target("own", "variable", server.parameters), tmp_path / "migrations").prepare()
+    bench.sql("INSERT INTO old SELECT n, repeat('wide', 500) FROM generate_series(1001, 5000) AS n")
+    bench.sql("UPDATE old SET touched = 1")
+    working = "SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'old'::regclass"
+    wait_for(lambda: bench.sql(working), "autovacuum of old", timeout=60)
+    done = bench.up(bench.migration(ALTER), step_deadline_s=15)
+    assert done.steps[0].state == "done"
+
+    wait_for(lambda: bench.sql(working), "another autovacuum of old", timeout=60)
+    monkeypatch.setattr(apply, "GIVING_WAY", {})
+    again = bench.migration("-- step: more\nALTER TABLE old ADD COLUMN more integer;", version="002")
+    with pytest.raises(LockNotObtained, match="autovacuum"):
+        bench.up(again, step_deadline_s=3)
+
+
+def test_a_role_that_may_not_hasten_deadlock_checks_migrates_without(bench: Bench) -> None:
+    with bench.connect() as connection:
+        connection.execute("SET ROLE pg_monitor")
+        settle(connection, **GIVING_WAY)
+        assert connection.execute("SHOW deadlock_timeout").fetchone() == ("1s",)
+        connection.execute("RESET ROLE")
+        settle(connection, **GIVING_WAY)
+        assert connection.execute("SHOW deadlock_timeout").fetchone() == ("20ms",)
 
 
 def test_a_statement_that_takes_too_long_is_stopped_and_says_so(bench: Bench) -> None:
