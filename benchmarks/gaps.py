@@ -6,7 +6,8 @@ Two changes: one of a few statements on tables of `--rows` rows (a column with N
 partition), and the real migrations on the baseline at `--scale`. Each is carried out on a fresh copy, under a load of half
 of what the server can take (measured first, with the probe at work as it is later), without a reader and with one that holds its transaction open on each touched
 table from just before the change. A gap is the longest time without a success in any lane of the probe; the machine's own
-noise is the longest in the seconds before. Works in databases of its own, dropped afterwards.
+noise is the longest in the seconds before. Throughput is compared with a load of the same arrivals that nothing disturbed.
+Works in databases of its own, dropped afterwards.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
+from statistics import mean, stdev
 
 import click
 import psycopg
 from psycopg import sql
 
 from benchmarks import ways
-from benchmarks.load import Scenario, capacity, loaded
+from benchmarks.load import Load, Scenario, capacity, loaded
 from benchmarks.performance_trials import database
 from mantis_runbook import ledger, lint, migrations, sandbox, workload
 from mantis_runbook.database import connect
@@ -36,6 +38,9 @@ CHANGE = Path(__file__).with_name("change")
 
 #: Seconds: of the machine's own noise before a change, and of the measurement of what the server can take.
 NOISE_S, CAPACITY_S = 10.0, 5
+
+#: Seconds of an undisturbed load, to compare with. What a change takes longer is not compared.
+UNDISTURBED_S = 40.0
 
 #: How much smaller the small one of the two sizes is.
 GROWTH = 20
@@ -61,7 +66,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Found:
-    """What one change cost. Gaps and noise in milliseconds; `kept` is throughput during against before."""
+    """What one change cost. Gaps and noise in milliseconds; `kept` is the share of an undisturbed load's throughput."""
 
     subject: str
     way: str
@@ -71,7 +76,6 @@ class Found:
     read_noise: float
     write_noise: float
     kept: float
-    kept_error: float
     failed: int
     incurable: int
     seconds: float
@@ -151,26 +155,47 @@ def baseline(target: Target, scale: float) -> Iterator[str]:
         yield "mantis_bench_baseline"
 
 
-def measure(target: Target, subject: Subject, way: str, tps: float, rate_hz: float, reader_s: float) -> Found:
-    """One change of a fresh copy. `reader_s` is 0 for no reader."""
+@contextmanager
+def used(copy: Target, subject: Subject, tps: float, rate_hz: float) -> Iterator[tuple[Load, Probe]]:
+    """The application at work, and the probe beside it."""
+    with connect(copy, "benchmark", lock_timeout="0") as connection:
+        connection.execute("CHECKPOINT")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        loaded(copy, subject.scenario, tps) as load,
+        Probe(copy, subject.probed, Path(folder), rate_hz=rate_hz) as probe,
+    ):
+        time.sleep(2)  # sessions and caches warm up
+        yield load, probe
+
+
+def undisturbed(target: Target, subject: Subject, tps: float, rate_hz: float) -> Load:
+    """The same load while nothing is changed."""
+    with (
+        database(target, "mantis_bench_copy", subject.template) as copy,
+        used(copy, subject, tps, rate_hz) as (load, _),
+    ):
+        time.sleep(NOISE_S + UNDISTURBED_S)
+    return load
+
+
+def measure(
+    target: Target, subject: Subject, way: str, tps: float, rate_hz: float, reader_s: float, usual: Load
+) -> Found:
+    """One change of a fresh copy. `reader_s` is 0 for no reader; `usual` is what the load does undisturbed."""
     carry_out: Way = getattr(subject, way)
-    with database(target, "mantis_bench_copy", subject.template) as copy, tempfile.TemporaryDirectory() as folder:
-        with connect(copy, "benchmark", lock_timeout="0") as connection:
-            connection.execute("CHECKPOINT")
-        with (
-            loaded(copy, subject.scenario, tps) as load,
-            Probe(copy, subject.probed, Path(folder), rate_hz=rate_hz) as probe,
-        ):
-            time.sleep(2)  # sessions and caches warm up
-            before = time.monotonic()
-            time.sleep(NOISE_S)
-            with reading(copy, subject.read, reader_s) if reader_s else nullcontext():
-                begin = time.monotonic()
-                probe.mark("migration")
-                story = carry_out(copy)
-                probe.mark("migrated")
-                end = time.monotonic()
-            time.sleep(1.5)
+    with (
+        database(target, "mantis_bench_copy", subject.template) as copy,
+        used(copy, subject, tps, rate_hz) as (load, probe),
+    ):
+        time.sleep(NOISE_S)
+        with reading(copy, subject.read, reader_s) if reader_s else nullcontext():
+            begin = time.monotonic()
+            probe.mark("migration")
+            story = carry_out(copy)
+            probe.mark("migrated")
+            end = time.monotonic()
+        time.sleep(1.5)
     found = probe.result
     noises = {
         kind: [one.noise_gap_ms or 0.0 for one in found.lanes if one.lane.startswith(kind)]
@@ -180,7 +205,7 @@ def measure(target: Target, subject: Subject, way: str, tps: float, rate_hz: flo
         subject.name, way, bool(reader_s),
         found.longest_read_gap_ms or 0.0, found.longest_write_gap_ms or 0.0,
         max(noises["read"], default=0.0), max(noises["write"], default=0.0),
-        load.tps(begin, end) / (load.tps(before, begin) or 1.0), sqrt(1 / (tps * (end - begin)) + 1 / (tps * NOISE_S)),
+        load.kept(begin, end, usual),
         load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()), sum(found.incurable.values()),
         end - begin, _where(found, story), story,
     )  # fmt: skip
@@ -234,7 +259,7 @@ def line(cells: Sequence[str]) -> str:
 def show(found: Found) -> None:
     cells = (
         found.subject, found.way, "10 s" if found.reader else "none", f"{found.read_gap:,.0f} ms", f"{found.write_gap:,.0f} ms",
-        f"{found.read_noise:,.0f}/{found.write_noise:,.0f} ms", f"{found.above_noise:+,.0f}", kept(found),
+        f"{found.read_noise:,.0f}/{found.write_noise:,.0f} ms", f"{found.above_noise:+,.0f}", f"{found.kept:.1%}",
         str(found.failed), str(found.incurable), f"{found.seconds:.1f} s",
     )  # fmt: skip
     click.echo(line(cells))
@@ -244,16 +269,11 @@ def show(found: Found) -> None:
         click.secho(f"{'':<26}{found.story.problem}", fg="red")
 
 
-def kept(found: Found) -> str:
-    """The share of the throughput, with its standard error: the load arrives at random, and a short change sees few."""
-    return f"{found.kept:.0%} ±{100 * found.kept_error:.0f}"
-
-
 def pooled(found: Sequence[Found]) -> str:
     """The mean share of the throughput over changes and repetitions, with the standard error of that mean."""
-    mean = sum(one.kept for one in found) / len(found)
-    error = sqrt(sum(one.kept_error**2 for one in found)) / len(found)
-    return f"{mean:.1%} ±{100 * error:.1f}"
+    shares = [one.kept for one in found]
+    error = f" ±{100 * stdev(shares) / sqrt(len(shares)):.1f}" if len(shares) > 1 else ""
+    return f"{mean(shares):.1%}{error}"
 
 
 def targets(found: Sequence[Found], small: Found) -> None:
@@ -302,11 +322,15 @@ def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, re
         rates = [_half(target, subject, rate_hz) for subject in subjects]
         click.echo(line(HEADS))
         for subject, rate in zip(subjects, rates, strict=True):
+            usual = undisturbed(target, subject, rate, rate_hz)
             for reader in (0.0, reader_s):
                 for way in (*["engine"] * repeat, "psql"):
-                    found.append(measure(target, subject, way, rate, rate_hz, reader))
+                    found.append(measure(target, subject, way, rate, rate_hz, reader, usual))
                     show(found[-1])
-        small = measure(target, change(little, rows // GROWTH), "engine", rates[0], rate_hz, 0)
+        smaller = change(little, rows // GROWTH)
+        small = measure(
+            target, smaller, "engine", rates[0], rate_hz, 0, undisturbed(target, smaller, rates[0], rate_hz)
+        )
         show(small)
     targets(found, small)
 

@@ -38,17 +38,26 @@ class Scenario:
 
 @dataclass
 class Load:
-    """What a load did: each second's transactions a second, by the monotonic instant the second ended."""
+    """What a load did: each second's transactions a second, by the monotonic instant the second ended.
+
+    The arrivals are drawn from one seed: second for second they are the same in every load of the same scenario and rate.
+    """
 
     seconds: list[tuple[float, float]] = field(default_factory=list)
     failed: int = 0
     skipped: int = 0
     aborted: list[str] = field(default_factory=list)
 
-    def tps(self, begin: float, end: float) -> float:
-        """The mean of the seconds that lie between the two instants, or overlap with their ends by half."""
-        found = [tps for ended, tps in self.seconds if begin + 0.5 <= ended <= end + 0.5]
-        return sum(found) / len(found) if found else 0.0
+    def kept(self, begin: float, end: float, undisturbed: Load) -> float:
+        """Transactions done between two instants, as a share of those that an undisturbed load did in the same seconds of its
+        life. A second counts where most of it lies between them."""
+        places = [
+            place
+            for place, (ended, _) in enumerate(self.seconds[: len(undisturbed.seconds)])
+            if begin + 0.5 <= ended <= end + 0.5
+        ]
+        usual = sum(undisturbed.seconds[place][1] for place in places)
+        return sum(self.seconds[place][1] for place in places) / usual if usual else 0.0
 
 
 def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
