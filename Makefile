@@ -25,7 +25,7 @@ run: $(READY)  ## migrate a fresh sandbox: all phases, under load, with a report
 test: test-code test-notebooks  ## everything: static checks, unit and integration tests on real servers, notebooks with nbval
 
 test-code: $(READY) lint  ## static checks, unit and integration tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup
 
 test-notebooks: $(READY)  ## the notebooks with nbval, on a sandbox of their own
 	$(BIN)/python -m pytest -p tests.notebook_sandbox --nbval-lax --nbval-current-env --nbval-cell-timeout=300 notebooks

@@ -64,6 +64,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests run one after the other when several processes share the work: those of one server, or of one file."""
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        programs = parameters.get("server_programs")
+        item.add_marker(pytest.mark.xdist_group(str(programs or item.path.name)))
+
+
 @contextmanager
 def made_server(folder: Path, *, listen: str = "", port: int = 5432, **settings: str) -> Iterator[Server]:
     """A server that is made, but not started; gone afterwards."""
