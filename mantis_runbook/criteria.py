@@ -52,7 +52,7 @@ class Criterion:
 
 
 def judge(kept: Kept, verdicts: Mapping[str, str], *, performance_asked: bool = True) -> tuple[Criterion, ...]:
-    """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, `verdicts` words by phase.
+    """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, each with the `page` that shows it; `verdicts` are words by phase.
 
     What was not measured is inconclusive, which is not met; what the environment does not ask for is said not to be asked.
     """
@@ -96,9 +96,7 @@ def _of_verbs(kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[st
     if missing:
         return Criterion(kind, criterion, f"not run: {', '.join(missing)}", "", "inconclusive")
     figure = "; ".join(str(one["summary"]) for one in found if one)
-    return Criterion(
-        kind, criterion, f"phase {phase}: {', '.join(verbs)}", figure, _word(found), _link(found[-1], phase)
-    )
+    return Criterion(kind, criterion, f"phase {phase}: {', '.join(verbs)}", figure, _word(found), _link(found[-1]))
 
 
 def _of_phases(kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], evidence: str) -> Criterion:
@@ -113,7 +111,7 @@ def _of_phases(kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], ev
         evidence,
         f"{len(found)} of {len(wanted)} pieces of evidence passed",
         _word(found),
-        _link(found[0], MIGRATING[0]),
+        _link(found[0]),
     )
 
 
@@ -157,7 +155,7 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
     else:
         verdict, evidence = "pass", "the performance gate passed in every rehearsal, and nothing costs 5 % more"
     return Criterion(
-        "technical", name, evidence, f"time, phase by phase: {times}", verdict, _link(kept["1", "rehearse"], "1")
+        "technical", name, evidence, f"time, phase by phase: {times}", verdict, _link(kept["1", "rehearse"])
     )
 
 
@@ -178,7 +176,7 @@ def _measured(
         f"{fact.replace('_', ' ')} of each phase",
         f"worst {shown(figure)} in phase {worst}",
         verdict,
-        _link(found, worst),
+        _link(found),
     )
 
 
@@ -205,5 +203,5 @@ def _word(found: Sequence[Mapping[str, Any] | None]) -> str:
     return "pass" if all(one and one["verdict"] in ("passed", "warned") for one in found) else "fail"
 
 
-def _link(found: Mapping[str, Any] | None, phase: str) -> str:
-    return f"{found['run']}, phase {phase}" if found and "run" in found else ""
+def _link(found: Mapping[str, Any] | None) -> str:
+    return str(found.get("page", "")) if found else ""

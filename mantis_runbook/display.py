@@ -101,11 +101,18 @@ def facts(pairs: Mapping[str, Any], *, caption: str = "") -> Html:
     return _frame(f"<tbody>{body}</tbody>", caption)
 
 
-def table(rows: Any, *, verdict_column: str | None = None, caption: str = "", empty: str = "no rows") -> Html:
+def table(
+    rows: Any,
+    *,
+    verdict_column: str | None = None,
+    link_column: str | None = None,
+    caption: str = "",
+    empty: str = "no rows",
+) -> Html:
     """Rows as a table: a pandas frame, or a sequence of mappings or dataclasses.
 
-    Numbers stand right with aligned digits, the verdict column shows badges, None and NaN show as –. A value that is
-    `Html` is put in as it is.
+    Numbers stand right with aligned digits, the verdict column shows badges, the link column leads where its values say,
+    None and NaN show as –. A value that is `Html` is put in as it is.
     """
     columns, records = _records(rows)
     if not records:
@@ -114,7 +121,11 @@ def table(rows: Any, *, verdict_column: str | None = None, caption: str = "", em
     head = "".join(_head(column, right[index]) for index, column in enumerate(columns))
     body = "".join(
         f'<tr style="{ROW}">' + "".join(
-            _cell(value, align_right=right[index], verdict=columns[index] == verdict_column)
+            _cell(
+                _linked(value) if columns[index] == link_column else value,
+                align_right=right[index],
+                verdict=columns[index] == verdict_column,
+            )
             for index, value in enumerate(record)
         ) + "</tr>"
         for record in records
@@ -157,6 +168,14 @@ def _cell(value: Any, *, align_right: bool, verdict: bool) -> str:
     shown = badge(str(value)) if verdict and not _is_missing(value) else _shown(value)
     align = "right;white-space:nowrap" if align_right else "left;white-space:pre-wrap"
     return f'<td style="{CELL}text-align:{align}">{shown}</td>'
+
+
+def _linked(target: Any) -> Any:
+    """A link to a notebook or page, under the target's own name."""
+    if not target:
+        return target
+    text = re.sub(r"\.(ipynb|html)$", "", str(target).removeprefix("../"))
+    return Html(f'<a href="{escape(target)}">{escape(text)}</a>')
 
 
 def _heading(name: Any) -> str:

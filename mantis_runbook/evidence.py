@@ -13,17 +13,21 @@ __all__ = ["Evidence", "Table"]
 
 @dataclass(frozen=True)
 class Table:
-    """Records under a caption; `verdict_column` names the column that holds verdict words; a `folded` one is shown
-    behind its caption, since nobody needs to read it unless something else is red."""
+    """Records under a caption; `verdict_column` names the column that holds verdict words, `link_column` the one that holds
+    links to notebooks or pages; a `folded` one is shown behind its caption, since nobody needs to read it unless
+    something else is red."""
 
     caption: str
     records: Sequence[Mapping[str, Any]]
     verdict_column: str | None = None
     folded: bool = False
+    link_column: str | None = None
 
     def _repr_html_(self) -> str:
         caption = "" if self.folded else self.caption
-        shown = display.table(self.records, verdict_column=self.verdict_column, caption=caption)
+        shown = display.table(
+            self.records, verdict_column=self.verdict_column, link_column=self.link_column, caption=caption
+        )
         return display.details(self.caption, shown) if self.folded else shown
 
 

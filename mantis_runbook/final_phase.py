@@ -15,7 +15,7 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.evidence_tables import checks_tables
 from mantis_runbook.journal import Entry, Journal
 from mantis_runbook.ledger import Ledger, StepJournal
-from mantis_runbook.phases import PHASES
+from mantis_runbook.phases import PHASES, PhaseDefinition
 from mantis_runbook.recording import Recording, show
 from mantis_runbook.verdict import phase_verdict
 
@@ -172,7 +172,7 @@ class FinalPhase(Recording):
         evidence = Evidence(
             self.number, "criteria", "failed" if failed else "passed",
             f"{len(found)} criteria: {len(found) - len(failed) - len(signatures) - len(unasked)} met, {len(failed)} not, {len(signatures)} to be signed, {len(unasked)} not asked in {self.run.environment.name}",
-            (Table("success criteria", [row.record for row in found], "verdict"),),
+            (Table("success criteria", [row.record for row in found], "verdict", link_column="link"),),
         )  # fmt: skip
         return self._required(evidence, "success criteria are not met", "; ".join(failed))
 
@@ -196,9 +196,13 @@ class FinalPhase(Recording):
             for folder in reversed(self._runs_of(phase.number)):
                 for verb in phase.verbs:
                     if found := archive.read_evidence(folder, phase.number, verb):
-                        kept.setdefault((phase.number, verb), found | {"run": folder.name})
+                        kept.setdefault((phase.number, verb), found | {"page": self._page(phase, folder)})
                 break
         return kept
+
+    def _page(self, phase: PhaseDefinition, folder: Path) -> str:
+        """Where this is to be read: the phase's notebook, or its page in the archive of another run."""
+        return f"{phase.name}.ipynb" if folder == self.run.folder else f"../{folder.name}/{phase.name}.html"
 
     def _runs_of(self, number: str) -> list[Path]:
         phase = next(one for one in PHASES if one.number == number)

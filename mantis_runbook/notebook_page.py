@@ -187,7 +187,7 @@ def _calls(source: str, verb: str) -> bool:
 
 
 def _section(cell: Cell, folder: Path, pages: Collection[str]) -> str:
-    inner = seal(_converted(cell.node), folder=folder, link=lambda target: _link(target, pages))
+    inner = seal(_converted(cell.node), folder=folder, link=lambda target: _link(target, folder, pages))
     kind = cell.state.replace(" ", "-")
     return f'<section class="unit {kind}" id="{escape(cell.anchor)}">{_margin(cell)}{_note(cell)}{inner}</section>'
 
@@ -219,10 +219,11 @@ def _exporter() -> HTMLExporter:
     return HTMLExporter(template_name="basic", config=config, exclude_anchor_links=True, log=quiet)
 
 
-def _link(target: str, pages: Collection[str]) -> str | None:
-    """Links among the notebooks lead to their pages; what is not in the archive is no link."""
+def _link(target: str, folder: Path, pages: Collection[str]) -> str | None:
+    """Links among the notebooks lead to their pages, also to those of another run; what is not in the archive is no link."""
     if re.match(r"https?:|mailto:|#", target, re.IGNORECASE):
         return target
     path, hash_sign, fragment = target.partition("#")
     name = re.sub(r"\.ipynb$", ".html", path.removeprefix("./"))
-    return f"{name}{hash_sign}{fragment}" if name in pages else None
+    other = re.fullmatch(r"\.\./[\w.-]+/[\w.-]+\.html", name) and (folder / name).is_file()
+    return f"{name}{hash_sign}{fragment}" if name in pages or other else None

@@ -18,7 +18,7 @@ def complete() -> dict[tuple[str, str], dict]:
 
 
 def evidence(facts: dict, verdict: str = "passed") -> dict:
-    return {"verdict": verdict, "summary": "as it must be", "facts": facts, "run": "20261122T120000Z-sandbox"}
+    return {"verdict": verdict, "summary": "as it must be", "facts": facts, "page": "01_core_enhancements.ipynb"}
 
 
 def words(kept: dict, passed: tuple[str, ...] = ("0", *MIGRATING)) -> dict[str, str]:

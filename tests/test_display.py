@@ -105,3 +105,12 @@ def test_words_have_contrast_enough_and_a_mark_of_their_own(family: str) -> None
 )  # fmt: skip
 def test_every_verdict_word_has_its_family(word: str, family: str) -> None:
     assert COLOURS[family][1] in badge(word)
+
+
+def test_a_link_column_leads_to_notebooks_and_pages_under_their_names() -> None:
+    rows = [{"link": "03_financial_management.ipynb"}, {"link": "../run-1/04_advanced.html"}, {"link": ""}]
+    found = table(rows, link_column="link")
+    assert '<a href="03_financial_management.ipynb">03_financial_management</a>' in found
+    assert '<a href="../run-1/04_advanced.html">run-1/04_advanced</a>' in found
+    assert found.count("<a ") == 2
+    assert "<script" not in table([{"link": NASTY}], link_column="link")

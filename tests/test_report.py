@@ -208,6 +208,19 @@ def test_links_among_notebooks_lead_to_pages_and_dead_ones_are_no_links(run: Cal
     assert not any("90_rollback" in link for link in links)
 
 
+def test_evidence_of_another_run_is_linked_where_its_page_lies_in_the_archive(run: Callable[..., Path]) -> None:
+    folder = run()
+    other = folder.parent / "20261101T120000Z-sandbox"
+    other.mkdir()
+    (other / "03_financial_management.html").write_text("")
+    targets = [f"../{other.name}/{name}.html" for name in ("03_financial_management", "gone", "../../secret")]
+    source = " ".join(f"[evidence]({target})" for target in targets)
+    nbformat.write(new_notebook(cells=[new_markdown_cell(source)]), folder / "00_preparation.ipynb")
+    report.build(folder)
+    links = pages(folder)["00_preparation.html"].links
+    assert [link for link in links if link in targets] == targets[:1]
+
+
 def states(folder: Path, *, interrupted: bool) -> list[str]:
     found = notebook_page.cells(folder / "01_core_enhancements.ipynb", interrupted=interrupted)
     return [cell.state for cell in found if cell.state != "text"]
