@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from workbench import limits
 from mantis_runbook import catalog, fingerprint, ledger, migrations, programs, run, sandbox, settings, validation
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook.apply import Engine
+from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.lock import hold
@@ -21,8 +23,12 @@ from mantis_runbook.target import Target
 
 KNOWN = migrations.load()
 LIMITS = limits(step_deadline_s=60, statement_timeout_s=120)
+#: Written by triggers all the time, and by every rollback: its number of rows never falls.
+AUDIT = "public.audit_log"
+OTHER_LEDGER = "SELECT * FROM public.schema_migrations ORDER BY 1"
+COMPLETED = "SELECT version FROM mantis_runbook.schema_migrations WHERE status = 'completed' ORDER BY 1"
 #: What goes on being written by triggers while we work: compared by its number of rows, which never falls.
-GROWING = ("public.audit_log", "public.schema_migrations", "public.migration_backups")
+GROWING = (AUDIT, "public.schema_migrations", "public.migration_backups")
 
 #: The user table's stand-in, owners under row-level security, the shape of an older schema_migrations and what its writer does.
 INSTALLATIONS = {
@@ -80,6 +86,44 @@ def content(connection: Connection, like: Fingerprint | None = None) -> Fingerpr
     return fingerprint.take(connection, columns=columns, ignore=() if columns else GROWING)
 
 
+def prepare(connection: Connection, older: str) -> list[dict[str, Any]]:
+    """Older tooling, an organisation whose currency must be decided, our ledger; the rows of the older tooling's table."""
+    connection.execute((settings.sql() / "baseline" / f"{older}.sql").read_text())
+    connection.execute(
+        'UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = (SELECT max(id::text)::uuid FROM organization)'
+    )
+    ledger.install(connection)
+    ledger.Ledger(connection).decide("currency", {"ZAR": "USD"}, "Ada")
+    return rows(connection, OTHER_LEDGER)
+
+
+def climb(connection: Connection, target: Target) -> list[Catalog]:
+    """Every migration, one after the other; the catalogue before each and after the last."""
+    states = [catalog.snapshot(connection)]
+    for migration in KNOWN:
+        up(target, (migration,))
+        states.append(catalog.snapshot(connection))
+    return states
+
+
+def descend(connection: Connection, target: Target, states: list[Catalog], old: Fingerprint, folder: Path) -> list[str]:
+    """Every migration back, newest first, each to where it began, old content untouched; versions with a salvage."""
+    begun, salvaged = run.start(target, LIMITS, "Ada", phases={}), list[str]()
+    for migration, before in zip(reversed(KNOWN), reversed(states[:-1]), strict=True):
+        done = rollbacks.roll_back(begun, (migration,), folder / f"salvage-{migration.version}")
+        assert done.left_behind.is_empty, str(done.left_behind)
+        assert catalog.left_behind(before, catalog.snapshot(connection)).is_empty, migration.label
+        assert fingerprint.compare(old, content(connection, old)).is_equal, migration.label
+        salvaged += [migration.version] if done.salvage.rows else []
+    return salvaged
+
+
+def restore(target: Target, server: Server, folders: list[Path]) -> None:
+    psql = programs.find("psql", server=server.version)
+    for folder in folders:
+        subprocess.run([psql, "-X", "-q", "-f", "restore.sql"], cwd=folder, env=target.variables(), check=True)
+
+
 @pytest.mark.parametrize("installation", INSTALLATIONS)
 def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_back(
     empty_database: Target,
@@ -94,25 +138,11 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
     target = empty_database
     sandbox.load_baseline(target.parameters, scale=0.01, seed=1, auth=auth, force_rls=forced)  # type: ignore[arg-type]
     with connect(target, "test") as connection:
-        connection.execute((settings.sql() / "baseline" / f"{older}.sql").read_text())
-        connection.execute(
-            'UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = (SELECT max(id::text)::uuid FROM organization)'
-        )
-        ledger.install(connection)
-        ledger.Ledger(connection).decide("currency", {"ZAR": "USD"}, "Ada")
-        theirs = rows(connection, "SELECT * FROM public.schema_migrations ORDER BY 1")
-        states, baseline = [catalog.snapshot(connection)], content(connection)
-        for migration in KNOWN:
-            up(target, (migration,))
-            states.append(catalog.snapshot(connection))
+        theirs, baseline = prepare(connection, older), content(connection)
+        states = climb(connection, target)
         assert failed_validations(target, KNOWN) == []
-        assert [
-            one["version"]
-            for one in rows(
-                connection, "SELECT version FROM mantis_runbook.schema_migrations WHERE status = 'completed' ORDER BY 1"
-            )
-        ] == [one.version for one in KNOWN]
-        assert rows(connection, "SELECT * FROM public.schema_migrations ORDER BY 1") == theirs
+        assert rows(connection, COMPLETED) == [{"version": one.version} for one in KNOWN]
+        assert rows(connection, OTHER_LEDGER) == theirs
         connection.execute(writes)
         assert fingerprint.compare(baseline, content(connection, baseline)).is_equal
 
@@ -122,25 +152,15 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
         made = {name: one for name, one in new.tables.items() if name not in baseline.tables}
         assert len(made) == 35
         assert [name for name, one in made.items() if one.total.rows == 0] == []
-        audited = fingerprint.counts(connection, ["public.audit_log"])["public.audit_log"]
+        audited = fingerprint.counts(connection, [AUDIT])[AUDIT]
 
-        begun = run.start(target, LIMITS, "Ada", phases={})
-        salvaged = []
-        for migration, before in zip(reversed(KNOWN), reversed(states[:-1]), strict=True):
-            done = rollbacks.roll_back(begun, (migration,), tmp_path / f"salvage-{migration.version}")
-            assert done.left_behind.is_empty, str(done.left_behind)
-            assert catalog.left_behind(before, catalog.snapshot(connection)).is_empty, migration.label
-            assert fingerprint.compare(old, content(connection, old)).is_equal, migration.label
-            salvaged += [migration.version] if done.salvage.rows else []
+        salvaged = descend(connection, target, states, old, tmp_path)
         assert salvaged == ["005", "004", "003", "002", "001"]
-        assert fingerprint.counts(connection, ["public.audit_log"])["public.audit_log"] >= audited
+        assert fingerprint.counts(connection, [AUDIT])[AUDIT] >= audited
 
         up(target, KNOWN)
         assert failed_validations(target, KNOWN) == []
-        psql = programs.find("psql", server=server.version)
-        for version in reversed(salvaged):
-            folder = tmp_path / f"salvage-{version}"
-            subprocess.run([psql, "-X", "-q", "-f", "restore.sql"], cwd=folder, env=target.variables(), check=True)
+        restore(target, server, [tmp_path / f"salvage-{version}" for version in reversed(salvaged)])
         restored = fingerprint.compare(new, content(connection, new))
         assert restored.is_equal, restored.message
         assert failed_validations(target, KNOWN) == []
