@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 from conftest import fresh_database
+from workbench import prepared
 
 from mantis_runbook import migrations, sandbox, settings, validation
-from mantis_runbook.database import SESSION, Connection
+from mantis_runbook.database import Connection
 from mantis_runbook.scripts import Step
 from mantis_runbook.server import Server
 
@@ -38,13 +39,6 @@ _templates: dict[tuple[str, str], str] = {}
 def script(version: str, role: str = "") -> Path:
     """A file of a migration; the role is '', 'rollback' or 'validate'."""
     return FOLDER / f"{STEMS[version]}{'_' + role if role else ''}.sql"
-
-
-def prepared(connection: Connection) -> Connection:
-    """As the engine's sessions are."""
-    for name, value in SESSION.items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    return connection
 
 
 def carry_out(connection: Connection, path: Path, steps: int | None = None) -> None:

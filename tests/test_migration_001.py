@@ -9,9 +9,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from workbench import prepared
 
 from mantis_runbook import catalog, lint, migrations, sandbox, settings, validation
-from mantis_runbook.database import SESSION, Connection
+from mantis_runbook.database import Connection
 from mantis_runbook.target import Target
 
 FOLDER = settings.sql() / "migrations"
@@ -19,13 +20,6 @@ TESTS = sorted((settings.sql() / "tests").glob("unit_001_*.sql"))
 UP, ROLLBACK, VALIDATE = (FOLDER / f"001_core_enhancements{role}.sql" for role in ("", "_rollback", "_validate"))
 TABLES = ("oauth_provider", "api_key", "user_session", "user_2fa")
 URL = "https://id.example/"
-
-
-def prepared(connection: Connection) -> Connection:
-    """As the engine's sessions are."""
-    for name, value in SESSION.items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    return connection
 
 
 def carry_out(connection: Connection, path: Path) -> None:

@@ -17,9 +17,10 @@ import psycopg
 import pytest
 from conftest import fresh_database
 from psycopg import errors
+from workbench import prepared
 
 from mantis_runbook import catalog, lint, migrations, programs, sandbox, settings, validation
-from mantis_runbook.database import SESSION, Connection
+from mantis_runbook.database import Connection
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -56,13 +57,6 @@ ANEW = {
     "sales_quote": {"quote_number": "copy"},
     "sales_order": {"order_number": "copy", "quote_id": None},
 }
-
-
-def prepared(connection: Connection) -> Connection:
-    """As the engine's sessions are."""
-    for name, value in SESSION.items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    return connection
 
 
 def carry_out(connection: Connection, path: Path) -> None:

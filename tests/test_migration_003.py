@@ -17,9 +17,10 @@ import psycopg
 import pytest
 from conftest import fresh_database
 from psycopg import errors
+from workbench import prepared
 
 from mantis_runbook import backfill, catalog, lint, migrations, sandbox, settings, validation
-from mantis_runbook.database import SESSION, Connection
+from mantis_runbook.database import Connection
 from mantis_runbook.scripts import Step
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
@@ -67,13 +68,6 @@ ANEW = {
     "journal_entry": {"entry_number": "copy", "is_posted": False, "posted_at": None, "posted_by": None},
     "journal_entry_line": {"line_number": 9},
 }
-
-
-def prepared(connection: Connection) -> Connection:
-    """As the engine's sessions are."""
-    for name, value in SESSION.items():
-        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    return connection
 
 
 def carry_out(connection: Connection, path: Path, *, after: str = "") -> None:

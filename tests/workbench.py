@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from mantis_runbook import ledger, migrations, settings
 from mantis_runbook.apply import Applied, Engine
-from mantis_runbook.database import Connection
+from mantis_runbook.database import GIVING_WAY, Connection, settle
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
@@ -183,6 +183,12 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 30) -> An
         assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
         time.sleep(0.01)
     return found
+
+
+def prepared(connection: Connection) -> Connection:
+    """As the engine's sessions are."""
+    settle(connection, **GIVING_WAY)
+    return connection
 
 
 @contextmanager
