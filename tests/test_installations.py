@@ -81,6 +81,19 @@ def write_everywhere(connection: Connection) -> None:
     )
 
 
+def post_an_entry(connection: Connection) -> None:
+    """One of the journal entries gets a line that balances it, and is posted: from then on nobody may change it."""
+    connection.execute(
+        "WITH balance AS ("
+        " INSERT INTO journal_entry_line (journal_entry_id, account_id, description, credit_amount, line_number)"
+        " SELECT journal_entry_id, account_id, 'balance', debit_amount, 2 FROM journal_entry_line LIMIT 1"
+        " RETURNING journal_entry_id) SELECT FROM balance"
+    )
+    connection.execute(
+        "SELECT post_journal_entry(journal_entry_id) FROM journal_entry_line WHERE description = 'balance'"
+    )
+
+
 def content(connection: Connection, like: Fingerprint | None = None) -> Fingerprint:
     columns = like.columns if like else None
     return fingerprint.take(connection, columns=columns, ignore=() if columns else GROWING)
@@ -147,6 +160,7 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
         assert fingerprint.compare(baseline, content(connection, baseline)).is_equal
 
         write_everywhere(connection)
+        post_an_entry(connection)
         assert failed_validations(target, KNOWN) == []
         old, new = content(connection, baseline), content(connection)
         made = {name: one for name, one in new.tables.items() if name not in baseline.tables}
@@ -163,6 +177,7 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
         restore(target, server, [tmp_path / f"salvage-{version}" for version in reversed(salvaged)])
         restored = fingerprint.compare(new, content(connection, new))
         assert restored.is_equal, restored.message
+        assert rows(connection, "SELECT count(*) AS posted FROM journal_entry WHERE is_posted") == [{"posted": 1}]
         assert failed_validations(target, KNOWN) == []
 
 
