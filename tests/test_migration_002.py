@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from conftest import fresh_database
 from psycopg import errors
-from workbench import prepared
+from workbench import prepared, waits
 
 from mantis_runbook import catalog, lint, migrations, programs, sandbox, settings, validation
 from mantis_runbook.database import Connection
@@ -554,6 +554,32 @@ def test_totals_stay_right_under_four_sessions_that_change_two_orders_at_random(
     for order in orders:
         subtotal, lines = crm.execute(SUMS, (order,)).fetchone()
         assert subtotal == lines > 0
+    assert integrity(crm) == {}
+
+
+@pytest.mark.parametrize("kind", ["quote", "order"])
+def test_a_first_line_meets_a_change_of_currency_and_is_tried_again(crm: Connection, kind: str) -> None:
+    own, _ = companies(crm)
+    header, items, link = f"sales_{kind}", f"sales_{kind}_item", f"{kind}_id"
+    columns = "org_id, customer_id, created_by" + (", title" if kind == "quote" else "")
+    made = one(
+        crm,
+        f"INSERT INTO {header} ({columns}, currency) SELECT {columns}, 'EUR' FROM {header} WHERE id = %s RETURNING id",
+        (own.rows[header],),
+    )
+    line = (
+        f"INSERT INTO {items} ({link}, product_id, quantity, unit_price) VALUES (%s, %s, 1, 10.50) RETURNING line_total"
+    )
+    with another(crm) as a, another(crm) as b, ThreadPoolExecutor(1) as pool:
+        a.execute("BEGIN")
+        a.execute(f"UPDATE {header} SET currency = 'JPY' WHERE id = %s", (made,))
+        second = pool.submit(one, b, line, (made, own.rows["product"]))
+        waits(crm, b.info.backend_pid)
+        a.execute("COMMIT")
+        with pytest.raises(errors.SerializationFailure, match="changed its currency to JPY while a line was written"):
+            second.result(10)
+        assert one(b, line, (made, own.rows["product"])) == 11
+    assert one(crm, f"SELECT total_amount FROM {header} WHERE id = %s", (made,)) == 11
     assert integrity(crm) == {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import psycopg
 import pytest
 from conftest import fresh_database
 from psycopg import errors
-from workbench import prepared
+from workbench import prepared, waits
 
 from mantis_runbook import backfill, catalog, lint, migrations, sandbox, settings, validation
 from mantis_runbook.database import Connection
@@ -925,14 +924,6 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
         return list(pool.map(run, tasks))
 
 
-def waits(connection: Connection, pid: int) -> None:
-    """Return once that backend waits for a lock."""
-    deadline = time.monotonic() + 10
-    while not one(connection, "SELECT cardinality(pg_blocking_pids(%s)) > 0", (pid,)):
-        assert time.monotonic() < deadline, "it does not wait"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize("first", ["post", "line"])
 def test_a_line_cannot_slip_into_an_entry_that_is_being_posted(finance: Connection, level: str, first: str) -> None:
@@ -986,6 +977,27 @@ def test_two_allocations_never_add_up_to_too_much(finance: Connection, level: st
         b.execute("ROLLBACK")
     assert integrity(finance) == {}
     assert one(finance, "SELECT sum(amount) FROM payment_allocation WHERE payment_id = ANY (%s)", (payments,)) == 60
+
+
+def test_a_first_line_meets_a_change_of_currency_and_is_tried_again(finance: Connection) -> None:
+    made = company(finance)
+    invoice = one(
+        finance,
+        "INSERT INTO invoice (org_id, customer_id, due_date, created_by, currency) VALUES (%s, %s, CURRENT_DATE, %s, 'EUR') RETURNING id",
+        (made.org, made.customer, made.user),
+    )
+    line = "INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x', 10.50) RETURNING line_total"
+    with another(finance) as a, another(finance) as b, ThreadPoolExecutor(1) as pool:
+        a.execute("BEGIN")
+        a.execute("UPDATE invoice SET currency = 'JPY' WHERE id = %s", (invoice,))
+        second = pool.submit(b.execute, line, (invoice,))
+        waits(finance, b.info.backend_pid)
+        a.execute("COMMIT")
+        with pytest.raises(errors.SerializationFailure, match="changed its currency to JPY while a line was written"):
+            second.result(10)
+        assert one(b, line, (invoice,)) == 11
+    assert one(finance, "SELECT total_amount FROM invoice WHERE id = %s", (invoice,)) == 11
+    assert integrity(finance) == {}
 
 
 def new_invoice(connection: Connection, made: Company, amount: int) -> UUID:

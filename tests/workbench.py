@@ -185,6 +185,12 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 30) -> An
     return found
 
 
+def waits(connection: Connection, pid: int) -> None:
+    """Return once that backend waits for a lock."""
+    waiting = "SELECT 1 WHERE cardinality(pg_blocking_pids(%s)) > 0"
+    wait_for(lambda: connection.execute(waiting, (pid,)).fetchone(), f"session {pid} to wait for a lock")
+
+
 def prepared(connection: Connection) -> Connection:
     """As the engine's sessions are."""
     settle(connection, **GIVING_WAY)

@@ -353,7 +353,8 @@ CREATE FUNCTION keep_sales_totals()
     SET search_path = public, pg_temp
 AS $$
 DECLARE
-    has_lines  boolean := false;
+    has_lines   boolean := false;
+    is_rounded  boolean;
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.currency IS DISTINCT FROM OLD.currency THEN
         EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I = $1)', TG_ARGV[0], TG_ARGV[1]) INTO has_lines USING OLD.id;
@@ -373,12 +374,19 @@ BEGIN
 
     IF TG_OP = 'UPDATE' THEN
         EXECUTE format(
-            'SELECT coalesce(sum(line_total), 0), coalesce(sum(round_money(line_total * coalesce(tax_rate, 0) * 0.01, $2)), 0) FROM %I WHERE %I = $1',
+            'SELECT coalesce(sum(line_total), 0), coalesce(sum(round_money(line_total * coalesce(tax_rate, 0) * 0.01, $2)), 0),'
+            '       coalesce(bool_and(line_total = round_money(line_total, $2)), true) FROM %I WHERE %I = $1',
             TG_ARGV[0],
             TG_ARGV[1]
         )
-        INTO NEW.subtotal, NEW.tax_amount
+        INTO NEW.subtotal, NEW.tax_amount, is_rounded
         USING OLD.id, NEW.currency;
+        IF NOT is_rounded THEN   -- a first line was on its way while another session changed the currency
+            RAISE EXCEPTION '% % changed its currency to % while a line was written', TG_TABLE_NAME, OLD.id, NEW.currency
+                USING ERRCODE = 'serialization_failure',
+                      TABLE = TG_TABLE_NAME,
+                      HINT = 'Try the transaction again.';
+        END IF;
     END IF;
 
     NEW.total_amount := NEW.subtotal + NEW.tax_amount + NEW.shipping_amount - NEW.discount_amount;

@@ -910,10 +910,17 @@ BEGIN
     END IF;
 
     SELECT coalesce(sum(i.line_total), 0) AS net,
-           coalesce(sum(round_money(i.line_total * coalesce(i.tax_rate, 0) * 0.01, NEW.currency)), 0) AS tax
+           coalesce(sum(round_money(i.line_total * coalesce(i.tax_rate, 0) * 0.01, NEW.currency)), 0) AS tax,
+           coalesce(bool_and(i.line_total = round_money(i.line_total, NEW.currency)), true) AS are_rounded
     INTO lines
     FROM invoice_item AS i
     WHERE i.invoice_id = NEW.id;
+    IF NOT lines.are_rounded THEN   -- a first line was on its way while another session changed the currency
+        RAISE EXCEPTION 'invoice % changed its currency to % while a line was written', NEW.invoice_number, NEW.currency
+            USING ERRCODE = 'serialization_failure',
+                  TABLE = 'invoice',
+                  HINT = 'Try the transaction again.';
+    END IF;
 
     NEW.subtotal := lines.net;
     NEW.tax_amount := lines.tax;
