@@ -92,15 +92,23 @@ def _facts(told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     when = {
         "Started": instant(told.started), ended: instant(told.finished) + (took if told.finished else ""),
         "Commit": Html(f'<span class="mono">{escape(told.commit)}</span>') if told.commit else "",
-        "Versions": _pairs(told.versions), "Machine": told.machine,
-        "Limits": Html(f"<details><summary>of {escape(told.environment)}</summary>{_pairs(told.limits)}</details>"),
+        "Versions": _pairs(told.versions), "Machine": told.machine, "Load": _load(told.load),
+        "Limits": _limits(told),
     }  # fmt: skip
-    when = {name: value for name, value in when.items() if name not in ("Machine", "Limits") or _has(told, name)}
+    when = {name: value for name, value in when.items() if name not in ("Machine", "Load", "Limits") or value}
     return f'<section class="facts" aria-label="Facts of the run">{_list(who)}{_list(when)}</section>'
 
 
-def _has(told: Summary, name: str) -> bool:
-    return bool(told.machine if name == "Machine" else told.limits)
+def _limits(told: Summary) -> str:
+    if not told.limits:
+        return ""
+    return Html(f"<details><summary>of {escape(told.environment)}</summary>{_pairs(told.limits)}</details>")
+
+
+def _load(load: Mapping[str, Any]) -> str:
+    if not load:
+        return ""
+    return f"{load['transactions']:,} transactions of the application beside it, {load['failed']:,} failed, {load['latency_ms']:.1f} ms each"
 
 
 def _parameters(notebooks: Mapping[str, Notebook]) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class Environment(BaseModel):
     disk_factor: float = Field(ge=0)
     load_clients: int = Field(ge=0)
     load_rate: float = Field(ge=0)
+    load_threads: int = Field(gt=0, default=2)
+    load_s: int = Field(ge=0, default=0)
     locked_table_mb: float = Field(ge=0, le=1_000_000, default=8.0)
     alerts: Annotated[str, AfterValidator(_is_a_name)] = ALERTS
     guard: GuardLimits = GuardLimits()

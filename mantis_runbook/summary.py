@@ -94,6 +94,7 @@ class Summary:
     versions: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     machine: str = ""
+    load: Mapping[str, Any] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
     deviations: tuple[Deviation, ...] = ()
 
@@ -131,6 +132,7 @@ def summarise(entries: Sequence[Entry], run: str, *, target: str = "", named: da
         versions=_versions(began),
         limits=_mapping(began.get("limits")),
         machine=str(began.get("machine") or ""),
+        load=_load(entries),
         phases=phases,
         deviations=tuple(_deviations(entries, phases, closed=bool(ended) and not _reopened(entries))),
     )
@@ -143,6 +145,17 @@ def _facts(entries: Sequence[Entry], event: str) -> dict[str, Any]:
         if entry.event == event:
             merged |= {name: value for name, value in entry.facts.items() if value not in (None, "")}
     return merged
+
+
+def _load(entries: Sequence[Entry]) -> dict[str, Any]:
+    """All spells of the load together; empty where there was none. The latency is the mean over transactions."""
+    spells = [entry.facts for entry in entries if entry.event == "load.progress"]
+    if not spells:
+        return {}
+    done = sum(spell["processed"] for spell in spells)
+    failed = sum(spell["failed"] + spell["skipped"] for spell in spells)
+    latency_ms = sum(spell["latency_ms"] * spell["processed"] for spell in spells) / done if done else 0.0
+    return {"transactions": done, "failed": failed, "latency_ms": round(latency_ms, 1)}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,10 +1,12 @@
-"""Load: the strategy's pgbench scenarios, at a fixed rate, for as long as a migration runs."""
+"""Load: the strategy's pgbench scenarios, at a fixed rate, for as long as a run lasts."""
 
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +18,9 @@ from mantis_runbook.target import Target
 
 __all__ = ["Load", "LoadResult", "program", "running", "scenarios"]
 
-#: pgbench tells its figures at its end only, so a load is a chain of short runs.
-SPELL_S = 5
+#: A load is a chain of pgbench runs of so many seconds (the strategy's `-P 30`): each tells its figures at its end, and the
+#: next one plays what scenarios there are by then.
+SPELL_S = 30
 
 PROCESSED = re.compile(r"number of transactions actually processed: (\d+)")
 FAILED = re.compile(r"number of failed transactions: (\d+)")
@@ -39,9 +42,10 @@ class LoadResult:
 
 @dataclass
 class Load:
-    """A load that is running; its figures grow spell by spell."""
+    """A load that is running; its figures grow spell by spell. `least_s` is how long it is to last, if the work is shorter."""
 
     spells: list[LoadResult] = field(default_factory=list)
+    least_s: float = 0.0
 
     @property
     def result(self) -> LoadResult:
@@ -75,62 +79,96 @@ def running(
     *,
     clients: int,
     rate: float,
-    scripts: Sequence[Path],
+    scripts: Callable[[], Sequence[Path]],
+    threads: int = 2,
     seed: int = 2026,
     may_begin: Callable[[], bool] = lambda: True,
+    told: Callable[[LoadResult], object] = lambda result: None,
 ) -> Iterator[Load]:
     """Keep the load up while the block lasts. `rate` is in transactions per second, over all clients; 0 means none.
 
-    It writes, so it waits until it `may_begin`: a target that is refused is not touched.
+    It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell plays what `scripts`
+    names by then, and is `told` of, in the load's own thread. A block that sets the load's `least_s` is waited out
+    at its end; one that raises ends the load at once.
     """
-    load, over = Load(), threading.Event()
-    if not clients or not rate or not scripts:
+    load = Load()
+    if not clients or not rate:
         yield load
         return
-    pgbench = program(target)
-
-    def keep_up() -> None:
-        while not may_begin():
-            if over.wait(0.2):
-                return
-        spell = 0
-        while not over.is_set():
-            load.spells.append(_spell(pgbench, target, clients, rate, scripts, seed + spell))
-            spell += 1
-
-    thread = threading.Thread(target=keep_up, daemon=True)
+    chain = _Chain(
+        program(target), target, ("--client", clients, "--jobs", min(clients, threads), "--rate", rate), seed
+    )
+    thread = threading.Thread(target=chain.keep_up, args=(load, scripts, may_begin, told), daemon=True)
     thread.start()
     try:
         yield load
+        chain.over.wait(max(0.0, load.least_s - chain.lasted_s))
     finally:
-        over.set()
+        chain.end()
         thread.join()
 
 
-def _spell(pgbench: Path, target: Target, clients: int, rate: float, scripts: Sequence[Path], seed: int) -> LoadResult:
-    arguments = [
-        "--no-vacuum",
-        f"--client={clients}",
-        f"--jobs={min(clients, 2)}",
-        f"--time={SPELL_S}",
-        f"--rate={rate}",
-        "--latency-limit=10000",
-        "--protocol=prepared",
-        f"--random-seed={seed}",
-        "--max-tries=10",
-        *(f"--file={script}" for script in scripts),
-    ]
-    done = subprocess.run([pgbench, *arguments], env=target.variables(), capture_output=True, text=True)
-    text = done.stdout + done.stderr
-    if done.returncode != 0 and not PROCESSED.search(text):
-        return LoadResult(0, 1, 0, 0.0, tuple(ERROR.findall(text)) or (text.strip()[-300:],))
-    return LoadResult(
-        _number(PROCESSED, text),
-        _number(FAILED, text),
-        _number(SKIPPED, text),
-        float((LATENCY.search(text) or [0, 0])[1]),
-        tuple(ERROR.findall(text)),
-    )
+@dataclass
+class _Chain:
+    """pgbench, one spell after the other, until it is over."""
+
+    pgbench: Path
+    target: Target
+    options: Sequence[object]
+    seed: int
+    over: threading.Event = field(default_factory=threading.Event)
+    process: subprocess.Popen[str] | None = None
+    began: float | None = None
+
+    @property
+    def lasted_s(self) -> float:
+        """How long there has been load; endless where it never began, so that nobody waits for it."""
+        return time.monotonic() - self.began if self.began is not None else float("inf")
+
+    def keep_up(
+        self,
+        load: Load,
+        scripts: Callable[[], Sequence[Path]],
+        may_begin: Callable[[], bool],
+        told: Callable[[LoadResult], object],
+    ) -> None:
+        while not may_begin():
+            if self.over.wait(0.2):
+                return
+        self.began = time.monotonic()
+        while not self.over.is_set():
+            result = self._spell(scripts(), self.seed + len(load.spells))
+            load.spells.append(result)
+            told(result)
+
+    def end(self) -> None:
+        """pgbench ends as if its time were up, by the alarm it sets itself for that, and tells its figures."""
+        self.over.set()
+        if self.process is not None:
+            self.process.send_signal(signal.SIGALRM)
+
+    def _spell(self, scripts: Sequence[Path], seed: int) -> LoadResult:
+        self.process = subprocess.Popen(
+            [
+                self.pgbench, "--no-vacuum", f"--time={SPELL_S}", "--latency-limit=10000", "--protocol=prepared",
+                "--max-tries=10", f"--random-seed={seed}", *map(str, self.options), *(f"--file={one}" for one in scripts),
+            ],
+            env=self.target.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        if self.over.is_set():  # it was set before there was a process to tell
+            self.process.send_signal(signal.SIGALRM)
+        text = "".join(self.process.communicate())
+        if self.process.returncode == -signal.SIGALRM:  # before pgbench had begun
+            return LoadResult(0, 0, 0, 0.0)
+        if self.process.returncode != 0 and not PROCESSED.search(text):
+            return LoadResult(0, 1, 0, 0.0, tuple(ERROR.findall(text)) or (text.strip()[-300:],))
+        return LoadResult(
+            _number(PROCESSED, text),
+            _number(FAILED, text),
+            _number(SKIPPED, text),
+            float((LATENCY.search(text) or [0, 0])[1]),
+            tuple(ERROR.findall(text)),
+        )
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int:

@@ -206,7 +206,7 @@ def until(target: Target, statement: str) -> None:
 def application(target: Target, folder: Path) -> Iterator[tuple[Probe, Load]]:
     """The application at work, and the probe beside it."""
     with (
-        running(target, clients=2, rate=20.0, scripts=scenarios()) as load,
+        running(target, clients=2, rate=20.0, scripts=scenarios) as load,
         Probe(target, TOUCHED, folder, rate_hz=50) as probe,
     ):
         time.sleep(0.5)

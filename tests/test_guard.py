@@ -308,7 +308,7 @@ def test_an_hour_of_ordinary_load_trips_nothing(target: Target, tmp_path: Path) 
     gaps: list[Live] = []
     with (
         Probe(target, ("customer", "organization"), tmp_path, rate_hz=20) as probe,
-        running(target, clients=2, rate=20.0, scripts=scenarios()),
+        running(target, clients=2, rate=20.0, scripts=scenarios),
         Monitor(target, tmp_path, interval_s=0.1, subscribers=[seen.append, lambda _: gaps.append(probe.live)]),
     ):
         time.sleep(4)
