@@ -303,9 +303,9 @@ def temporary() -> Path:
     )  # fmt: skip
 
 
-def private_folder(prefix: str = "mantis-") -> Path:
-    """A new empty folder, 0700, that belongs to the server's account."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=temporary()))
+def private_folder(prefix: str = "mantis-", within: Path | None = None) -> Path:
+    """A new empty folder, 0700, that belongs to the server's account; `within` is the temporary folder by default."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within or temporary()))
     _give(folder, 0o700)
     return folder
 
