@@ -229,6 +229,6 @@ def _summed(totals: Totals) -> list[dict[str, Any]]:
         organisations, rows_so_far, sum_so_far = summed.get((f"{table}.{column}", currency), (0, 0, Decimal(0)))
         summed[f"{table}.{column}", currency] = (organisations + 1, rows_so_far + count, sum_so_far + total)
     return [
-        {"amount": amount, "currency": currency, "organisations": organisations, "rows": count, "total": str(total)}
+        {"amount": amount, "currency": currency, "organisations": organisations, "rows": count, "total": f"{total:,}"}
         for (amount, currency), (organisations, count, total) in sorted(summed.items())
     ]

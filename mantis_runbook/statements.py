@@ -310,7 +310,7 @@ def _beginning(text: str, width: int = 72) -> str:
         glued = bool(words) and token.start == end
         words.append(word if glued or not words else " " + word)
         end = token.end
-    line = "".join(words)
+    line = "".join(words).removesuffix(" IS")  # of a comment
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
