@@ -23,6 +23,9 @@ __all__ = ["UNDO", "Recording", "ask", "show"]
 
 WORDS = {Refused: "refused", Inconclusive: "inconclusive"}
 
+#: Parameters that the run itself keeps.
+OF_THE_RUN = ("run", "operator")
+
 #: The verb by which a phase takes itself back, and those that it makes undone.
 UNDO, UNDONE = "roll_back", ("migrate", "validate", "compare")
 
@@ -44,16 +47,23 @@ class Recording:
         return self.definition.number
 
     def begin(self) -> None:
-        """Record that the phase was begun, and by which verbs it will be judged; once a run."""
-        begun = [entry for entry in self.run.journal.entries() if entry.event == "phase.started"]
-        if not any(entry.facts["phase"] == self.number for entry in begun):
+        """Record that the phase was begun, and by which verbs it will be judged; once a run. The parameters it is given
+        are recorded then, and again whenever they are others."""
+        ours = [entry for entry in self.run.journal.entries() if entry.facts.get("phase") == self.number]
+        given = {
+            name: value for name, value in self.parameters.model_dump().items() if value and name not in OF_THE_RUN
+        }
+        if not any(entry.event == "phase.started" for entry in ours):
             self.run.journal.append(
                 "phase.started",
                 phase=self.number,
                 notebook=self.definition.name,
                 verbs=list(self.definition.verbs),
                 operator=self.run.operator,
+                parameters=given,
             )
+        elif given != next((e.facts["parameters"] for e in reversed(ours) if "parameters" in e.facts), {}):
+            self.run.journal.append("phase.parameters", phase=self.number, parameters=given)
 
     def _repr_html_(self) -> str:
         environment, identity = self.run.environment.name, self.run.identity

@@ -127,7 +127,7 @@ def summarise(entries: Sequence[Entry], run: str, *, target: str = "", named: da
         finished=entries[-1].time if entries else None,
         closed=bool(ended) and not _reopened(entries),
         commit=str(began.get("commit") or began.get("git_commit") or ""),
-        parameters=_mapping(began.get("parameters")),
+        parameters=_parameters(entries),
         identity=_last(entries, "identity"),
         versions=_versions(began),
         limits=_mapping(began.get("limits")),
@@ -144,6 +144,15 @@ def _facts(entries: Sequence[Entry], event: str) -> dict[str, Any]:
     for entry in entries:
         if entry.event == event:
             merged |= {name: value for name, value in entry.facts.items() if value not in (None, "")}
+    return merged
+
+
+def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
+    """What the phases were given, as it stands in the journal: a later value over an earlier one."""
+    merged: dict[str, Any] = {}
+    for entry in entries:
+        if entry.event in ("phase.started", "phase.parameters"):
+            merged |= _mapping(entry.facts.get("parameters"))
     return merged
 
 

@@ -99,10 +99,10 @@ def write_journal(folder: Path, outcome: str, until: str) -> None:
     events = [
         ("run.started", {
             "target": "sandbox", "environment": "staging", "operator": f"dba {NASTY}", "phases": {phase["phase"]: VERBS},
-            "versions": {"python": "3.11.9", "postgres": "18.1"}, "commit": "4f0c1d2e", "parameters": {"scale": 0.5},
+            "versions": {"python": "3.11.9", "postgres": "18.1"}, "commit": "4f0c1d2e",
             "identity": {"database": "mantisnxt", "server_version": 180001, "role": "postgres"},
         }),
-        ("phase.started", phase | {"notebook": "01_core_enhancements.ipynb"}),
+        ("phase.started", phase | {"notebook": "01_core_enhancements.ipynb", "parameters": {"scale": 0.5}}),
         ("verb.started", phase | {"verb": "precheck"}),
         ("verb.finished", phase | {"verb": "precheck", "verdict": "warned", "duration_ms": 340, "summary": NASTY}),
         ("verb.started", phase | {"verb": "migrate"}),

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from project import Project, ask, execute, nothing_changes, scratch_databases, state
 
-from mantis_runbook import catalog, checks, interruption, migrations, phase, run, runner, settings
+from mantis_runbook import catalog, checks, interruption, migrations, phase, run, runner, settings, summary
 from mantis_runbook.errors import ApprovalMissing, Failed, ParameterError, Refused
 from mantis_runbook.target import Target
 
@@ -360,6 +360,17 @@ def test_cells_run_twice_in_the_wrong_order_or_after_a_kernel_restart_repeat_no_
     with pytest.raises(ParameterError, match="is finished"):
         phase.open("1", {**NAMES, "run": core.run.name})
     assert phase.open("1", NAMES).run.name != core.run.name
+
+
+def test_what_a_phase_is_given_is_on_record_and_again_when_it_is_given_something_else(
+    project: Project, prepared: Target
+) -> None:
+    first = phase.open("1", NAMES)
+    for _ in range(2):
+        phase.open("1", NAMES | {"run": first.run.name, "approve": "0123456789abcdef"})
+    given = [entry for entry in first.run.journal.entries() if "parameters" in entry.facts]
+    assert [entry.event for entry in given] == ["phase.started", "phase.parameters"]
+    assert summary.read(first.run.folder).parameters == NAMES | {"approve": "0123456789abcdef"}
 
 
 def test_evidence_that_is_gone_is_said_to_be_gone(project: Project, prepared: Target) -> None:
