@@ -38,7 +38,7 @@ bench: $(READY)  ## measure: sandbox, backup, proof and rehearsal, fingerprints,
 	$(BIN)/python -m benchmarks $(BENCH)
 
 TRIALS ?= 20
-bench-gate: $(READY)  ## measure: how often the performance gate is right, over TRIALS=20 trials of each case (hours)
+bench-gate: $(READY)  ## measure: how often the performance gate is right, over TRIALS=20 trials of each case (half an hour)
 	$(BIN)/python -m benchmarks trials --trials $(TRIALS)
 
 lint: $(READY)  ## ruff and mypy

@@ -3,7 +3,7 @@
     python -m benchmarks [PART …] [--rows 500000] [--scale 1.0] [--repeat 1] [--trials 20]
 
 Parts: ready, backup, rehearsal, fingerprint, gaps, memory; and, only when they are named, growth (from 1 to 20 times the
-data, a quarter of an hour) and trials (hours).
+data, a quarter of an hour) and trials (half an hour).
 """
 
 from __future__ import annotations
