@@ -415,12 +415,15 @@ class _Work:
         total = (estimate.fetchone() or (0,))[0]
         seen = 0
         pace = self.engine.environment.batch_target_ms
+        courtesy, worked = backfill.Courtesy(self.connection, self.engine.stop), time.monotonic()
         for batch in backfill.batches(
             self.connection, table, after=last_key, target_ms=pace, run=self._one_batch, patiently=self._retried
         ):
             seen += batch.size
             self._progress(min(seen, total), total)
+            courtesy.rest(time.monotonic() - worked)
             backfill.pause_while_pressed(self.connection, stop=self.engine.stop)
+            worked = time.monotonic()
         self._retried(lambda: self._record("done", duration_ms=(time.monotonic() - began) * 1000))
 
     def _progress(self, done: int, total: int) -> None:

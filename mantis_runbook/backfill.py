@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +17,7 @@ from mantis_runbook.errors import StepFailed
 
 Result = TypeVar("Result")
 
-__all__ = ["SMALLEST", "Batch", "batches", "key_column", "pause_while_pressed"]
+__all__ = ["SMALLEST", "Batch", "Courtesy", "batches", "key_column", "pause_while_pressed"]
 
 SMALLEST, LARGEST, FIRST = 100, 50_000, 1_000
 
@@ -32,6 +33,10 @@ LOWEST = {
 
 #: Beyond this many bytes of replay lag on a standby a backfill waits (64 MiB, four WAL segments).
 LAG_BYTES = 4 * 16 * 1024 * 1024
+
+
+#: Between two batches at most, in seconds: on a server that is always busy a backfill still comes to its end.
+LONGEST_REST_S = 2.0
 
 
 class Patience(Protocol):
@@ -154,3 +159,26 @@ def pause_while_pressed(
             return waited
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+@dataclass
+class Courtesy:
+    """Rest between batches while others work: after each as long as it took, times the sessions that work beside it.
+
+    Alone, a backfill takes all it can get; beside one busy session, half of the time. How many there are is the mean of
+    the last looks, one a batch: a single look sees whoever happens to be active.
+    """
+
+    connection: Connection
+    stop: Callable[[], None] = lambda: None
+    looks: deque[int] = field(default_factory=lambda: deque(maxlen=10))
+
+    def rest(self, worked_s: float) -> float:
+        """Returns the seconds rested, `LONGEST_REST_S` at most. `stop` is asked meanwhile, and ends it by raising."""
+        self.looks.append(rows(self.connection, query("engine/others_at_work"))[0]["active"])
+        seconds = min(LONGEST_REST_S, worked_s * sum(self.looks) / len(self.looks))
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.stop()
+            time.sleep(min(left, 0.1))
+        return seconds

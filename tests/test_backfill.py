@@ -182,6 +182,31 @@ def test_a_backfill_pauses_while_somebody_waits_for_a_lock(bench: Bench) -> None
         assert backfill.pause_while_pressed(asking, longest_s=5) < 5
 
 
+def test_a_backfill_rests_as_long_as_it_worked_for_each_session_that_works_beside_it(bench: Bench) -> None:
+    with bench.connect() as asking:
+        assert backfill.Courtesy(asking).rest(0.5) == 0, "nobody works beside it"
+        with bench.connect("one") as one, bench.connect("two") as two, bench.connect("mantis-runbook/probe") as ours:
+            sleepers = [beside(lambda c=c: c.execute("SELECT pg_sleep(60)")) for c in (one, two, ours)]
+            with sleepers[0], sleepers[1], sleepers[2]:
+                asleep = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%pg_sleep(60)%%' AND pid <> pg_backend_pid()"
+                wait_for(lambda: len(bench.sql(asleep)) == 3, "three sessions at work, one of them ours")
+                courtesy = backfill.Courtesy(asking)
+                assert courtesy.rest(0.3) == pytest.approx(0.6)
+                assert courtesy.rest(60) == backfill.LONGEST_REST_S, "and no longer than that"
+                for connection in (one, two, ours):
+                    connection.cancel()
+        assert backfill.Courtesy(asking).rest(0.5) == 0
+
+
+def test_a_backfill_looks_for_others_after_every_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+    monkeypatch.setattr(backfill.Courtesy, "rest", lambda self, worked_s: looks.append(worked_s) or 0.0)
+    [step] = bench.up(filling(bench, "bigint", "n")).steps
+    assert step.rows == 5_000
+    assert len(looks) >= 2
+    assert all(worked_s > 0 for worked_s in looks)
+
+
 def test_who_waits_for_an_advisory_lock_is_no_reason_to_pause(bench: Bench) -> None:
     with bench.connect() as holder, bench.connect() as asking:
         holder.execute("SELECT pg_advisory_lock(7)")
