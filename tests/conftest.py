@@ -30,8 +30,8 @@ from mantis_runbook.target import Target
 
 SCALE, SEED = 0.02, 2026
 
-#: What tests can do without: they crash servers, not machines.
-FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+#: What tests can do without: they crash servers, not machines; and an autovacuum would hold up whatever it happened to meet.
+FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "autovacuum": "off"}
 
 #: Bytes that the servers of one test process may come to need.
 ROOM = 4 * 2**30

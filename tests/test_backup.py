@@ -63,7 +63,7 @@ def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database:
                 connection.execute("INSERT INTO busy (note) SELECT md5(random()::text) FROM generate_series(1, 20)")
                 connection.execute("DELETE FROM busy WHERE id % 7 = 0")
                 connection.execute(
-                    "UPDATE customer SET name = name || 'x' WHERE id = (SELECT id FROM customer LIMIT 1)"
+                    "UPDATE customer SET name = md5(random()::text) WHERE id = (SELECT id FROM customer LIMIT 1)"
                 )
                 written += 1
         return written
