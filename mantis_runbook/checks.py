@@ -96,6 +96,17 @@ class Result:
     duration_ms: float = 0.0
 
     @property
+    def record(self) -> dict[str, Any]:
+        """As tables show it: names and counts only."""
+        return {
+            "verdict": self.verdict,
+            "check": self.check.title,
+            "found": self.summary,
+            "expected": self.check.expected,
+            "what to do": self.check.action if self.total else "",
+        }
+
+    @property
     def summary(self) -> str:
         """The findings in one line."""
         if not self.found:
@@ -171,16 +182,7 @@ class Checks:
 
     def _repr_html_(self) -> str:
         worst = sorted(self.results, key=lambda result: ("fail", "warn", "pass").index(result.verdict))
-        rows = [
-            {
-                "verdict": result.verdict,
-                "check": result.check.title,
-                "found": result.summary,
-                "expected": result.check.expected,
-                "what to do": result.check.action if result.total else "",
-            }
-            for result in worst
-        ]
+        rows = [result.record for result in worst]
         counts = ", ".join(
             f"{sum(result.verdict == word for result in self.results)} {word}" for word in ("pass", "warn", "fail")
         )

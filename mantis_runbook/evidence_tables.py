@@ -18,16 +18,7 @@ def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
     """What did not pass to read, worst first, and what passed folded; names and counts only, so the same database
     gives the same tables."""
     order = ("fail", "warn", "pass")
-    records = [
-        {
-            "verdict": result.verdict,
-            "check": result.check.title,
-            "found": result.summary,
-            "expected": result.check.expected,
-            "what to do": result.check.action if result.total else "",
-        }
-        for result in sorted(found.results, key=lambda result: order.index(result.verdict))
-    ]
+    records = [result.record for result in sorted(found.results, key=lambda result: order.index(result.verdict))]
     noticed = [record for record in records if record["found"] != "nothing"]
     quiet = [record for record in records if record["found"] == "nothing"]
     return (
