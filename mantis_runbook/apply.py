@@ -42,6 +42,9 @@ FIRST_PATIENCE, MORE_PATIENCE = 0.3, 1.3
 #: Between two looks at something that is waited for without a lock.
 POLL_S = 0.2
 
+#: A backfill that rested for so long in all says so.
+WORTH_SAYING_S = 0.1
+
 #: Tells the seal that this session is the rollback itself, which may write where nobody else may.
 ROLLING_BACK = "mantis_runbook.rolling_back"
 
@@ -415,15 +418,17 @@ class _Work:
         total = (estimate.fetchone() or (0,))[0]
         seen = 0
         pace = self.engine.environment.batch_target_ms
-        courtesy, worked = backfill.Courtesy(self.connection, self.engine.stop), time.monotonic()
+        courtesy, worked, rested_s = backfill.Courtesy(self.connection, self.engine.stop), time.monotonic(), 0.0
         for batch in backfill.batches(
             self.connection, table, after=last_key, target_ms=pace, run=self._one_batch, patiently=self._retried
         ):
             seen += batch.size
             self._progress(min(seen, total), total)
-            courtesy.rest(time.monotonic() - worked)
-            backfill.pause_while_pressed(self.connection, stop=self.engine.stop)
+            rested_s += courtesy.rest(time.monotonic() - worked)
+            rested_s += backfill.pause_while_pressed(self.connection, stop=self.engine.stop)
             worked = time.monotonic()
+        if rested_s >= WORTH_SAYING_S:
+            self.note = f"{rested_s:.1f} s of it at rest while others worked"
         self._retried(lambda: self._record("done", duration_ms=(time.monotonic() - began) * 1000))
 
     def _progress(self, done: int, total: int) -> None:
@@ -467,7 +472,7 @@ class _Work:
                 f"step {self.step.name!r} of {self.version} did not get its lock",
                 expected="a free table",
                 found=f"{self.lock_waits} tries in {limits.step_deadline_s} s; in the way: {named}",
-                action="end or wait for the sessions named, then run again: it resumes at this step",
+                action=f"end or wait for the sessions named{_of_autovacuum(named)}; then run again: it resumes at this step",
             ) from error
         raise AssertionError("unreachable")
 
@@ -591,6 +596,11 @@ class _Work:
             lock_waits=self.lock_waits,
             detail=detail,
         )
+
+
+def _of_autovacuum(named: str) -> str:
+    """What hastens it where it is in the way: our role may not, or it would have given way."""
+    return ", or GRANT SET ON PARAMETER deadlock_timeout TO our role" if "autovacuum worker" in named else ""
 
 
 def _refuse_impossible(migration: Migration, direction: str, status: str | None, last: Pass | None) -> None:

@@ -72,11 +72,11 @@ def execute(
             given = parameters | {"run": run.name, "operator": run.operator, "approve": approvals.get(phase.number, "")}
             if not _passed(run, phase):
                 _execute(run, phase.notebook, given)
+                load.least_s = limits.load_s
             _drop_scratch(run, phase, parameters.get("scratch", ""))
             if not _passed(run, phase):
+                load.least_s = 0
                 break
-        else:
-            load.least_s = limits.load_s
     return archive_run(run)
 
 

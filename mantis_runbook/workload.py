@@ -89,7 +89,8 @@ def running(
 
     It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell plays what `scripts`
     names by then, and is `told` of, in the load's own thread. A block that sets the load's `least_s` is waited out
-    at its end; one that raises ends the load at once.
+    at its end; one that raises ends the load at once. What a callable raises ends the load too, and is raised when the
+    block has come to its end.
     """
     load = Load()
     if not clients or not rate:
@@ -106,6 +107,8 @@ def running(
     finally:
         chain.end()
         thread.join()
+    if chain.error:
+        raise chain.error
 
 
 @dataclass
@@ -119,6 +122,7 @@ class _Chain:
     over: threading.Event = field(default_factory=threading.Event)
     process: subprocess.Popen[str] | None = None
     began: float | None = None
+    error: Exception | None = None
 
     @property
     def lasted_s(self) -> float:
@@ -132,14 +136,19 @@ class _Chain:
         may_begin: Callable[[], bool],
         told: Callable[[LoadResult], object],
     ) -> None:
-        while not may_begin():
-            if self.over.wait(0.2):
-                return
-        self.began = time.monotonic()
-        while not self.over.is_set():
-            result = self._spell(scripts(), self.seed + len(load.spells))
-            load.spells.append(result)
-            told(result)
+        try:
+            while not may_begin():
+                if self.over.wait(0.2):
+                    return
+            self.began = time.monotonic()
+            while not self.over.is_set():
+                result = self._spell(scripts(), self.seed + len(load.spells))
+                load.spells.append(result)
+                told(result)
+        except Exception as error:  # raised by whoever waits for the load, not in its thread, where nobody would hear
+            self.error = error
+        finally:
+            self.over.set()
 
     def end(self) -> None:
         """pgbench ends as if its time were up, by the alarm it sets itself for that, and tells its figures."""

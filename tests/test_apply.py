@@ -328,8 +328,9 @@ def test_autovacuum_gives_way_to_the_engine(
     wait_for(lambda: bench.sql(working), "another autovacuum of old", timeout=60)
     monkeypatch.setattr(apply, "GIVING_WAY", {})
     again = bench.migration("-- step: more\nALTER TABLE old ADD COLUMN more integer;", version="002")
-    with pytest.raises(LockNotObtained, match="autovacuum"):
+    with pytest.raises(LockNotObtained, match="autovacuum") as refusal:
         bench.up(again, step_deadline_s=3)
+    assert "GRANT SET ON PARAMETER deadlock_timeout" in refusal.value.action
 
 
 def test_a_role_that_may_not_hasten_deadlock_checks_migrates_without(bench: Bench) -> None:

@@ -200,9 +200,10 @@ def test_a_backfill_rests_as_long_as_it_worked_for_each_session_that_works_besid
 
 def test_a_backfill_looks_for_others_after_every_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[float] = []
-    monkeypatch.setattr(backfill.Courtesy, "rest", lambda self, worked_s: looks.append(worked_s) or 0.0)
+    monkeypatch.setattr(backfill.Courtesy, "rest", lambda self, worked_s: looks.append(worked_s) or 0.2)
     [step] = bench.up(filling(bench, "bigint", "n")).steps
     assert step.rows == 5_000
+    assert step.note == f"{0.2 * len(looks):.1f} s of it at rest while others worked"
     assert len(looks) >= 2
     assert all(worked_s > 0 for worked_s in looks)
 

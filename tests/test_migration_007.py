@@ -60,6 +60,7 @@ BREAKS = [
     ("GRANT SELECT ON audit_log_later TO authenticated", "audit_log_later, found open to authenticated"),
     ("ALTER TABLE audit_log_history ADD CHECK (timestamp IS NOT NULL)", "entries of every time are taken"),
     ("DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || part FROM partition_bounds('audit_log') ORDER BY low OFFSET 1 LIMIT 1); END $$", "audit_log: a gap before"),
+    ("DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || string_agg(part::text, ', ') FROM partition_bounds('audit_log') WHERE isfinite(high)); END $$", "audit_log ends at no time"),
     ("ALTER TABLE audit_log DETACH PARTITION audit_log_history", "audit_log, found no default partition"),
 ]  # fmt: skip
 
@@ -253,7 +254,7 @@ def test_no_entry_is_lost_doubled_or_out_of_sight_on_the_way_back(bench: Bench) 
             " FROM partition_bounds('audit_log'), generate_series(0, 999) AS n"
         )
         ahead = one(connection, "SELECT count(*) FROM audit_log WHERE table_name = 'ahead'")
-        assert ahead == 1000 * one(connection, "SELECT count(*) FROM partition_bounds('audit_log')") > 4000
+        assert ahead == 1000 * one(connection, "SELECT count(*) FROM partition_bounds('audit_log')") >= 2000
         assert one(connection, "SELECT count(*) FROM audit_log_history WHERE table_name = 'ahead'") == 0
         before = content(connection)
         with Writers(bench) as writers, bench.engine(step_deadline_s=60) as engine:
@@ -310,7 +311,7 @@ def test_a_quarter_is_cut_off_without_reading_the_old_entries(shared: Connection
         )
         shared.execute("SET LOCAL client_min_messages = debug1")
         made = shared.execute("SELECT create_partitions_ahead('audit_log', now() + interval '2 years')").fetchall()
-        assert len(made) == 4
+        assert len(made) == 6
         assert made[0][0].startswith("audit_log_20")
         assert one(shared, "SELECT tableoid::regclass::text FROM audit_log WHERE table_name = 'ahead'") == made[-1][0]
         assert (

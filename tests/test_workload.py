@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -89,6 +90,40 @@ def test_a_load_that_may_not_begin_is_not_waited_for(bench: Bench, script: Calla
     with running(bench, script("one"), may_begin=lambda: False) as load:
         load.least_s = 600
     assert (load.spells, played(bench)) == ([], 0)
+
+
+def test_figures_that_nobody_can_keep_end_the_load_and_are_not_passed_over(
+    bench: Bench, script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workload, "SPELL_S", 1)
+
+    def full(_: LoadResult) -> None:
+        raise OSError("no space left on device")
+
+    began = time.monotonic()
+    with pytest.raises(OSError, match="no space left"), running(bench, script("one"), told=full) as load:
+        load.least_s = 600
+    assert time.monotonic() - began < 300
+
+
+@pytest.mark.parametrize(("earlier", "now", "least_s"), [(False, True, 300), (True, True, 0), (False, False, 0)])
+def test_only_a_run_that_executed_a_phase_and_passed_waits_for_the_load(
+    monkeypatch: pytest.MonkeyPatch,
+    earlier: bool,
+    now: bool,
+    least_s: float,
+) -> None:
+    """`earlier` is whether the phase had passed before, `now` whether it passes when it is executed."""
+    load, executed = workload.Load(), []
+    monkeypatch.setattr(runner, "working", lambda run: nullcontext())
+    monkeypatch.setattr(workload, "running", lambda *_, **__: nullcontext(load))
+    monkeypatch.setattr(runner, "archive_run", lambda run: None)
+    monkeypatch.setattr(runner, "_execute", lambda *_: executed.append(1))
+    monkeypatch.setattr(runner, "_drop_scratch", lambda *_: None)
+    monkeypatch.setattr(runner, "_passed", lambda *_: now if executed else earlier)
+    run = SimpleNamespace(environment=settings.environment("staging"), target=None, name="", operator="", journal=None)
+    runner.execute(run, [SimpleNamespace(number="1", notebook=Path())], {}, {})
+    assert load.least_s == least_s
 
 
 def test_statements_that_fail_are_told_with_their_error(bench: Bench, tmp_path: Path) -> None:

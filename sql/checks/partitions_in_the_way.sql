@@ -24,16 +24,13 @@ bound AS (
     CROSS JOIN LATERAL regexp_match(pg_get_expr(relpartbound, inhrelid), 'FROM \((.*)\) TO \((.*)\)') AS edge
     WHERE edge IS NOT NULL
 ),
--- Quarters as create_partitions_ahead() walks through them: from the first that is there until a year from now.
+-- Quarters as 006 has them made: the present one, and those until half a year from now.
 quarter AS (
     SELECT parent.oid AS parent_oid, name, first_day AT TIME ZONE 'UTC' AS low, (first_day + interval '3 months') AT TIME ZONE 'UTC' AS high, first_day
     FROM parent
     CROSS JOIN LATERAL generate_series(
-        date_trunc('quarter', coalesce(
-            (SELECT min(least(nullif(low, '-infinity'), nullif(high, 'infinity'))) FROM bound WHERE parent_oid = parent.oid),
-            now()
-        ) AT TIME ZONE 'UTC'),
-        (now() + interval '1 year') AT TIME ZONE 'UTC',
+        date_trunc('quarter', now() AT TIME ZONE 'UTC'),
+        (now() + interval '6 months') AT TIME ZONE 'UTC',
         '3 months'
     ) AS first_day
 ),
@@ -58,7 +55,7 @@ to_come (parent_oid, parent_name, name) AS (
         SELECT to_char(first_day, '"audit_log"_YYYY"_q"Q') AS name
         FROM generate_series(
             date_trunc('quarter', now() AT TIME ZONE 'UTC'),
-            (now() + interval '1 year') AT TIME ZONE 'UTC',
+            (now() + interval '6 months') AT TIME ZONE 'UTC',
             '3 months'
         ) AS first_day
         UNION ALL

@@ -12,10 +12,11 @@
 -- partitioned table, and there is no row to scan. Everything else is new.
 --
 -- What an operator must know:
--- - SELECT create_partitions_ahead('communication_log') makes the quarters that are missing up to a year ahead, and may be
---   called at any time, by a job each month for example; a second argument says until when. Until it is called, later rows
---   go to the default partition; it moves them to their quarter when it makes that. It waits 100 ms for a lock unless
+-- - SELECT create_partitions_ahead('communication_log') makes the quarters that are missing up to half a year ahead, and may
+--   be called at any time, by a job each month for example; a second argument says until when. Until it is called, later
+--   rows go to the default partition; it moves them to their quarter when it makes that. It waits 100 ms for a lock unless
 --   the session has a lock_timeout of its own;
+-- - half a year, and no more, because a statement that gives no date is planned over every partition there is;
 -- - ATTACH PARTITION takes SHARE UPDATE EXCLUSIVE on the table (reading and writing go on), SHARE ROW EXCLUSIVE on the tables
 --   it refers to, and ACCESS EXCLUSIVE on the default partition, which is scanned: it holds little, for that is what
 --   partitions ahead of time are for. What is attached is empty, or holds what was just moved: there is nothing to prove;
@@ -99,7 +100,7 @@ COMMENT ON FUNCTION prepare_partition(regclass, text, text) IS
 -- one, or one that reaches to infinity) moves along without firing triggers: it was counted when it came.
 CREATE FUNCTION create_partitions_ahead(
     target         regclass,
-    until          timestamptz DEFAULT now() + interval '1 year',
+    until          timestamptz DEFAULT now() + interval '6 months',
     beginning      timestamptz DEFAULT NULL,
     named_after    text DEFAULT NULL
 )
@@ -139,11 +140,14 @@ BEGIN
     END IF;
 
     SELECT part, low INTO rest FROM partition_bounds(target) WHERE high = 'infinity' AND low > '-infinity';
-    quarter := date_trunc('quarter', coalesce(
-        beginning,
-        (SELECT min(least(nullif(low, '-infinity'), nullif(high, 'infinity'))) FROM partition_bounds(target)),
-        now()
-    ), 'UTC');
+    -- Quarters that were missed since the last one that is there are made up for. What comes before the first stays where it is.
+    SELECT greatest(
+        min(low) FILTER (WHERE isfinite(low)),
+        least(now(), coalesce(max(high) FILTER (WHERE isfinite(high)), rest.low))
+    )
+    INTO quarter
+    FROM partition_bounds(target);
+    quarter := date_trunc('quarter', coalesce(beginning, quarter), 'UTC');
 
     WHILE quarter <= until LOOP
         following := (quarter AT TIME ZONE 'UTC' + interval '3 months') AT TIME ZONE 'UTC';
@@ -223,7 +227,7 @@ END
 $$;
 
 COMMENT ON FUNCTION create_partitions_ahead(regclass, timestamptz, timestamptz, text) IS
-    'Makes the quarters that a partitioned table lacks, from its first one (or beginning) until the one that holds until, and names them after the table (or named_after). Returns what it made.';
+    'Makes the quarters that a partitioned table lacks, from the present one, or from where its last one ends if that is over (or from beginning, and not before its first), until the one that holds until, and names them after the table (or named_after). Returns what it made.';
 
 CREATE FUNCTION create_default_partition(target regclass)
     RETURNS regclass

@@ -157,7 +157,7 @@ WHERE before.indrelid = to_regclass('audit_log_history')
       WHERE inhrelid = before.indexrelid AND now.indisvalid
   );
 
--- step: quarters follow one another to a year ahead
+-- step: quarters follow one another, three months ahead at least
 DO $$
 DECLARE
     wrong  text;
@@ -171,9 +171,9 @@ BEGIN
     FROM (
         SELECT format('%s: a gap before %s', name, part) AS flaw FROM bound WHERE high_before < low
         UNION ALL
-        SELECT format('%s ends at %s', name, coalesce(max(high)::text, 'no time')) FROM unnest(ARRAY['audit_log']) AS name LEFT JOIN bound USING (name)
+        SELECT format('%s ends at %s', name, coalesce((max(high) FILTER (WHERE isfinite(high)))::text, 'no time')) FROM unnest(ARRAY['audit_log']) AS name LEFT JOIN bound USING (name)
         GROUP BY name
-        HAVING coalesce(max(high), '-infinity') < now() + interval '11 months'
+        HAVING coalesce(max(high) FILTER (WHERE isfinite(high)), '-infinity') < now() + interval '3 months'
     ) AS everything;
     ASSERT wrong IS NULL, format('quarters missing: %s', wrong);
 END

@@ -130,3 +130,39 @@ BEGIN
     END;
 END
 $$;
+
+-- step: partitions begin with the present quarter, or with the first one that was missed, and not before the first there is
+DO $$
+DECLARE
+    present   timestamptz := date_trunc('quarter', now(), 'UTC');
+    half_ago  timestamptz := (present AT TIME ZONE 'UTC' - interval '6 months') AT TIME ZONE 'UTC';
+    next      timestamptz := (present AT TIME ZONE 'UTC' + interval '3 months') AT TIME ZONE 'UTC';
+    attempt   record;
+    found     record;
+BEGIN
+    BEGIN
+        CREATE TABLE unit_new (id uuid NOT NULL, at timestamptz) PARTITION BY RANGE (at);
+        CREATE TABLE unit_paused (LIKE unit_new) PARTITION BY RANGE (at);
+        CREATE TABLE unit_open (LIKE unit_new) PARTITION BY RANGE (at);
+        CREATE TABLE unit_ahead (LIKE unit_new) PARTITION BY RANGE (at);
+        EXECUTE format('CREATE TABLE unit_paused_before PARTITION OF unit_paused FOR VALUES FROM (''2020-01-01'') TO (%L)', half_ago);
+        EXECUTE format('CREATE TABLE unit_open_later PARTITION OF unit_open FOR VALUES FROM (%L) TO (''infinity'')', half_ago);
+        EXECUTE format('CREATE TABLE unit_ahead_later PARTITION OF unit_ahead FOR VALUES FROM (%L) TO (''infinity'')', next);
+        INSERT INTO unit_open VALUES (gen_random_uuid(), half_ago);
+
+        FOR attempt IN
+            SELECT * FROM (VALUES ('unit_new', present), ('unit_paused', half_ago), ('unit_open', half_ago), ('unit_ahead', next)) AS attempts (name, beginning)
+        LOOP
+            PERFORM create_partitions_ahead(attempt.name::regclass);
+            SELECT min(low) AS low, max(high) AS high INTO found FROM partition_bounds(attempt.name::regclass) WHERE part::text LIKE '%\_q_';
+            ASSERT found.low = attempt.beginning, format('%s should begin at %s, not at %s', attempt.name, attempt.beginning, found.low);
+            ASSERT found.high > now() + interval '6 months' AND found.high < now() + interval '10 months',
+                format('%s should end in half a year, not at %s', attempt.name, found.high);
+        END LOOP;
+
+        RAISE EXCEPTION 'the test is over' USING ERRCODE = 'MR005';
+    EXCEPTION
+        WHEN SQLSTATE 'MR005' THEN NULL;
+    END;
+END
+$$;
