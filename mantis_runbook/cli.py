@@ -22,9 +22,7 @@ from mantis_runbook import (
     migrations,
     phases,
     plan,
-    report,
     run,
-    runner,
     settings,
     workload,
 )
@@ -153,6 +151,8 @@ def run_(
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
     place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
+    from mantis_runbook import runner  # brings papermill and nbconvert, a second or two that no other command waits for
+
     given = {"target": target, "environment": environment, "scratch": scratch}
     given |= {"currency_map": currency_map, "currency_add": currency_add}
     runner.refuse_unknown(chosen, given)
@@ -343,6 +343,8 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
     except ApprovalMissing as missing:
         _await_approval(place, limits, missing)
         raise
+    from mantis_runbook import runner
+
     begun = run.start(place, limits, operator, phases={"rollback": list(phases.ROLLBACK.verbs)})
     given = {"target": target, "environment": environment, "version": version, "scope": scope, "confirm": confirm}
     finished = runner.execute(begun, (phases.ROLLBACK,), given, {})
@@ -400,6 +402,8 @@ def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
     folder = _run_folder(name)
     if finish and not run.is_finished(folder):
         _finish(folder)
+    from mantis_runbook import report
+
     click.echo(report.build(folder))
     report.index(settings.reports())
 
@@ -407,6 +411,8 @@ def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
 def _finish(folder: Path) -> None:
     target, environment = archive.target_of(folder), read_summary(folder).environment
     ended = run.open_run(target, environment, "", folder.name)
+    from mantis_runbook import runner
+
     with run.working(ended):
         runner.archive_run(ended)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,8 +81,9 @@ def parse_statements(text: str) -> tuple[Statement, ...]:
     return read(text).statements
 
 
+@lru_cache(maxsize=128)
 def read(text: str, name: str = "") -> Source:
-    """Statements and comments of a text; `name` is what messages call it.
+    """Statements and comments of a text; `name` is what messages call it. The same text is read once.
 
     Raises `MigrationFileError` for a syntax error, a psql meta command, or a NUL (which would end the text for the
     parser, and leave out what follows).
@@ -96,7 +98,8 @@ def read(text: str, name: str = "") -> Source:
     tokens = list(_grammar(postgast.scan, text, where).tokens)
     _refuse_meta_commands(raw, tokens, where)
     parsed = list(_grammar(postgast.parse, text, where).stmts)
-    spans = [_span(one, tokens, len(raw)) for one in parsed]
+    places = [(token.start, token.end, token.token) for token in tokens if token.token not in COMMENTS]
+    spans = [_span(one, places, len(raw)) for one in parsed]
     return Source(
         tuple(_statement(raw, span, one.stmt) for span, one in zip(spans, parsed, strict=True)),
         tuple(_comment(raw, token, spans) for token in tokens if token.token in COMMENTS),
@@ -247,13 +250,16 @@ def _refuse_meta_commands(raw: bytes, tokens: list[Any], where: str) -> None:
             )  # fmt: skip
 
 
-def _span(statement: Any, tokens: list[Any], size: int) -> tuple[int, int]:
-    """First and last byte of a statement: the parser's location, less the comments around it."""
+def _span(statement: Any, places: list[tuple[int, int, int]], size: int) -> tuple[int, int]:
+    """First and last byte of a statement: the parser's location, less the comments around it.
+
+    `places` are start, end and kind of all tokens but comments, in their order."""
     start = statement.stmt_location
     end = start + statement.stmt_len if statement.stmt_len else size
-    own = [t for t in tokens if start <= t.start and t.end <= end and t.token not in COMMENTS]
-    own = [t for t in own if t.token != grammar.ASCII_59] if not statement.stmt_len else own
-    return own[0].start, own[-1].end
+    first, last = bisect_left(places, (start,)), bisect_left(places, (end,)) - 1
+    while not statement.stmt_len and places[last][2] == grammar.ASCII_59:
+        last -= 1
+    return places[first][0], places[last][1]
 
 
 def _statement(raw: bytes, span: tuple[int, int], wrapped: Any) -> Statement:
@@ -282,8 +288,14 @@ def _comment(raw: bytes, token: Any, spans: list[tuple[int, int]]) -> Comment:
         text=raw[token.start : token.end].decode().rstrip(),
         line=raw.count(b"\n", 0, token.start) + 1,
         alone=not raw[line_start : token.start].strip(),
-        inside=any(start < token.start < end for start, end in spans),
+        inside=_is_within(spans, token.start),
     )
+
+
+def _is_within(spans: list[tuple[int, int]], position: int) -> bool:
+    """Whether one of the spans, which are in order and do not overlap, has begun and not ended there."""
+    before = bisect_left(spans, (position,)) - 1
+    return before >= 0 and position < spans[before][1]
 
 
 def _line(text: str, position: int) -> int:

@@ -140,14 +140,15 @@ BEGIN
     END IF;
 
     SELECT part, low INTO rest FROM partition_bounds(target) WHERE high = 'infinity' AND low > '-infinity';
-    -- Quarters that were missed since the last one that is there are made up for. What comes before the first stays where it is.
+    -- Quarters that were missed since the last one that is there are made up for, and a partition that reaches to infinity is
+    -- cut from its beginning. What comes before the first stays where it is.
     SELECT greatest(
         min(low) FILTER (WHERE isfinite(low)),
-        least(now(), coalesce(max(high) FILTER (WHERE isfinite(high)), rest.low))
+        least(now(), max(high) FILTER (WHERE isfinite(high)))
     )
     INTO quarter
     FROM partition_bounds(target);
-    quarter := date_trunc('quarter', coalesce(beginning, quarter), 'UTC');
+    quarter := date_trunc('quarter', least(coalesce(beginning, quarter), rest.low), 'UTC');
 
     WHILE quarter <= until LOOP
         following := (quarter AT TIME ZONE 'UTC' + interval '3 months') AT TIME ZONE 'UTC';

@@ -144,16 +144,26 @@ BEGIN
         CREATE TABLE unit_new (id uuid NOT NULL, at timestamptz) PARTITION BY RANGE (at);
         CREATE TABLE unit_paused (LIKE unit_new) PARTITION BY RANGE (at);
         CREATE TABLE unit_open (LIKE unit_new) PARTITION BY RANGE (at);
+        CREATE TABLE unit_given (LIKE unit_new) PARTITION BY RANGE (at);
         CREATE TABLE unit_ahead (LIKE unit_new) PARTITION BY RANGE (at);
         EXECUTE format('CREATE TABLE unit_paused_before PARTITION OF unit_paused FOR VALUES FROM (''2020-01-01'') TO (%L)', half_ago);
         EXECUTE format('CREATE TABLE unit_open_later PARTITION OF unit_open FOR VALUES FROM (%L) TO (''infinity'')', half_ago);
+        EXECUTE format('CREATE TABLE unit_given_later PARTITION OF unit_given FOR VALUES FROM (%L) TO (''infinity'')', half_ago);
         EXECUTE format('CREATE TABLE unit_ahead_later PARTITION OF unit_ahead FOR VALUES FROM (%L) TO (''infinity'')', next);
         INSERT INTO unit_open VALUES (gen_random_uuid(), half_ago);
+        INSERT INTO unit_given VALUES (gen_random_uuid(), half_ago);
 
         FOR attempt IN
-            SELECT * FROM (VALUES ('unit_new', present), ('unit_paused', half_ago), ('unit_open', half_ago), ('unit_ahead', next)) AS attempts (name, beginning)
+            SELECT *
+            FROM (VALUES
+                ('unit_new', NULL, present),
+                ('unit_paused', NULL, half_ago),
+                ('unit_open', NULL, half_ago),
+                ('unit_given', present, half_ago),
+                ('unit_ahead', NULL, next)
+            ) AS attempts (name, given, beginning)
         LOOP
-            PERFORM create_partitions_ahead(attempt.name::regclass);
+            PERFORM create_partitions_ahead(attempt.name::regclass, beginning => attempt.given);
             SELECT min(low) AS low, max(high) AS high INTO found FROM partition_bounds(attempt.name::regclass) WHERE part::text LIKE '%\_q_';
             ASSERT found.low = attempt.beginning, format('%s should begin at %s, not at %s', attempt.name, attempt.beginning, found.low);
             ASSERT found.high > now() + interval '6 months' AND found.high < now() + interval '10 months',
