@@ -45,6 +45,8 @@ SESSION = {
     "row_security": "off",
     "standard_conforming_strings": "on",
     "client_min_messages": "warning",
+    # Validations assert: switched off for the database, they would all pass.
+    "plpgsql.check_asserts": "on",
 }
 
 #: For sessions that lock the application's tables. Autovacuum gives way to whoever waits for its lock this long, and in a

@@ -789,6 +789,11 @@ TRICKS = [
     "DELETE FROM profile WHERE id = '{user}'",
     "UPDATE account SET account_type = 'liability' WHERE id = '{revenue}'",
     "UPDATE account SET id = gen_random_uuid() WHERE id = '{revenue}'",
+    # another in the place of an account, before its deferred foreign key looks
+    "DELETE FROM account WHERE id = '{revenue}';"
+    " INSERT INTO account (id, org_id, code, name, account_type) VALUES ('{revenue}', '{org}', '4100', 'x', 'liability')",
+    "UPDATE account SET id = '{org}' WHERE id = '{revenue}'; UPDATE account SET id = '{revenue}' WHERE id = '{receivable}';"
+    " UPDATE account SET id = '{receivable}' WHERE id = '{org}'",
     "UPDATE account SET org_id = (SELECT id FROM organization WHERE id <> '{org}' LIMIT 1) WHERE id = '{revenue}'",
     # names that stand before ours
     "CREATE TEMP TABLE journal_entry AS SELECT * FROM public.journal_entry; UPDATE pg_temp.journal_entry SET is_posted = false;"
@@ -826,6 +831,82 @@ def test_what_is_posted_stays(shared: Connection, role: str, trick: str) -> None
         shared.execute(trick.format(**made.facts))
         shared.execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert books(shared) == before
+
+
+#: Rows that take the key of another tenant's, and tell what a trigger wrote to them before row security looked.
+STOLEN_KEYS = {
+    "invoice": (
+        "INSERT INTO invoice (id, org_id, customer_id, invoice_number, due_date, created_by)"
+        " SELECT %(theirs)s, org_id, customer_id, invoice_number, due_date, created_by FROM invoice WHERE id = %(own)s"
+        " ON CONFLICT (org_id, invoice_number) DO UPDATE"
+        " SET notes = concat_ws('/', EXCLUDED.subtotal, EXCLUDED.tax_amount, EXCLUDED.amount_paid) RETURNING notes"
+    ),
+    "payment": (
+        "INSERT INTO payment (id, org_id, customer_id, payment_number, amount, payment_method)"
+        " SELECT %(theirs)s, org_id, customer_id, payment_number, 1000, payment_method FROM payment WHERE id = %(own)s"
+        " ON CONFLICT (org_id, payment_number) DO UPDATE SET notes = EXCLUDED.amount_allocated RETURNING notes"
+    ),
+    "draft": (
+        "INSERT INTO journal_entry (id, org_id, entry_number, description, created_by)"
+        " SELECT %(theirs)s, org_id, entry_number, description, created_by FROM journal_entry WHERE id = %(own)s"
+        " ON CONFLICT (org_id, entry_number) DO UPDATE"
+        " SET description = concat_ws('/', EXCLUDED.total_debits, EXCLUDED.total_credits) RETURNING description"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STOLEN_KEYS)
+def test_nobody_reads_the_sums_of_another_tenant_by_taking_its_key(shared: Connection, kind: str) -> None:
+    own, other = companies(shared)
+    keys = {"own": own.facts[kind], "theirs": other.facts[kind]}
+    with acting(shared, "authenticated", own.user):
+        assert set(one(shared, STOLEN_KEYS[kind], keys).split("/")) <= {"0", "0.00"}
+
+
+def test_a_tenant_cannot_stand_in_the_way_of_a_reversal_of_another(shared: Connection) -> None:
+    own, other = companies(shared)
+    with shared.transaction(force_rollback=True):
+        shared.execute(
+            "INSERT INTO journal_entry (org_id, description, reference_type, reference_id, created_by)"
+            " VALUES (%s, 'x', 'reversal', %s, %s)",
+            (other.org, own.entry, other.user),
+        )
+        assert one(shared, "SELECT reverse_journal_entry(%s)", (own.entry,)) is not None
+
+
+def test_a_payment_into_another_tenant_does_not_tell_its_currency(shared: Connection) -> None:
+    own, other = companies(shared)
+    with shared.transaction(force_rollback=True):
+        shared.execute('UPDATE organization SET settings = \'{"currency": "JPY"}\' WHERE id = %s', (other.org,))
+        for org in (other.org, uuid4()):
+            with acting(shared, "authenticated", own.user), pytest.raises(errors.InsufficientPrivilege):
+                shared.execute(
+                    "INSERT INTO payment (org_id, customer_id, payment_number, amount, payment_method) VALUES (%s, %s, 'x', 0.5, 'cash')",
+                    (org, own.customer),
+                )
+
+
+def test_amounts_of_a_header_are_rounded_as_its_lines_are(shared: Connection) -> None:
+    """Else half a yen stays due that nobody can pay."""
+    made = companies(shared)[0]
+    with shared.transaction(force_rollback=True):
+        invoice = one(
+            shared,
+            "INSERT INTO invoice (org_id, customer_id, due_date, created_by, currency, discount_amount)"
+            " VALUES (%s, %s, CURRENT_DATE, %s, 'JPY', 0.4) RETURNING id",
+            (made.org, made.customer, made.user),
+        )
+        shared.execute(
+            "INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x', 100)", (invoice,)
+        )
+        new_payment(shared, made, 100, invoice_id=invoice, currency="JPY", status="completed")
+        assert one(shared, "SELECT status::text FROM invoice WHERE id = %s", (invoice,)) == "paid"
+        ordered = shared.execute(
+            "INSERT INTO sales_order (org_id, customer_id, created_by, currency, shipping_amount, discount_amount)"
+            " VALUES (%s, %s, %s, 'JPY', 7.5, 0.4) RETURNING shipping_amount, discount_amount",
+            (made.org, made.customer, made.user),
+        ).fetchone()
+        assert ordered == (8, 0)
 
 
 def test_copy_adds_no_line_to_what_is_posted(shared: Connection) -> None:
@@ -1230,6 +1311,7 @@ def test_a_pending_payment_cannot_be_allocated(shared: Connection) -> None:
 PERIODS = [
     ("standard", "vat", None, "2025-06-01", None, False),
     ("STANDARD", "vat", None, "2025-01-01", "2025-01-01", False),
+    (" standard ", "vat", " ", "2025-01-01", "2025-01-01", False),
     ("standard", "vat", None, "2024-01-01", "2025-01-01", False),
     ("standard", "vat", None, "2024-01-01", "2024-12-31", True),
     ("reduced", "vat", None, "2025-06-01", None, True),

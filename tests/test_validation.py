@@ -41,6 +41,14 @@ def test_what_a_statement_finds(bench: Bench, tmp_path: Path) -> None:
         assert (result.name, result.verdict, result.found) == ("rule", "fail" if found else "pass", found)
 
 
+def test_an_assertion_fails_on_a_database_that_switched_assertions_off(bench: Bench, tmp_path: Path) -> None:
+    bench.sql(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET plpgsql.check_asserts = off', current_database()); END $$"
+    )
+    [result] = validated(bench, tmp_path, "-- step: rule\nDO $$ BEGIN ASSERT false, 'sums differ'; END $$;").results
+    assert (result.verdict, result.found) == ("fail", "sums differ")
+
+
 def test_one_that_finds_something_does_not_keep_the_others_from_running(bench: Bench, tmp_path: Path) -> None:
     found = validated(bench, tmp_path, "-- step: a\nSELECT 1;\nSELECT 1 WHERE false;\n-- step: b\nSELECT 1 / 0;")
     assert [(result.name, result.verdict) for result in found.results] == [

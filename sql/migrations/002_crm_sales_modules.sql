@@ -367,8 +367,8 @@ BEGIN
                   HINT = 'Make a new one, with prices in the other currency.';
     END IF;
 
-    NEW.shipping_amount := coalesce(NEW.shipping_amount, 0);
-    NEW.discount_amount := coalesce(NEW.discount_amount, 0);
+    NEW.shipping_amount := coalesce(round_money(NEW.shipping_amount, NEW.currency), 0);
+    NEW.discount_amount := coalesce(round_money(NEW.discount_amount, NEW.currency), 0);
     NEW.subtotal := 0;
     NEW.tax_amount := 0;
 

@@ -546,9 +546,9 @@ CREATE TABLE tax_rate (
     CONSTRAINT tax_rate_periods_do_not_overlap
         EXCLUDE USING gist (
             org_id WITH =,
-            lower(name) WITH =,
+            lower(btrim(name)) WITH =,
             tax_type WITH =,
-            coalesce(lower(jurisdiction), '') WITH =,
+            coalesce(lower(btrim(jurisdiction)), '') WITH =,
             daterange(effective_from, effective_to, '[]') WITH &&
         ) WHERE (is_active IS NOT FALSE)
 );
@@ -884,7 +884,9 @@ CREATE INDEX idx_payment_allocation_invoice ON payment_allocation (invoice_id);
 -- Sums are taken again, not carried forward, in the BEFORE trigger of the row that shows them. Whoever changes a line or
 -- an allocation updates that row, which locks it: the second of two waits there, and its trigger then sees what the
 -- first committed (READ COMMITTED), or fails with a serialization error (REPEATABLE READ). Two totals cannot pass each other.
--- All are SECURITY DEFINER: a sum is over all rows, not over those the writer may see. Times 0.01, never divided by 100: a
+-- All are SECURITY DEFINER: a sum is over all rows, not over those the writer may see. So it is over those of OLD.id, which
+-- is NULL on INSERT: a new row has no lines yet, and the key that a client chose for it may be another tenant's, whose sums
+-- EXCLUDED would show him. Times 0.01, never divided by 100: a
 -- quotient is cut before it is rounded.
 CREATE FUNCTION keep_invoice_amounts()
     RETURNS trigger
@@ -914,7 +916,7 @@ BEGIN
            coalesce(bool_and(i.line_total = round_money(i.line_total, NEW.currency)), true) AS are_rounded
     INTO lines
     FROM invoice_item AS i
-    WHERE i.invoice_id = NEW.id;
+    WHERE i.invoice_id = OLD.id;
     IF NOT lines.are_rounded THEN   -- a first line was on its way while another session changed the currency
         RAISE EXCEPTION 'invoice % changed its currency to % while a line was written', NEW.invoice_number, NEW.currency
             USING ERRCODE = 'serialization_failure',
@@ -924,13 +926,13 @@ BEGIN
 
     NEW.subtotal := lines.net;
     NEW.tax_amount := lines.tax;
-    NEW.discount_amount := coalesce(NEW.discount_amount, 0);
+    NEW.discount_amount := coalesce(round_money(NEW.discount_amount, NEW.currency), 0);
     NEW.total_amount := NEW.subtotal + NEW.tax_amount - NEW.discount_amount;
     NEW.amount_paid := (
         SELECT coalesce(sum(a.amount), 0)
         FROM payment_allocation AS a
         JOIN payment AS p ON p.id = a.payment_id
-        WHERE a.invoice_id = NEW.id
+        WHERE a.invoice_id = OLD.id
           AND p.status = 'completed'
     );
     NEW.amount_due := NEW.total_amount - NEW.amount_paid;
@@ -994,19 +996,32 @@ BEGIN
                   COLUMN = 'currency';
     END IF;
 
+    NEW.amount_allocated := (SELECT coalesce(sum(a.amount), 0) FROM payment_allocation AS a WHERE a.payment_id = OLD.id);
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION keep_payment_amounts() IS 'Trigger on payment: its currency, and how much of it is allocated.';
+
+-- After the row, and so after row security: before it, the answer would tell the currency of another tenant.
+CREATE FUNCTION refuse_finer_payment()
+    RETURNS trigger
+    LANGUAGE plpgsql
+    SECURITY DEFINER
+    SET search_path = public, pg_temp
+AS $$
+BEGIN
     IF NEW.amount <> round_money(NEW.amount, NEW.currency) THEN
         RAISE EXCEPTION 'payment of % %: finer than the currency''s minor unit', NEW.amount, NEW.currency
             USING ERRCODE = 'check_violation',
                   TABLE = 'payment',
                   COLUMN = 'amount';
     END IF;
-
-    NEW.amount_allocated := (SELECT coalesce(sum(a.amount), 0) FROM payment_allocation AS a WHERE a.payment_id = NEW.id);
-    RETURN NEW;
+    RETURN NULL;
 END
 $$;
 
-COMMENT ON FUNCTION keep_payment_amounts() IS 'Trigger on payment: its currency, and how much of it is allocated.';
+COMMENT ON FUNCTION refuse_finer_payment() IS 'Trigger on payment: nobody pays half a cent, or half a yen.';
 
 CREATE FUNCTION settle_payment()
     RETURNS trigger
@@ -1121,6 +1136,7 @@ REVOKE EXECUTE ON FUNCTION
     keep_invoice_amounts(),
     keep_invoice_line_total(),
     keep_payment_amounts(),
+    refuse_finer_payment(),
     settle_payment(),
     keep_allocated_amounts()
     FROM PUBLIC, anon, authenticated;
@@ -1197,6 +1213,9 @@ CREATE CONSTRAINT TRIGGER same_organization
     FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization(
         'org_id', 'customer_id customer', 'invoice_id invoice', 'processed_by profile'
     );
+CREATE TRIGGER refuse_finer_payment
+    AFTER INSERT OR UPDATE OF amount, currency ON payment
+    FOR EACH ROW EXECUTE FUNCTION refuse_finer_payment();
 CREATE TRIGGER settle_payment
     AFTER INSERT OR UPDATE OF status, invoice_id ON payment
     FOR EACH ROW EXECUTE FUNCTION settle_payment();
@@ -1307,7 +1326,7 @@ CREATE INDEX idx_journal_entry_date ON journal_entry (org_id, entry_date);
 CREATE INDEX idx_journal_entry_reference ON journal_entry (reference_type, reference_id);
 CREATE INDEX idx_journal_entry_posted_by ON journal_entry (posted_by);
 CREATE INDEX idx_journal_entry_created_by ON journal_entry (created_by);
-CREATE UNIQUE INDEX journal_entry_is_reversed_once ON journal_entry (reference_id) WHERE reference_type = 'reversal';
+CREATE UNIQUE INDEX journal_entry_is_reversed_once ON journal_entry (org_id, reference_id) WHERE reference_type = 'reversal';
 
 CREATE TABLE journal_entry_line (
     id                uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -1390,7 +1409,7 @@ BEGIN
     SELECT coalesce(sum(l.debit_amount), 0) AS debits, coalesce(sum(l.credit_amount), 0) AS credits
     INTO lines
     FROM journal_entry_line AS l
-    WHERE l.journal_entry_id = NEW.id;
+    WHERE l.journal_entry_id = OLD.id;   -- NULL on INSERT: a key that was chosen by a client may be another tenant's
 
     NEW.total_debits := lines.debits;
     NEW.total_credits := lines.credits;
@@ -1544,11 +1563,14 @@ CREATE FUNCTION refuse_change_of_used_account()
     SET search_path = public, pg_temp
 AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' AND (NEW.id, NEW.account_type, NEW.normal_balance) = (OLD.id, OLD.account_type, OLD.normal_balance) THEN
+        RETURN NULL;
+    END IF;
     IF EXISTS (
         SELECT FROM journal_entry_line AS l JOIN journal_entry AS e ON e.id = l.journal_entry_id
         WHERE l.account_id = OLD.id AND e.is_posted
     ) THEN
-        RAISE EXCEPTION 'account % stands in posted journal entries, and keeps its type', OLD.code
+        RAISE EXCEPTION 'account % stands in posted journal entries, and stays what it is', OLD.code
             USING ERRCODE = 'restrict_violation',
                   TABLE = 'account',
                   HINT = 'Make a new account, and post the balance over to it.';
@@ -1557,7 +1579,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION refuse_change_of_used_account() IS 'Trigger on account: a type that posted entries were read by stays.';
+COMMENT ON FUNCTION refuse_change_of_used_account() IS 'Trigger on account: what posted entries were read by stays; another one cannot take its place either, between the deferred looks of their foreign key.';
 
 CREATE FUNCTION post_journal_entry(entry_id uuid)
     RETURNS journal_entry
@@ -1688,10 +1710,8 @@ CREATE TRIGGER record_audit
     FOR EACH ROW EXECUTE FUNCTION record_audit('journal_entry_id journal_entry');
 
 CREATE TRIGGER refuse_change_of_used_account
-    AFTER UPDATE OF account_type, normal_balance ON account
-    FOR EACH ROW
-    WHEN (OLD.account_type <> NEW.account_type OR OLD.normal_balance <> NEW.normal_balance)
-    EXECUTE FUNCTION refuse_change_of_used_account();
+    AFTER DELETE OR UPDATE OF id, account_type, normal_balance ON account
+    FOR EACH ROW EXECUTE FUNCTION refuse_change_of_used_account();
 
 ALTER TABLE journal_entry ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant_isolation ON journal_entry

@@ -121,6 +121,7 @@ DROP TABLE IF EXISTS invoice_item;
 DROP TABLE IF EXISTS invoice;
 DROP FUNCTION IF EXISTS keep_allocated_amounts();
 DROP FUNCTION IF EXISTS settle_payment();
+DROP FUNCTION IF EXISTS refuse_finer_payment();
 DROP FUNCTION IF EXISTS keep_payment_amounts();
 DROP FUNCTION IF EXISTS keep_invoice_line_total();
 DROP FUNCTION IF EXISTS keep_invoice_amounts();

@@ -185,7 +185,7 @@ END))'),
              'PRIMARY KEY (id)'),
             ('tax_rate',
              'tax_rate_periods_do_not_overlap',
-             'EXCLUDE USING gist (org_id WITH =, lower(name) WITH =, tax_type WITH =, COALESCE(lower(jurisdiction), '
+             'EXCLUDE USING gist (org_id WITH =, lower(btrim(name)) WITH =, tax_type WITH =, COALESCE(lower(btrim(jurisdiction)), '
              '''''::text) WITH =, daterange(effective_from, effective_to, ''[]''::text) WITH &&) WHERE ((is_active IS NOT '
              'FALSE))'),
             ('tax_rate',
@@ -480,7 +480,7 @@ BEGIN
             ('idx_journal_entry_reference',
              'CREATE INDEX idx_journal_entry_reference ON public.journal_entry USING btree (reference_type, reference_id)'),
             ('journal_entry_is_reversed_once',
-             'CREATE UNIQUE INDEX journal_entry_is_reversed_once ON public.journal_entry USING btree (reference_id) WHERE '
+             'CREATE UNIQUE INDEX journal_entry_is_reversed_once ON public.journal_entry USING btree (org_id, reference_id) WHERE '
              '(reference_type = ''reversal''::text)'),
             ('idx_journal_entry_line_account',
              'CREATE INDEX idx_journal_entry_line_account ON public.journal_entry_line USING btree (account_id)')
@@ -538,9 +538,8 @@ BEGIN
              'record_audit()'),
             ('account',
              'refuse_change_of_used_account',
-             'CREATE TRIGGER refuse_change_of_used_account AFTER UPDATE OF account_type, normal_balance ON public.account FOR '
-             'EACH ROW WHEN (((old.account_type <> new.account_type) OR (old.normal_balance <> new.normal_balance))) EXECUTE '
-             'FUNCTION refuse_change_of_used_account()'),
+             'CREATE TRIGGER refuse_change_of_used_account AFTER DELETE OR UPDATE OF id, account_type, normal_balance ON '
+             'public.account FOR EACH ROW EXECUTE FUNCTION refuse_change_of_used_account()'),
             ('account',
              'same_organization',
              'CREATE CONSTRAINT TRIGGER same_organization AFTER INSERT OR UPDATE OF parent_account_id ON public.account NOT '
@@ -662,6 +661,10 @@ BEGIN
              'public.payment NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW EXECUTE FUNCTION '
              'must_be_of_same_organization(''org_id'', ''customer_id customer'', ''invoice_id invoice'', ''processed_by '
              'profile'')'),
+            ('payment',
+             'refuse_finer_payment',
+             'CREATE TRIGGER refuse_finer_payment AFTER INSERT OR UPDATE OF amount, currency ON public.payment FOR EACH ROW '
+             'EXECUTE FUNCTION refuse_finer_payment()'),
             ('payment',
              'settle_payment',
              'CREATE TRIGGER settle_payment AFTER INSERT OR UPDATE OF status, invoice_id ON public.payment FOR EACH ROW '
@@ -879,6 +882,8 @@ BEGIN
             ('post_journal_entry(uuid)',
              'invoker, volatile, returns journal_entry, search_path=public, pg_temp, for authenticated'),
             ('refuse_change_of_used_account()',
+             'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
+            ('refuse_finer_payment()',
              'definer, volatile, returns trigger, search_path=public, pg_temp, for nobody'),
             ('refuse_missing_currency()',
              'invoker, volatile, returns trigger, search_path=public, pg_temp, for nobody'),

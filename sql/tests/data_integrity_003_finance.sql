@@ -108,8 +108,8 @@ FROM (
 UNION ALL
 SELECT 'overlapping_tax_rates', count(*)
 FROM tax_rate AS a
-JOIN tax_rate AS b ON b.org_id = a.org_id AND b.id > a.id AND lower(b.name) = lower(a.name) AND b.tax_type = a.tax_type
-    AND coalesce(lower(b.jurisdiction), '') = coalesce(lower(a.jurisdiction), '')
+JOIN tax_rate AS b ON b.org_id = a.org_id AND b.id > a.id AND lower(btrim(b.name)) = lower(btrim(a.name)) AND b.tax_type = a.tax_type
+    AND coalesce(lower(btrim(b.jurisdiction)), '') = coalesce(lower(btrim(a.jurisdiction)), '')
 WHERE a.is_active IS NOT FALSE
   AND b.is_active IS NOT FALSE
   AND daterange(a.effective_from, a.effective_to, '[]') && daterange(b.effective_from, b.effective_to, '[]')
