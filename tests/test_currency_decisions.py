@@ -223,7 +223,7 @@ IN_THE_WAY = [
         "SELECT 'XQQ'",
     ),
     ("4", "CREATE VIEW theirs AS SELECT id FROM audit_log", "audit_log_dependents", "SELECT 'theirs'"),
-    ("4", "CREATE TABLE ai_message_2026_q1 (a integer)", "partitions_in_the_way", "SELECT 'ai_message_2026_q1'"),
+    ("4", "CREATE TABLE ai_message_default (a integer)", "partitions_in_the_way", "SELECT 'ai_message_default'"),
     ("4", "INSERT INTO audit_log (action, table_name, timestamp) VALUES ('API_CALL', 'ahead', '2099-01-01')", "audit_log_dated_ahead", "SELECT id::text FROM audit_log WHERE table_name = 'ahead'"),
 ]  # fmt: skip
 
