@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -31,6 +33,7 @@ from mantis_runbook import checks
 from mantis_runbook.database import Connection
 from mantis_runbook.server import Server
 
+ROOT = Path(__file__).parent.parent
 FOUR = ("ai_message", "customer_interaction", "pipeline_execution", "system_metric")
 
 BREAKS = {
@@ -252,6 +255,16 @@ def test_no_call_of_a_dba_lets_others_queue_behind_it(server: Server, baseline_t
                 dba.execute("SELECT create_partitions_ahead('ai_message', now() + interval '3 years')")
         dba.execute("SELECT create_partitions_ahead('ai_message', now() + interval '3 years')")
         assert one(dba, "SHOW lock_timeout") == "0"
+
+
+def test_the_jobs_of_the_readme_run(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "009") as connection:
+        jobs = re.findall(r"^\| `(SELECT [^`]+)`", (ROOT / "README.md").read_text(), re.MULTILINE)
+        assert len(jobs) == 2
+        connection.execute("DROP TABLE " + this_year("ai_message_2027_q1"))
+        for job in jobs:
+            connection.execute(job)
+        assert one(connection, this_year("SELECT to_regclass('ai_message_2027_q1') IS NOT NULL"))
 
 
 def partition(name: str, parent: str, low: str, high: str) -> str:
