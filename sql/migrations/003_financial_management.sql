@@ -2097,6 +2097,10 @@ ALTER TABLE purchase_order_item VALIDATE CONSTRAINT purchase_order_item_has_curr
 ALTER TABLE purchase_order_item ALTER COLUMN currency SET NOT NULL;
 ALTER TABLE purchase_order_item DROP CONSTRAINT purchase_order_item_has_currency;
 
+-- step: statistics of what was backfilled
+-- Autovacuum would get round to it; until then the planner takes the new columns for empty.
+ANALYZE customer, inventory_item, purchase_order, purchase_order_item;
+
 -- step: open the new tables to the application
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     account, tax_rate, exchange_rate, invoice, invoice_item, payment, payment_allocation, journal_entry, journal_entry_line
