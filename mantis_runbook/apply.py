@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -12,7 +12,7 @@ import psycopg
 import stamina
 
 from mantis_runbook import backfill, blockers, catalog, outside
-from mantis_runbook.database import GIVING_WAY, Connection, connect, query, rows, settle
+from mantis_runbook.database import GIVING_WAY, Connection, connect, may_set, query, rows, settle
 from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, Pass, StepJournal
 from mantis_runbook.lock import Fence
@@ -20,7 +20,7 @@ from mantis_runbook.migrations import Migration, Script, Statement, Step
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
-__all__ = ["Applied", "Engine", "StepResult"]
+__all__ = ["Applied", "Engine", "StepResult", "refuse_unable"]
 
 Result = TypeVar("Result")
 
@@ -601,6 +601,19 @@ class _Work:
 def _of_autovacuum(named: str) -> str:
     """What hastens it where it is in the way: our role may not, or it would have given way."""
     return ", or GRANT SET ON PARAMETER deadlock_timeout TO our role" if "autovacuum worker" in named else ""
+
+
+def refuse_unable(connection: Connection, migrations: Iterable[Migration]) -> None:
+    """Raise `Refused` when a migration, on its way up or back, needs a right that our role does not have."""
+    scripts = [script for one in migrations for script in (one.up, one.rollback)]
+    needs = [script.path.name for script in scripts if any(step.without_triggers for step in script.steps)]
+    if needs and not may_set(connection, "session_replication_role"):
+        raise Refused(
+            f"{' and '.join(needs)} fill columns without firing triggers",
+            found="a role that may not SET session_replication_role",
+            expected="a superuser, or a role that was granted it (PostgreSQL 15 or newer)",
+            action="GRANT SET ON PARAMETER session_replication_role TO this role",
+        )
 
 
 def _refuse_impossible(migration: Migration, direction: str, status: str | None, last: Pass | None) -> None:

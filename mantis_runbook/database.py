@@ -16,8 +16,8 @@ from mantis_runbook.errors import PoolerRefused, TargetError
 from mantis_runbook.target import Target
 
 __all__ = [
-    "GIVING_WAY", "OLDEST", "SCHEMA", "SESSION", "Connection", "Identity", "connect", "identity", "query", "refuse_pooler",
-    "rows", "settle",
+    "GIVING_WAY", "OLDEST", "SCHEMA", "SESSION", "Connection", "Identity", "connect", "identity", "may_set", "query",
+    "refuse_pooler", "rows", "settle",
 ]  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -61,9 +61,8 @@ MAY_SET = """
     LEFT JOIN pg_settings USING (name)
     WHERE context IS DISTINCT FROM 'superuser' OR has_parameter_privilege(wanted.name, 'SET')
 """
-MAY_SET_BEFORE_15 = MAY_SET.replace(
-    "has_parameter_privilege(wanted.name, 'SET')", "current_setting('is_superuser') = 'on'"
-)
+SUPERUSER = "current_setting('is_superuser') = 'on'"
+MAY_SET_BEFORE_15 = MAY_SET.replace("has_parameter_privilege(wanted.name, 'SET')", SUPERUSER)
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,12 @@ def settle(connection: Connection, **session: str) -> None:
         MAY_SET if connection.info.server_version >= 150_000 else MAY_SET_BEFORE_15,
         (list(wanted), list(wanted.values())),
     )
+
+
+def may_set(connection: Connection, parameter: str) -> bool:
+    """Whether our role may set a parameter that takes a superuser, or from PostgreSQL 15 on a grant of SET on it."""
+    asked = "has_parameter_privilege(%s, 'SET')" if connection.info.server_version >= 150_000 else SUPERUSER
+    return bool(rows(connection, f"SELECT {asked} AS may", (parameter,) if "%s" in asked else ())[0]["may"])
 
 
 def _open(target: Target, purpose: str) -> Connection:

@@ -37,7 +37,7 @@ from mantis_runbook import plan as plans
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
-from mantis_runbook.apply import Engine
+from mantis_runbook.apply import Engine, refuse_unable
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import refuse_pooler
 from mantis_runbook.errors import (
@@ -127,6 +127,7 @@ class MigrationPhase(Recording):
             states = book.all()
             if self.number != "0":
                 self._refuse_unready(book.require(), states)
+                refuse_unable(connection, self.migrations)
             lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)

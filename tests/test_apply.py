@@ -14,6 +14,7 @@ import pytest
 from workbench import Bench, beside, wait_for
 
 from mantis_runbook import apply, blockers
+from mantis_runbook.apply import refuse_unable
 from mantis_runbook.database import GIVING_WAY, Connection, settle
 from mantis_runbook.errors import LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, StepJournal
@@ -331,6 +332,27 @@ def test_autovacuum_gives_way_to_the_engine(
     with pytest.raises(LockNotObtained, match="autovacuum") as refusal:
         bench.up(again, step_deadline_s=3)
     assert "GRANT SET ON PARAMETER deadlock_timeout" in refusal.value.action
+
+
+def test_a_role_that_may_not_silence_triggers_is_refused_before_anything_begins(bench: Bench) -> None:
+    plain = bench.migration(ALTER)
+    filling = bench.migration(
+        "-- step: fill  batched over old  without triggers\nUPDATE old SET touched = 1 WHERE id > $1 AND id <= $2;",
+        version="002",
+    )
+    with bench.connect() as connection:
+        refuse_unable(connection, [plain, filling])
+        connection.execute("SET ROLE pg_monitor")
+        refuse_unable(connection, [plain])
+        with pytest.raises(Refused, match=r"002_\w+\.sql fill columns without firing triggers"):
+            refuse_unable(connection, [plain, filling])
+        connection.execute("RESET ROLE")
+        if connection.info.server_version >= 150_000:
+            connection.execute("GRANT SET ON PARAMETER session_replication_role TO pg_monitor")
+            connection.execute("SET ROLE pg_monitor")
+            refuse_unable(connection, [plain, filling])
+            connection.execute("RESET ROLE")
+            connection.execute("REVOKE SET ON PARAMETER session_replication_role FROM pg_monitor")
 
 
 def test_a_role_that_may_not_hasten_deadlock_checks_migrates_without(bench: Bench) -> None:
