@@ -754,7 +754,7 @@ def test_of_two_sessions_that_convert_one_row_one_does(crm: Connection, call: st
             assert outcome == 1
     made = {name: one(crm, f"SELECT count(*) FROM {name}") - before[name] for name in before}
     assert made == (
-        {"customer": 1, "opportunity": 1, "sales_order": 0}
+        {"customer": 1, "opportunity": 0, "sales_order": 0}
         if key == "lead"
         else {"customer": 0, "opportunity": 0, "sales_order": 1}
     )
@@ -822,6 +822,38 @@ def test_a_lead_without_a_company_becomes_an_individual_and_the_longest_name_fit
         ).fetchone()
         assert (len(name), segment, holder) == (200, "individual", customer)
         assert one(shared, "SELECT amount FROM opportunity WHERE id = %s", (opportunity,)) == Decimal("5.50")
+
+
+def test_what_was_noted_for_a_lead_goes_to_its_customer_and_its_opportunity_is_not_made_twice(
+    shared: Connection,
+) -> None:
+    own, _ = companies(shared)
+    with acting(shared, "authenticated", own.user):
+        lead = one(
+            shared,
+            "INSERT INTO lead (org_id, first_name, last_name) VALUES (%s, 'Ann', 'Lee') RETURNING id",
+            (own.org,),
+        )
+        known = one(
+            shared,
+            "INSERT INTO opportunity (org_id, lead_id, name, amount) VALUES (%s, %s, 'Promised', 7) RETURNING id",
+            (own.org, lead),
+        )
+        call = one(
+            shared,
+            "INSERT INTO crm_activity (org_id, lead_id, type, subject, created_by) VALUES (%s, %s, 'call', 'x', %s)"
+            " RETURNING id",
+            (own.org, lead, own.user),
+        )
+        customer, opportunity = shared.execute(
+            "SELECT customer_id, opportunity_id FROM convert_lead(%s)", (lead,)
+        ).fetchone()
+        assert opportunity == known
+        assert shared.execute(
+            "SELECT o.customer_id, o.name, a.customer_id FROM opportunity AS o, crm_activity AS a WHERE o.id = %s AND a.id = %s",
+            (known, call),
+        ).fetchone() == (customer, "Promised", customer)
+        assert one(shared, "SELECT count(*) FROM opportunity WHERE lead_id = %s", (lead,)) == 1
 
 
 def test_a_service_without_a_user_converts_for_the_quotes_author(shared: Connection) -> None:

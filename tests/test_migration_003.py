@@ -1295,6 +1295,15 @@ def test_a_payment_that_makes_no_sense_is_refused(shared: Connection, columns: d
         new_payment(shared, made, given.pop("amount"), **given)
 
 
+def test_money_for_a_cancelled_invoice_is_taken_and_stays_unallocated(shared: Connection) -> None:
+    made = companies(shared)[0]
+    with shared.transaction(force_rollback=True):
+        invoice = new_invoice(shared, made, 10)
+        shared.execute("UPDATE invoice SET status = 'cancelled' WHERE id = %s", (invoice,))
+        paid = new_payment(shared, made, 10, invoice_id=invoice, status="completed")
+        assert one(shared, "SELECT amount_allocated FROM payment WHERE id = %s", (paid,)) == 0
+
+
 def test_a_pending_payment_cannot_be_allocated(shared: Connection) -> None:
     made = companies(shared)[0]
     with shared.transaction(force_rollback=True):

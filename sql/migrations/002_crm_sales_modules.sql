@@ -1481,21 +1481,28 @@ BEGIN
     VALUES (convert_lead.customer_id, source.first_name, source.last_name, source.title, source.email, source.phone, true)
     RETURNING id INTO convert_lead.contact_id;
 
-    INSERT INTO opportunity (
-        org_id, customer_id, lead_id, name, stage, amount, currency, assigned_to, expected_close_date
-    )
-    VALUES (
-        source.org_id,
-        convert_lead.customer_id,
-        source.id,
-        left(coalesce(nullif(btrim(opportunity_name), ''), company, person), 200),
-        'qualification',
-        coalesce(opportunity_amount, source.estimated_value, 0),
-        opportunity_currency,
-        source.assigned_to,
-        source.expected_close_date
-    )
-    RETURNING id INTO convert_lead.opportunity_id;
+    -- What was noted for the lead is the customer's from now on. An opportunity that is there is not made once more.
+    UPDATE crm_activity AS a SET customer_id = convert_lead.customer_id WHERE a.lead_id = source.id AND a.customer_id IS NULL;
+    UPDATE opportunity AS o SET customer_id = convert_lead.customer_id WHERE o.lead_id = source.id AND o.customer_id IS NULL;
+    SELECT o.id INTO convert_lead.opportunity_id FROM opportunity AS o WHERE o.lead_id = source.id ORDER BY o.created_at, o.id LIMIT 1;
+
+    IF convert_lead.opportunity_id IS NULL THEN
+        INSERT INTO opportunity (
+            org_id, customer_id, lead_id, name, stage, amount, currency, assigned_to, expected_close_date
+        )
+        VALUES (
+            source.org_id,
+            convert_lead.customer_id,
+            source.id,
+            left(coalesce(nullif(btrim(opportunity_name), ''), company, person), 200),
+            'qualification',
+            coalesce(opportunity_amount, source.estimated_value, 0),
+            opportunity_currency,
+            source.assigned_to,
+            source.expected_close_date
+        )
+        RETURNING id INTO convert_lead.opportunity_id;
+    END IF;
 
     UPDATE lead
     SET status = 'won', converted_to_customer_id = convert_lead.customer_id, converted_at = now()
@@ -1504,7 +1511,7 @@ END
 $$;
 
 COMMENT ON FUNCTION convert_lead(uuid, text, numeric, currency_code) IS
-    'Makes a customer, its primary contact and an opportunity of a lead, and marks the lead won. SQLSTATE 55000: converted before, or lost; P0002: no such lead for the caller.';
+    'Makes a customer and its primary contact of a lead, and an opportunity unless it has one, and marks the lead won. SQLSTATE 55000: converted before, or lost; P0002: no such lead for the caller.';
 
 CREATE FUNCTION accept_quote(quote_id uuid)
     RETURNS void

@@ -1050,6 +1050,7 @@ BEGIN
         FROM invoice AS i
         WHERE i.id = NEW.invoice_id
           AND i.org_id = NEW.org_id
+          AND i.status NOT IN ('cancelled', 'refunded')   -- money that came all the same stays unallocated
         FOR NO KEY UPDATE;
 
         IF due > 0 THEN
