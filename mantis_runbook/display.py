@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from html import escape as escape_text
 from typing import Any
 
-__all__ = ["COLOURS", "Html", "badge", "callout", "details", "duration", "escape", "facts", "table"]
+__all__ = ["COLOURS", "Html", "badge", "callout", "details", "duration", "escape", "facts", "many", "table"]
 
 #: A word's family: mark, background, text. Hues of Okabe and Ito, darkened until the text on them has a contrast of 5:1
 #: or more; the mark says the same again to who cannot see the colour.
@@ -23,6 +23,7 @@ COLOURS: dict[str, tuple[str, str, str]] = {
     "refused": ("⊘", "#87396a", "#ffffff"),
     "inconclusive": ("?", "#0062a0", "#ffffff"),
     "rolled back": ("↺", "#56b4e9", "#000000"),
+    "info": ("i", "#0062a0", "#ffffff"),
     "none": ("○", "#5c5c5c", "#ffffff"),
 }
 
@@ -31,7 +32,8 @@ FAMILIES = {
     "warn": ("warn", "warned", "warning"),
     "fail": ("fail", "failed", "error", "invalid", "tripped"),
     "refused": ("refused",),
-    "inconclusive": ("inconclusive", "interrupted", "running", "info"),
+    "inconclusive": ("inconclusive", "interrupted", "running"),
+    "info": ("info",),
     "rolled back": ("rolled back", "rolled_back"),
 }
 FAMILY = {word: family for family, words in FAMILIES.items() for word in words}
@@ -149,6 +151,11 @@ def duration(milliseconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def many(number: int, one: str, more: str = "") -> str:
+    """A number with its noun: 1 lock wait, 1,204 lock waits."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
 def _frame(inner: str, caption: str) -> Html:
     style = f"border-collapse:collapse;{SANS};font-size:.93em;font-variant-numeric:tabular-nums;margin:.5em 0"
     above = (
@@ -228,14 +235,14 @@ def _shown(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """Thousands are set apart from five digits on; binary fractions are shown to four significant digits."""
+    """Thousands are set apart; binary fractions are shown to four significant digits."""
     if value != value:
         return "–"
     if isinstance(value, float) and not float(value).is_integer():
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
     if isinstance(value, float):
         value = int(value)
-    return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    return f"{value:,}"
 
 
 def _text(value: Any) -> str:

@@ -54,14 +54,17 @@ class FinalPhase(Recording):
 
     def schedule(self) -> Evidence:
         """The strategy's weeks beside what happened."""
-        records = schedule(self._started(), self._finished_at())
+        records = schedule(self._started(), self._finished_at(), datetime.now(UTC))
         done = sum(record["actual_end"] is not None for record in records)
+        going = sum("going_on_at" in record for record in records)
+        waiting = len(records) - done - going
+        counts = {"finished": done, "going on": going, "not begun": waiting}
         return Evidence(
             self.number,
             "schedule",
             "info",
-            f"{done} of {len(records)} phases finished",
-            (Table("schedule", records),),
+            "phases: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count),
+            (Table("the strategy's weeks, counted from the Monday before the first phase began", records),),
             chart="gantt",
         )
 
@@ -243,17 +246,25 @@ def _journal(folder: Path) -> list[Entry]:
     return Journal(folder).entries()
 
 
-def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime]) -> list[dict[str, Any]]:
-    """One record a phase: the strategy's weeks, counted from the Monday of the first phase's start, and what happened."""
-    first = min(started.values(), default=datetime.now(UTC))
+def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], now: datetime) -> list[dict[str, Any]]:
+    """One record a phase: the strategy's weeks, counted from the Monday of the first phase's start, and what happened.
+
+    A phase that has begun and not ended is going on by `now`.
+    """
+    first = min(started.values(), default=now)
     monday = (first - timedelta(days=first.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     return [
         {
             "phase": f"{phase.number} {phase.title}",
-            "planned_start": (monday + timedelta(weeks=WEEKS[phase.number][0] - 1)).isoformat(),
-            "planned_end": (monday + timedelta(weeks=WEEKS[phase.number][1])).isoformat(),
-            "actual_start": started[phase.number].isoformat() if phase.number in started else None,
-            "actual_end": finished[phase.number].isoformat() if phase.number in finished else None,
+            "planned_start": (monday + timedelta(weeks=WEEKS[phase.number][0] - 1)).date().isoformat(),
+            "planned_end": (monday + timedelta(weeks=WEEKS[phase.number][1])).date().isoformat(),
+            "actual_start": _instant(started.get(phase.number)),
+            "actual_end": _instant(finished.get(phase.number)),
+            **({"going_on_at": _instant(now)} if phase.number in started and phase.number not in finished else {}),
         }
         for phase in PHASES
     ]
+
+
+def _instant(when: datetime | None) -> str | None:
+    return when.isoformat(" ", "seconds") if when else None

@@ -463,7 +463,7 @@ class MigrationPhase(Recording):
             {"step": name.partition(" ")[2], "started": began, "finished": ended}
             for name, (began, ended) in self._spans().items()
         ]
-        return charts.latency(samples.frame(path), pd.DataFrame(steps))
+        return charts.latency(samples.frame(path), pd.DataFrame(steps), samples.migration_span(path))
 
     def _spans(self) -> dict[str, tuple[datetime, datetime]]:
         return predicted.spans(self.run.journal.entries(), self.number)

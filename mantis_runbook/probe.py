@@ -30,9 +30,6 @@ __all__ = ["FILE", "Live", "Probe", "ProbeResult", "Verification"]
 
 FILE = "probe.csv"
 
-#: The marks between which the migration lies.
-BEGIN, END = "migration", "migrated"
-
 #: Seconds for the process to begin and to end; it tells that it has begun even when no server answers.
 BEGIN_S, END_S = 30.0, 10.0
 
@@ -216,7 +213,7 @@ class Probe:
             self._problems.append("the probe's process did not begin")
         return self
 
-    def mark(self, name: str = BEGIN) -> None:
+    def mark(self, name: str = samples.BEGIN) -> None:
         """What comes now begins: "migration", "migrated", or a step's name. The live figures start anew."""
         self._marks += 1
         self.live = Live(marks=self._marks, at=time.monotonic())
@@ -272,11 +269,7 @@ class Probe:
     # -- the result ----------------------------------------------------------------------------------------------
 
     def _measured(self) -> ProbeResult:
-        found = (
-            samples.figures(samples.read(self._path), BEGIN, END)
-            if self._path.exists()
-            else Figures(None, (), (), False)
-        )
+        found = samples.figures(samples.read(self._path)) if self._path.exists() else Figures(None, (), (), False)
         verification = self._verified()
         problems = [*self._problems, *_problems(found, verification)]
         return ProbeResult(self._path, self._rate_hz, found, verification, tuple(problems))

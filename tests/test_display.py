@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, table
+from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, many, table
 
 NASTY = "<script>alert(1)</script>"
 
@@ -56,7 +56,7 @@ def test_rows_may_be_frames_mappings_or_dataclasses(rows: object) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, "–"), (float("nan"), "–"), (pd.NaT, "–"), ("", ""), (0, "0"), (5432, "5432"), (12345, "12,345"),
+        (None, "–"), (float("nan"), "–"), (pd.NaT, "–"), ("", ""), (0, "0"), (987, "987"), (5432, "5,432"), (-12345, "-12,345"),
         (1.5, "1.5"), (2.0, "2"), (0.000123456, "0.0001235"), (True, "yes"), (np.bool_(False), "no"),
         (np.int64(70000), "70,000"), (datetime(2026, 11, 22, 13, 5, tzinfo=UTC), "2026-11-22 13:05:00 UTC"),
         (timedelta(seconds=2.4), "2.4 s"), (["a", "b"], "a, b"), ({"a": 1}, "{&quot;a&quot;: 1}"),
@@ -101,10 +101,23 @@ def test_words_have_contrast_enough_and_a_mark_of_their_own(family: str) -> None
 @pytest.mark.parametrize(
     ("word", "family"),
     [("passed", "pass"), ("PASS", "pass"), ("warned", "warn"), ("FAIL", "fail"), ("refused", "refused"),
-     ("rolled back", "rolled back"), ("rolled_back", "rolled back"), ("interrupted", "inconclusive"), ("odd", "none")],
+     ("rolled back", "rolled back"), ("rolled_back", "rolled back"), ("interrupted", "inconclusive"), ("info", "info"), ("odd", "none")],
 )  # fmt: skip
 def test_every_verdict_word_has_its_family(word: str, family: str) -> None:
-    assert COLOURS[family][1] in badge(word)
+    assert f">{COLOURS[family][0]}<" in badge(word)
+
+
+def test_what_is_only_said_does_not_look_like_a_question() -> None:
+    assert COLOURS["info"][0] == "i"
+    assert ">?<" not in badge("info") + callout("info", "said")
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "said"),
+    [(0, ("lock wait",), "0 lock waits"), (1, ("lock wait",), "1 lock wait"), (1204, ("index", "indexes"), "1,204 indexes")],
+)  # fmt: skip
+def test_a_noun_agrees_with_its_number(number: int, words: tuple[str, ...], said: str) -> None:
+    assert many(number, *words) == said
 
 
 def test_a_link_column_leads_to_notebooks_and_pages_under_their_names() -> None:
