@@ -42,6 +42,9 @@ SANS = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',A
 #: Text that is a measure, such as 1,204 ms or 3.5 %: it stands right like a number.
 MEASURE = re.compile(r"-?(0|[1-9][\d,]*)?(\.\d+)?( ?(%|ms|s|min|h|B|kB|MB|GB|TB|rows))?(?<=[\w%])")
 
+#: An instant as evidence keeps it.
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:\+00:00|Z)")
+
 RULE = "rgba(128,128,128,.35)"
 ROW = f"border-bottom:1px solid {RULE};background:transparent"
 CELL = "padding:.3em 1em .3em 0;vertical-align:top;"
@@ -114,11 +117,13 @@ def table(
     """Rows as a table: a pandas frame, or a sequence of mappings or dataclasses.
 
     Numbers stand right with aligned digits, the verdict column shows badges, the link column leads where its values say,
-    None and NaN show as –. A value that is `Html` is put in as it is.
+    None and NaN show as –. Instants of one day (ISO 8601, UTC) show the time alone, below the day in the heading. A value
+    that is `Html` is put in as it is.
     """
     columns, records = _records(rows)
     if not records:
         return _frame(f'<tbody><tr><td style="{CELL}opacity:.75">{escape(empty)}</td></tr></tbody>', caption)
+    columns, records = _with_times(columns, records)
     right = [_is_numeric([record[index] for record in records]) for index in range(len(columns))]
     head = "".join(_head(column, right[index]) for index, column in enumerate(columns))
     body = "".join(
@@ -195,6 +200,27 @@ def _records(rows: Any) -> tuple[list[str], list[Sequence[Any]]]:
     mappings = [_mapping(row) for row in rows]
     columns = list(dict.fromkeys(name for mapping in mappings for name in mapping))
     return [str(column) for column in columns], [[mapping.get(name) for name in columns] for mapping in mappings]
+
+
+def _with_times(columns: list[str], records: list[Sequence[Any]]) -> tuple[list[str], list[Sequence[Any]]]:
+    """Columns of instants, each on one line: the day stands in the heading where it is the same in all rows."""
+    told = [_times(name, values) for name, values in zip(columns, zip(*records, strict=True), strict=True)]
+    return [name for name, _ in told], list(zip(*(values for _, values in told), strict=True))
+
+
+def _times(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    known = [value for value in values if not _is_missing(value)]
+    found = [INSTANT.fullmatch(value) for value in known if isinstance(value, str)]
+    if not found or len(found) != len(known) or None in found:
+        return name, values
+    days = sorted({match[1] for match in found if match})
+    form = r"\2" if len(days) == 1 else r"\1 \2"
+    shown = [value if _is_missing(value) else _nowrap(INSTANT.sub(form, value)) for value in values]
+    return f"{name} (UTC, {days[0]})" if len(days) == 1 else f"{name} (UTC)", shown
+
+
+def _nowrap(text: str) -> Html:
+    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
 
 
 def _mapping(row: Any) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, many, table
+from mantis_runbook.evidence import Table
 
 NASTY = "<script>alert(1)</script>"
 
@@ -82,6 +83,34 @@ def test_numbers_stand_right(values: list[object], right: bool) -> None:
 )  # fmt: skip
 def test_durations_are_shown_for_reading(milliseconds: float | None, text: str) -> None:
     assert duration(milliseconds) == text
+
+
+def test_instants_of_one_day_stand_on_one_line_below_their_day() -> None:
+    rows = [{"at": "2026-11-22T23:54:55.601+00:00"}, {"at": None}, {"at": "2026-11-22 23:54:56+00:00"}]
+    assert re.sub(r"<[^>]+>", " ", table(rows)).split() == [
+        "at",
+        "(UTC,",
+        "2026-11-22)",
+        "23:54:55.601",
+        "–",
+        "23:54:56",
+    ]
+    rows[1] = {"at": "2026-11-23T00:00:01+00:00"}
+    assert re.findall(r"nowrap\">([^<]+)</span>", table(rows)) == [
+        "2026-11-22 23:54:55.601", "2026-11-23 00:00:01", "2026-11-22 23:54:56"]  # fmt: skip
+
+
+def test_texts_of_which_only_some_are_instants_stay_as_they_are() -> None:
+    assert "2026-11-22T23:54:55+00:00" in table([{"at": "2026-11-22T23:54:55+00:00"}, {"at": "later"}])
+
+
+def test_evidence_shows_no_column_of_empty_texts_and_says_below_how_to_read_it() -> None:
+    shown = Table(
+        "steps", [{"step": "a", "note": "", "p99": None}, {"step": "b", "note": "", "p99": None}], note="<read>"
+    )
+    html = shown._repr_html_()
+    assert re.findall(r">([^<]+)</th>", html) == ["step", "p99"]
+    assert html.endswith("<p>&lt;read&gt;</p>")
 
 
 def luminance(colour: str) -> float:
