@@ -78,6 +78,7 @@ class LaneFigures:
     errors: Mapping[str, int] = field(default_factory=dict)
     noise_gap_ms: float | None = None
     noise_p99_ms: float | None = None
+    noise_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,7 @@ class _Lane:
             dict(errors.most_common()),
             _longest(noise).ms if noise else None,
             _percentile(before, 0.99),
+            len(before),
         )
 
     def _latencies(self, begin: float, end: float) -> Iterator[float]:
