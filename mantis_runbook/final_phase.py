@@ -10,6 +10,7 @@ from typing import Any
 from mantis_runbook import archive, blockers, checks, criteria, migrations, settings, tenants, validation
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import rows
+from mantis_runbook.display import many
 from mantis_runbook.errors import Refused, ValidationFailed
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.evidence_tables import checks_tables
@@ -98,7 +99,7 @@ class FinalPhase(Recording):
                 )  # fmt: skip
             found = checks.run(connection, self.number)
         verdict = {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict]
-        summary = f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned"
+        summary = f"{many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)} warned"
         evidence = Evidence(self.number, "precheck", verdict, summary, checks_tables(found))
         if found.failed:
             show(evidence)
@@ -126,15 +127,16 @@ class FinalPhase(Recording):
                 validation.validate_file(connection, path) for path in sorted((settings.sql() / "tests").glob("*.sql"))
             ]
         failed = [f"{script.source}, {result.name}: {result.found}" for script in scripts for result in script.failed]
+        statements = sum(len(script.results) for script in scripts)
         records = [
             {"file": script.source, "statements": len(script.results), "verdict": script.verdict} for script in scripts
         ]
         evidence = Evidence(
             self.number, "validate", "failed" if failed else "passed",
-            f"{sum(len(script.results) for script in scripts)} statements of {len(scripts)} files, {len(failed)} failed",
-            (Table("validations and tests", records, "verdict"),), {"statements": sum(len(script.results) for script in scripts)},
+            f"{many(statements, 'statement')} of {many(len(scripts), 'file')}, {len(failed)} failed",
+            (Table("validations and tests", records, "verdict"),), {"statements": statements},
         )  # fmt: skip
-        return self._required(evidence, f"{len(failed)} validation(s) failed", "; ".join(failed))
+        return self._required(evidence, f"{many(len(failed), 'validation')} failed", "; ".join(failed))
 
     def _tenants(self) -> Evidence:
         with self.run.connect("tenants") as connection:
@@ -142,8 +144,8 @@ class FinalPhase(Recording):
         records = found.records
         evidence = Evidence(
             self.number, "tenants", "failed" if found.leaks else "passed",
-            f"{len(found.attempts)} attempts to cross on {len(records)} tables, {len(found.leaks)} got through",
-            (Table("tenant isolation", records, "verdict", folded=not found.leaks),),
+            f"{many(len(found.attempts), 'attempt')} to cross on {len(records)} tables, views and functions, {len(found.leaks)} got through",
+            (Table("tenant isolation: tables, views and functions", records, "verdict", folded=not found.leaks),),
         )  # fmt: skip
         return self._required(
             evidence, "tenants are not apart", "; ".join(f"{one.table}: {one.attempt}" for one in found.leaks)
