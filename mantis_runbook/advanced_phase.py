@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from mantis_runbook import bloat, checks
+from mantis_runbook.display import duration, many
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.migration_phase import MigrationPhase
 
 __all__ = ["AdvancedPhase"]
 
-INDEX_REPORTS = ("redundant_indexes", "unused_indexes", "missing_indexes")
+#: Reports on indexes, and what one index and more of each are called.
+INDEX_REPORTS = {
+    "redundant_indexes": ("redundant index", "redundant indexes"),
+    "unused_indexes": ("unused index", "unused indexes"),
+    "missing_indexes": ("missing index", "missing indexes"),
+}
+
+#: What makes a table worth a rebuild, in words.
+WORTH_IT = f"{bloat.THRESHOLD * 100:.0f} % or more wasted, in {bloat.SMALLEST / 2**20:.0f} MiB or more"
 
 #: Rows of a report that are shown.
 SHOWN = 20
@@ -27,11 +38,11 @@ class AdvancedPhase(MigrationPhase):
         with self.run.read("bloat") as connection:
             found = bloat.measure(connection)
         above = found.above()
-        tables = [Table("tables by wasted space", [vars(one) for one in found.tables[:SHOWN]], folded=not above)]
-        summary = f"{len(above)} of {len(found.tables)} tables waste more than {bloat.THRESHOLD:.0%}"
+        tables = [_bloat_table(found)]
+        summary = f"{many(len(above), 'table')} of {len(found.tables)} worth a rebuild ({WORTH_IT})"
         if rebuild:
             done = bloat.rebuild(self.run.target)
-            tables.append(Table("rebuilt by pg_repack", [vars(one) for one in done.tables]))
+            tables.append(Table("rebuilt by pg_repack", [_rebuilt_record(one) for one in done.tables]))
             summary += f"; {done.note or f'{len(done.tables)} rebuilt'}"
             self.run.journal.append(
                 "bloat.rebuilt", phase=self.number, note=done.note, tables=[one.table for one in done.tables]
@@ -42,12 +53,58 @@ class AdvancedPhase(MigrationPhase):
         """Indexes that are redundant, unused or missing. Reads only."""
         with self.run.read("indexes") as connection:
             reports = {name: checks.report(connection, name) for name in INDEX_REPORTS}
+        counts = {name: many(len(frame), *INDEX_REPORTS[name]) for name, frame in reports.items()}
         tables = tuple(
-            Table(f"{len(frame)} {name.replace('_', ' ')}", _records(frame), folded=True)
-            for name, frame in reports.items()
+            Table(counts[name] + _cut(len(frame)), _records(frame), folded=True) for name, frame in reports.items()
         )
-        return Evidence(self.number, "indexes", "info", ", ".join(table.caption for table in tables), tables)
+        return Evidence(self.number, "indexes", "info", ", ".join(counts.values()), tables)
 
 
-def _records(frame: Any) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in record.items()} for record in frame.head(SHOWN).to_dict("records")]
+def _bloat_table(found: bloat.Bloated) -> Table:
+    above = found.above()
+    records = [
+        {
+            "table": one.table,
+            "MiB": round(_mebibytes(one.bytes), 1),
+            "wasted": None if one.bloat is None else f"{one.bloat * 100:.1f} %",
+            "worth a rebuild": one.table in above,
+            "method": one.method,
+        }
+        for one in found.tables[:SHOWN]
+    ]
+    note = (
+        f"Worth a rebuild: {WORTH_IT}. In a smaller table a few half-filled pages are a large share, and little space."
+    )
+    caption = f"{many(len(found.tables), 'table')} by wasted space{_cut(len(found.tables))}"
+    return Table(caption, records, folded=not above, note=note)
+
+
+def _rebuilt_record(one: bloat.Rebuilt) -> dict[str, Any]:
+    return {
+        "table": one.table,
+        "state": one.state,
+        "MiB before": round(_mebibytes(one.before), 1),
+        "MiB after": round(_mebibytes(one.after), 1),
+        "duration": duration(one.duration_s * 1000),
+        "note": one.note,
+    }
+
+
+def _cut(rows: int) -> str:
+    return f", the first {SHOWN}" if rows > SHOWN else ""
+
+
+def _mebibytes(size: int) -> float:
+    return size / 2**20
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The first rows, for reading: a size is told in words beside its bytes, and what was never reset has no instant."""
+    shown = frame.head(SHOWN).drop(columns="bytes", errors="ignore")
+    if "counted_since" in shown:
+        shown["counted_since"] = [_since(value) for value in shown["counted_since"]]
+    return [{str(key): value for key, value in record.items()} for record in shown.to_dict("records")]
+
+
+def _since(reset: Any) -> str:
+    return "the beginning: never reset" if pd.isna(reset) else f"{reset:%Y-%m-%d %H:%M}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from mantis_runbook.display import duration
+from mantis_runbook.display import duration, many
 
 __all__ = [
     "Picture", "bars_of_sizes", "durations", "gantt", "latency", "monitoring", "organisations", "save",
@@ -39,6 +41,12 @@ INK, SOFT, RULE = "#1a1a1a", "#555555", "#d9d9d9"
 
 #: More bars than this are hard to read; the smallest are summed up in one.
 MOST_BARS = 25
+
+#: A band needs this share of the width for its name, which stands upright in it.
+NAMED_BAND = 0.03
+
+#: A bar of the schedule is drawn at least this long: on an axis of weeks nobody would see one of minutes.
+SHORTEST_BAR = pd.Timedelta(hours=8)
 
 
 class Picture(Figure):
@@ -148,23 +156,30 @@ def durations(frame: pd.DataFrame) -> Picture:
     return picture
 
 
-def latency(frame: pd.DataFrame, steps: pd.DataFrame | None = None) -> Picture:
+def latency(
+    frame: pd.DataFrame, steps: pd.DataFrame | None = None, span: tuple[datetime, datetime] | None = None
+) -> Picture:
     """The probe's latency over time, the steps as bands behind it, and the longest gap between two successes.
 
     Columns of `frame`: `at` (the scheduled instant), `latency_ms`; and where there are any, `lane` (read, write) and
-    `ok` (False for an error). Columns of `steps`: `step`, `started`, `finished`.
+    `ok` (False for an error). Columns of `steps`: `step`, `started`, `finished`. The gap is the longest that touches
+    `span`, by default from the first step to the last; without steps, the longest of all.
     """
     if frame.empty:
         return _no_data("Latency while the steps ran")
     data = _with_lanes(frame)
-    gap = _longest_gap(data)
-    picture = _picture(_latency_title(data, gap), 4.6)
+    span = span or _span_of(steps)
+    gap = _longest_gap(data, span)
+    picture = _picture(_latency_title(data, gap, "while the steps ran" if span else "between successes"), 4.6)
     axes = picture.subplots()
-    _bands(axes, steps)
-    for number, (lane, dots) in enumerate(data[data["ok"]].groupby("lane", sort=True)):
+    _bands(axes, steps, data["at"])
+    answered = data[data["ok"]]
+    for number, (kind, dots) in enumerate(answered.groupby(answered["lane"].map(_kind), sort=True)):
+        lanes = dots["lane"].nunique()
         axes.scatter(
-            dots["at"], dots["latency_ms"].clip(lower=0.05), s=9, color=(BLUE, ORANGE, GREEN, PURPLE)[number % 4],
-            marker=MARKERS[number % len(MARKERS)], linewidths=0, alpha=0.8, label=f"{lane}", zorder=3,
+            dots["at"], dots["latency_ms"].clip(lower=0.05), s=9, color=CYCLE[number % len(CYCLE)],
+            marker=MARKERS[number % len(MARKERS)], linewidths=0, alpha=0.7, zorder=3,
+            label=f"{kind}, {lanes} lanes" if lanes > 1 else f"{kind}",
         )  # fmt: skip
     errors = data[~data["ok"]]
     if len(errors):
@@ -176,6 +191,8 @@ def latency(frame: pd.DataFrame, steps: pd.DataFrame | None = None) -> Picture:
     axes.yaxis.set_minor_formatter(NullFormatter())
     _mark_gap(axes, gap)
     _times(axes, data["at"])
+    if steps is not None and len(steps):
+        axes.set_xlabel(f"{axes.get_xlabel()}; shaded: the steps, named where there is room", fontsize=9, color=SOFT)
     _legend(picture, axes)
     return picture
 
@@ -187,8 +204,8 @@ def organisations(frame: pd.DataFrame) -> Picture:
     data = frame.groupby("organisation", sort=True)["rows"].sum().reset_index()
     data = data.sort_values(["rows", "organisation"], ascending=[False, True])
     total, first, last = data["rows"].sum(), data.iloc[0], data.iloc[-1]
-    share = f"{first['rows'] / total:.0%} of all rows" if total else "no rows"
-    title = f"{_many(len(data), 'organisation')}: {first['organisation']} holds {share}"
+    share = f"{first['rows'] / total:.0%} of the rows that belong to one" if total else "no rows"
+    title = f"{many(len(data), 'organisation')}: {first['organisation']} holds {share}"
     title += f", {last['organisation']} {_count(last['rows'])}" if len(data) > 1 else ""
     data = data.head(MOST_BARS)
     picture = _picture(title, _bars_height(len(data)))
@@ -209,35 +226,31 @@ def gantt(frame: pd.DataFrame) -> Picture:
     """The plan's weeks against what happened.
 
     Columns: `phase`, `planned_start`, `planned_end`, `actual_start`, `actual_end`. A phase that has not begun has no
-    actual instants; one that has begun and not ended has no `actual_end`.
+    actual instants; one that has begun and not ended has no `actual_end`, and is drawn to where `going_on_at` says
+    that it was seen going on.
     """
     if frame.empty:
         return _no_data("Schedule")
-    data = frame.reset_index(drop=True)
-    for column in ("planned_start", "planned_end", "actual_start", "actual_end"):
+    data = frame.reindex(columns=[*INSTANTS, "phase"]).reset_index(drop=True)
+    for column in INSTANTS:
         data[column] = pd.to_datetime(data[column], utc=True).dt.tz_localize(None)
+    going = _going_on(data)
+    data["until"] = data["actual_end"].fillna(data["going_on_at"]).fillna(data["actual_start"])
     picture = _picture(_gantt_title(data), _bars_height(2 * len(data)) + 0.3)
     axes = picture.subplots()
-    edge = data[["planned_start", "planned_end", "actual_start", "actual_end"]].max().max()
     for place, row in enumerate(data.to_dict("records")):
-        _span(axes, place - 0.2, row["planned_start"], row["planned_end"], "planned", SKY, "///")
-        end = row["actual_end"] if pd.notna(row["actual_end"]) else edge
-        going = pd.notna(row["actual_start"]) and pd.isna(row["actual_end"])
-        _span(
-            axes,
-            place + 0.2,
-            row["actual_start"],
-            end,
-            "going on" if going else "actual",
-            ORANGE if going else BLUE,
-            "",
-        )
+        _bar(axes, place - 0.2, row["planned_start"], row["planned_end"], "planned", SKY, "///")
+        label, colour = ("going on", ORANGE) if going[place] else ("actual", BLUE)
+        _bar(axes, place + 0.2, row["actual_start"], row["until"], label, colour, "")
     _names(axes, np.arange(len(data)), data["phase"])
-    _dress(axes, grid="x", xlabel="date")
+    _dress(axes, grid="x", xlabel=_gantt_note(data))
     axes.margins(x=0.02)
-    _dates(axes, ticks=9)
+    _mondays(axes, data)
     _legend(picture, axes)
     return picture
+
+
+INSTANTS = ("planned_start", "planned_end", "actual_start", "actual_end", "going_on_at")
 
 
 # Titles: what the data says
@@ -248,9 +261,9 @@ def _monitoring_title(data: pd.DataFrame) -> str:
     parts = []
     if "waiting_queries" in data.columns:
         waiting = data["waiting_queries"].astype(float).max()
-        parts.append(f"at most {_many(int(waiting), 'query', 'queries')} waited" if waiting else "no query waited")
+        parts.append(f"at most {many(int(waiting), 'query', 'queries')} waited" if waiting else "no query waited")
     if "cache_hit_ratio" in data.columns and data["cache_hit_ratio"].notna().any():
-        parts.append(f"cache hit ratio not below {data['cache_hit_ratio'].astype(float).min():.1f} %")
+        parts.append(f"cache hit ratio not below {_floor(data['cache_hit_ratio'].astype(float).min())} %")
     return f"In {span} of monitoring {', '.join(parts)}" if parts else f"Monitoring over {span}"
 
 
@@ -258,34 +271,59 @@ def _durations_title(data: pd.DataFrame) -> str:
     known = data.dropna(subset=["predicted_ms", "actual_ms"])
     if known.empty:
         ran = data["actual_ms"].notna().sum()
-        return f"{_many(int(ran), 'step')} ran, none was predicted" if ran else "No step has run yet"
+        return f"{many(int(ran), 'step')} ran, none was predicted" if ran else "No step has run yet"
     total = f"{duration(known['actual_ms'].sum())}, predicted {duration(known['predicted_ms'].sum())}"
     ratio = known["actual_ms"].astype(float) / known["predicted_ms"].astype(float).clip(lower=0.01)
     worst = known.iloc[int(ratio.argmax())]
     if ratio.max() <= 1:
         return f"All steps within their prediction: {total}"
-    return f"Steps took {total}; “{worst['step']}” strayed most, {ratio.max():.1f} times its prediction"
+    return f"Steps took {total}; “{worst['step']}” ran furthest over its prediction, {ratio.max():.1f} times as long"
 
 
-def _latency_title(data: pd.DataFrame, gap: tuple[Any, Any, float] | None) -> str:
+def _latency_title(data: pd.DataFrame, gap: tuple[Any, Any, float] | None, where: str) -> str:
     good = data.loc[data["ok"], "latency_ms"]
     bad = int((~data["ok"]).sum())
-    errors = _many(bad, "error") if bad else "no error"
+    errors = many(bad, "error") if bad else "no error"
     if good.empty:
-        return f"Nothing was answered: {errors} in {_many(len(data), 'probe')}"
-    longest = f"longest gap between successes {duration(gap[2])}, " if gap else ""
+        return f"Nothing was answered: {errors} in {many(len(data), 'probe')}"
+    longest = f"longest gap {where} {duration(gap[2])}; in all " if gap else ""
     p99 = float(np.percentile(good.astype(float), 99))
     return f"{longest}p99 {duration(p99)}, {errors} in {len(data):,} probes".removeprefix(" ").capitalize()
 
 
 def _gantt_title(data: pd.DataFrame) -> str:
-    done = data["actual_end"].notna()
-    late = done & (data["actual_end"] > data["planned_end"])
-    title = f"{int(done.sum())} of {_many(len(data), 'phase')} finished"
-    if not done.any():
-        return title
-    names = ", ".join(map(str, data.loc[late, "phase"]))
-    return f"{title}, late: {names}" if late.any() else f"{title}, all in time"
+    """Of phases that are still going on is said that they are: one of them has this picture drawn, and cannot be over."""
+    going = _going_on(data)
+    named = ", ".join(map(str, data.loc[going, "phase"]))
+    tail = f"; “{named}” was going on when this was drawn" if going.any() else ""
+    rest = data[~going]
+    done = rest["actual_end"].notna()
+    finished = f"{int(done.sum())} of {many(len(rest), 'other phase' if going.any() else 'phase')} finished"
+    late = done & (rest["actual_end"] > rest["planned_end"])
+    names = ", ".join(map(str, rest.loc[late, "phase"]))
+    judged = f", late: {names}" if late.any() else ", all in time" if done.any() else ""
+    return f"{finished}{judged}{tail}"
+
+
+def _gantt_note(data: pd.DataFrame) -> str:
+    begun = data["actual_start"].notna()
+    short = begun & (data["until"] - data["actual_start"] < SHORTEST_BAR)
+    begins = data["planned_start"].min()
+    return "\n".join(
+        (
+            "date" if pd.isna(begins) else f"Mondays; the plan's weeks count from {begins:%Y-%m-%d}, the week of the first phase",
+            *([f"bars of less than {SHORTEST_BAR.total_seconds() / 3600:.0f} hours are drawn as long as that"] if short.any() else []),
+        )
+    )  # fmt: skip
+
+
+def _going_on(data: pd.DataFrame) -> pd.Series[bool]:
+    return data["actual_start"].notna() & data["actual_end"].isna()
+
+
+def _floor(per_cent: float) -> str:
+    """Rounded down: of what is "not below", the nearest figure may be above."""
+    return f"{math.floor(round(per_cent * 100, 6)) / 100:.2f}"
 
 
 # Parts
@@ -353,20 +391,37 @@ def _legend(picture: Picture, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     single = dict(zip(labels, handles, strict=True))
     if single:
-        picture.legend(single.values(), single.keys(), loc="outside lower left", ncols=4, frameon=False, fontsize=8.5)
+        picture.legend(single.values(), single.keys(), loc="outside lower left", ncols=4, frameon=False, fontsize=8.5,
+                       markerscale=2)  # fmt: skip
 
 
 def _times(axes: Axes, instants: pd.Series[Any]) -> None:
     if instants.min() == instants.max():
         axes.set_xlim(instants.min() - pd.Timedelta(seconds=1), instants.max() + pd.Timedelta(seconds=1))
-    _dates(axes, ticks=8, offset=False)
+    locator = mdates.AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    locator.intervald[mdates.SECONDLY] = [1, 2, 5, 10, 15, 30]  # its own go from 1 to 5: two ticks in 9 s
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(FuncFormatter(_clock(instants.max() - instants.min())))
     axes.set_xlabel(f"time (UTC), {instants.min():%Y-%m-%d}", fontsize=9, color=SOFT)
 
 
-def _dates(axes: Axes, *, ticks: int, offset: bool = True) -> None:
-    locator = mdates.AutoDateLocator(maxticks=ticks)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, show_offset=offset))  # type: ignore[no-untyped-call]
+def _clock(span: pd.Timedelta) -> Callable[[float, int], str]:
+    """How instants of such a span are written, as few letters as tell them apart."""
+    form = "%H:%M:%S" if span < pd.Timedelta(hours=2) else "%H:%M" if span < pd.Timedelta(days=1) else "%m-%d %H:%M"
+    tenths = span < pd.Timedelta(seconds=6)
+
+    def written(value: float, _: int) -> str:
+        at = mdates.num2date(value)  # type: ignore[no-untyped-call]
+        return f"{at:{form}}" + (f".{at.microsecond // 100_000}" if tenths else "")
+
+    return written
+
+
+def _mondays(axes: Axes, data: pd.DataFrame) -> None:
+    weeks = (data[list(INSTANTS)].max().max() - data[list(INSTANTS)].min().min()).days // 7
+    every = max(1, -(-weeks // 9))
+    axes.xaxis.set_major_locator(mdates.WeekdayLocator(byweekday=mdates.MO, interval=every))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))  # type: ignore[no-untyped-call]
 
 
 def _room(axes: Axes, values: pd.Series[Any]) -> None:
@@ -393,30 +448,47 @@ def _with_lanes(frame: pd.DataFrame) -> pd.DataFrame:
     return data
 
 
-def _longest_gap(data: pd.DataFrame) -> tuple[Any, Any, float] | None:
-    """Start, end and milliseconds of the longest time without a success, in the lane where it was longest."""
+def _kind(lane: Any) -> str:
+    """read or write, of a lane that is named `read customer`."""
+    return str(lane).partition(" ")[0]
+
+
+def _span_of(steps: pd.DataFrame | None) -> tuple[datetime, datetime] | None:
+    return None if steps is None or steps.empty else (steps["started"].min(), steps["finished"].max())
+
+
+def _longest_gap(data: pd.DataFrame, span: tuple[datetime, datetime] | None) -> tuple[Any, Any, float] | None:
+    """Start, end and milliseconds of the longest time without a success that touches the span, in any one lane."""
     found = None
     for _, dots in data[data["ok"]].groupby("lane", sort=True):
         ends = (dots["at"] + pd.to_timedelta(dots["latency_ms"], unit="ms")).sort_values()
         gaps = ends.diff().dt.total_seconds() * 1000
+        if span is not None:
+            gaps = gaps.where((ends > span[0]) & (ends.shift() < span[1]))
         if gaps.notna().any() and (found is None or gaps.max() > found[2]):
             place = int(np.nanargmax(gaps.to_numpy()))
             found = (ends.iloc[place - 1], ends.iloc[place], float(gaps.iloc[place]))
     return found
 
 
-def _bands(axes: Axes, steps: pd.DataFrame | None) -> None:
+def _bands(axes: Axes, steps: pd.DataFrame | None, instants: pd.Series[Any]) -> None:
+    """Each step as a band; those are named that are wide enough for it."""
     if steps is None or steps.empty:
         return
+    wide = (instants.max() - instants.min()) * NAMED_BAND
     for number, row in enumerate(steps.sort_values("started").to_dict("records")):
-        axes.axvspan(
-            row["started"], row["finished"], color="#e8e8e8" if number % 2 else "#d6e4ee", linewidth=0, zorder=0
-        )
-        axes.annotate(
-            _plain(textwrap.shorten(str(row["step"]), 34, placeholder=" …")), (row["started"], 1),
-            xycoords=("data", "axes fraction"), xytext=(2, -3), textcoords="offset points", va="top", rotation=90,
-            fontsize=7.5, color=INK, zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.8)],
-        )  # fmt: skip
+        colour = "#e8e8e8" if number % 2 else "#d6e4ee"
+        axes.axvspan(row["started"], row["finished"], color=colour, linewidth=0, zorder=0)
+        if row["finished"] - row["started"] >= wide:
+            _name_band(axes, row["step"], row["started"])
+
+
+def _name_band(axes: Axes, step: Any, started: Any) -> None:
+    axes.annotate(
+        _plain(textwrap.shorten(str(step), 34, placeholder=" …")), (started, 1),
+        xycoords=("data", "axes fraction"), xytext=(2, -3), textcoords="offset points", va="top", rotation=90,
+        fontsize=7.5, color=INK, zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.8)],
+    )  # fmt: skip
 
 
 def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
@@ -431,11 +503,11 @@ def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
                   ha="center", va="top", fontsize=8, color="#a83c00")  # fmt: skip
 
 
-def _span(axes: Axes, place: Any, start: Any, end: Any, label: str, colour: str, hatch: str) -> None:
-    """A bar between two instants; one of hours stays visible on an axis of weeks."""
+def _bar(axes: Axes, place: Any, start: Any, end: Any, label: str, colour: str, hatch: str) -> None:
+    """A bar between two instants; a short one is drawn long enough to be seen."""
     if pd.isna(start) or pd.isna(end):
         return
-    length = max(end - start, pd.Timedelta(hours=8))
+    length = max(end - start, SHORTEST_BAR)
     axes.barh(place, length, 0.36, left=start, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.4, label=label)
 
 
@@ -449,7 +521,3 @@ def _bytes(value: float) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}"
-
-
-def _many(number: int, one: str, more: str = "") -> str:
-    return f"{number:,} {one if number == 1 else more or one + 's'}"

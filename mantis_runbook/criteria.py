@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mantis_runbook.display import many
+
 __all__ = ["RISKS", "Criterion", "judge"]
 
 Kept = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -151,7 +153,7 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
         verdict, evidence = "fail" if "failed" in words.values() else "inconclusive", "; ".join(bad)
     elif beyond:
         verdict = "to sign"
-        evidence = f"the gate passed in every rehearsal, with {len(beyond)} costs beyond 5 %, to be accepted by the owner of the application: {'; '.join(beyond)}"
+        evidence = f"the gate passed in every rehearsal, with {many(len(beyond), 'cost')} beyond 5 %, to be accepted by the owner of the application: {'; '.join(beyond)}"
     else:
         verdict, evidence = "pass", "the performance gate passed in every rehearsal, and nothing costs 5 % more"
     return Criterion(

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from html import escape as escape_text
 from typing import Any
 
-__all__ = ["COLOURS", "Html", "badge", "callout", "details", "duration", "escape", "facts", "table"]
+__all__ = ["COLOURS", "Html", "badge", "callout", "details", "duration", "escape", "facts", "many", "table"]
 
 #: A word's family: mark, background, text. Hues of Okabe and Ito, darkened until the text on them has a contrast of 5:1
 #: or more; the mark says the same again to who cannot see the colour.
@@ -23,6 +23,7 @@ COLOURS: dict[str, tuple[str, str, str]] = {
     "refused": ("⊘", "#87396a", "#ffffff"),
     "inconclusive": ("?", "#0062a0", "#ffffff"),
     "rolled back": ("↺", "#56b4e9", "#000000"),
+    "info": ("i", "#0062a0", "#ffffff"),
     "none": ("○", "#5c5c5c", "#ffffff"),
 }
 
@@ -31,7 +32,8 @@ FAMILIES = {
     "warn": ("warn", "warned", "warning"),
     "fail": ("fail", "failed", "error", "invalid", "tripped"),
     "refused": ("refused",),
-    "inconclusive": ("inconclusive", "interrupted", "running", "info"),
+    "inconclusive": ("inconclusive", "interrupted", "running"),
+    "info": ("info",),
     "rolled back": ("rolled back", "rolled_back"),
 }
 FAMILY = {word: family for family, words in FAMILIES.items() for word in words}
@@ -39,6 +41,9 @@ FAMILY = {word: family for family, words in FAMILIES.items() for word in words}
 SANS = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 #: Text that is a measure, such as 1,204 ms or 3.5 %: it stands right like a number.
 MEASURE = re.compile(r"-?(0|[1-9][\d,]*)?(\.\d+)?( ?(%|ms|s|min|h|B|kB|MB|GB|TB|rows))?(?<=[\w%])")
+
+#: An instant as evidence keeps it.
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:\+00:00|Z)")
 
 RULE = "rgba(128,128,128,.35)"
 ROW = f"border-bottom:1px solid {RULE};background:transparent"
@@ -112,11 +117,13 @@ def table(
     """Rows as a table: a pandas frame, or a sequence of mappings or dataclasses.
 
     Numbers stand right with aligned digits, the verdict column shows badges, the link column leads where its values say,
-    None and NaN show as –. A value that is `Html` is put in as it is.
+    None and NaN show as –. Instants of one day (ISO 8601, UTC) show the time alone, below the day in the heading. A value
+    that is `Html` is put in as it is.
     """
     columns, records = _records(rows)
     if not records:
         return _frame(f'<tbody><tr><td style="{CELL}opacity:.75">{escape(empty)}</td></tr></tbody>', caption)
+    columns, records = _with_times(columns, records)
     right = [_is_numeric([record[index] for record in records]) for index in range(len(columns))]
     head = "".join(_head(column, right[index]) for index, column in enumerate(columns))
     body = "".join(
@@ -147,6 +154,11 @@ def duration(milliseconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {seconds:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def many(number: int, one: str, more: str = "") -> str:
+    """A number with its noun: 1 lock wait, 1,204 lock waits."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def _frame(inner: str, caption: str) -> Html:
@@ -190,6 +202,27 @@ def _records(rows: Any) -> tuple[list[str], list[Sequence[Any]]]:
     return [str(column) for column in columns], [[mapping.get(name) for name in columns] for mapping in mappings]
 
 
+def _with_times(columns: list[str], records: list[Sequence[Any]]) -> tuple[list[str], list[Sequence[Any]]]:
+    """Columns of instants, each on one line: the day stands in the heading where it is the same in all rows."""
+    told = [_times(name, values) for name, values in zip(columns, zip(*records, strict=True), strict=True)]
+    return [name for name, _ in told], list(zip(*(values for _, values in told), strict=True))
+
+
+def _times(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    known = [value for value in values if not _is_missing(value)]
+    found = [INSTANT.fullmatch(value) for value in known if isinstance(value, str)]
+    if not found or len(found) != len(known) or None in found:
+        return name, values
+    days = sorted({match[1] for match in found if match})
+    form = r"\2" if len(days) == 1 else r"\1 \2"
+    shown = [value if _is_missing(value) else _nowrap(INSTANT.sub(form, value)) for value in values]
+    return f"{name} (UTC, {days[0]})" if len(days) == 1 else f"{name} (UTC)", shown
+
+
+def _nowrap(text: str) -> Html:
+    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
+
+
 def _mapping(row: Any) -> Mapping[str, Any]:
     if isinstance(row, Mapping):
         return row
@@ -228,14 +261,14 @@ def _shown(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """Thousands are set apart from five digits on; binary fractions are shown to four significant digits."""
+    """Thousands are set apart; binary fractions are shown to four significant digits."""
     if value != value:
         return "–"
     if isinstance(value, float) and not float(value).is_integer():
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
     if isinstance(value, float):
         value = int(value)
-    return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    return f"{value:,}"
 
 
 def _text(value: Any) -> str:

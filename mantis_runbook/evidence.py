@@ -15,20 +15,33 @@ __all__ = ["Evidence", "Table"]
 class Table:
     """Records under a caption; `verdict_column` names the column that holds verdict words, `link_column` the one that holds
     links to notebooks or pages; a `folded` one is shown behind its caption, since nobody needs to read it unless
-    something else is red."""
+    something else is red. The `note` below it says how to read it. A column of texts that are all empty is not shown.
+    """
 
     caption: str
     records: Sequence[Mapping[str, Any]]
     verdict_column: str | None = None
     folded: bool = False
     link_column: str | None = None
+    note: str = ""
 
     def _repr_html_(self) -> str:
         caption = "" if self.folded else self.caption
         shown = display.table(
-            self.records, verdict_column=self.verdict_column, link_column=self.link_column, caption=caption
+            self._filled(), verdict_column=self.verdict_column, link_column=self.link_column, caption=caption
         )
+        shown = display.Html(f"{shown}<p>{display.escape(self.note)}</p>") if self.note else shown
         return display.details(self.caption, shown) if self.folded else shown
+
+    def _filled(self) -> list[dict[str, Any]]:
+        empty = {name for one in self.records for name in one} - {
+            name for one in self.records for name, value in one.items() if not _is_blank(value)
+        }
+        return [{name: value for name, value in one.items() if name not in empty} for one in self.records]
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from mantis_runbook import checks, validation
+from mantis_runbook import checks, predicted, validation
 from mantis_runbook.apply import Applied
+from mantis_runbook.display import many
 from mantis_runbook.evidence import Table
 from mantis_runbook.performance import Gate
+from mantis_runbook.probe import FOR_P99, FOR_P999, ProbeResult
 from mantis_runbook.rehearsal import Rehearsal
 from mantis_runbook.settings import Environment
 
-__all__ = ["checks_tables", "gate_facts", "gate_tables", "rehearsal_tables", "steps_table", "validations"]
+__all__ = [
+    "checks_tables",
+    "gate_facts",
+    "gate_tables",
+    "lanes_table",
+    "rehearsal_tables",
+    "steps_table",
+    "validations",
+]
 
 
 def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
@@ -22,8 +32,8 @@ def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
     noticed = [record for record in records if record["found"] != "nothing"]
     quiet = [record for record in records if record["found"] == "nothing"]
     return (
-        Table(f"{len(noticed)} checks found something", noticed, "verdict"),
-        Table(f"{len(quiet)} checks found nothing", quiet, "verdict", folded=True),
+        Table(f"{many(len(noticed), 'check')} found something", noticed, "verdict"),
+        Table(f"{many(len(quiet), 'check')} found nothing", quiet, "verdict", folded=True),
     )
 
 
@@ -34,7 +44,7 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
     red = any(one.verdict == "fail" for one in locks)
     return (
         Table(
-            f"locks on existing tables, {len(locks)} statements",
+            f"locks on existing tables, {many(len(locks), 'statement')}",
             [one.record for one in locks],
             "verdict",
             folded=not red,
@@ -69,8 +79,17 @@ def steps_table(caption: str, applied: tuple[Applied, ...], *, folded: bool = Fa
     return Table(caption, [record for one in applied for record in one.records], "state", folded)
 
 
+def lanes_table(probed: ProbeResult | None) -> Table:
+    """A row for each lane of the probe."""
+    caption = "what readers and writers saw (milliseconds)"
+    if probed is None:
+        return Table(caption, [])
+    note = f"p99 is shown from {FOR_P99:,} samples on, p99.9 from {FOR_P999:,}: of fewer they are the slowest of all."
+    return Table(caption, probed.records, note=f"{predicted.rhythm(probed.rate_hz)} {note}")
+
+
 def validations(scripts: tuple[validation.Validated, ...]) -> Table:
     """A row for each validation; unfolded where one failed."""
     records = [{"file": script.source, **record} for script in scripts for record in script.records]
     failed = any(record["verdict"] != "pass" for record in records)
-    return Table(f"{len(records)} validations", records, "verdict", folded=not failed)
+    return Table(many(len(records), "validation"), records, "verdict", folded=not failed)

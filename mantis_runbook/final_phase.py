@@ -10,6 +10,7 @@ from typing import Any
 from mantis_runbook import archive, blockers, checks, criteria, migrations, settings, tenants, validation
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import rows
+from mantis_runbook.display import many
 from mantis_runbook.errors import Refused, ValidationFailed
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.evidence_tables import checks_tables
@@ -54,14 +55,17 @@ class FinalPhase(Recording):
 
     def schedule(self) -> Evidence:
         """The strategy's weeks beside what happened."""
-        records = schedule(self._started(), self._finished_at())
+        records = schedule(self._started(), self._finished_at(), datetime.now(UTC))
         done = sum(record["actual_end"] is not None for record in records)
+        going = sum("going_on_at" in record for record in records)
+        waiting = len(records) - done - going
+        counts = {"finished": done, "going on": going, "not begun": waiting}
         return Evidence(
             self.number,
             "schedule",
             "info",
-            f"{done} of {len(records)} phases finished",
-            (Table("schedule", records),),
+            "phases: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count),
+            (Table("the strategy's weeks, counted from the Monday before the first phase began", records),),
             chart="gantt",
         )
 
@@ -95,7 +99,7 @@ class FinalPhase(Recording):
                 )  # fmt: skip
             found = checks.run(connection, self.number)
         verdict = {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict]
-        summary = f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned"
+        summary = f"{many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)} warned"
         evidence = Evidence(self.number, "precheck", verdict, summary, checks_tables(found))
         if found.failed:
             show(evidence)
@@ -123,15 +127,16 @@ class FinalPhase(Recording):
                 validation.validate_file(connection, path) for path in sorted((settings.sql() / "tests").glob("*.sql"))
             ]
         failed = [f"{script.source}, {result.name}: {result.found}" for script in scripts for result in script.failed]
+        statements = sum(len(script.results) for script in scripts)
         records = [
             {"file": script.source, "statements": len(script.results), "verdict": script.verdict} for script in scripts
         ]
         evidence = Evidence(
             self.number, "validate", "failed" if failed else "passed",
-            f"{sum(len(script.results) for script in scripts)} statements of {len(scripts)} files, {len(failed)} failed",
-            (Table("validations and tests", records, "verdict"),), {"statements": sum(len(script.results) for script in scripts)},
+            f"{many(statements, 'statement')} of {many(len(scripts), 'file')}, {len(failed)} failed",
+            (Table("validations and tests", records, "verdict"),), {"statements": statements},
         )  # fmt: skip
-        return self._required(evidence, f"{len(failed)} validation(s) failed", "; ".join(failed))
+        return self._required(evidence, f"{many(len(failed), 'validation')} failed", "; ".join(failed))
 
     def _tenants(self) -> Evidence:
         with self.run.connect("tenants") as connection:
@@ -139,8 +144,8 @@ class FinalPhase(Recording):
         records = found.records
         evidence = Evidence(
             self.number, "tenants", "failed" if found.leaks else "passed",
-            f"{len(found.attempts)} attempts to cross on {len(records)} tables, {len(found.leaks)} got through",
-            (Table("tenant isolation", records, "verdict", folded=not found.leaks),),
+            f"{many(len(found.attempts), 'attempt')} to cross on {len(records)} tables, views and functions, {len(found.leaks)} got through",
+            (Table("tenant isolation: tables, views and functions", records, "verdict", folded=not found.leaks),),
         )  # fmt: skip
         return self._required(
             evidence, "tenants are not apart", "; ".join(f"{one.table}: {one.attempt}" for one in found.leaks)
@@ -243,17 +248,25 @@ def _journal(folder: Path) -> list[Entry]:
     return Journal(folder).entries()
 
 
-def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime]) -> list[dict[str, Any]]:
-    """One record a phase: the strategy's weeks, counted from the Monday of the first phase's start, and what happened."""
-    first = min(started.values(), default=datetime.now(UTC))
+def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], now: datetime) -> list[dict[str, Any]]:
+    """One record a phase: the strategy's weeks, counted from the Monday of the first phase's start, and what happened.
+
+    A phase that has begun and not ended is going on by `now`.
+    """
+    first = min(started.values(), default=now)
     monday = (first - timedelta(days=first.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     return [
         {
             "phase": f"{phase.number} {phase.title}",
-            "planned_start": (monday + timedelta(weeks=WEEKS[phase.number][0] - 1)).isoformat(),
-            "planned_end": (monday + timedelta(weeks=WEEKS[phase.number][1])).isoformat(),
-            "actual_start": started[phase.number].isoformat() if phase.number in started else None,
-            "actual_end": finished[phase.number].isoformat() if phase.number in finished else None,
+            "planned_start": (monday + timedelta(weeks=WEEKS[phase.number][0] - 1)).date().isoformat(),
+            "planned_end": (monday + timedelta(weeks=WEEKS[phase.number][1])).date().isoformat(),
+            "actual_start": _instant(started.get(phase.number)),
+            "actual_end": _instant(finished.get(phase.number)),
+            **({"going_on_at": _instant(now)} if phase.number in started and phase.number not in finished else {}),
         }
         for phase in PHASES
     ]
+
+
+def _instant(when: datetime | None) -> str | None:
+    return when.isoformat(" ", "seconds") if when else None

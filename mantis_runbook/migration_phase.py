@@ -93,7 +93,7 @@ class MigrationPhase(Recording):
     def plan(self) -> Evidence:
         """What will run, and the hash that approves it. Reads only; it can be shown at any time."""
         plan = self._plan()
-        tables = (Table(f"{len(plan.records)} steps", plan.records),) if plan.records else ()
+        tables = (Table(display.many(len(plan.records), "step"), plan.records),) if plan.records else ()
         return Evidence(self.number, "plan", "passed", f"this plan's hash is {plan.hash}", tables, {"hash": plan.hash})
 
     def approve(self, answer: str = "") -> Evidence:
@@ -138,7 +138,7 @@ class MigrationPhase(Recording):
             self.number,
             "precheck",
             {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
-            f"{len(found.results)} checks: {len(found.failed)} failed, {len(found.warned)} warned",
+            f"{display.many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)} warned",
             (*evidence_tables.checks_tables(found), self._state_table(states)),
             {"free_bytes": free},
             advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
@@ -424,17 +424,18 @@ class MigrationPhase(Recording):
             applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
             watch.stop()  # a limit that was reached at the very end counts, too
         watch.require()
-        steps = sum(len(one.steps) for one in applied)
+        steps = display.many(sum(len(one.steps) for one in applied), "step")
+        waits = display.many(sum(step.lock_waits for one in applied for step in one.steps), "lock wait")
         gap, noise = watch.facts["longest_gap_ms"], watch.facts["noise_gap_ms"]
         return Evidence(
             self.number,
             "migrate",
             "passed",
-            f"{steps} steps, {sum(s.lock_waits for a in applied for s in a.steps)} lock waits; longest gap that readers or"
-            f" writers saw {display.duration(gap)} ({display.duration(noise)} before the first step)",
+            f"{steps}, {waits}; longest gap that readers or writers saw {display.duration(gap)}"
+            f" ({display.duration(noise)} before the first step)",
             (
                 evidence_tables.steps_table("steps", applied),
-                Table("what readers and writers saw (milliseconds)", watch.probed.records if watch.probed else []),
+                evidence_tables.lanes_table(watch.probed),
             ),
             {
                 "durations_ms": predicted.durations(applied),
@@ -464,7 +465,7 @@ class MigrationPhase(Recording):
             {"step": name.partition(" ")[2], "started": began, "finished": ended}
             for name, (began, ended) in self._spans().items()
         ]
-        return charts.latency(samples.frame(path), pd.DataFrame(steps))
+        return charts.latency(samples.frame(path), pd.DataFrame(steps), samples.migration_span(path))
 
     def _spans(self) -> dict[str, tuple[datetime, datetime]]:
         return predicted.spans(self.run.journal.entries(), self.number)
@@ -498,7 +499,9 @@ class MigrationPhase(Recording):
             verdict, said = "failed", f"could not be rolled back by itself: {error}"
         else:
             verdict = "passed" if done.left_behind.is_empty else "failed"
-            said = f"rolled back by itself; {done.left_behind.summary}; {done.salvage.rows} rows salvaged"
+            said = (
+                f"rolled back by itself; {done.left_behind.summary}; {display.many(done.salvage.rows, 'row')} salvaged"
+            )
         self.run.journal.append("verb.finished", phase=self.number, verb=UNDO, verdict=verdict, summary=said)
 
     def _begun_here(self) -> tuple[Migration, ...]:
@@ -530,7 +533,7 @@ class MigrationPhase(Recording):
             self.number,
             "validate",
             "failed" if found else "passed",
-            f"{sum(len(script.results) for script in scripts)} validations, {len(found)} failed",
+            f"{display.many(sum(len(script.results) for script in scripts), 'validation')}, {len(found)} failed",
             (evidence_tables.validations(tuple(scripts)),),
         )
         if found:
@@ -546,6 +549,7 @@ class MigrationPhase(Recording):
         path = self.run.folder / f"probe-{self.number}.csv"
         gaps = samples.longest_gaps(samples.read(path), self._spans()) if path.is_file() else {}
         steps = predicted.beside_actual(self._facts("rehearse"), self._facts("migrate"), gaps)
+        rate_hz = self._facts("migrate").get("probe", {}).get("rate_hz")
         before = self._backup().fingerprint
         with self.run.read("comparison") as connection:
             counts = fingerprint.counts(connection, before.tables)
@@ -564,10 +568,14 @@ class MigrationPhase(Recording):
         summary = (
             f"tables gone: {', '.join(missing)}"
             if missing
-            else f"{len(steps)} steps took {display.duration(total)}, predicted {display.duration(sum(r['predicted_ms'] for r in steps))}; no table is missing"
+            else f"{display.many(len(steps), 'step')} took {display.duration(total)}, predicted {display.duration(sum(r['predicted_ms'] for r in steps))}; no table is missing"
         )
         tables = (
-            Table("predicted (on the copy) and actual: durations, locks, and the longest gap that anybody saw", steps),
+            Table(
+                "predicted (on the copy) and actual: durations, locks, and the longest gap that anybody saw",
+                steps,
+                note=predicted.rhythm(rate_hz) if rate_hz else "",
+            ),
             Table("rows in the snapshot and now (the application writes on)", content, folded=True),
         )
         return Evidence(self.number, "compare", verdict, summary, tables, chart="durations")

@@ -93,7 +93,7 @@ class Mission:
         with connect(self.target, "mission control") as connection, live() as update:
             while True:
                 samples += rows(connection, query("monitoring/sample"))
-                update(display.callout("info", f"{len(samples)} samples"))
+                update(display.callout("info", display.many(len(samples), "sample")))
                 if time.monotonic() >= ends:
                     break
                 time.sleep(every)
@@ -103,7 +103,11 @@ class Mission:
         """Who waits for whom, at this moment."""
         with connect(self.target, "mission control") as connection:
             records = rows(connection, query("monitoring/blocked"))
-        return self._shown("blockers", f"{len(records)} sessions wait for a lock", Table("waiting sessions", records))
+        return self._shown(
+            "blockers",
+            f"{display.many(len(records), 'session waits', 'sessions wait')} for a lock",
+            Table("waiting sessions", records),
+        )
 
     def runs(self) -> Evidence:
         """All runs on this target, newest first."""
@@ -113,7 +117,9 @@ class Mission:
                 told = summary.read(folder)
                 word = "at work" if at_work(folder) else told.verdict.word
                 records.append({"verdict": word, "run": told.run, "reason": told.verdict.reason})
-        return self._shown("runs", f"{len(records)} runs on {self.target.name}", Table("runs", records, "verdict"))
+        return self._shown(
+            "runs", f"{display.many(len(records), 'run')} on {self.target.name}", Table("runs", records, "verdict")
+        )
 
     def _shown(self, verb: str, text: str, *tables: Table) -> Evidence:
         return Evidence("mission", verb, "info", text, tables)

@@ -23,6 +23,9 @@ __all__ = ["Cell", "Notebook", "NotebookError", "cell_of", "cells", "load", "ren
 #: What a cell shows of an output that comes in several forms; a widget without its static HTML shows as text.
 FORMS = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
 
+#: A link of a text to another notebook beside it.
+NOTEBOOK_LINK = re.compile(r"\[([^\[\]]+)\]\(([\w.-]+\.ipynb)\)")
+
 State = Literal["ran", "failed", "interrupted", "not run", "not stored", "text"]
 
 STATES: Mapping[State, str] = {
@@ -187,7 +190,11 @@ def _calls(source: str, verb: str) -> bool:
 
 
 def _section(cell: Cell, folder: Path, pages: Collection[str]) -> str:
-    inner = seal(_converted(cell.node), folder=folder, link=lambda target: _link(target, folder, pages))
+    inner = seal(
+        _converted(_spelled_out(cell.node, folder, pages)),
+        folder=folder,
+        link=lambda target: _link(target, folder, pages),
+    )
     kind = cell.state.replace(" ", "-")
     return f'<section class="unit {kind}" id="{escape(cell.anchor)}">{_margin(cell)}{_note(cell)}{inner}</section>'
 
@@ -204,6 +211,17 @@ def _note(cell: Cell) -> str:
     if cell.state in ("ran", "text"):
         return ""
     return f'<p class="note">{badge(cell.state)} {escape(STATES.get(cell.state, cell.error))}</p>'
+
+
+def _spelled_out(node: Any, folder: Path, pages: Collection[str]) -> Any:
+    """A text whose links to notebooks that are not in the archive say where those are, as nothing can lead there."""
+    if node.cell_type != "markdown":
+        return node
+
+    def spelled(match: re.Match[str]) -> str:
+        return match[0] if _link(match[2], folder, pages) else f"{match[1]} (`notebooks/{match[2]}`)"
+
+    return nbformat.from_dict({**node, "source": NOTEBOOK_LINK.sub(spelled, node.source)})
 
 
 def _converted(node: Any) -> str:

@@ -1,4 +1,4 @@
-"""The first page of a run's report: the verdict, where to look first, the facts, the steps, what deviated."""
+"""The first page of a run's report: the verdict, where to look first, the facts, what deviated, the steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mantis_runbook import archive, manifest
-from mantis_runbook.display import COLOURS, FAMILY, Html, badge, duration, escape
+from mantis_runbook.display import COLOURS, FAMILY, Html, badge, duration, escape, many
 from mantis_runbook.notebook_page import Notebook
 from mantis_runbook.offline import data_uri, page
 from mantis_runbook.summary import Deviation, Phase, Step, Summary, Verb
@@ -30,8 +30,8 @@ def overview(folder: Path, told: Summary, notebooks: Mapping[str, Notebook]) -> 
         band(told.verdict, told.run),
         _failures(told, notebooks),
         _facts(told, notebooks),
-        _phases(told, notebooks),
         _deviations(told, notebooks),
+        _phases(told, notebooks),
         _pictures(folder),
         _contents(folder, notebooks),
     )
@@ -207,9 +207,7 @@ def _evidence(name: str) -> str:
 
 
 def _step_row(step: Step, longest: float) -> str:
-    waits = (
-        f"{step.lock_waits} waits for a lock" if step.lock_waits > 1 else "1 wait for a lock" if step.lock_waits else ""
-    )
+    waits = many(step.lock_waits, "wait for a lock", "waits for a lock") if step.lock_waits else ""
     said = ", ".join(escape(part) for part in (step.note, waits, f"at LSN {step.lsn}" if step.lsn else "") if part)
     digest = step.statement_sha256
     hashed = f' <span class="mono soft" title="SHA-256 of the statement: {escape(digest)}">{escape(digest[:12])}</span>'

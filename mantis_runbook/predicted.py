@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from mantis_runbook import display
 from mantis_runbook.apply import Applied
 from mantis_runbook.journal import Entry
 from mantis_runbook.locks import Judged, strongest
 
-__all__ = ["beside_actual", "durations", "lock_waits", "locks", "spans"]
+__all__ = ["beside_actual", "durations", "lock_waits", "locks", "rhythm", "spans"]
 
 
 def durations(applied: Iterable[Applied]) -> dict[str, float]:
@@ -45,6 +46,12 @@ def spans(entries: Iterable[Entry], phase: str) -> dict[str, tuple[datetime, dat
             name = f"{entry.facts['version']} {entry.facts['step']}"
             found[name] = (found.get(name, (entry.time, entry.time))[0], entry.time)
     return found
+
+
+def rhythm(rate_hz: float) -> str:
+    """What a gap between two successes is worth at this rate of the probe."""
+    pause = display.duration(1000 / rate_hz)
+    return f"The probe asks every {pause} in each lane: a gap of about {pause} is its own rhythm, and nobody waited."
 
 
 def beside_actual(

@@ -30,11 +30,11 @@ __all__ = ["FILE", "Live", "Probe", "ProbeResult", "Verification"]
 
 FILE = "probe.csv"
 
-#: The marks between which the migration lies.
-BEGIN, END = "migration", "migrated"
-
 #: Seconds for the process to begin and to end; it tells that it has begun even when no server answers.
 BEGIN_S, END_S = 30.0, 10.0
+
+#: Of fewer samples than this, p99 and p99.9 are their maximum and say nothing more.
+FOR_P99, FOR_P999 = 100, 1_000
 
 #: As many missing numbers are named; more are counted.
 NAMED = 20
@@ -115,19 +115,19 @@ class ProbeResult:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record a lane, as notebooks and reports show it."""
+        """One record a lane, as notebooks and reports show it; p99 only of samples enough for it."""
         return [
             {
                 "lane": lane.lane,
                 "samples": lane.samples,
                 "longest_gap_ms": lane.longest_gap.ms,
-                "at": at.isoformat(timespec="milliseconds") if (at := self._at(lane)) else "",
+                "at": at.isoformat(timespec="milliseconds") if (at := self._at(lane)) else None,
                 "noise_gap_ms": lane.noise_gap_ms,
                 "p50_ms": lane.p50_ms,
-                "p99_ms": lane.p99_ms,
-                "p99.9_ms": lane.p999_ms,
-                "noise_p99_ms": lane.noise_p99_ms,
-                "errors": ", ".join(f"{count} x {kind}" for kind, count in lane.errors.items()),
+                "p99_ms": lane.p99_ms if lane.samples >= FOR_P99 else None,
+                "p99.9_ms": lane.p999_ms if lane.samples >= FOR_P999 else None,
+                "noise_p99_ms": lane.noise_p99_ms if lane.noise_samples >= FOR_P99 else None,
+                "errors": ", ".join(f"{count} x {kind}" for kind, count in lane.errors.items()) or "0",
             }
             for lane in self.lanes
         ]
@@ -216,7 +216,7 @@ class Probe:
             self._problems.append("the probe's process did not begin")
         return self
 
-    def mark(self, name: str = BEGIN) -> None:
+    def mark(self, name: str = samples.BEGIN) -> None:
         """What comes now begins: "migration", "migrated", or a step's name. The live figures start anew."""
         self._marks += 1
         self.live = Live(marks=self._marks, at=time.monotonic())
@@ -272,11 +272,7 @@ class Probe:
     # -- the result ----------------------------------------------------------------------------------------------
 
     def _measured(self) -> ProbeResult:
-        found = (
-            samples.figures(samples.read(self._path), BEGIN, END)
-            if self._path.exists()
-            else Figures(None, (), (), False)
-        )
+        found = samples.figures(samples.read(self._path)) if self._path.exists() else Figures(None, (), (), False)
         verification = self._verified()
         problems = [*self._problems, *_problems(found, verification)]
         return ProbeResult(self._path, self._rate_hz, found, verification, tuple(problems))

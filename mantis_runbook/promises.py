@@ -8,6 +8,7 @@ from mantis_runbook import compatibility, tenants
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.compatibility import Compatibility
 from mantis_runbook.database import connect
+from mantis_runbook.display import many
 from mantis_runbook.errors import Inconclusive
 from mantis_runbook.evidence import Table
 from mantis_runbook.ledger import StepJournal
@@ -35,7 +36,9 @@ class Promises:
     @property
     def summary(self) -> str:
         """In a few words, for the evidence's one line."""
-        crossed = f"{len(self.tenants.attempts)} attempts to cross between tenants" if self.tenants else self.untried
+        crossed = (
+            f"{many(len(self.tenants.attempts), 'attempt')} to cross between tenants" if self.tenants else self.untried
+        )
         return f"{crossed}, {len(self.compatibility.records)} parts of the old application's contract"
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mantis_runbook import archive, manifest, notebook_page, summary
-from mantis_runbook.display import COLOURS, FAMILY, badge, duration, escape
+from mantis_runbook.display import COLOURS, FAMILY, badge, duration, escape, many
 from mantis_runbook.journal import Journal, plain
 from mantis_runbook.manifest import Problem, verify
 from mantis_runbook.notebook_page import Notebook
@@ -46,9 +46,9 @@ def index(reports_folder: Path) -> Path:
     rows = "".join(_run_row(told, reports_folder) for told in runs)
     heads = ("verdict", "run", "target", "environment", "operator", "phases", "started (UTC)")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads) + '<th scope="col" class="number">duration</th>'
-    many = f"{len(runs)} runs" if len(runs) != 1 else "1 run"
+    count = many(len(runs), "run")
     body = (
-        f'<h1>Migration runs</h1>\n<p class="soft">{many}, newest first. A run that was never closed shows what its '
+        f'<h1>Migration runs</h1>\n<p class="soft">{count}, newest first. A run that was never closed shows what its '
         "journal says of it.</p>\n"
         f'<div class="scroll"><table class="wide"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = [
     "ACKNOWLEDGED", "CACHED_PLAN", "CLOCK", "COLUMNS", "END", "MARK", "OK", "UNANSWERED", "Figures", "Gap",
-    "LaneFigures", "Sample", "acknowledged", "curable", "figures", "frame", "longest_gaps", "read",
+    "LaneFigures", "Sample", "acknowledged", "curable", "figures", "frame", "longest_gaps", "migration_span", "read",
 ]  # fmt: skip
 
 COLUMNS = ("at_s", "lane", "number", "latency_ms", "outcome")
@@ -26,6 +26,9 @@ ACKNOWLEDGED = "write canary"
 
 #: Rows that are no samples: the clock at 0 s, a mark that was set, the end of the schedule.
 CLOCK, MARK, END = "clock", "mark", "end"
+
+#: The marks between which the migration lies.
+BEGIN, DONE = "migration", "migrated"
 
 #: SQLSTATEs, or their classes, that the same transaction tried once more would not meet again:
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -75,6 +78,7 @@ class LaneFigures:
     errors: Mapping[str, int] = field(default_factory=dict)
     noise_gap_ms: float | None = None
     noise_p99_ms: float | None = None
+    noise_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def acknowledged(samples: Iterable[Sample]) -> list[tuple[int, int]]:
     return ranges
 
 
-def figures(samples: Iterable[Sample], begin: str = "migration", end: str = "migrated") -> Figures:
+def figures(samples: Iterable[Sample], begin: str = BEGIN, end: str = DONE) -> Figures:
     """All figures of a probe. What lies between the marks `begin` and `end` is the migration; before it is the noise.
 
     Without the mark `begin` everything counts as migration, without `end` everything after `begin` does: what is not
@@ -147,6 +151,23 @@ def figures(samples: Iterable[Sample], begin: str = "migration", end: str = "mig
 def _span(marks: Iterable[tuple[str, float]], begin: str, end: str) -> tuple[float, float]:
     first = dict(reversed(list(marks)))
     return first.get(begin, 0.0), first.get(end, float("inf"))
+
+
+def migration_span(path: Path) -> tuple[datetime, datetime] | None:
+    """Between which instants a file's migration lies, for its gaps as `figures` counts them; None where it is not marked."""
+    started: datetime | None = None
+    marks: list[tuple[str, float]] = []
+    last = 0.0
+    for one in read(path):
+        last = max(last, one.end_s)
+        if one.lane == CLOCK:
+            started = datetime.fromisoformat(one.outcome)
+        elif one.lane == MARK:
+            marks.append((one.outcome, one.at_s))
+    if started is None or not marks:
+        return None
+    begin, end = _span(marks, BEGIN, DONE)
+    return started + timedelta(seconds=begin), started + timedelta(seconds=min(end, last))
 
 
 def longest_gaps(samples: Iterable[Sample], spans: Mapping[str, tuple[datetime, datetime]]) -> dict[str, float]:
@@ -206,6 +227,7 @@ class _Lane:
             dict(errors.most_common()),
             _longest(noise).ms if noise else None,
             _percentile(before, 0.99),
+            len(before),
         )
 
     def _latencies(self, begin: float, end: float) -> Iterator[float]:

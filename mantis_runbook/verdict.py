@@ -224,7 +224,20 @@ def _since_last(entries: Sequence[Recorded], start: str, wanted: str, **facts: s
 def _reason(word: Word, verdicts: Sequence[tuple[str, Verdict]]) -> str:
     if word != "passed":
         return next(f"phase {name}: {verdict.reason}" for name, verdict in verdicts if verdict.word == word)
-    return "; ".join(f"phase {name}: {verdict.reason}" for name, verdict in verdicts if verdict.reason)
+    reasons = dict.fromkeys(verdict.reason for _, verdict in verdicts if verdict.reason)
+    return "; ".join(
+        f"{_named([name for name, verdict in verdicts if verdict.reason == reason])}: {reason}" for reason in reasons
+    )
+
+
+def _named(phases: Sequence[str]) -> str:
+    """Phases that follow one another by their first and last: phase 3; phases 0 and 4; phases 0 to 3."""
+    if len(phases) == 1:
+        return f"phase {phases[0]}"
+    numbers = [int(name) for name in phases if name.isdecimal()]
+    if len(numbers) == len(phases) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"phases {phases[0]} to {phases[-1]}"
+    return f"phases {', '.join(phases[:-1])} and {phases[-1]}"
 
 
 def _sentence(verb: str, outcome: str) -> str:

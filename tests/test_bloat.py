@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from mantis_runbook import bloat, programs
+from mantis_runbook.advanced_phase import AdvancedPhase
 from mantis_runbook.bloat import Bloat, Bloated
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.target import Target
@@ -149,3 +151,35 @@ def test_a_program_of_another_version_is_not_used(
     done = bloat.rebuild(repackable)
     assert [one.state for one in done.tables] == ["not installed"]
     assert done.note.endswith("the program must be too, and there is 0.0.1")
+
+
+def test_the_phase_says_why_of_two_wasteful_tables_only_the_large_one_counts(bloated: Target) -> None:
+    with connect(bloated, "test") as connection:
+        connection.execute("CREATE TABLE small AS SELECT n FROM generate_series(1, 5000) AS n")
+        connection.execute("DELETE FROM small WHERE n <= 4500")
+        connection.execute("VACUUM ANALYZE small")
+    phase = SimpleNamespace(number="4", run=SimpleNamespace(read=lambda what: connect(bloated, what)))
+    found = AdvancedPhase.bloat(phase)
+    assert found.summary == "1 table of 2 worth a rebuild (30 % or more wasted, in 8 MiB or more)"
+    worth = {row["table"]: (row["wasted"], row["worth a rebuild"]) for row in found.tables[0].records}
+    assert worth["Bloated"][1], worth
+    assert not worth["small"][1]
+    assert float(worth["small"][0].removesuffix(" %")) > 30
+
+
+def test_the_phase_tells_how_many_indexes_it_leaves_out_and_since_when_uses_were_counted(
+    empty_database: Target,
+) -> None:
+    with connect(empty_database, "test") as connection:
+        columns = ", ".join(f"c{number} integer" for number in range(21))
+        connection.execute(f"CREATE TABLE wide ({columns})")
+        for number in range(21):
+            connection.execute(f"CREATE INDEX ON wide (c{number})")
+    phase = SimpleNamespace(number="4", run=SimpleNamespace(read=lambda what: connect(empty_database, what)))
+    found = AdvancedPhase.indexes(phase)
+    assert found.summary == "0 redundant indexes, 21 unused indexes, 0 missing indexes"
+    (unused,) = (table for table in found.tables if "unused" in table.caption)
+    assert unused.caption == "21 unused indexes, the first 20"
+    assert len(unused.records) == 20
+    assert "bytes" not in unused.records[0]
+    assert unused.records[0]["counted_since"] == "the beginning: never reset"

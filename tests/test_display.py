@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, table
+from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, many, table
+from mantis_runbook.evidence import Table
 
 NASTY = "<script>alert(1)</script>"
 
@@ -56,7 +57,7 @@ def test_rows_may_be_frames_mappings_or_dataclasses(rows: object) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, "–"), (float("nan"), "–"), (pd.NaT, "–"), ("", ""), (0, "0"), (5432, "5432"), (12345, "12,345"),
+        (None, "–"), (float("nan"), "–"), (pd.NaT, "–"), ("", ""), (0, "0"), (987, "987"), (5432, "5,432"), (-12345, "-12,345"),
         (1.5, "1.5"), (2.0, "2"), (0.000123456, "0.0001235"), (True, "yes"), (np.bool_(False), "no"),
         (np.int64(70000), "70,000"), (datetime(2026, 11, 22, 13, 5, tzinfo=UTC), "2026-11-22 13:05:00 UTC"),
         (timedelta(seconds=2.4), "2.4 s"), (["a", "b"], "a, b"), ({"a": 1}, "{&quot;a&quot;: 1}"),
@@ -84,6 +85,34 @@ def test_durations_are_shown_for_reading(milliseconds: float | None, text: str) 
     assert duration(milliseconds) == text
 
 
+def test_instants_of_one_day_stand_on_one_line_below_their_day() -> None:
+    rows = [{"at": "2026-11-22T23:54:55.601+00:00"}, {"at": None}, {"at": "2026-11-22 23:54:56+00:00"}]
+    assert re.sub(r"<[^>]+>", " ", table(rows)).split() == [
+        "at",
+        "(UTC,",
+        "2026-11-22)",
+        "23:54:55.601",
+        "–",
+        "23:54:56",
+    ]
+    rows[1] = {"at": "2026-11-23T00:00:01+00:00"}
+    assert re.findall(r"nowrap\">([^<]+)</span>", table(rows)) == [
+        "2026-11-22 23:54:55.601", "2026-11-23 00:00:01", "2026-11-22 23:54:56"]  # fmt: skip
+
+
+def test_texts_of_which_only_some_are_instants_stay_as_they_are() -> None:
+    assert "2026-11-22T23:54:55+00:00" in table([{"at": "2026-11-22T23:54:55+00:00"}, {"at": "later"}])
+
+
+def test_evidence_shows_no_column_of_empty_texts_and_says_below_how_to_read_it() -> None:
+    shown = Table(
+        "steps", [{"step": "a", "note": "", "p99": None}, {"step": "b", "note": "", "p99": None}], note="<read>"
+    )
+    html = shown._repr_html_()
+    assert re.findall(r">([^<]+)</th>", html) == ["step", "p99"]
+    assert html.endswith("<p>&lt;read&gt;</p>")
+
+
 def luminance(colour: str) -> float:
     channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
@@ -101,10 +130,23 @@ def test_words_have_contrast_enough_and_a_mark_of_their_own(family: str) -> None
 @pytest.mark.parametrize(
     ("word", "family"),
     [("passed", "pass"), ("PASS", "pass"), ("warned", "warn"), ("FAIL", "fail"), ("refused", "refused"),
-     ("rolled back", "rolled back"), ("rolled_back", "rolled back"), ("interrupted", "inconclusive"), ("odd", "none")],
+     ("rolled back", "rolled back"), ("rolled_back", "rolled back"), ("interrupted", "inconclusive"), ("info", "info"), ("odd", "none")],
 )  # fmt: skip
 def test_every_verdict_word_has_its_family(word: str, family: str) -> None:
-    assert COLOURS[family][1] in badge(word)
+    assert f">{COLOURS[family][0]}<" in badge(word)
+
+
+def test_what_is_only_said_does_not_look_like_a_question() -> None:
+    assert COLOURS["info"][0] == "i"
+    assert ">?<" not in badge("info") + callout("info", "said")
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "said"),
+    [(0, ("lock wait",), "0 lock waits"), (1, ("lock wait",), "1 lock wait"), (1204, ("index", "indexes"), "1,204 indexes")],
+)  # fmt: skip
+def test_a_noun_agrees_with_its_number(number: int, words: tuple[str, ...], said: str) -> None:
+    assert many(number, *words) == said
 
 
 def test_a_link_column_leads_to_notebooks_and_pages_under_their_names() -> None:

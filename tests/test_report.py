@@ -206,6 +206,7 @@ def test_links_among_notebooks_lead_to_pages_and_dead_ones_are_no_links(run: Cal
     assert "00_preparation.html" in links
     assert "https://www.postgresql.org/docs/" in links
     assert not any("90_rollback" in link for link in links)
+    assert "rollback ( notebooks/90_rollback.ipynb )" in pages(folder)["01_core_enhancements.html"].text
 
 
 def test_evidence_of_another_run_is_linked_where_its_page_lies_in_the_archive(run: Callable[..., Path]) -> None:
@@ -279,6 +280,13 @@ def test_a_failure_stands_first_and_links_the_failing_cell(run: Callable[..., Pa
     assert first < overview.text.index("ValueError: constraint violated: <script>") < overview.text.index("Operator")
     assert "01_core_enhancements.html#cell-c3" in overview.links
     assert "cell-c3" in pages(folder)["01_core_enhancements.html"].ids
+
+
+def test_what_deviated_stands_before_the_steps(run: Callable[..., Path]) -> None:
+    folder = run()
+    report.build(folder)
+    text = pages(folder)["index.html"].text
+    assert text.index("Operator") < text.index("What deviated") < text.index("Phases and steps")
 
 
 def test_a_verdict_is_not_better_because_the_notebook_looks_well(run: Callable[..., Path]) -> None:
@@ -446,7 +454,7 @@ def test_charts_are_embedded_with_their_title_as_text(run: Callable[..., Path]) 
     charts.save(picture, folder / CHARTS / "durations.png")
     text = report.build(folder).read_text()
     assert "data:image/png;base64," in text
-    assert 'alt="Steps took 30 ms, predicted 10 ms; “a” strayed most, 3.0 times its prediction"' in text
+    assert 'alt="Steps took 30 ms, predicted 10 ms; “a” ran furthest over its prediction, 3.0 times as long"' in text
 
 
 LOADING = [

@@ -131,6 +131,11 @@ def whole(phase: str, verdict: str = "passed") -> list[E]:
     return [*started(phase), *verbs, *ended(verdict, "as said", phase=phase)]
 
 
+def warned(phase: str, where: str = "precheck") -> list[E]:
+    verbs = [entry for name in NEEDED for entry in verb(name, "warned" if name == where else "passed", phase=phase)]
+    return [*started(phase), *verbs, *ended(phase=phase)]
+
+
 TWO = {"1": NEEDED, "2": NEEDED}
 RUN = E("run.started", {"phases": TWO})
 
@@ -142,6 +147,13 @@ def closed(verdict: str, reason: str = "") -> list[E]:
 RUNS = {
     "both passed": ([RUN, *whole("1"), *whole("2")], "passed", ""),
     "both passed, and closed": ([RUN, *whole("1"), *whole("2"), *closed("passed")], "passed", ""),
+    "one reason of several phases is said once": (
+        [E("run.started", {"phases": dict.fromkeys("012345", NEEDED)}), *warned("0"), *warned("1"), *warned("2"), *whole("3"),
+         *warned("4", "migrate"), *warned("5", "migrate")],
+        "passed", "phases 0 to 2: with warnings in precheck; phases 4 and 5: with warnings in migrate"),
+    "phases that do not follow one another are named": (
+        [E("run.started", {"phases": dict.fromkeys("0123", NEEDED)}), *warned("0"), *whole("1"), *warned("2"), *warned("3")],
+        "passed", "phases 0, 2 and 3: with warnings in precheck"),
     "nothing written": ([], "inconclusive", "no phase was started"),
     "planned and never started": ([RUN], "inconclusive", "phase 1: never started"),
     "second never started": ([RUN, *whole("1")], "inconclusive", "phase 2: never started"),
