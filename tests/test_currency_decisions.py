@@ -199,11 +199,9 @@ def test_whatever_was_decided_the_projects_own_tests_hold(
 
 def failed_tests(target: Target) -> list[str]:
     with connect(target, "test") as connection:
-        scripts = [
-            validation.validate_file(connection, path) for path in sorted((settings.sql() / "tests").glob("*.sql"))
-        ]
-    assert all(script.results for script in scripts)
-    return [f"{script.source}, {one.name}: {one.found}" for script in scripts for one in script.failed]
+        suite = validation.validate_suite(connection, migrations.load())
+    assert {script.source for script in suite.tests} == {path.name for path in (settings.sql() / "tests").glob("*.sql")}
+    return suite.problems
 
 
 def test_what_comes_too_late_for_the_migration_says_what_to_run_instead(target: Target) -> None:
