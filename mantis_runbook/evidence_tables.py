@@ -38,7 +38,7 @@ def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
 
 
 def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
-    """Locks on existing tables, red ones first, the steps up and down on the copy, and the validations."""
+    """Locks on existing tables, red ones first, the steps up and down on the copy, validations and tests."""
     order = ("fail", "warn", "pass")
     locks = sorted((one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict))
     red = any(one.verdict == "fail" for one in locks)
@@ -51,7 +51,8 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
         ),
         steps_table("applied on the copy", found.applied, folded=True),
         steps_table("rolled back on the copy", found.rolled_back, folded=True),
-        validations(found.validated),
+        validations(found.suite.validations),
+        validations(found.suite.tests, "statements of tests"),
     )
 
 
@@ -88,8 +89,8 @@ def lanes_table(probed: ProbeResult | None) -> Table:
     return Table(caption, probed.records, note=f"{predicted.rhythm(probed.rate_hz)} {note}")
 
 
-def validations(scripts: tuple[validation.Validated, ...]) -> Table:
-    """A row for each validation; unfolded where one failed."""
+def validations(scripts: tuple[validation.Validated, ...], what: str = "validation") -> Table:
+    """A row for each statement; unfolded where one failed. `what` is what one is called."""
     records = [{"file": script.source, **record} for script in scripts for record in script.records]
     failed = any(record["verdict"] != "pass" for record in records)
-    return Table(many(len(records), "validation"), records, "verdict", folded=not failed)
+    return Table(many(len(records), what), records, "verdict", folded=not failed)

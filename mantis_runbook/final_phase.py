@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import archive, blockers, checks, criteria, migrations, settings, tenants, validation
+from mantis_runbook import archive, blockers, checks, criteria, migrations, tenants, validation
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import rows
 from mantis_runbook.display import many
@@ -120,21 +120,17 @@ class FinalPhase(Recording):
         return self._required(evidence, "the final suite failed", ", ".join(failed))
 
     def _validate(self) -> Evidence:
-        known = migrations.load()
         with self.run.read("validation") as connection:
-            scripts = [validation.validate(connection, one.validation) for one in known]
-            scripts += [
-                validation.validate_file(connection, path) for path in sorted((settings.sql() / "tests").glob("*.sql"))
-            ]
-        failed = [f"{script.source}, {result.name}: {result.found}" for script in scripts for result in script.failed]
-        statements = sum(len(script.results) for script in scripts)
+            suite = validation.validate_suite(connection, migrations.load())
+        failed = suite.problems
         records = [
-            {"file": script.source, "statements": len(script.results), "verdict": script.verdict} for script in scripts
+            {"file": script.source, "statements": len(script.results), "verdict": script.verdict}
+            for script in suite.scripts
         ]
         evidence = Evidence(
             self.number, "validate", "failed" if failed else "passed",
-            f"{many(statements, 'statement')} of {many(len(scripts), 'file')}, {len(failed)} failed",
-            (Table("validations and tests", records, "verdict"),), {"statements": statements},
+            f"{many(suite.statements, 'statement')} of {many(len(suite.scripts), 'file')}, {len(failed)} failed",
+            (Table("validations and tests", records, "verdict"),), {"statements": suite.statements},
         )  # fmt: skip
         return self._required(evidence, f"{many(len(failed), 'validation')} failed", "; ".join(failed))
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,7 +29,6 @@ from mantis_runbook import (
     rehearsal,
     replay,
     samples,
-    settings,
     validation,
 )
 from mantis_runbook import plan as plans
@@ -289,7 +287,8 @@ class MigrationPhase(Recording):
         problems = [*broken, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
         undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
-        summary = f"applied, validated, {undone} and applied again; {found.content.message}; {kept.summary}"
+        tested = f"validated with {found.suite.statements_of_tests} statements of tests"
+        summary = f"applied, {tested}, {undone} and applied again; {found.content.message}; {kept.summary}"
         evidence = Evidence(
             self.number,
             "rehearse",
@@ -304,6 +303,7 @@ class MigrationPhase(Recording):
                 "durations_ms": predicted.durations(found.applied),
                 "locks": predicted.locks(found.locks),
                 "touched": list(found.touched),
+                "test_statements": found.suite.statements_of_tests,
                 **(evidence_tables.gate_facts(gate, self.run.environment) if gate else {}),
             },
         )
@@ -524,21 +524,18 @@ class MigrationPhase(Recording):
 
     def _validate(self) -> Evidence:
         with self.run.read("validation") as connection:
-            scripts = [validation.validate(connection, one.validation) for one in self.migrations]
-            scripts += [
-                validation.validate_file(connection, path) for one in self.migrations for path in _tests_of(one)
-            ]
-        found = [result for script in scripts for result in script.failed]
+            suite = validation.validate_suite(connection, self.migrations)
+        found = suite.problems
         evidence = Evidence(
             self.number,
             "validate",
             "failed" if found else "passed",
-            f"{display.many(sum(len(script.results) for script in scripts), 'validation')}, {len(found)} failed",
-            (evidence_tables.validations(tuple(scripts)),),
+            f"{display.many(suite.statements, 'validation')}, {len(found)} failed",
+            (evidence_tables.validations(suite.scripts),),
         )
         if found:
             self._show_red(evidence)
-            validation.require(scripts)
+            validation.require(suite.scripts)
         return evidence
 
     # -- comparison ----------------------------------------------------------------------------------------------
@@ -585,7 +582,3 @@ def _mismatch(proof: Proof) -> str:
     content = "" if proof.content.is_equal else proof.content.message
     catalogue = "" if proof.catalogue.is_empty else str(proof.catalogue)
     return "; ".join(part for part in (content, catalogue) if part)
-
-
-def _tests_of(migration: Migration) -> list[Path]:
-    return sorted((settings.sql() / "tests").glob(f"*_{migration.version}_*.sql"))

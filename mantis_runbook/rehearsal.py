@@ -17,7 +17,7 @@ from mantis_runbook.migrations import Migration
 from mantis_runbook.settings import Environment
 from mantis_runbook.statements import quoted
 from mantis_runbook.target import Target
-from mantis_runbook.validation import Validated
+from mantis_runbook.validation import Suite
 
 __all__ = ["LEDGER_TABLES", "Rehearsal", "rehearse"]
 
@@ -31,7 +31,7 @@ class Rehearsal:
     before and after the rollback."""
 
     applied: tuple[Applied, ...]
-    validated: tuple[Validated, ...]
+    suite: Suite
     content: Comparison
     rolled_back: tuple[Applied, ...]
     left_behind: Difference
@@ -42,7 +42,7 @@ class Rehearsal:
     @property
     def problems(self) -> list[str]:
         """What keeps the phase from going on; empty when all went as it must."""
-        found = [f"{result.name}: {result.found}" for script in self.validated for result in script.failed]
+        found = self.suite.problems
         if not self.content.is_equal:
             found.append(f"old columns changed: {self.content.message}")
         if not self.left_behind.is_empty:
@@ -64,7 +64,8 @@ def rehearse(
 ) -> Rehearsal:
     """Apply, validate, compare, roll back, compare, apply again: all on the copy in `scratch`.
 
-    A migration that is completed there is left out; one that was half applied when the backup was taken is finished, and
+    Validated is as on the target, and with the tests of what is completed there: a migration may break what an earlier
+    one promised. The comparison comes after them, so that a test which leaves something is seen as well. A migration that is completed there is left out; one that was half applied when the backup was taken is finished, and
     its rollback compared with the catalogue from before it. Raises what the engine raises when a step fails there:
     better there than on the target.
     """
@@ -80,14 +81,14 @@ def rehearse(
         expected = _expected(connection, before, start)
         mark = _next_transaction(connection)
         applied = tuple(engine.up(one) for one in pending)
-        validated = tuple(validation.validate(connection, one.validation) for one in migrations)
+        suite = validation.validate_suite(connection, migrations, earlier=completed)
         _forget_own_audit(connection, mark)
         content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
         again = tuple(engine.up(one) for one in pending)
     judged = tuple(judge(one, environment) for one in recorder.locks)
-    return Rehearsal(applied, validated, content, rolled_back, left_behind, again, judged, recorder.touched)
+    return Rehearsal(applied, suite, content, rolled_back, left_behind, again, judged, recorder.touched)
 
 
 def _next_transaction(connection: Connection) -> int:

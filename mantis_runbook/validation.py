@@ -10,11 +10,22 @@ from typing import Any
 import psycopg
 import stamina
 
+from mantis_runbook import settings
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ValidationFailed
-from mantis_runbook.migrations import Script, Statement, read_script
+from mantis_runbook.migrations import Migration, Script, Statement, read_script
 
-__all__ = ["Validated", "ValidationResult", "require", "validate", "validate_file"]
+__all__ = [
+    "Suite",
+    "Validated",
+    "ValidationResult",
+    "problems",
+    "require",
+    "tests_of",
+    "validate",
+    "validate_file",
+    "validate_suite",
+]
 
 SHOWN = 5
 
@@ -55,6 +66,50 @@ class Validated:
         return [vars(result) for result in self.results]
 
 
+@dataclass(frozen=True)
+class Suite:
+    """What must hold once migrations are applied: their validations, and the tests of the versions there."""
+
+    validations: tuple[Validated, ...]
+    tests: tuple[Validated, ...]
+
+    @property
+    def scripts(self) -> tuple[Validated, ...]:
+        return self.validations + self.tests
+
+    @property
+    def problems(self) -> list[str]:
+        """What is broken, in sentences; empty when all holds."""
+        return problems(self.scripts)
+
+    @property
+    def statements(self) -> int:
+        return _statements(self.scripts)
+
+    @property
+    def statements_of_tests(self) -> int:
+        return _statements(self.tests)
+
+
+def _statements(scripts: Iterable[Validated]) -> int:
+    return sum(len(script.results) for script in scripts)
+
+
+def tests_of(version: str) -> list[Path]:
+    """The unit, integration and data-integrity tests of a migration: `sql/tests/<kind>_<version>_<name>.sql`."""
+    return sorted((settings.sql() / "tests").glob(f"*_{version}_*.sql"))
+
+
+def validate_suite(connection: Connection, migrations: Iterable[Migration], earlier: Iterable[str] = ()) -> Suite:
+    """Run the validations of migrations and their tests; `earlier` are versions whose tests have to hold as well."""
+    chosen = tuple(migrations)
+    versions = sorted({*earlier, *(one.version for one in chosen)})
+    return Suite(
+        tuple(validate(connection, one.validation) for one in chosen),
+        tuple(validate_file(connection, path) for version in versions for path in tests_of(version)),
+    )
+
+
 def validate(connection: Connection, script: Script) -> Validated:
     """Run every statement of a script, each in a transaction that is always rolled back: a validation leaves nothing.
 
@@ -73,11 +128,23 @@ def validate_file(connection: Connection, path: Path) -> Validated:
     return validate(connection, read_script(path))
 
 
+def problems(scripts: Iterable[Validated]) -> list[str]:
+    """Every statement that found something, and every script that checked nothing, each with its file's name."""
+    return [
+        problem
+        for script in scripts
+        for problem in (
+            [f"{script.source}, {result.name}: {result.found}" for result in script.failed]
+            if script.results
+            else [f"{script.source}: no validation in it"]
+        )
+    ]
+
+
 def require(validated: Iterable[Validated]) -> None:
     """Raise `ValidationFailed` naming every statement that found something, and every script that checked nothing."""
     scripts = list(validated)
-    found = [f"{result.name}: {result.found}" for script in scripts for result in script.failed]
-    found += [f"{script.source}: no validation in it" for script in scripts if not script.results]
+    found = problems(scripts)
     if found or not scripts:
         raise ValidationFailed(
             f"{len(found)} validation(s) failed",

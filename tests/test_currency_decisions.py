@@ -174,6 +174,36 @@ def test_a_code_may_be_mapped_to_what_is_added(target: Target) -> None:
     assert ask(target, "SELECT string_agg(code || '=' || currency, ', ') FROM currency_mapping") == "Rand=ZAR"
 
 
+#: Codes that the tests in SQL once took for undecided, decided by the operator: with the parameters, and where a hint sends him.
+DECIDED: list[tuple[dict[str, str], str]] = [
+    (
+        {"currency_map": "eur=EUR, EURO=EUR, ZAR=USD, Z-R=USD, 978=EUR"},
+        "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES ('currency', '', 'USD', 'Ada'), ('currency', ' EUR', 'EUR', 'Ada')",
+    ),
+    ({"currency_add": "ZAR"}, "SELECT"),
+]
+
+
+@pytest.mark.parametrize(("decided", "by_hand"), DECIDED, ids=["mapped", "added"])
+def test_whatever_was_decided_the_projects_own_tests_hold(
+    target: Target, decided: dict[str, str], by_hand: str
+) -> None:
+    execute(target, by_hand)
+    opened(target, **decided).precheck()
+    up(target, *(one.version for one in migrations.load() if one.version > "002"))
+    assert failed_tests(target) == []
+    # What the application names afterwards waits for a decision, of the organisation whose user the tests take too.
+    execute(target, 'UPDATE organization SET settings = \'{"currency": "Later"}\'')
+    assert failed_tests(target) == []
+
+
+def failed_tests(target: Target) -> list[str]:
+    with connect(target, "test") as connection:
+        suite = validation.validate_suite(connection, migrations.load())
+    assert {script.source for script in suite.tests} == {path.name for path in (settings.sql() / "tests").glob("*.sql")}
+    return suite.problems
+
+
 def test_what_comes_too_late_for_the_migration_says_what_to_run_instead(target: Target) -> None:
     opened(target, currency_map="ZAR=USD").precheck()
     up(target, "003")

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from advanced import PHASE_4, carry_out, found, migrated, one, prepared, script, template
+from advanced import PHASE_4, another, carry_out, found, migrated, one, prepared, script, template
 from conftest import fresh_database
 
 from mantis_runbook import catalog, checks, lint, migrations, sandbox, settings
@@ -113,9 +113,7 @@ def test_every_installation_goes_up_and_down(empty_database: Target, auth: Any, 
         for version in PHASE_4:
             carry_out(connection, script(version))
         assert [found(connection, script(version, "validate")) for version in PHASE_4] == [""] * 6
-        assert [found(connection, path) for path in sorted((settings.sql() / "tests").glob("unit_00[4-9]*.sql"))] == [
-            ""
-        ] * 2
+        assert failed_tests(connection) == []
         for version in reversed(PHASE_4):
             carry_out(connection, script(version, "rollback"))
         assert equal(before, connection) == []
@@ -148,23 +146,72 @@ def test_what_the_migrations_add_has_no_redundant_and_no_missing_index(server: S
         assert checks.report(connection, "missing_indexes").empty
 
 
-def test_the_sql_tests_pass_and_leave_nothing(server: Server, baseline_template: str) -> None:
-    paths = sorted((settings.sql() / "tests").glob("*_00[4-9]_*.sql"))
-    assert [path.stem for path in paths] == [
+SQL_TESTS = sorted((settings.sql() / "tests").glob("*_00[4-9]_*.sql"))
+
+
+def failed_tests(connection: Connection) -> list[str]:
+    return [f"{path.stem}: {said}" for path in SQL_TESTS if (said := found(connection, path))]
+
+
+def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(server: Server, baseline_template: str) -> None:
+    assert [path.stem for path in SQL_TESTS] == [
         "data_integrity_004_advanced",
+        "integration_004_documents",
+        "integration_005_communication",
+        "integration_008_analytics",
         "unit_004_documents",
         "unit_005_communication",
     ]
     with migrated(server, baseline_template, "009") as connection:
         connection.execute(ROWS)
         before = counts(connection)
-        assert [row for row in connection.execute(paths[0].read_text()) if row[1]] == []
-        assert [found(connection, path) for path in paths[1:]] == ["", ""]
+        assert failed_tests(connection) == []
+        with another(connection) as plain:
+            for path in SQL_TESTS:
+                plain.execute(path.read_text())
         assert counts(connection) == before
+
+
+def test_the_sql_tests_pass_in_a_database_without_rows(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "009") as connection:
+        connection.execute("TRUNCATE auth.users, organization CASCADE")
+        assert failed_tests(connection) == []
+
+
+DOCUMENTS, COMMUNICATION, ANALYTICS = (path for path in SQL_TESTS if path.stem.startswith("integration_"))
+BREAKS = [
+    (DOCUMENTS, "ALTER TABLE document DISABLE ROW LEVEL SECURITY", "a colleague should not see a private document"),
+    (DOCUMENTS, "ALTER TABLE document DISABLE TRIGGER keep_document_versions", "document_first_version_has_no_parent"),
+    (DOCUMENTS, "ALTER TABLE document DISABLE TRIGGER promote_document_version", "the version that is left should be"),
+    (DOCUMENTS, "ALTER TABLE document_permission DISABLE ROW LEVEL SECURITY", "a permission that a reader gives should be refused"),
+    (DOCUMENTS, "ALTER TABLE document_access_log DISABLE ROW LEVEL SECURITY", "access to a document that is not seen"),
+    (DOCUMENTS, "GRANT DELETE ON document_access_log TO authenticated", "taking an access back should be refused"),
+    (DOCUMENTS, "ALTER TABLE document_permission DISABLE TRIGGER record_audit", "the audit trail should tell"),
+    (DOCUMENTS, "ALTER TABLE document_access_log DROP CONSTRAINT document_access_log_document_id_fkey", "1 rows outlived"),
+    (COMMUNICATION, "ALTER TABLE communication_log DISABLE ROW LEVEL SECURITY", "should see nothing"),
+    (COMMUNICATION, "ALTER TABLE communication_campaign DISABLE TRIGGER same_organization", "another organisation's template should be refused"),
+    (COMMUNICATION, "ALTER TABLE communication_campaign DROP CONSTRAINT communication_campaign_sends_have_recipients", "more sends than recipients"),
+    (COMMUNICATION, "ALTER TABLE communication_log DROP CONSTRAINT communication_log_campaign_id_fkey", "what was sent should stay"),
+    (COMMUNICATION, "ALTER TABLE communication_template DISABLE TRIGGER record_audit", "the audit trail should tell"),
+    (ANALYTICS, "CREATE OR REPLACE FUNCTION refresh_analytics() RETURNS void LANGUAGE sql SECURITY DEFINER AS ''", "customer_analytics should tell"),
+    (ANALYTICS, "GRANT EXECUTE ON FUNCTION refresh_analytics() TO authenticated", "a refresh by a user should be refused"),
+    (ANALYTICS, "GRANT SELECT ON inventory_performance TO authenticated", "reading inventory_performance, which is of every organisation"),
+    (ANALYTICS, "CREATE OR REPLACE VIEW sales_performance_of_tenant AS SELECT * FROM sales_performance", "1 rows of sales_performance are seen"),
+    (ANALYTICS, "CREATE OR REPLACE VIEW customer_analytics_of_tenant AS SELECT * FROM customer_analytics", "analytics should know nothing"),
+]  # fmt: skip
+
+
+def test_the_sql_tests_can_fail(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "009") as connection:
+        for path, statement, message in BREAKS:
+            with connection.transaction(force_rollback=True):
+                connection.execute(statement)
+                assert message in found(connection, path), statement
 
 
 def counts(connection: Connection) -> dict[str, int]:
     tables = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        "SELECT oid::regclass::text FROM pg_class"
+        " WHERE relnamespace IN ('public'::regnamespace, 'auth'::regnamespace) AND relkind IN ('r', 'p', 'm')"
     ).fetchall()
-    return {name: one(connection, f'SELECT count(*) FROM "{name}"') for (name,) in tables}
+    return {name: one(connection, f"SELECT count(*) FROM {name}") for (name,) in tables}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ import nbformat
 import papermill
 import psycopg
 import pytest
-from project import Project, ask, execute, nothing_changes, scratch_databases, state
+from project import REPOSITORY, Project, ask, execute, nothing_changes, scratch_databases, state
 
 from mantis_runbook import catalog, checks, interruption, migrations, phase, run, runner, settings, summary
 from mantis_runbook.errors import ApprovalMissing, Failed, ParameterError, Refused
@@ -284,6 +285,50 @@ def test_a_rehearsal_that_fails_leaves_the_target_as_it_was(project: Project, pr
     assert "nothing was changed on the target" in result.stdout
 
 
+def test_a_migration_whose_test_fails_is_stopped_by_its_rehearsal(project: Project, prepared: Target) -> None:
+    promise = "-- step: what was promised\nDO $$ BEGIN ASSERT to_regclass('api_quota') IS NOT NULL, 'a quota was promised'; END $$;\n"
+    (project.home / "sql" / "tests" / "integration_001_quota.sql").write_text(promise)
+    with nothing_changes_but_backups(prepared):
+        result = project.call("run", "--phases", "1", *DEVELOPMENT)
+    assert result.exit_code == 1, result.output
+    assert "integration_001_quota.sql, what was promised: a quota was promised" in " ".join(result.stdout.split())
+    assert project.verbs("1")["rehearse"] == "failed"
+    assert ask(prepared, STATUS) is None
+
+
+#: A migration that validates and takes away what the tests of 001 see: a second factor is audited.
+FORGETFUL = {
+    "": "DROP TRIGGER record_audit ON user_2fa;",
+    "_rollback": "CREATE OR REPLACE TRIGGER record_audit AFTER INSERT OR UPDATE OR DELETE ON user_2fa"
+    " FOR EACH ROW EXECUTE FUNCTION record_audit('secret_encrypted', 'phone_number', 'backup_codes');",
+    "_validate": "SELECT FROM pg_trigger WHERE tgrelid = 'user_2fa'::regclass AND tgname = 'record_audit';",
+}
+
+
+def test_a_migration_that_breaks_what_an_earlier_one_promised_is_stopped_by_its_rehearsal(
+    project: Project, migrated: Target
+) -> None:
+    shutil.copy(REPOSITORY / "notebooks" / "02_crm_sales.ipynb", project.home / "notebooks")
+    for role, statement in FORGETFUL.items():
+        head = "-- Migration 099: Forgetful\n-- phase: 2\n-- requires: 001\n-- step: factors are not audited\n"
+        project.migration.with_name(f"099_forgetful{role}.sql").write_text(f"{head}{statement}\n")
+    with (
+        nothing_changes_but_backups(migrated),
+        pytest.raises(
+            Failed, match=r"unit_001_tenants\.sql, secrets stay out of the audit log: making a factor should"
+        ),
+    ):
+        _rehearsed(number="2")
+
+
+def test_a_rehearsal_says_how_many_statements_of_tests_ran(project: Project, prepared: Target) -> None:
+    assert _rehearsed()["test_statements"] == sum(
+        len(step.statements)
+        for path in (project.home / "sql" / "tests").glob("*_001_*.sql")
+        for step in migrations.read_script(path).steps
+    )
+
+
 @contextmanager
 def nothing_changes_but_backups(target: Target) -> Iterator[None]:
     before, counted = state(target)
@@ -414,10 +459,12 @@ def test_a_gate_that_nobody_answers_stays_closed(project: Project, prepared: Tar
     assert not any("migrate()" in cell.source and cell.get("outputs") for cell in executed.cells)
 
 
-def _rehearsed(verbs: tuple[str, ...] = ("precheck", "back_up", "prove", "rehearse")) -> dict[str, Any]:
-    core = phase.open("1", NAMES)
+def _rehearsed(
+    verbs: tuple[str, ...] = ("precheck", "back_up", "prove", "rehearse"), number: str = "1"
+) -> dict[str, Any]:
+    opened = phase.open(number, NAMES)
     for verb in verbs:
-        evidence = getattr(core, verb)()
+        evidence = getattr(opened, verb)()
     return dict(evidence.facts)
 
 

@@ -98,7 +98,8 @@ def test_a_validation_that_never_gets_its_lock_has_not_passed(
 def test_all_findings_are_named(bench: Bench, tmp_path: Path) -> None:
     found = validated(bench, tmp_path, "-- step: a\nSELECT 1 / 0;\n-- step: b\nSELECT 2 AS two;")
     with pytest.raises(
-        ValidationFailed, match=r"2 validation\(s\) failed: found a: division by zero; b: 1 row\(s\): two 2,"
+        ValidationFailed,
+        match=r"2 validation\(s\) failed: found sample_validate.sql, a: division by zero; sample_validate.sql, b: 1 row\(s\): two 2,",
     ):
         validation.require([found])
 

@@ -1201,7 +1201,8 @@ DECLARE
     attempt  text;
     refused  boolean;
 BEGIN
-    -- A user of an organisation with two accounts; without one there is nobody to try it for.
+    -- A user of an organisation with two accounts; without one there is nobody to try it for. Its currency may wait for a
+    -- decision since, so the entries name one.
     SELECT p.id, p.org_id
     INTO writer
     FROM profile AS p
@@ -1215,11 +1216,11 @@ BEGIN
     SELECT (array_agg(id))[1], (array_agg(id))[2] INTO debited, credited FROM account WHERE org_id = writer.org_id;
 
     BEGIN
-        INSERT INTO journal_entry (org_id, entry_number, description, created_by)
-        VALUES (writer.org_id, 'validation ' || gen_random_uuid(), 'validation', writer.id)
+        INSERT INTO journal_entry (org_id, entry_number, description, currency, created_by)
+        VALUES (writer.org_id, 'validation ' || gen_random_uuid(), 'validation', 'EUR', writer.id)
         RETURNING id INTO entry;
-        INSERT INTO journal_entry (org_id, entry_number, description, created_by)
-        VALUES (writer.org_id, 'validation ' || gen_random_uuid(), 'validation', writer.id)
+        INSERT INTO journal_entry (org_id, entry_number, description, currency, created_by)
+        VALUES (writer.org_id, 'validation ' || gen_random_uuid(), 'validation', 'EUR', writer.id)
         RETURNING id INTO unposted;
         INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) VALUES (entry, debited, 100, 1);
 

@@ -1,6 +1,7 @@
 -- Unit tests of migration 003: each rule refuses what it should, each trigger keeps what it should.
 -- Every test works in a subtransaction that it ends with an error of its own: nothing stays, whoever runs this.
--- Where a test needs a user, it takes one who is there, for users are the platform's to make; without any it says so.
+-- Where a test needs a user, it takes one who is there, for users are the platform's to make; without any it says so. The
+-- currency of that user's organisation may wait for a decision, so amounts name one.
 -- Requires: 003, a role above row-level security. Locks the number row of one organisation for some milliseconds.
 
 -- step: the tables and enums of phase 3 are there
@@ -22,11 +23,14 @@ END
 $$;
 
 -- step: settings say what the currency is
+-- A code that is no label means what the operator decided, and nothing where he did not.
 DO $$
 DECLARE
     wrong  text;
 BEGIN
-    SELECT string_agg(format('%s gave %s %s, expected %s %s', settings, currency, source, expected, expected_source), '; ')
+    SELECT string_agg(
+        format('%s gave %s %s, expected %s %s', settings, said.currency, source, due.currency, due.source_named), '; '
+    )
     INTO wrong
     FROM (VALUES
         (NULL::jsonb,                    'USD'::currency_code, 'default'),
@@ -44,7 +48,11 @@ BEGIN
         ('{"currency": {"code": "EUR"}}', NULL, 'undecided')
     ) AS asked (settings, expected, expected_source)
     CROSS JOIN LATERAL currency_of_settings(settings) AS said
-    WHERE (currency, source) IS DISTINCT FROM (expected, expected_source);
+    LEFT JOIN currency_mapping AS decided ON decided.code = settings ->> 'currency' AND expected_source = 'undecided'
+    CROSS JOIN LATERAL (
+        SELECT coalesce(decided.currency, expected), CASE WHEN decided.code IS NULL THEN expected_source ELSE 'mapped' END
+    ) AS due (currency, source_named)
+    WHERE (said.currency, said.source) IS DISTINCT FROM (due.currency, due.source_named);
     ASSERT wrong IS NULL, 'settings are read wrongly: ' || wrong;
 END
 $$;
@@ -77,7 +85,7 @@ BEGIN
             SELECT writer.org_id, id, 'EUR', CURRENT_DATE, writer.id FROM new_customer
             RETURNING id
         ), new_entry AS (
-            INSERT INTO journal_entry (org_id, description, created_by) VALUES (writer.org_id, 'Unit', writer.id) RETURNING id
+            INSERT INTO journal_entry (org_id, description, currency, created_by) VALUES (writer.org_id, 'Unit', 'EUR', writer.id) RETURNING id
         ), new_tax AS (
             INSERT INTO tax_rate (org_id, name, tax_type, rate, effective_from, effective_to)
             VALUES (writer.org_id, 'Unit', 'vat', 0.2, '2025-01-01', '2025-06-30')
@@ -119,7 +127,7 @@ BEGIN
                 ('23514', 'invoice_item_tax_rate_is_a_percentage',
                  'INSERT INTO invoice_item (invoice_id, description, quantity, unit_price, tax_rate) VALUES ($1.invoice, ''x'', 1, 1, 101)'),
                 ('23514', 'payment_amount_positive',
-                 'INSERT INTO payment (org_id, customer_id, amount, payment_method) VALUES ($1.org, $1.customer, ''NaN'', ''cash'')'),
+                 'INSERT INTO payment (org_id, customer_id, currency, amount, payment_method) VALUES ($1.org, $1.customer, ''EUR'', ''NaN'', ''cash'')'),
                 ('23514', 'journal_entry_line_is_debit_or_credit',
                  'INSERT INTO journal_entry_line (journal_entry_id, account_id, line_number) VALUES ($1.entry, $1.account, 1)'),
                 ('23514', 'journal_entry_line_is_debit_or_credit',
@@ -129,7 +137,7 @@ BEGIN
                 ('23514', 'journal_entry_posted_is_balanced',
                  'UPDATE journal_entry SET is_posted = true WHERE id = $1.entry'),
                 ('23514', 'journal_entry_posted_is_balanced',
-                 'INSERT INTO journal_entry (org_id, description, created_by, is_posted) VALUES ($1.org, ''x'', $1.usr, true)')
+                 'INSERT INTO journal_entry (org_id, description, currency, created_by, is_posted) VALUES ($1.org, ''x'', ''EUR'', $1.usr, true)')
             ) AS listed (sqlstate, rule, statement)
         LOOP
             FOREACH name IN ARRAY ARRAY['org', 'usr', 'customer', 'account', 'invoice', 'entry'] LOOP
