@@ -52,7 +52,7 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
         steps_table("applied on the copy", found.applied, folded=True),
         steps_table("rolled back on the copy", found.rolled_back, folded=True),
         validations(found.suite.validations),
-        validations(found.suite.tests, "statements of tests"),
+        validations(found.suite.tests, "statement of tests", "statements of tests"),
     )
 
 
@@ -89,8 +89,8 @@ def lanes_table(probed: ProbeResult | None) -> Table:
     return Table(caption, probed.records, note=f"{predicted.rhythm(probed.rate_hz)} {note}")
 
 
-def validations(scripts: tuple[validation.Validated, ...], what: str = "validation") -> Table:
-    """A row for each statement; unfolded where one failed. `what` is what one is called."""
+def validations(scripts: tuple[validation.Validated, ...], one: str = "validation", more: str = "") -> Table:
+    """A row for each statement; unfolded where one failed. `one` and `more` are what they are called."""
     records = [{"file": script.source, **record} for script in scripts for record in script.records]
     failed = any(record["verdict"] != "pass" for record in records)
-    return Table(many(len(records), what), records, "verdict", folded=not failed)
+    return Table(many(len(records), one, more), records, "verdict", folded=not failed)
