@@ -18,6 +18,7 @@ from mantis_runbook import (
     blockers,
     charts,
     checks,
+    criteria,
     display,
     evidence_tables,
     fingerprint,
@@ -186,7 +187,8 @@ class MigrationPhase(Recording):
         return bool(self.migrations) and all(one.version in completed for one in self.migrations)
 
     def _not_needed(self, verb: str, why: str = "the phase is already applied") -> Evidence:
-        return Evidence(self.number, verb, "passed", f"not needed: {why}")
+        """Nothing was done, so it is evidence of nothing: the mark says so to who counts."""
+        return Evidence(self.number, verb, "passed", f"not needed: {why}", facts={criteria.NOT_NEEDED: True})
 
     def _back_up(self) -> Evidence:
         if self._nothing_to_do():
