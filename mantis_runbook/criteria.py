@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mantis_runbook import degradation
+from mantis_runbook.degradation import Cost
 from mantis_runbook.display import many
 
-__all__ = ["RISKS", "Criterion", "judge"]
+__all__ = ["NOT_NEEDED", "RISKS", "Criterion", "Trail", "costs", "counts", "judge"]
 
 Kept = Mapping[tuple[str, str], Mapping[str, Any]]
+
+#: The fact that marks what a verb left which had nothing to do: it says nothing about what the criteria ask.
+NOT_NEEDED = "not_needed"
 
 #: Phases that migrate, and so are rehearsed.
 MIGRATING = ("1", "2", "3", "4")
@@ -39,13 +45,15 @@ RISKS: Sequence[Mapping[str, str]] = (
 
 @dataclass(frozen=True)
 class Criterion:
-    """One success criterion. `verdict`: pass, fail, inconclusive, or to sign (then `evidence` says by whom)."""
+    """One success criterion. `verdict`: pass, fail, inconclusive, or to sign (then `evidence` says by whom). `run` names
+    the runs that the evidence comes from, `link` leads to it."""
 
     kind: str
     criterion: str
     evidence: str
     figure: str
     verdict: str
+    run: str = ""
     link: str = ""
 
     @property
@@ -53,21 +61,55 @@ class Criterion:
         return asdict(self)
 
 
-def judge(kept: Kept, verdicts: Mapping[str, str], *, performance_asked: bool = True) -> tuple[Criterion, ...]:
-    """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, each with the `page` that shows it; `verdicts` are words by phase.
+@dataclass(frozen=True)
+class Trail:
+    """What was verified of the audit trails: archives, this run's journal, and the database's own.
+
+    `broken` is what contradicts the records, `open` what could not be verified, `unsure` what a person must answer for.
+    """
+
+    verified: tuple[str, ...]
+    triggers: int
+    broken: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+
+
+def counts(found: Mapping[str, Any]) -> bool:
+    """Whether this is evidence at all, and not only the word that nothing had to be done. Older archives have no mark."""
+    return not found["facts"].get(NOT_NEEDED) and not str(found["summary"]).startswith("not needed: ")
+
+
+def judge(
+    kept: Kept, verdicts: Mapping[str, str], trail: Trail | None = None, *, performance_asked: bool = True
+) -> tuple[Criterion, ...]:
+    """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, each with the `page` that
+    shows it and its `run`; `verdicts` are words by phase; `trail` is what was verified of the audit trails.
 
     What was not measured is inconclusive, which is not met; what the environment does not ask for is said not to be asked.
     """
-    return tuple(_judged(kept, verdicts, performance_asked=performance_asked))
+    real = {key: found for key, found in kept.items() if counts(found)}
+    return tuple(_judged(real, verdicts, trail, performance_asked=performance_asked))
 
 
-def _judged(kept: Kept, verdicts: Mapping[str, str], *, performance_asked: bool) -> Iterator[Criterion]:
+def costs(kept: Kept) -> list[dict[str, Any]]:
+    """A record for each cost beyond 5 %: of single phases, then from the baseline to the end, each with its link."""
+    facts = _rehearsed(kept)
+    return [
+        one.record | {"link": _link(kept.get((one.phase, "rehearse")))}
+        for one in _beyond(facts)
+    ]  # fmt: skip
+
+
+def _judged(
+    kept: Kept, verdicts: Mapping[str, str], trail: Trail | None, *, performance_asked: bool
+) -> Iterator[Criterion]:
     yield _of_phases(
         "technical",
         "Zero data loss during migration",
         kept,
         ("prove", "rehearse", "compare"),
-        "backups restored and compared, old columns equal after the rehearsal, no table missing",
+        "backups restored and compared, old columns equal after the rehearsal, no table missing, none fewer rows than were deleted",
     )
     yield _downtime(kept)
     yield _performance(kept, asked=performance_asked)
@@ -89,7 +131,7 @@ def _judged(kept: Kept, verdicts: Mapping[str, str], *, performance_asked: bool)
         "to sign",
     )
     yield _of_verbs("business", "API compatibility maintained", kept, "5", ("compatibility",))
-    yield _audit(verdicts)
+    yield _audit(verdicts, trail)
 
 
 def _of_verbs(kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[str, ...]) -> Criterion:
@@ -98,7 +140,8 @@ def _of_verbs(kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[st
     if missing:
         return Criterion(kind, criterion, f"not run: {', '.join(missing)}", "", "inconclusive")
     figure = "; ".join(str(one["summary"]) for one in found if one)
-    return Criterion(kind, criterion, f"phase {phase}: {', '.join(verbs)}", figure, _word(found), _link(found[-1]))
+    evidence = f"phase {phase}: {', '.join(verbs)}"
+    return Criterion(kind, criterion, evidence, figure, _word(found), _runs(found), _link(found[-1]))
 
 
 def _of_phases(kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], evidence: str) -> Criterion:
@@ -107,14 +150,13 @@ def _of_phases(kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], ev
     missing = [f"{verb} of phase {phase}" for (phase, verb), one in zip(wanted, found, strict=True) if one is None]
     if missing:
         return Criterion(kind, criterion, f"no evidence of {', '.join(missing)}", "", "inconclusive")
-    return Criterion(
-        kind,
-        criterion,
-        evidence,
-        f"{len(found)} of {len(wanted)} pieces of evidence passed",
-        _word(found),
-        _link(found[0]),
-    )
+    figure = f"{len(found)} of {len(wanted)} pieces of evidence passed"
+    warned = [f"phase {one['phase']}: {one['summary']}" for one in found if one and one["verdict"] == "warned"]
+    word = "to sign" if warned and _word(found) == "pass" else _word(found)
+    told = f"to be signed by the owner of the data: {'; '.join(warned)}" if warned else evidence
+    # What is broken is what one wants to see; else the first stands for all.
+    shown = next((one for one in found if one and one["verdict"] != "passed"), found[0])
+    return Criterion(kind, criterion, told, figure, word, _runs(found), _link(shown))
 
 
 def _downtime(kept: Kept) -> Criterion:
@@ -132,11 +174,11 @@ def _downtime(kept: Kept) -> Criterion:
 def _performance(kept: Kept, *, asked: bool) -> Criterion:
     """The gate's verdict on each rehearsal: blocks, write-ahead log and plans; time where the environment lets it decide.
 
-    A cost beyond 5 % that the gate let pass, because it is accepted or only reported, is not met by itself: it is named
-    for a person to sign.
+    A cost beyond 5 % that the gate let pass, because it is accepted or only reported, is not met by itself: it is for a
+    person to sign. So is what all phases together cost beyond it, which no single gate sees.
     """
     name = "Performance degradation below 5 %"
-    facts = {phase: kept.get((phase, "rehearse"), {}).get("facts", {}) for phase in MIGRATING}
+    facts = _rehearsed(kept)
     missing = [phase for phase, found in facts.items() if not found.get("performance")]
     if missing and not asked:
         evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
@@ -145,20 +187,57 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
         return Criterion("technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive")
     words = {phase: str(found["performance"]) for phase, found in facts.items()}
     bad = [f"phase {phase}: {word}" for phase, word in words.items() if word != "passed"]
-    times = ", ".join(f"{(float(found['performance_ratio']) - 1) * 100:+.1f} %" for found in facts.values())
-    beyond = [
-        f"phase {phase}: {cost}" for phase, found in facts.items() for cost in found.get("performance_beyond", ())
-    ]
+    dear = _beyond(facts)
     if bad:
         verdict, evidence = "fail" if "failed" in words.values() else "inconclusive", "; ".join(bad)
-    elif beyond:
+    elif dear:
         verdict = "to sign"
-        evidence = f"the gate passed in every rehearsal, with {many(len(beyond), 'cost')} beyond 5 %, to be accepted by the owner of the application: {'; '.join(beyond)}"
+        evidence = f"{_told(dear)}. To be accepted by the owner of the application{_untimed(facts)}"
     else:
-        verdict, evidence = "pass", "the performance gate passed in every rehearsal, and nothing costs 5 % more"
-    return Criterion(
-        "technical", name, evidence, f"time, phase by phase: {times}", verdict, _link(kept["1", "rehearse"])
+        verdict = "pass"
+        evidence = (
+            "the gate passed in every rehearsal, and nothing costs 5 % more, from the baseline to the end neither"
+            + _untimed(facts)
+        )
+    found = [kept[phase, "rehearse"] for phase in MIGRATING]
+    shown = kept[max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"])), "rehearse"]
+    return Criterion("technical", name, evidence, _times(facts), verdict, _runs(found), _link(shown))
+
+
+def _rehearsed(kept: Kept) -> dict[str, Mapping[str, Any]]:
+    return {phase: kept.get((phase, "rehearse"), {}).get("facts", {}) for phase in MIGRATING}
+
+
+def _beyond(facts: Mapping[str, Mapping[str, Any]]) -> tuple[Cost, ...]:
+    measured = all("performance_ratio" in found for found in facts.values())
+    return (*degradation.beyond(facts), *(degradation.from_baseline(facts) if measured else ()))
+
+
+def _told(dear: Sequence[Cost]) -> str:
+    largest = max(dear, key=lambda cost: cost.ratio or 0)
+    return f"the gate passed in every rehearsal, with {many(len(dear), 'cost')} beyond 5 %, listed below, the largest: {largest}"
+
+
+def _untimed(facts: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a passed gate does not say about time."""
+    unjudged = [phase for phase, one in facts.items() if one.get("performance_timed") not in ("passed", "failed")]
+    reported = any(one.get("performance_time_decides") is False for one in facts.values())
+    return ("; time is only reported in this environment" if reported else "") + (
+        f"; block gate passed, time not judged in phase {', '.join(unjudged)} (inconclusive)" if unjudged else ""
     )
+
+
+def _times(facts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Time over all scenarios, and of the scenario that lost most."""
+    each = degradation.overall(facts)
+    said = f"time {_compound(each)} from the baseline to the end ({', '.join(map(degradation.percent, each))})"
+    scenarios = degradation.ratios(facts)
+    worst = max(scenarios, key=lambda name: math.prod(scenarios[name]), default="")
+    return f"{said}; worst scenario {worst} {_compound(scenarios[worst])}" if worst else said
+
+
+def _compound(each: Sequence[float]) -> str:
+    return degradation.percent(math.prod(each))
 
 
 def _measured(
@@ -178,31 +257,41 @@ def _measured(
         f"{fact.replace('_', ' ')} of each phase",
         f"worst {shown(figure)} in phase {worst}",
         verdict,
+        _runs([kept[phase, verb] for phase in MIGRATING]),
         _link(found),
     )
 
 
-def _audit(verdicts: Mapping[str, str]) -> Criterion:
-    missing = [phase for phase in ("0", *MIGRATING) if verdicts.get(phase) != "passed"]
+def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
+    """What is on record, verified now: archives by their manifests and the heads in the database, the journal's chain,
+    and the triggers and entries of the application's own audit trail."""
+    name, earlier = "Audit trails complete", ("0", *MIGRATING)
+    missing = [phase for phase in earlier if verdicts.get(phase) != "passed"]
+    figure = f"{len(earlier) - len(missing)} phases before this one on record"
+    if trail and trail.broken:
+        return Criterion("business", name, "; ".join(trail.broken), figure, "fail")
     if missing:
-        return Criterion(
-            "business",
-            "Audit trails complete",
-            f"no passed run on record of phase {', '.join(missing)}",
-            "",
-            "inconclusive",
-        )
+        evidence = f"no passed run on record of phase {', '.join(missing)}"
+        return Criterion("business", name, evidence, figure, "inconclusive")
+    if trail is None or trail.open:
+        evidence = "; ".join(trail.open) if trail else "nothing was verified"
+        return Criterion("business", name, evidence, figure, "inconclusive")
+    runs = len(trail.verified)
+    archives = f"{many(runs, 'earlier run is', 'earlier runs are')} as archived" if runs else "no earlier run"
+    evidence = f"{archives}; this run's journal is one chain; {many(trail.triggers, 'audit trigger fires', 'audit triggers fire')}"
+    if trail.unsure:
+        evidence = f"to be signed by the auditor: {'; '.join(trail.unsure)}; else {evidence}"
     return Criterion(
-        "business",
-        "Audit trails complete",
-        "journal, manifest and database agree for every phase",
-        f"{len(verdicts)} phases on record",
-        "pass",
+        "business", name, evidence, figure, "to sign" if trail.unsure else "pass", ", ".join(trail.verified)
     )
 
 
 def _word(found: Sequence[Mapping[str, Any] | None]) -> str:
     return "pass" if all(one and one["verdict"] in ("passed", "warned") for one in found) else "fail"
+
+
+def _runs(found: Sequence[Mapping[str, Any] | None]) -> str:
+    return ", ".join(sorted({str(one["run"]) for one in found if one and one.get("run")}))
 
 
 def _link(found: Mapping[str, Any] | None) -> str:

@@ -186,7 +186,7 @@ def _linked(target: Any) -> Any:
     """A link to a notebook or page, under the target's own name."""
     if not target:
         return target
-    text = re.sub(r"\.(ipynb|html)$", "", str(target).removeprefix("../"))
+    text = re.sub(r"\.(ipynb|html)(#.*)?$", "", str(target).removeprefix("../"))
     return Html(f'<a href="{escape(target)}">{escape(text)}</a>')
 
 

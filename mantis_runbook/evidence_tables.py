@@ -57,10 +57,15 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
 
 
 def gate_facts(gate: Gate, environment: Environment) -> dict[str, Any]:
-    """What the success criteria ask of the gate: its verdict, and what it let pass beyond the strategy's 5 %."""
+    """What the success criteria ask of the gate: its verdict, what it let pass beyond the strategy's 5 %, and the figures
+    from which the cost of all phases together is told."""
     return {
         "performance": gate.combined(environment),
+        "performance_timed": gate.timed.word,
+        "performance_time_decides": environment.performance.timed_decides,
         "performance_ratio": gate.timed.overall.estimate,
+        "performance_scenarios": {one.scenario: one.ratio.estimate for one in gate.timed.scenarios},
+        "performance_counts": gate.counts,
         "performance_summary": gate.summary(environment),
         "performance_beyond": list(gate.beyond),
     }

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from mantis_runbook import archive, blockers, checks, criteria, migrations, tenants, validation
-from mantis_runbook.catalog import Catalog
+from mantis_runbook import audit_trail, blockers, checks, criteria, migrations, tenants, validation
+from mantis_runbook.catalog import Catalog, snapshot
+from mantis_runbook.criteria import Trail
 from mantis_runbook.database import rows
 from mantis_runbook.display import many
+from mantis_runbook.earlier import Earlier
 from mantis_runbook.errors import Refused, ValidationFailed
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.evidence_tables import checks_tables
-from mantis_runbook.journal import Entry, Journal
 from mantis_runbook.ledger import Ledger, StepJournal
-from mantis_runbook.phases import PHASES, PhaseDefinition
+from mantis_runbook.phases import PHASES
 from mantis_runbook.recording import Recording, show
-from mantis_runbook.verdict import phase_verdict
 
 __all__ = ["FinalPhase", "schedule"]
 
@@ -55,7 +54,8 @@ class FinalPhase(Recording):
 
     def schedule(self) -> Evidence:
         """The strategy's weeks beside what happened."""
-        records = schedule(self._started(), self._finished_at(), datetime.now(UTC))
+        earlier = self._earlier()
+        records = schedule(earlier.instants("phase.started"), earlier.instants("phase.finished"), datetime.now(UTC))
         done = sum(record["actual_end"] is not None for record in records)
         going = sum("going_on_at" in record for record in records)
         waiting = len(records) - done - going
@@ -162,18 +162,24 @@ class FinalPhase(Recording):
         return self._required(evidence, "the old application would not work", "; ".join(map(str, failed)))
 
     def _criteria(self) -> Evidence:
+        earlier = self._earlier()
         found = criteria.judge(
-            self._earlier(),
-            self._verdicts(),
+            earlier.evidence,
+            earlier.verdicts,
+            self._trail(earlier),
             performance_asked=self.run.environment.performance.in_rehearsal,
         )
+        costs = criteria.costs(earlier.evidence)
         failed = [row.criterion for row in found if row.verdict not in ("pass", "to sign", "not asked")]
         signatures = [row for row in found if row.verdict == "to sign"]
         unasked = [row for row in found if row.verdict == "not asked"]
         evidence = Evidence(
             self.number, "criteria", "failed" if failed else "passed",
             f"{len(found)} criteria: {len(found) - len(failed) - len(signatures) - len(unasked)} met, {len(failed)} not, {len(signatures)} to be signed, {len(unasked)} not asked in {self.run.environment.name}",
-            (Table("success criteria", [row.record for row in found], "verdict", link_column="link"),),
+            (
+                Table("success criteria", [row.record for row in found], "verdict", link_column="link"),
+                *([Table("costs beyond 5 %", costs, link_column="link")] if costs else []),
+            ),
         )  # fmt: skip
         return self._required(evidence, "success criteria are not met", "; ".join(failed))
 
@@ -190,58 +196,26 @@ class FinalPhase(Recording):
 
     # -- what earlier phases left --------------------------------------------------------------------------------
 
-    def _earlier(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-        """Evidence by phase and verb: of each phase, that of the newest run on this target in which it passed."""
-        kept: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for phase in PHASES:
-            for folder in reversed(self._runs_of(phase.number)):
-                for verb in phase.verbs:
-                    if found := archive.read_evidence(folder, phase.number, verb):
-                        kept.setdefault((phase.number, verb), found | {"page": self._page(phase, folder)})
-                break
-        return kept
+    def _earlier(self) -> Earlier:
+        """The runs on this very database, each phase's from the one that migrated it."""
+        with self.run.connect("status") as connection:
+            steps = StepJournal(connection, "", "")
+            begun = [(one.phase, steps.run_of(one.version)) for one in migrations.load()]
+        phases = {phase for phase, run in begun if run}
+        return Earlier(self.run, {phase: min(run for one, run in begun if run and one == phase) for phase in phases})
 
-    def _page(self, phase: PhaseDefinition, folder: Path) -> str:
-        """Where this is to be read: the phase's notebook, or its page in the archive of another run."""
-        return f"{phase.name}.ipynb" if folder == self.run.folder else f"../{folder.name}/{phase.name}.html"
-
-    def _runs_of(self, number: str) -> list[Path]:
-        phase = next(one for one in PHASES if one.number == number)
-        return [
-            folder for folder in archive.all_runs()
-            if archive.target_of(folder) == self.run.target.name
-            and (folder == self.run.folder or phase_verdict(_journal(folder), number, phase.verbs).passed)
-            and any(entry.facts.get("phase") == number for entry in _journal(folder))
-            and any(entry.event == "run.started" and entry.facts.get("identity", {}).get("database_oid") == self.run.identity.database_oid for entry in _journal(folder))
-        ]  # fmt: skip
-
-    def _verdicts(self) -> dict[str, str]:
-        """The verdict word of each earlier phase in the newest run that carried it out."""
-        words: dict[str, str] = {}
-        for phase in PHASES:
-            found = self._runs_of(phase.number)
-            if found and phase.number != self.number:
-                words[phase.number] = phase_verdict(_journal(found[-1]), phase.number, phase.verbs).word
-        return words
-
-    def _started(self) -> dict[str, datetime]:
-        return self._instants("phase.started")
-
-    def _finished_at(self) -> dict[str, datetime]:
-        return self._instants("phase.finished")
-
-    def _instants(self, event: str) -> dict[str, datetime]:
-        found = {}
-        for phase in PHASES:
-            for folder in self._runs_of(phase.number)[-1:]:
-                for entry in _journal(folder):
-                    if entry.event == event and entry.facts.get("phase") == phase.number:
-                        found[phase.number] = entry.time
-        return found
-
-
-def _journal(folder: Path) -> list[Entry]:
-    return Journal(folder).entries()
+    def _trail(self, earlier: Earlier) -> Trail:
+        """The audit trails, verified now."""
+        with self.run.read("audit trail") as connection:
+            text = StepJournal(connection, "", "").catalog_before("001")
+            return audit_trail.verify(
+                connection,
+                self.run.folder,
+                earlier.journals.keys(),
+                {str(found["run"]) for found in earlier.evidence.values()},
+                Catalog.from_json(text) if text else None,
+                snapshot(connection),
+            )
 
 
 def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], now: datetime) -> list[dict[str, Any]]:

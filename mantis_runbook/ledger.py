@@ -167,6 +167,12 @@ class Ledger:
         row = self._connection.execute("SELECT head FROM mantis_runbook.archive WHERE run = %s", (run,)).fetchone()
         return str(row[0]) if row else None
 
+    def archived_heads(self) -> dict[str, str]:
+        """Run → head of its manifest, of every run that was archived."""
+        if not self.exists:
+            return {}
+        return dict(self._connection.execute("SELECT run, head FROM mantis_runbook.archive").fetchall())
+
     def decide(self, subject: str, choices: Mapping[str, str], who: str) -> None:
         """Record what the operator decided; a later decision replaces an earlier one."""
         for key, value in choices.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,12 @@ from mantis_runbook import (
     blockers,
     charts,
     checks,
+    criteria,
     display,
     evidence_tables,
     fingerprint,
     lint,
+    losses,
     migrations,
     performance,
     predicted,
@@ -51,6 +53,7 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.guard import Trip
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
+from mantis_runbook.losses import Deletions, Loss
 from mantis_runbook.migrations import Migration
 from mantis_runbook.monitor import MonitorResult
 from mantis_runbook.performance import Gate
@@ -64,6 +67,10 @@ __all__ = ["MigrationPhase"]
 
 READ_RED = "Nothing was changed. Each failed row says what to do; do it and run this cell again."
 READ_AMBER = "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
+READ_LOST = (
+    "Rows are fewer than in the snapshot, and the server did not count as many deletions. TRUNCATE is not counted, and"
+    " counters begin anew after a crash or a reset: find out what emptied these tables. The proven backup has the rows."
+)
 NOT_WATCHED = "No picture: nothing was migrated in this run, so nothing was watched."
 
 
@@ -185,7 +192,8 @@ class MigrationPhase(Recording):
         return bool(self.migrations) and all(one.version in completed for one in self.migrations)
 
     def _not_needed(self, verb: str, why: str = "the phase is already applied") -> Evidence:
-        return Evidence(self.number, verb, "passed", f"not needed: {why}")
+        """Nothing was done, so it is evidence of nothing: the mark says so to who counts."""
+        return Evidence(self.number, verb, "passed", f"not needed: {why}", facts={criteria.NOT_NEEDED: True})
 
     def _back_up(self) -> Evidence:
         if self._nothing_to_do():
@@ -193,6 +201,8 @@ class MigrationPhase(Recording):
         folder = self.run.backups / f"phase-{self.number}"
         if folder.exists():  # left by a run that was cut off while it dumped
             shutil.rmtree(folder)
+        with self.run.read("statistics") as connection:
+            deleted = losses.deletions(connection)
         taken = backup.take(self.run.target, folder, derived=self.number == "0")
         identifiers = {}
         with self.run.connect("backup") as connection:
@@ -216,7 +226,7 @@ class MigrationPhase(Recording):
             "passed",
             summary,
             (Table(f"files in {folder}", records), Table("rows per organisation", per_organisation, folded=True)),
-            {"backup": taken.as_dict(), "ids": identifiers},
+            {"backup": taken.as_dict(), "ids": identifiers, "deletions": vars(deleted)},
             chart="organisations",
             charted=1,
         )
@@ -550,32 +560,48 @@ class MigrationPhase(Recording):
         before = self._backup().fingerprint
         with self.run.read("comparison") as connection:
             counts = fingerprint.counts(connection, before.tables)
-        content = [
-            {
-                "table": name,
-                "rows then": table.total.rows,
-                "rows now": counts.get(name, "missing"),
-                "change": counts[name] - table.total.rows if name in counts else "missing",
-            }
-            for name, table in sorted(before.tables.items())
-        ]
-        missing = [str(row["table"]) for row in content if row["rows now"] == "missing"]
-        total = sum(row["actual_ms"] for row in steps)
-        verdict = "failed" if missing else "passed"
-        summary = (
-            f"tables gone: {', '.join(missing)}"
-            if missing
-            else f"{display.many(len(steps), 'step')} took {display.duration(total)}, predicted {display.duration(sum(r['predicted_ms'] for r in steps))}; no table is missing"
-        )
+            then = {name: table.total.rows for name, table in before.tables.items()}
+            noted = self._facts("back_up").get("deletions")
+            lost = losses.found(connection, then, counts, Deletions.from_dict(noted) if noted else None)
+        missing = sorted(then.keys() - counts.keys())
+        total, predicted_ms = (sum(row[name] for row in steps) for name in ("actual_ms", "predicted_ms"))
+        took = f"{display.many(len(steps), 'step')} took {display.duration(total)}, predicted {display.duration(predicted_ms)}"
+        problems = [*([f"tables gone: {', '.join(missing)}"] if missing else []), *map(str, lost)]
+        bad = bool(missing) or any(one.word == "failed" for one in lost)
+        verdict = "failed" if bad else "warned" if lost else "passed"
+        summary = "; ".join(problems) or f"{took}; no table is missing, and no row that nobody deleted"
         tables = (
             Table(
                 "predicted (on the copy) and actual: durations, locks, and the longest gap that anybody saw",
                 steps,
                 note=predicted.rhythm(rate_hz) if rate_hz else "",
             ),
-            Table("rows in the snapshot and now (the application writes on)", content, folded=True),
+            Table(
+                "rows in the snapshot and now (the application writes on)",
+                _content(then, counts, lost),
+                "verdict",
+                folded=not problems,
+            ),
         )
-        return Evidence(self.number, "compare", verdict, summary, tables, chart="durations")
+        return Evidence(
+            self.number, "compare", verdict, summary, tables, advice=READ_LOST if lost else "", chart="durations"
+        )
+
+
+def _content(then: Mapping[str, int], now: Mapping[str, int], lost: Sequence[Loss]) -> list[dict[str, Any]]:
+    """A row for each table of the snapshot, those that are gone or lost rows first."""
+    words = {one.table: {"failed": "fail", "warned": "warn"}[one.word] for one in lost}
+    words |= dict.fromkeys(then.keys() - now.keys(), "fail")
+    return [
+        {
+            "table": name,
+            "verdict": words.get(name, "pass"),
+            "rows then": then[name],
+            "rows now": now.get(name, "missing"),
+            "change": now[name] - then[name] if name in now else "missing",
+        }
+        for name in sorted(then, key=lambda one: (("fail", "warn", "pass").index(words.get(one, "pass")), one))
+    ]
 
 
 def _mismatch(proof: Proof) -> str:

@@ -14,6 +14,7 @@ import nbformat
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
+from mantis_runbook.anchors import anchor, calls
 from mantis_runbook.display import Html, badge, callout, duration, escape
 from mantis_runbook.errors import RunbookError
 from mantis_runbook.offline import page, seal
@@ -116,7 +117,7 @@ def cells(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False)
 
 def cell_of(found: Collection[Cell], verb: str) -> Cell | None:
     """The cell that calls a verb: the first code cell with `verb(` in it."""
-    return next((cell for cell in found if cell.state != "text" and _calls(cell.source, verb)), None)
+    return next((cell for cell in found if cell.state != "text" and calls(cell.source, verb)), None)
 
 
 def title(found: Collection[Cell], otherwise: str) -> str:
@@ -159,7 +160,7 @@ def _is_banner(node: Any) -> bool:
 
 
 def _anchors(nodes: list[Any]) -> list[str]:
-    return [f"cell-{node.get('id') or number}" for number, node in enumerate(nodes, start=1)]
+    return [anchor(node.get("id") or number) for number, node in enumerate(nodes, start=1)]
 
 
 def _error(node: Any) -> str:
@@ -177,16 +178,12 @@ def _state(node: Any, error: str, verbs: Collection[str]) -> State:
         return "failed"
     if node.execution_count is not None:
         return "ran"
-    return "not stored" if any(_calls(node.source, verb) for verb in verbs) else "not run"
+    return "not stored" if any(calls(node.source, verb) for verb in verbs) else "not run"
 
 
 def _unrun(nodes: list[Any]) -> bool:
     code = [node for node in nodes if node.cell_type == "code"]
     return all(node.execution_count is None for node in code)
-
-
-def _calls(source: str, verb: str) -> bool:
-    return re.search(rf"(?<![\w]){re.escape(verb)}\(", source) is not None
 
 
 def _section(cell: Cell, folder: Path, pages: Collection[str]) -> str:

@@ -239,16 +239,26 @@ class Gate:
         )
 
     @property
-    def beyond(self) -> tuple[str, ...]:
-        """A sentence for everything that costs more than the tolerance or the threshold and did not fail: somebody has to
+    def beyond(self) -> tuple[dict[str, Any], ...]:
+        """A record for everything that costs more than the tolerance or the threshold and did not fail: somebody has to
         answer for it."""
-        statements = [
-            f"{one.statement}: {one.before.blocks:,} blocks before, {one.after.blocks:,} after ({one.accepted})"
-            for one in self.deterministic.changes
-            if one.word == "warn"
-        ]
         limit = self.timed.limits.threshold
-        return (*statements, *(f"time of {one}" for one in self.timed.scenarios if one.is_beyond(limit)))
+        return (
+            *(_cost(one) for one in self.deterministic.changes if one.word == "warn"),
+            *(_time(one) for one in self.timed.scenarios if one.is_beyond(limit)),
+        )
+
+    @property
+    def counts(self) -> dict[str, dict[str, tuple[int, int, int]]]:
+        """Of each statement blocks and bytes of log: before, after, and how many more are spared in any case."""
+        executions = self.deterministic.executions
+        return {
+            one.statement: {
+                "blocks": (one.before.blocks, one.after.blocks, SPARE_BLOCKS * executions),
+                "bytes of log": (one.before.wal_bytes, one.after.wal_bytes, SPARE_WAL_BYTES * executions),
+            }
+            for one in self.deterministic.changes
+        }
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -299,6 +309,35 @@ def _record(change: Change, time: Interval | None) -> dict[str, Any]:
         "plan": "changed" if change.plan_changed else "same",
         "time after / before": round(time.estimate, 2) if time else None,
         "finding": change.finding,
+    }
+
+
+def _cost(change: Change) -> dict[str, Any]:
+    """A statement that costs more than the tolerance, as accepted: what grew most of it."""
+    was, now = change.before, change.after
+    unit, before, after = max(
+        ("blocks", was.blocks, now.blocks),
+        ("bytes of log", was.wal_bytes, now.wal_bytes),
+        key=lambda one: one[2] / max(one[1], 1),
+    )
+    return {
+        "what": change.statement,
+        "before": f"{before:,} {unit}",
+        "after": f"{after:,} {unit}",
+        "ratio": after / max(before, 1),
+        "reason": change.accepted,
+    }
+
+
+def _time(one: ScenarioTimes) -> dict[str, Any]:
+    """A scenario that is slower than the threshold allows."""
+    accepted = f"; up to {one.allowed:g} accepted: {one.reason}" if one.reason else ""
+    return {
+        "what": f"time of {one.scenario}",
+        "before": f"{one.milliseconds:.1f} ms",
+        "after": f"{one.milliseconds * one.ratio.estimate:.1f} ms",
+        "ratio": one.ratio.estimate,
+        "reason": f"ratio {one.ratio}{accepted}",
     }
 
 

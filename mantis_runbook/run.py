@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,9 @@ from mantis_runbook.target import Target
 #: How long a reader of ours waits for a table that somebody holds exclusively.
 READER_PATIENCE_S = 30.0
 
-__all__ = ["Run", "at_work", "environment_for", "is_finished", "open_run", "reach", "resume", "start", "working"]
+__all__ = [
+    "Run", "at_work", "environment_for", "is_finished", "is_same_database", "open_run", "reach", "resume", "start", "working",
+]  # fmt: skip
 
 PACKAGES = (
     "mantis-runbook",
@@ -146,11 +148,15 @@ def _require_same(run: Run) -> Run:
 
 def _is_same(run: Run) -> bool:
     """The same database in the same environment; a server's minor version and our role may change meanwhile."""
-    began, found = run.started(), run.identity.as_dict()
-    was = began.get("identity", {})
-    return (began.get("target"), began.get("environment")) == (run.target.name, run.environment.name) and all(
-        found[key] == was.get(key) for key in ("system_identifier", "database", "database_oid")
-    )
+    began = run.started()
+    same = is_same_database(began.get("identity", {}), run.identity)
+    return same and (began.get("target"), began.get("environment")) == (run.target.name, run.environment.name)
+
+
+def is_same_database(recorded: Mapping[str, Any], found: Identity) -> bool:
+    """Whether the identity that a run recorded is this one. The oid alone is not enough: new servers count from the same."""
+    now = found.as_dict()
+    return all(now[key] == recorded.get(key) for key in ("system_identifier", "database", "database_oid"))
 
 
 def _named(name: str) -> Path:

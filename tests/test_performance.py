@@ -290,9 +290,18 @@ def test_what_costs_more_than_the_strategy_allows_and_passed_all_the_same_is_nam
     dearer = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(140)), LIMITS, accepted)
     same = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(100)), LIMITS, accepted)
     assert Gate(same, timed(1.0)).beyond == ()
-    assert Gate(dearer, timed(1.0)).beyond == ("s:1 INSERT: 100 blocks before, 140 after (a new reference)",)
+    [cost] = Gate(dearer, timed(1.0)).beyond
+    assert cost == {
+        "what": "s:1 INSERT",
+        "before": "100 blocks",
+        "after": "140 blocks",
+        "ratio": 1.4,
+        "reason": "a new reference",
+    }
     [slower] = Gate(same, timed(1.2)).beyond
-    assert slower.startswith("time of s 1.2")
+    assert slower["what"] == "time of s"
+    assert slower["reason"].startswith("ratio 1.2")
+    assert Gate(dearer, timed(1.0)).counts["s:1 INSERT"]["blocks"][:2] == (100, 140)
 
 
 def test_nothing_counted_is_no_pass() -> None:
