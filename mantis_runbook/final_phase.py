@@ -65,7 +65,11 @@ class FinalPhase(Recording):
             "schedule",
             "info",
             "phases: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count),
-            (Table("the strategy's weeks, counted from the Monday before the first phase began", records),),
+            (
+                Table(
+                    "the strategy's weeks, counted from the Monday of the week in which the first phase began", records
+                ),
+            ),
             chart="gantt",
         )
 
