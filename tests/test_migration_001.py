@@ -411,17 +411,38 @@ def test_an_entry_says_who_did_what_to_which_row_and_that_a_secret_changed(core:
     assert made[3] is None
     assert made[4]["key_hash"] == "[redacted, new]"
     assert (changed[3]["key_hash"], changed[4]["key_hash"]) == ("[redacted]", "[redacted, new]")
-    assert (changed[3]["name"], changed[4]["name"]) == ("x", "y")
     core.execute("UPDATE api_key SET name = 'z'")
     assert audited(core, "UPDATE", "api_key")[4]["key_hash"] == "[redacted]"
 
 
-def test_sessions_and_factors_are_audited_for_their_users_organisation(core: Connection) -> None:
+def test_of_a_key_the_audit_log_says_only_whose_it_is_and_what_is_new(core: Connection) -> None:
+    """Colleagues read audit_log, and only administrators another's keys; that a value is NULL is a value too."""
+    ann, org = people(core)["ann"]
+    key = core.execute(
+        "INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix) VALUES (%s, %s, 'x', 'h', 'x') RETURNING id",
+        (org, ann),
+    ).fetchone()[0]
+    core.execute("UPDATE api_key SET name = 'y', is_active = NULL")
+    core.execute("DELETE FROM api_key")
+    ids = {"id": str(key), "org_id": str(org)}
+    made, changed, gone = (audited(core, action, "api_key") for action in ("INSERT", "UPDATE", "DELETE"))
+    assert {name: value for name, value in made[4].items() if value != "[redacted, new]"} == ids
+    new = {name for name, value in changed[4].items() if value == "[redacted, new]"}
+    assert {"name", "is_active"} <= new <= {"name", "is_active", "updated_at"}
+    for image in (changed[3], gone[3]):
+        assert {name: value for name, value in image.items() if value != "[redacted]"} == ids
+    assert {name: value for name, value in changed[4].items() if not value.startswith("[redacted")} == ids
+
+
+def test_nobodys_colleague_reads_of_his_sessions_and_factors(core: Connection) -> None:
     rows_for_everybody(core)
-    orgs = sorted(org for _, org in people(core).values())
+    users = sorted(str(user) for user, _ in people(core).values())
+    entries = "SELECT new_data ->> 'user_id' FROM audit_log WHERE table_name = %s"
     for table in ("user_session", "user_two_fa"):
-        found_orgs = core.execute("SELECT org_id FROM audit_log WHERE table_name = %s", (table,)).fetchall()
-        assert sorted(row[0] for row in found_orgs) == orgs
+        assert sorted(user for (user,) in core.execute(entries, (table,))) == users
+        for user, _ in people(core).values():
+            with acting(core, "authenticated", user):
+                assert core.execute(entries, (table,)).fetchall() == []
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,69 @@ def test_nothing_is_shared_with_another_tenant(documents: Connection, company: C
             documents.execute(statement, {"own": own, "eve": company.eve.id})
 
 
+# -- what the audit trail tells ----------------------------------------------------------------------------------------
+
+#: Tables of which not every colleague may read every row: what else is asked than for the organisation.
+NARROW = """
+SELECT DISTINCT tablename
+FROM pg_policies
+JOIN pg_trigger ON tgrelid = format('%I.%I', schemaname, tablename)::regclass AND tgfoid = 'record_audit()'::regprocedure
+WHERE cmd IN ('ALL', 'SELECT') AND roles && '{public,authenticated}' AND qual ~ 'tenant_user_id|document_right|role'
+"""
+RESTRICTED = {"document", "document_permission", "api_key", "user_session", "user_2fa"}
+SECRET = "Merger with Eve"
+
+
+def test_tables_that_colleagues_may_not_read_are_known(documents: Connection) -> None:
+    assert {table for (table,) in documents.execute(NARROW)} == RESTRICTED
+
+
+def test_no_colleague_reads_in_the_audit_log_what_the_table_keeps_from_him(
+    documents: Connection, company: Company
+) -> None:
+    document = one(
+        documents,
+        "INSERT INTO document (org_id, name, description, file_name, file_size_bytes, mime_type, file_hash, storage_path,"
+        " metadata, uploaded_by) VALUES (%(org)s, %(secret)s, %(secret)s, %(secret)s, 1, 'a/b', %(secret)s, %(secret)s,"
+        " jsonb_build_object('note', %(secret)s::text), %(ann)s) RETURNING id",
+        {"org": company.org, "ann": company.ann.id, "secret": SECRET},
+    )
+    for statement in (
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)"
+        " VALUES (%(document)s, %(cyd)s, 'read', %(ann)s)",
+        "INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix, scopes)"
+        " VALUES (%(org)s, %(ann)s, %(secret)s, 'h', 'p', '{admin}')",
+        "INSERT INTO user_session (user_id, session_token_hash, expires_at) VALUES (%(ann)s, %(secret)s, 'infinity')",
+        "INSERT INTO user_2fa (user_id, method) VALUES (%(ann)s, 'email')",
+        "UPDATE document SET name = name || ', and soon', description = NULL",
+        "UPDATE document_permission SET expires_at = 'infinity'",
+        "UPDATE api_key SET scopes = '{read}'",
+        "UPDATE user_session SET is_active = false",
+        "UPDATE user_2fa SET method = 'app'",
+        "DELETE FROM document_permission",
+        "DELETE FROM document",
+        "DELETE FROM api_key",
+        "DELETE FROM user_session",
+        "DELETE FROM user_2fa",
+    ):
+        documents.execute(
+            statement,
+            {**vars(company), "ann": company.ann.id, "cyd": company.cyd.id, "document": document, "secret": SECRET},
+        )
+    about = "FROM audit_log WHERE table_name = ANY (%s) AND timestamp >= now()"
+    names = [table.replace("2fa", "two_fa") for table in RESTRICTED]
+    written = documents.execute(f"SELECT table_name, count(DISTINCT action) {about} GROUP BY 1", (names,)).fetchall()
+    assert dict(written) == dict.fromkeys(names, 3)
+    for colleague in (company.ben, company.boss):
+        with acting(documents, colleague):
+            seen = documents.execute(f"SELECT table_name, old_data, new_data {about}", (names,)).fetchall()
+        assert {table for table, *_ in seen} == {"document", "document_permission", "api_key"}
+        for table, *images in seen:
+            for image in filter(None, images):
+                shown = {name for name, value in image.items() if not str(value).startswith("[redacted")}
+                assert shown <= {"id", "org_id", "document_id", "parent_document_id"}, table
+
+
 # -- versions --------------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,10 @@
 --   existing tables go on calling it, and a rollback gives the name back;
 -- - record_audit() refuses to run when a column it is to redact is gone: whoever renames a secret column renames it in
 --   the trigger too, or every write to that table fails. audit_log holds names of letters and underscores only, so
---   user_2fa is written there as user_two_fa.
+--   user_2fa is written there as user_two_fa;
+-- - every user of an organisation reads its audit_log. So an entry of a table that colleagues may not read holds only the
+--   row's id and which columns are new (api_key), and one of a row that is a user's alone names no organisation
+--   (user_session, user_2fa): service_role reads those, and nobody else.
 
 -- step: extensions
 CREATE EXTENSION IF NOT EXISTS hstore;
@@ -169,11 +172,16 @@ DECLARE
     image    jsonb := coalesce(after, before);
     tenant   uuid := (image ->> 'org_id')::uuid;
     link     text[];
+    shown    text[];
     changed  boolean;
     secret   text;
 BEGIN
     FOR argument IN 0 .. TG_NARGS - 1 LOOP
         secret := TG_ARGV[argument];
+        IF secret LIKE 'only %' THEN
+            shown := string_to_array(secret, ' ');
+            CONTINUE;
+        END IF;
         IF secret LIKE '% %' THEN
             link := string_to_array(secret, ' ');
             EXECUTE format('SELECT org_id FROM %I WHERE id = $1', link[2]) INTO tenant USING (image ->> link[1])::uuid;
@@ -192,8 +200,27 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- NULL is a value too. The later image is told from the earlier one, so it is written first.
+    IF shown IS NOT NULL THEN
+        after := (
+            SELECT jsonb_object_agg(key, CASE
+                WHEN key = ANY (shown) THEN value
+                WHEN value IS DISTINCT FROM before -> key THEN '"[redacted, new]"'
+                ELSE '"[redacted]"'
+            END)
+            FROM jsonb_each(after)
+        );
+        before := (
+            SELECT jsonb_object_agg(key, CASE WHEN key = ANY (shown) THEN value ELSE '"[redacted]"' END)
+            FROM jsonb_each(before)
+        );
+    END IF;
+
     audited := regexp_replace(replace(audited, '2fa', 'two_fa'), '[^a-z_]', '_', 'g');
-    tenant := coalesce(tenant, (SELECT org_id FROM profile WHERE id = (image ->> 'user_id')::uuid), tenant_org_id());
+    -- Everybody of the organisation that an entry names reads it: of a user's own row, none of his colleagues may.
+    IF image ? 'org_id' OR link IS NOT NULL THEN
+        tenant := coalesce(tenant, (SELECT org_id FROM profile WHERE id = (image ->> 'user_id')::uuid), tenant_org_id());
+    END IF;
     -- Deleted together with its parent, by somebody who is of no organisation: what was written of it before knows.
     IF tenant IS NULL AND link IS NOT NULL THEN
         tenant := (
@@ -221,7 +248,7 @@ END
 $$;
 
 COMMENT ON FUNCTION record_audit() IS
-    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there, and for a table without org_id "column table": the parent whose organisation it belongs to.';
+    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there; "only column …": all but these are; and for a table without org_id "column table": the parent whose organisation it belongs to, else it belongs to none.';
 
 REVOKE EXECUTE ON FUNCTION touch_updated_at(), record_audit() FROM PUBLIC, anon, authenticated;
 
@@ -317,7 +344,7 @@ CREATE TABLE api_key (
 
 COMMENT ON TABLE  api_key IS 'Keys with which programs act for a user; the key itself is shown once and never kept.';
 COMMENT ON COLUMN api_key.name IS 'not personal: what the key is for.';
-COMMENT ON COLUMN api_key.key_hash IS 'personal data: credential: hash of the key, redacted in audit_log.';
+COMMENT ON COLUMN api_key.key_hash IS 'personal data: credential: hash of the key, redacted in audit_log as all of the row is.';
 COMMENT ON COLUMN api_key.key_prefix IS 'First characters of the key, to tell keys apart; no secret.';
 COMMENT ON COLUMN api_key.last_used_at IS 'personal data: behaviour: when the key was last used; changes of it alone are not audited.';
 
@@ -351,7 +378,7 @@ CREATE TRIGGER record_audit
     AFTER INSERT OR DELETE
     OR UPDATE OF org_id, user_id, name, key_hash, key_prefix, scopes, rate_limit_per_hour, is_active, expires_at
     ON api_key
-    FOR EACH ROW EXECUTE FUNCTION record_audit('key_hash');
+    FOR EACH ROW EXECUTE FUNCTION record_audit('only id org_id');
 
 -- step: sessions of users
 CREATE TABLE user_session (

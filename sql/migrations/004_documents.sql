@@ -20,6 +20,8 @@
 -- - a permission (read, write or admin) given on the first document holds for the whole chain, given on a version for that
 --   one; it goes to a user or to a role, never to both;
 -- - document_access_log is written and read, never changed: neither UPDATE nor DELETE is granted to users;
+-- - audit_log, which every user of the organisation reads, says of a document and of a permission only its id, its document's
+--   and which columns are new; the values are in the row alone;
 -- - the new tables are closed to everybody until the last step grants them.
 
 -- step: documents
@@ -437,12 +439,13 @@ CREATE CONSTRAINT TRIGGER same_organization
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON document
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
+-- Every colleague reads audit_log: it must not tell of a document what its access_level keeps from him.
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON document
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('only id org_id parent_document_id');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON document_permission
-    FOR EACH ROW EXECUTE FUNCTION record_audit('document_id document');
+    FOR EACH ROW EXECUTE FUNCTION record_audit('document_id document', 'only id document_id');
 
 -- step: documents belong to organisations
 ALTER TABLE document ADD CONSTRAINT document_org_id_fkey
