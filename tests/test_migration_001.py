@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from workbench import prepared
 
-from mantis_runbook import catalog, lint, migrations, sandbox, settings, validation
+from mantis_runbook import catalog, checks, lint, migrations, sandbox, settings, validation
 from mantis_runbook.database import Connection
 from mantis_runbook.target import Target
 
@@ -287,6 +287,56 @@ def test_the_unit_tests_pass_and_leave_nothing(core: Connection, path: Path) -> 
 def test_the_unit_tests_can_fail(core: Connection, statement: str, message: str) -> None:
     core.execute(statement)
     assert message in "; ".join(found(core, path) for path in TESTS)
+
+
+# -- personal data of the application's tables --------------------------------------------------------------------
+
+#: A column's comment, and the class it names: what checks and the report go by.
+MARKS = """
+SELECT format('%I.%I', relname, attname), col_description(attrelid, attnum),
+    (regexp_match(col_description(attrelid, attnum), '^(personal data: [a-z ]+|not personal):'))[1]
+FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+  AND attnum > 0 AND col_description(attrelid, attnum) IS NOT NULL
+"""
+WITHOUT_COMMENTS = "DELETE FROM pg_description WHERE classoid = 'pg_class'::regclass AND objsubid > 0"
+
+
+def marks(connection: Connection) -> dict[str, tuple[str, str]]:
+    return {column: (words, kind) for column, words, kind in connection.execute(MARKS)}
+
+
+def test_columns_that_nobody_marked_are_marked_as_the_sandbox_has_them(baseline: Connection) -> None:
+    """An installation in the wild promises names and types, no comments."""
+    as_in_sandbox = {column: kind for column, (_, kind) in marks(baseline).items() if kind}
+    prepared(baseline).execute(WITHOUT_COMMENTS)
+    baseline.execute("COMMENT ON COLUMN customer.email IS 'Where newsletters go.'")
+    before = catalog.snapshot(baseline)
+    carry_out(baseline, UP)
+    made = {column: kind for column, (_, kind) in marks(baseline).items() if column.split(".")[0] not in TABLES}
+    assert made == as_in_sandbox | {"customer.email": None}
+    assert marks(baseline)["customer.email"][0] == "Where newsletters go."
+    (check,) = checks.run(baseline, "1", ["unmarked_personal_data_elsewhere"]).results
+    assert [finding.object for finding in check.found] == ["customer.email"]
+    carry_out(baseline, ROLLBACK)
+    assert without_extensions(before, catalog.snapshot(baseline)) == []
+
+
+def test_what_somebody_wrote_stays_up_and_down(baseline: Connection) -> None:
+    was = marks(baseline)
+    carry_out(prepared(baseline), UP)
+    assert was.items() <= marks(baseline).items()
+    carry_out(baseline, ROLLBACK)
+    assert marks(baseline) == was
+
+    baseline.execute("COMMENT ON COLUMN customer.email IS NULL")
+    carry_out(baseline, UP)
+    assert marks(baseline)["customer.email"][0] == "personal data: contact: marked by migration 001."
+    baseline.execute(
+        "COMMENT ON COLUMN customer.email IS 'personal data: contact: marked by migration 001. Read by two.'"
+    )
+    carry_out(baseline, ROLLBACK)
+    assert marks(baseline)["customer.email"][0].endswith("Read by two.")
 
 
 # -- tenants -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@
 -- expected: a COMMENT on every column that looks like personal data: 'personal data: <class>: …', or 'not personal: <why>'
 -- action: ask who knows the data, and COMMENT ON COLUMN … IS 'personal data: <class>: …', with the class identity, contact, location, credential, behaviour or free text, or 'not personal: …'; a comment takes no lock that a reader or writer feels for long
 -- reads: catalogues, the migration files
--- Tables of before, and of others. Ours must be marked: see unmarked_personal_data, of which this is all the rest.
+-- Tables of before, and of others. Ours must be marked: see unmarked_personal_data, of which this is all the rest. Columns
+-- of the baseline without a comment are marked by 001; before it, and where a comment says something else, they are here.
 WITH made AS (
     SELECT kind, name, part ->> 0 AS col
     FROM jsonb_to_recordset(current_setting('mantis_runbook.made')::jsonb) AS (kind text, name text, parts jsonb)
