@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from mantis_runbook import bloat, checks
+from mantis_runbook.bloat import Rebuilding
 from mantis_runbook.display import duration, many
+from mantis_runbook.errors import Refused
 from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.lock import hold
 from mantis_runbook.migration_phase import MigrationPhase
+from mantis_runbook.parameters import AdvancedParameters
 
 __all__ = ["AdvancedPhase"]
 
@@ -30,24 +35,44 @@ SHOWN = 20
 class AdvancedPhase(MigrationPhase):
     """Phase 4."""
 
-    def bloat(self, *, rebuild: bool = False) -> Evidence:
-        """Tables by wasted space. With `rebuild`, those above the threshold are rebuilt by pg_repack, where it is installed.
+    parameters: AdvancedParameters
 
-        Reads only, unless `rebuild` is given; it never fails the phase.
+    def bloat(self) -> Evidence:
+        """Tables by wasted space. Where the parameter `repack` says yes, those above the threshold are rebuilt by
+        pg_repack, if it is installed.
+
+        Reads only otherwise. A table that could not be rebuilt does not fail the phase. Raises `Refused` where tables are to
+        be rebuilt and the phase did not migrate in this run, or another runner is at work.
         """
         with self.run.read("bloat") as connection:
-            found = bloat.measure(connection)
+            found, why_not = bloat.measure(connection), bloat.why_not(connection)
         above = found.above()
         tables = [_bloat_table(found)]
         summary = f"{many(len(above), 'table')} of {len(found.tables)} worth a rebuild ({WORTH_IT})"
-        if rebuild:
-            done = bloat.rebuild(self.run.target)
+        if self.parameters.repack == "yes":
+            done = self._rebuild()
             tables.append(Table("rebuilt by pg_repack", [_rebuilt_record(one) for one in done.tables]))
-            summary += f"; {done.note or f'{len(done.tables)} rebuilt'}"
-            self.run.journal.append(
-                "bloat.rebuilt", phase=self.number, note=done.note, tables=[one.table for one in done.tables]
-            )
+            rebuilt = sum(one.state == "rebuilt" for one in done.tables)
+            summary += f"; {done.note or f'{rebuilt} of {len(done.tables)} rebuilt'}"
+        else:
+            summary += f"; {why_not or 'pg_repack is installed, and rebuilds them where the parameter repack says yes'}"
         return Evidence(self.number, "bloat", "info", summary, tuple(tables))
+
+    def _rebuild(self) -> Rebuilding:
+        """Behind the migration, which was approved, and alone: it writes every row anew, beside no other runner."""
+        if "migrate" not in self._passed():
+            raise Refused(
+                "no table is rebuilt yet",
+                found=f"migrate not passed in run {self.run.name}",
+                expected="a phase that was approved and migrated",
+                action="run the cell of 'migrate' first",
+            )
+        with hold(self.run.target, self.run.name, self.run.operator) as fence:
+            done = bloat.rebuild(self.run.target, fence=fence)
+        self.run.journal.append(
+            "bloat.rebuilt", phase=self.number, note=done.note, tables=[asdict(one) for one in done.tables]
+        )
+        return done
 
     def indexes(self) -> Evidence:
         """Indexes that are redundant, unused or missing. Reads only."""

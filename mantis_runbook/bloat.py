@@ -17,9 +17,10 @@ from psycopg import sql
 from mantis_runbook import display, programs
 from mantis_runbook.database import Connection, connect, identity, query, rows
 from mantis_runbook.errors import ProgramError
+from mantis_runbook.lock import Fence
 from mantis_runbook.target import Target
 
-__all__ = ["Bloat", "Bloated", "Rebuilding", "Rebuilt", "measure", "rebuild"]
+__all__ = ["Bloat", "Bloated", "Rebuilding", "Rebuilt", "measure", "rebuild", "why_not"]
 
 #: Tables that are worth rebuilding: this share of them wasted, in a table of at least this many bytes.
 THRESHOLD, SMALLEST = 0.3, 8 * 1024 * 1024
@@ -129,6 +130,7 @@ def rebuild(
     tables: Collection[str] | None = None,
     threshold: float = THRESHOLD,
     *,
+    fence: Fence | None = None,
     smallest: int = SMALLEST,
     wait_s: int = WAIT_S,
     deadline_s: float = 3600,
@@ -138,7 +140,8 @@ def rebuild(
     pg_repack copies a table beside itself and keeps up with writes by a trigger; it asks for ACCESS EXCLUSIVE twice, for
     up to a second at a time, ends nobody's session, and leaves a table that it cannot lock as it is. Where it is not
     installed, in the database and as a program of the same version, nothing is done and the result says so. A table
-    that could not be rebuilt is reported, never raised: bloat is a matter of comfort.
+    that could not be rebuilt is reported, never raised: bloat is a matter of comfort. Raises `FenceLost` before a table
+    when another runner took over from the one with this fence.
     """
     with connect(target, "bloat") as connection:
         found = measure(connection)
@@ -150,9 +153,17 @@ def rebuild(
             return Rebuilding(tuple(missing), why_not)
         options = [] if _is_superuser(connection) else ["--no-superuser-check"]
         options += ["--no-order", "--no-kill-backend", f"--wait-timeout={wait_s}"]
-        return Rebuilding(
-            tuple(_rebuilt(connection, program, options, target, one, deadline_s) for one in wanted),
-        )
+        done = []
+        for one in wanted:
+            if fence:
+                fence.check(connection, in_transaction=False)
+            done.append(_rebuilt(connection, program, options, target, one, deadline_s))
+        return Rebuilding(tuple(done))
+
+
+def why_not(connection: Connection) -> str:
+    """Why no table can be rebuilt here; empty where pg_repack is installed, in the database and as a program."""
+    return _program(connection)[1]
 
 
 def _rebuilt(

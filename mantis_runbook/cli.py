@@ -137,6 +137,12 @@ def main() -> None:
     metavar="CODE,…",
     help="Currencies to add to the schema for good, such as ZAR (ISO 4217); recorded with your name.",
 )
+@click.option(
+    "--repack",
+    flag_value="yes",
+    default="",
+    help="In phase 4, rebuild tables that waste much space with pg_repack, where it is installed.",
+)
 @_told
 def run_(
     target: str,
@@ -147,6 +153,7 @@ def run_(
     operator: str,
     currency_map: str,
     currency_add: str,
+    repack: str,
 ) -> None:
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
     place, chosen = targets.resolve(target), phases.select(wanted)
@@ -155,6 +162,7 @@ def run_(
 
     given = {"target": target, "environment": environment, "scratch": scratch}
     given |= {"currency_map": currency_map, "currency_add": currency_add}
+    given |= {"repack": repack} if repack else {}
     runner.refuse_unknown(chosen, given)
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:

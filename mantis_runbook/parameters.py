@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mantis_runbook.errors import ParameterError
 
-__all__ = ["MissionParameters", "Parameters", "RollbackParameters", "read"]
+__all__ = ["AdvancedParameters", "MissionParameters", "Parameters", "RollbackParameters", "read"]
 
 #: How papermill's injected cell begins.
 INJECTED = "# Parameters"
@@ -34,6 +34,12 @@ class Parameters(BaseModel):
     currency_add: str = ""
 
 
+class AdvancedParameters(Parameters):
+    """What phase 4's notebook takes besides."""
+
+    repack: Literal["no", "yes"] = "no"
+
+
 class RollbackParameters(Parameters):
     """What the rollback's notebook takes besides."""
 
@@ -54,8 +60,8 @@ class MissionParameters(BaseModel):
 def read(namespace: Mapping[str, Any], kind: type[Kind]) -> Kind:
     """The parameters in a notebook's namespace (`globals()`).
 
-    Raises `ParameterError` for one that papermill injected and the notebook does not know, or of a wrong type: `-p x 007`
-    becomes the number 7, `-r x 007` stays text.
+    Raises `ParameterError` for one that papermill injected and the notebook does not know, of a wrong type (`-p x 007`
+    becomes the number 7, `-r x 007` stays text), or of a value that means nothing.
     """
     known = kind.model_fields
     for name in _injected(namespace):
@@ -72,7 +78,7 @@ def read(namespace: Mapping[str, Any], kind: type[Kind]) -> Kind:
         raise ParameterError(
             f"notebook parameter {first['loc'][0]!r}",
             found=f"{first['input']!r} ({type(first['input']).__name__})",
-            expected="text (str)",
+            expected=first["ctx"]["expected"] if first["type"] == "literal_error" else "text (str)",
             action="with papermill, pass it with -r, which keeps text",
         ) from None
 

@@ -10,7 +10,7 @@ from mantis_runbook.advanced_phase import AdvancedPhase
 from mantis_runbook.final_phase import FinalPhase
 from mantis_runbook.finance_phase import FinancePhase
 from mantis_runbook.migration_phase import MigrationPhase
-from mantis_runbook.parameters import Parameters, RollbackParameters, read
+from mantis_runbook.parameters import AdvancedParameters, Parameters, RollbackParameters, read
 from mantis_runbook.preparation import Preparation
 from mantis_runbook.rollback_phase import LookOnly, RollbackPhase
 from mantis_runbook.run import open_run
@@ -27,13 +27,16 @@ KINDS: dict[str, type[Preparation | FinancePhase | AdvancedPhase | FinalPhase]] 
     "5": FinalPhase,
 }
 
+#: Phases whose notebooks take more parameters than every phase's.
+PARAMETERS: dict[str, type[Parameters]] = {"4": AdvancedParameters}
+
 
 def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPhase:
     """The phase of that number, for the run that the notebook's parameters name: `phase.open("1", globals())`.
 
-    Raises `ParameterError`, before anything else is done, when a parameter is unknown or of the wrong type.
+    Raises `ParameterError`, before anything else is done, when a parameter is unknown, of the wrong type or meaningless.
     """
-    parameters = read(namespace, Parameters)
+    parameters = read(namespace, PARAMETERS.get(number, Parameters))
     definition = phases.find(number)
     run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run)
     opened = KINDS.get(number, MigrationPhase)(run, definition, parameters)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 
-from mantis_runbook import bloat, programs
+from mantis_runbook import bloat, ledger, phase, programs, run
 from mantis_runbook.advanced_phase import AdvancedPhase
 from mantis_runbook.bloat import Bloat, Bloated
 from mantis_runbook.database import Connection, connect
+from mantis_runbook.errors import FenceLost, ParameterError, Refused
+from mantis_runbook.lock import hold
 from mantis_runbook.target import Target
 
 #: 100,000 rows, of which one in ten is left: nine tenths of the table hold nothing.
@@ -158,9 +162,13 @@ def test_the_phase_says_why_of_two_wasteful_tables_only_the_large_one_counts(blo
         connection.execute("CREATE TABLE small AS SELECT n FROM generate_series(1, 5000) AS n")
         connection.execute("DELETE FROM small WHERE n <= 4500")
         connection.execute("VACUUM ANALYZE small")
-    phase = SimpleNamespace(number="4", run=SimpleNamespace(read=lambda what: connect(bloated, what)))
-    found = AdvancedPhase.bloat(phase)
-    assert found.summary == "1 table of 2 worth a rebuild (30 % or more wasted, in 8 MiB or more)"
+    fourth = SimpleNamespace(
+        number="4",
+        run=SimpleNamespace(read=lambda what: connect(bloated, what)),
+        parameters=SimpleNamespace(repack="no"),
+    )
+    found = AdvancedPhase.bloat(fourth)
+    assert found.summary.startswith("1 table of 2 worth a rebuild (30 % or more wasted, in 8 MiB or more); ")
     worth = {row["table"]: (row["wasted"], row["worth a rebuild"]) for row in found.tables[0].records}
     assert worth["Bloated"][1], worth
     assert not worth["small"][1]
@@ -175,11 +183,99 @@ def test_the_phase_tells_how_many_indexes_it_leaves_out_and_since_when_uses_were
         connection.execute(f"CREATE TABLE wide ({columns})")
         for number in range(21):
             connection.execute(f"CREATE INDEX ON wide (c{number})")
-    phase = SimpleNamespace(number="4", run=SimpleNamespace(read=lambda what: connect(empty_database, what)))
-    found = AdvancedPhase.indexes(phase)
+    fourth = SimpleNamespace(number="4", run=SimpleNamespace(read=lambda what: connect(empty_database, what)))
+    found = AdvancedPhase.indexes(fourth)
     assert found.summary == "0 redundant indexes, 21 unused indexes, 0 missing indexes"
     (unused,) = (table for table in found.tables if "unused" in table.caption)
     assert unused.caption == "21 unused indexes, the first 20"
     assert len(unused.records) == 20
     assert "bytes" not in unused.records[0]
     assert unused.records[0]["counted_since"] == "the beginning: never reset"
+
+
+# -- as a phase does it ------------------------------------------------------------------------------------------------
+
+NAMES = {"target": "TEST_DSN", "environment": "development"}
+
+
+def opened(target: Target, *, migrated: bool = True, **given: str) -> AdvancedPhase:
+    """Phase 4 on that database, as its notebook opens it; `migrate` on record as carried out."""
+    with connect(target, "test") as connection:
+        ledger.install(connection)
+    advanced = phase.open("4", NAMES | given)
+    assert isinstance(advanced, AdvancedPhase)
+    if migrated:
+        advanced.run.journal.append("verb.finished", phase="4", verb="migrate", verdict="passed", summary="")
+    return advanced
+
+
+def rebuilt(advanced: AdvancedPhase) -> list[dict[str, Any]]:
+    return [dict(entry.facts) for entry in advanced.run.journal.entries() if entry.event == "bloat.rebuilt"]
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_notebook_only_measures_unless_it_is_told_to_rebuild(repackable: Target) -> None:
+    advanced = opened(repackable)
+    found = advanced.bloat()
+    assert found.summary.startswith("1 table of ")
+    assert found.summary.endswith("pg_repack is installed, and rebuilds them where the parameter repack says yes")
+    assert rebuilt(advanced) == []
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_notebook_that_is_told_to_rebuilds_on_the_record_and_once(repackable: Target) -> None:
+    advanced = opened(repackable, repack="yes")
+    assert [e.facts["parameters"]["repack"] for e in advanced.run.journal.entries() if "parameters" in e.facts] == [
+        "yes"
+    ]
+    found = advanced.bloat()
+    assert found.summary.endswith("1 of 1 rebuilt")
+    (record,) = rebuilt(advanced)
+    (one,) = record["tables"]
+    assert (record["phase"], one["table"], one["state"]) == ("4", "Bloated", "rebuilt")
+    assert one["after"] < one["before"] / 4
+    with connect(repackable, "test") as connection:
+        connection.execute('ANALYZE "Bloated"')
+    assert advanced.bloat().summary.endswith("0 of 0 rebuilt")
+
+
+@pytest.mark.usefixtures("reports")
+@pytest.mark.parametrize("repack", ["no", "yes"])
+def test_a_notebook_says_where_it_is_not_installed(bloated: Target, repack: str) -> None:
+    said = opened(bloated, repack=repack).bloat()
+    assert said.summary.startswith("1 table of ")
+    assert said.summary.endswith("pg_repack is not installed in this database (CREATE EXTENSION pg_repack)")
+
+
+@pytest.mark.usefixtures("reports")
+def test_nothing_is_rebuilt_beside_another_runner_nor_before_the_migration(bloated: Target) -> None:
+    advanced = opened(bloated, repack="yes")
+    with hold(bloated, "other", "Bob"), pytest.raises(Refused, match="run other of Bob"):
+        advanced.bloat()
+    early = opened(
+        bloated,
+        migrated=False,
+        repack="yes",
+        run=run.start(advanced.run.target, advanced.run.environment, "Ada", phases={}).name,
+    )
+    with pytest.raises(Refused, match="run the cell of 'migrate' first"):
+        early.bloat()
+    assert rebuilt(advanced) == rebuilt(early) == []
+
+
+def test_a_runner_that_lost_its_lock_rebuilds_no_more(repackable: Target) -> None:
+    with connect(repackable, "test") as connection:
+        ledger.install(connection)
+    with hold(repackable, "mine", "Ada") as fence:
+        lost = replace(fence, token=fence.token - 1)
+        with pytest.raises(FenceLost):
+            bloat.rebuild(repackable, fence=lost)
+        assert [one.state for one in bloat.rebuild(repackable, fence=fence).tables] == ["rebuilt"]
+
+
+@pytest.mark.parametrize(("phase_number", "value"), [("4", "maybe"), ("4", ""), ("4", True), ("1", "yes")])
+def test_what_a_notebook_is_told_is_one_of_two_words(bloated: Target, phase_number: str, value: Any) -> None:
+    injected = {"In": [f"# Parameters\nrepack = {value!r}"], "repack": value}
+    expected = "expected 'no' or 'yes'" if phase_number == "4" else "'repack' is unknown"
+    with pytest.raises(ParameterError, match=expected):
+        phase.open(phase_number, NAMES | injected)

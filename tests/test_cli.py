@@ -101,12 +101,17 @@ def test_a_wrong_approval_is_refused_even_where_none_is_needed(project: Project,
     assert "found hash '0123456789abcdef'" in result.stderr
 
 
-def test_a_value_that_no_chosen_notebook_reads_is_refused(project: Project, prepared: Target) -> None:
-    result = project.call("run", "--phases", "1", "--currency-map", "ZAR=USD", *DEVELOPMENT)
-    if "currency_map" in (project.home / "notebooks" / "01_core_enhancements.ipynb").read_text():
+@pytest.mark.parametrize(
+    ("words", "name"), [(("--currency-map", "ZAR=USD"), "currency_map"), (("--repack",), "repack")]
+)
+def test_a_value_that_no_chosen_notebook_reads_is_refused(
+    project: Project, prepared: Target, words: tuple[str, ...], name: str
+) -> None:
+    result = project.call("run", "--phases", "1", *words, *DEVELOPMENT)
+    if f"{name}: str" in (project.home / "notebooks" / "01_core_enhancements.ipynb").read_text():
         pytest.skip("the notebook of phase 1 reads it")
     assert result.exit_code == 2
-    assert "currency_map" in result.stderr
+    assert name in result.stderr
     assert project.runs() == []
 
 

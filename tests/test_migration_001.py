@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from workbench import prepared
 
-from mantis_runbook import catalog, lint, migrations, sandbox, settings, validation
+from mantis_runbook import catalog, checks, lint, migrations, sandbox, settings, validation
 from mantis_runbook.database import Connection
 from mantis_runbook.target import Target
 
@@ -289,6 +289,56 @@ def test_the_unit_tests_can_fail(core: Connection, statement: str, message: str)
     assert message in "; ".join(found(core, path) for path in TESTS)
 
 
+# -- personal data of the application's tables --------------------------------------------------------------------
+
+#: A column's comment, and the class it names: what checks and the report go by.
+MARKS = """
+SELECT format('%I.%I', relname, attname), col_description(attrelid, attnum),
+    (regexp_match(col_description(attrelid, attnum), '^(personal data: [a-z ]+|not personal):'))[1]
+FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+  AND attnum > 0 AND col_description(attrelid, attnum) IS NOT NULL
+"""
+WITHOUT_COMMENTS = "DELETE FROM pg_description WHERE classoid = 'pg_class'::regclass AND objsubid > 0"
+
+
+def marks(connection: Connection) -> dict[str, tuple[str, str]]:
+    return {column: (words, kind) for column, words, kind in connection.execute(MARKS)}
+
+
+def test_columns_that_nobody_marked_are_marked_as_the_sandbox_has_them(baseline: Connection) -> None:
+    """An installation in the wild promises names and types, no comments."""
+    as_in_sandbox = {column: kind for column, (_, kind) in marks(baseline).items() if kind}
+    prepared(baseline).execute(WITHOUT_COMMENTS)
+    baseline.execute("COMMENT ON COLUMN customer.email IS 'Where newsletters go.'")
+    before = catalog.snapshot(baseline)
+    carry_out(baseline, UP)
+    made = {column: kind for column, (_, kind) in marks(baseline).items() if column.split(".")[0] not in TABLES}
+    assert made == as_in_sandbox | {"customer.email": None}
+    assert marks(baseline)["customer.email"][0] == "Where newsletters go."
+    (check,) = checks.run(baseline, "1", ["unmarked_personal_data_elsewhere"]).results
+    assert [finding.object for finding in check.found] == ["customer.email"]
+    carry_out(baseline, ROLLBACK)
+    assert without_extensions(before, catalog.snapshot(baseline)) == []
+
+
+def test_what_somebody_wrote_stays_up_and_down(baseline: Connection) -> None:
+    was = marks(baseline)
+    carry_out(prepared(baseline), UP)
+    assert was.items() <= marks(baseline).items()
+    carry_out(baseline, ROLLBACK)
+    assert marks(baseline) == was
+
+    baseline.execute("COMMENT ON COLUMN customer.email IS NULL")
+    carry_out(baseline, UP)
+    assert marks(baseline)["customer.email"][0] == "personal data: contact: marked by migration 001."
+    baseline.execute(
+        "COMMENT ON COLUMN customer.email IS 'personal data: contact: marked by migration 001. Read by two.'"
+    )
+    carry_out(baseline, ROLLBACK)
+    assert marks(baseline)["customer.email"][0].endswith("Read by two.")
+
+
 # -- tenants -------------------------------------------------------------------------------------------------------
 
 
@@ -411,17 +461,38 @@ def test_an_entry_says_who_did_what_to_which_row_and_that_a_secret_changed(core:
     assert made[3] is None
     assert made[4]["key_hash"] == "[redacted, new]"
     assert (changed[3]["key_hash"], changed[4]["key_hash"]) == ("[redacted]", "[redacted, new]")
-    assert (changed[3]["name"], changed[4]["name"]) == ("x", "y")
     core.execute("UPDATE api_key SET name = 'z'")
     assert audited(core, "UPDATE", "api_key")[4]["key_hash"] == "[redacted]"
 
 
-def test_sessions_and_factors_are_audited_for_their_users_organisation(core: Connection) -> None:
+def test_of_a_key_the_audit_log_says_only_whose_it_is_and_what_is_new(core: Connection) -> None:
+    """Colleagues read audit_log, and only administrators another's keys; that a value is NULL is a value too."""
+    ann, org = people(core)["ann"]
+    key = core.execute(
+        "INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix) VALUES (%s, %s, 'x', 'h', 'x') RETURNING id",
+        (org, ann),
+    ).fetchone()[0]
+    core.execute("UPDATE api_key SET name = 'y', is_active = NULL")
+    core.execute("DELETE FROM api_key")
+    ids = {"id": str(key), "org_id": str(org)}
+    made, changed, gone = (audited(core, action, "api_key") for action in ("INSERT", "UPDATE", "DELETE"))
+    assert {name: value for name, value in made[4].items() if value != "[redacted, new]"} == ids
+    new = {name for name, value in changed[4].items() if value == "[redacted, new]"}
+    assert {"name", "is_active"} <= new <= {"name", "is_active", "updated_at"}
+    for image in (changed[3], gone[3]):
+        assert {name: value for name, value in image.items() if value != "[redacted]"} == ids
+    assert {name: value for name, value in changed[4].items() if not value.startswith("[redacted")} == ids
+
+
+def test_nobodys_colleague_reads_of_his_sessions_and_factors(core: Connection) -> None:
     rows_for_everybody(core)
-    orgs = sorted(org for _, org in people(core).values())
+    users = sorted(str(user) for user, _ in people(core).values())
+    entries = "SELECT new_data ->> 'user_id' FROM audit_log WHERE table_name = %s"
     for table in ("user_session", "user_two_fa"):
-        found_orgs = core.execute("SELECT org_id FROM audit_log WHERE table_name = %s", (table,)).fetchall()
-        assert sorted(row[0] for row in found_orgs) == orgs
+        assert sorted(user for (user,) in core.execute(entries, (table,))) == users
+        for user, _ in people(core).values():
+            with acting(core, "authenticated", user):
+                assert core.execute(entries, (table,)).fetchall() == []
 
 
 @pytest.mark.parametrize(

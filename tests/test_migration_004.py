@@ -243,6 +243,127 @@ def test_nothing_is_shared_with_another_tenant(documents: Connection, company: C
             documents.execute(statement, {"own": own, "eve": company.eve.id})
 
 
+PUBLISHING = [
+    "UPDATE document SET access_level = 'public' WHERE id = %(version)s",
+    "INSERT INTO document_permission (document_id, role, permission_type) VALUES (%(version)s, 'exec', 'read')",
+]
+#: A version by hand, with the access_level of the writer's choice, at the storage_path of the one before.
+BY_HAND = (
+    "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, access_level,"
+    " parent_document_id) VALUES (%s, 'n', 'f', 1, 'a/b', 'h', 'p', 'public', %s) RETURNING id"
+)
+
+
+@pytest.mark.parametrize("level", ["private", "restricted", "team"])
+def test_a_writer_does_not_publish_by_a_version_of_his_own(documents: Connection, company: Company, level: str) -> None:
+    document = company.document(documents, level)
+    documents.execute(
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES (%s, %s, 'write', %s)",
+        (document, company.cyd.id, company.ann.id),
+    )
+    become(documents, company.cyd)
+    for version in (one(documents, VERSION, (document,)), one(documents, BY_HAND, (company.org, document))):
+        assert documents.execute(
+            "SELECT access_level::text, document_right(id) FROM document WHERE id = %s", (version,)
+        ).fetchone() == (level, "write")
+        for statement in PUBLISHING:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), documents.transaction():
+                documents.execute(statement, {"version": version})
+        assert documents.execute("DELETE FROM document WHERE id = %s", (version,)).rowcount == 0
+    for name, rights in {"ann": "admin", "ben": "read" if level == "team" else None, "eve": None}.items():
+        become(documents, getattr(company, name))
+        assert {right for (right,) in documents.execute("SELECT document_right(%s)", (version,))} == {rights}, name
+
+
+def test_who_may_write_no_more_reads_his_versions_no_more(documents: Connection, company: Company) -> None:
+    document = company.document(documents)
+    documents.execute(
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES (%s, %s, 'write', %s)",
+        (document, company.ben.id, company.ann.id),
+    )
+    become(documents, company.ben)
+    version = one(documents, VERSION, (document,))
+    seen = "SELECT count(*) FROM document WHERE id = %s"
+    assert one(documents, seen, (version,)) == 1
+    become(documents, company.ann)
+    documents.execute("DELETE FROM document_permission WHERE document_id = %s", (document,))
+    become(documents, company.ben)
+    assert one(documents, seen, (version,)) == 0
+
+
+def test_a_version_is_let_see_by_whom_the_latest_one_is(documents: Connection, company: Company) -> None:
+    """What became private stays private, whichever version is named."""
+    document = company.document(documents, "organization")
+    with acting(documents, company.ann):
+        second = one(documents, VERSION, (document,))
+        documents.execute("UPDATE document SET access_level = 'private' WHERE id = %s", (second,))
+        third = one(documents, VERSION, (document,))
+        assert one(documents, "SELECT access_level FROM document WHERE id = %s", (third,)) == "private"
+
+
+# -- what the audit trail tells ----------------------------------------------------------------------------------------
+
+#: Tables of which not every colleague may read every row: what else is asked than for the organisation.
+NARROW = """
+SELECT DISTINCT tablename
+FROM pg_policies
+JOIN pg_trigger ON tgrelid = format('%I.%I', schemaname, tablename)::regclass AND tgfoid = 'record_audit()'::regprocedure
+WHERE cmd IN ('ALL', 'SELECT') AND roles && '{public,authenticated}' AND qual ~ 'tenant_user_id|document_right|role'
+"""
+RESTRICTED = {"document", "document_permission", "api_key", "user_session", "user_2fa"}
+SECRET = "Merger with Eve"
+
+
+def test_tables_that_colleagues_may_not_read_are_known(documents: Connection) -> None:
+    assert {table for (table,) in documents.execute(NARROW)} == RESTRICTED
+
+
+def test_no_colleague_reads_in_the_audit_log_what_the_table_keeps_from_him(
+    documents: Connection, company: Company
+) -> None:
+    document = one(
+        documents,
+        "INSERT INTO document (org_id, name, description, file_name, file_size_bytes, mime_type, file_hash, storage_path,"
+        " metadata, uploaded_by) VALUES (%(org)s, %(secret)s, %(secret)s, %(secret)s, 1, 'a/b', %(secret)s, %(secret)s,"
+        " jsonb_build_object('note', %(secret)s::text), %(ann)s) RETURNING id",
+        {"org": company.org, "ann": company.ann.id, "secret": SECRET},
+    )
+    for statement in (
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)"
+        " VALUES (%(document)s, %(cyd)s, 'read', %(ann)s)",
+        "INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix, scopes)"
+        " VALUES (%(org)s, %(ann)s, %(secret)s, 'h', 'p', '{admin}')",
+        "INSERT INTO user_session (user_id, session_token_hash, expires_at) VALUES (%(ann)s, %(secret)s, 'infinity')",
+        "INSERT INTO user_2fa (user_id, method) VALUES (%(ann)s, 'email')",
+        "UPDATE document SET name = name || ', and soon', description = NULL",
+        "UPDATE document_permission SET expires_at = 'infinity'",
+        "UPDATE api_key SET scopes = '{read}'",
+        "UPDATE user_session SET is_active = false",
+        "UPDATE user_2fa SET method = 'app'",
+        "DELETE FROM document_permission",
+        "DELETE FROM document",
+        "DELETE FROM api_key",
+        "DELETE FROM user_session",
+        "DELETE FROM user_2fa",
+    ):
+        documents.execute(
+            statement,
+            {**vars(company), "ann": company.ann.id, "cyd": company.cyd.id, "document": document, "secret": SECRET},
+        )
+    about = "FROM audit_log WHERE table_name = ANY (%s) AND timestamp >= now()"
+    names = [table.replace("2fa", "two_fa") for table in RESTRICTED]
+    written = documents.execute(f"SELECT table_name, count(DISTINCT action) {about} GROUP BY 1", (names,)).fetchall()
+    assert dict(written) == dict.fromkeys(names, 3)
+    for colleague in (company.ben, company.boss):
+        with acting(documents, colleague):
+            seen = documents.execute(f"SELECT table_name, old_data, new_data {about}", (names,)).fetchall()
+        assert {table for table, *_ in seen} == {"document", "document_permission", "api_key"}
+        for table, *images in seen:
+            for image in filter(None, images):
+                shown = {name for name, value in image.items() if not str(value).startswith("[redacted")}
+                assert shown <= {"id", "org_id", "document_id", "parent_document_id"}, table
+
+
 # -- versions --------------------------------------------------------------------------------------------------------
 
 

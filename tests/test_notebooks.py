@@ -12,7 +12,7 @@ import pytest
 from nbformat import NotebookNode
 from project import REPOSITORY
 
-from mantis_runbook.parameters import MissionParameters, Parameters, RollbackParameters
+from mantis_runbook.parameters import AdvancedParameters, MissionParameters, Parameters, RollbackParameters
 from mantis_runbook.phases import PHASES, ROLLBACK
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
@@ -69,7 +69,11 @@ def test_papermill_can_inspect_every_parameter(path: Path) -> None:
 
 
 def test_its_parameters_are_those_that_the_package_checks(path: Path) -> None:
-    kinds = {"90_rollback": RollbackParameters, "mission_control": MissionParameters}
+    kinds = {
+        "04_advanced_features": AdvancedParameters,
+        "90_rollback": RollbackParameters,
+        "mission_control": MissionParameters,
+    }
     kind = kinds.get(path.stem, Parameters)
     declared = papermill.inspect_notebook(path)
     assert set(declared) <= set(kind.model_fields)

@@ -54,10 +54,12 @@ BROKEN = [
     ("COMMENT ON COLUMN user_session.ip_address IS 'where from'", OURS, "user_session.ip_address: looks like location"),
     ("ALTER TABLE invoice ADD COLUMN signature text", OURS, "invoice.signature: looks like identity"),
     ("ALTER TABLE customer_contact ADD COLUMN date_of_birth date", OURS, "customer_contact.date_of_birth: looks like identity"),
+    ("COMMENT ON COLUMN customer_analytics.customer_name IS 'whose'", OURS, "customer_analytics.customer_name: looks like identity"),
     ("COMMENT ON COLUMN customer.email IS NULL", ELSEWHERE, "customer.email: looks like contact"),
     ("COMMENT ON COLUMN audit_log.ip_address IS NULL", ELSEWHERE, "audit_log.ip_address: looks like location"),
     ("ALTER TABLE supplier ADD COLUMN contact_mobile text", ELSEWHERE, "supplier.contact_mobile: looks like contact"),
     ("CREATE TABLE guest (full_name text)", ELSEWHERE, "guest.full_name: looks like identity"),
+    ("CREATE MATERIALIZED VIEW guest AS SELECT email FROM customer", ELSEWHERE, "guest.email: looks like contact"),
 ]  # fmt: skip
 
 
@@ -93,7 +95,7 @@ def test_a_baseline_without_comments_only_warns(migrated: Connection) -> None:
 
 
 SUSPECTS = {
-    "identity": ["name", "first_name", "lastname", "customer_company", "birthday", "tax_id", "passport", "avatar_url", "photo", "gender"],
+    "identity": ["name", "first_name", "lastname", "customer_name", "customer_company", "birthday", "tax_id", "passport", "avatar_url", "photo", "gender"],
     "contact": ["email", "work_email", "e_mail", "phone", "mobile_phone", "telephone", "fax"],
     "location": ["address", "billing_address", "street", "zip", "postal_code", "city", "country", "ip", "client_ip", "location"],
     "credential": ["password", "password_hash", "client_secret", "share_token", "api_key_hash", "backup_codes"],
@@ -147,6 +149,20 @@ def test_the_report_counts_columns_and_rows_of_each_class(migrated: Connection) 
     (customer,) = frame[(frame["class"] == "contact") & (frame["table_name"] == "customer")].itertuples()
     rows = migrated.execute("SELECT count(*) FROM customer WHERE email IS NOT NULL OR phone IS NOT NULL").fetchone()
     assert (customer.number_of_columns, customer.columns, (customer.rows,)) == (2, "email, phone", rows)
+
+
+def test_the_report_counts_the_copies_in_materialized_views(migrated: Connection) -> None:
+    def counted() -> dict[str, int]:
+        frame = checks.report(migrated, "personal_data")
+        return {one["class"]: one["rows"] for _, one in frame[frame["table_name"] == "customer_analytics"].iterrows()}
+
+    rows = migrated.execute(
+        "SELECT count(*), count(*) FILTER (WHERE num_nonnulls(last_interaction_at, average_sentiment) > 0)"
+        " FROM customer_analytics"
+    ).fetchone()
+    assert counted() == dict(zip(("identity", "behaviour"), rows, strict=True))
+    migrated.execute("REFRESH MATERIALIZED VIEW customer_analytics WITH NO DATA")
+    assert counted() == {}
 
 
 def test_the_report_holds_no_value(migrated: Connection) -> None:

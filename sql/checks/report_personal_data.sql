@@ -1,5 +1,6 @@
 -- Where personal data is: by class and table the columns that are marked, and the rows with a value in any of them. Counts,
--- never values. Not a check: it returns what is there, and statements that count; each reads its table once.
+-- never values. A materialized view holds copies, and counts as a table does; one that was never filled holds nothing.
+-- Not a check: it returns what is there, and statements that count; each reads its table once.
 SELECT
     lower(class) AS class,
     relname::text AS table_name,
@@ -21,6 +22,8 @@ CROSS JOIN LATERAL (
     ) AS marked
     WHERE marked IS NOT NULL
 ) AS is_marked
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'f', 'm')
+  AND NOT c.relispartition
+  AND c.relispopulated
 GROUP BY lower(class), relname
 ORDER BY lower(class), relname

@@ -18,7 +18,7 @@ look (class, pattern) AS (
         ('credential', '(^|_)(passw(or)?d|secrets?|token|credentials?|(api|private|key)_?(key|hash)|backup_codes|otp|pin)(_hash|_encrypted)?$'),
         ('contact', '(^|_)(e?_?mails?|phones?|telephone|mobile|fax|cell)(_|$)|^contact$'),
         ('location', '(^|_)(address(es)?|street|city|town|zip|post(al_?)?code|country|location|coordinates|latitude|longitude|ips?)(_|$)'),
-        ('identity', '^(full_?|first_?|last_?|middle_?|given_?|family_?|maiden_?|nick_?|sur_?|user_?|display_?|contact_?|person_?|recipient_?|sender_?|owner_?|author_?)?name$'),
+        ('identity', '^(full_?|first_?|last_?|middle_?|given_?|family_?|maiden_?|nick_?|sur_?|user_?|display_?|contact_?|person_?|recipient_?|sender_?|owner_?|author_?|customer_?|client_?|supplier_?|employee_?)?name$'),
         ('identity', '(^|_)(company|employer|gender|sex|salutation|nationality|passport|ssn|(tax|vat|national|person)_?(id|number)|iban|account_number|signature)(_|$)'),
         ('identity', '(^|_)(birth|birthday|birthdate|dob|born|death|avatar|photo|picture|fingerprint)(_|$)'),
         ('behaviour', '(^|_)(user_agent|agent|browser|device|cookie|audience|preferences|interests)(_|$)'),
@@ -40,7 +40,7 @@ suspect AS (
     JOIN pg_type AS d ON d.oid = a.atttypid
     JOIN pg_type AS t ON t.oid = coalesce(nullif(d.typelem, 0), d.oid) AND d.typcategory IN ('A', t.typcategory)
     WHERE c.relnamespace = 'public'::regnamespace
-      AND c.relkind IN ('r', 'p', 'f')
+      AND c.relkind IN ('r', 'p', 'f', 'm')
       AND NOT c.relispartition
       AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 )

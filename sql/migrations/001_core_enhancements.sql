@@ -7,6 +7,8 @@
 -- What it locks: no statement reads or rewrites a row of an existing table. Two steps take SHARE ROW EXCLUSIVE, on
 -- organization and on profile, for the moment it takes to hang a foreign key of an empty table on them: reading goes on,
 -- a write to the two waits for milliseconds. VALIDATE takes ROW SHARE there and scans only our new, empty tables.
+-- A comment takes SHARE UPDATE EXCLUSIVE, which neither a reader nor a writer notices, for milliseconds, on those of the
+-- application's tables whose columns have none.
 -- CREATE EXTENSION, CREATE TYPE and CREATE FUNCTION touch catalogues alone. Nothing here takes longer than a second.
 --
 -- What an operator must know:
@@ -21,7 +23,12 @@
 --   existing tables go on calling it, and a rollback gives the name back;
 -- - record_audit() refuses to run when a column it is to redact is gone: whoever renames a secret column renames it in
 --   the trigger too, or every write to that table fails. audit_log holds names of letters and underscores only, so
---   user_2fa is written there as user_two_fa.
+--   user_2fa is written there as user_two_fa;
+-- - columns of the application's tables that hold personal data are marked as such by COMMENT where they have no comment;
+--   one that is there stays, and the checks name it where it says nothing of personal data;
+-- - every user of an organisation reads its audit_log. So an entry of a table that colleagues may not read holds only the
+--   row's id and which columns are new (api_key), and one of a row that is a user's alone names no organisation
+--   (user_session, user_2fa): service_role reads those, and nobody else.
 
 -- step: extensions
 CREATE EXTENSION IF NOT EXISTS hstore;
@@ -169,11 +176,16 @@ DECLARE
     image    jsonb := coalesce(after, before);
     tenant   uuid := (image ->> 'org_id')::uuid;
     link     text[];
+    shown    text[];
     changed  boolean;
     secret   text;
 BEGIN
     FOR argument IN 0 .. TG_NARGS - 1 LOOP
         secret := TG_ARGV[argument];
+        IF secret LIKE 'only %' THEN
+            shown := string_to_array(secret, ' ');
+            CONTINUE;
+        END IF;
         IF secret LIKE '% %' THEN
             link := string_to_array(secret, ' ');
             EXECUTE format('SELECT org_id FROM %I WHERE id = $1', link[2]) INTO tenant USING (image ->> link[1])::uuid;
@@ -192,8 +204,27 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- NULL is a value too. The later image is told from the earlier one, so it is written first.
+    IF shown IS NOT NULL THEN
+        after := (
+            SELECT jsonb_object_agg(key, CASE
+                WHEN key = ANY (shown) THEN value
+                WHEN value IS DISTINCT FROM before -> key THEN '"[redacted, new]"'
+                ELSE '"[redacted]"'
+            END)
+            FROM jsonb_each(after)
+        );
+        before := (
+            SELECT jsonb_object_agg(key, CASE WHEN key = ANY (shown) THEN value ELSE '"[redacted]"' END)
+            FROM jsonb_each(before)
+        );
+    END IF;
+
     audited := regexp_replace(replace(audited, '2fa', 'two_fa'), '[^a-z_]', '_', 'g');
-    tenant := coalesce(tenant, (SELECT org_id FROM profile WHERE id = (image ->> 'user_id')::uuid), tenant_org_id());
+    -- Everybody of the organisation that an entry names reads it: of a user's own row, none of his colleagues may.
+    IF image ? 'org_id' OR link IS NOT NULL THEN
+        tenant := coalesce(tenant, (SELECT org_id FROM profile WHERE id = (image ->> 'user_id')::uuid), tenant_org_id());
+    END IF;
     -- Deleted together with its parent, by somebody who is of no organisation: what was written of it before knows.
     IF tenant IS NULL AND link IS NOT NULL THEN
         tenant := (
@@ -221,7 +252,7 @@ END
 $$;
 
 COMMENT ON FUNCTION record_audit() IS
-    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there, and for a table without org_id "column table": the parent whose organisation it belongs to.';
+    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there; "only column …": all but these are; and for a table without org_id "column table": the parent whose organisation it belongs to, else it belongs to none.';
 
 REVOKE EXECUTE ON FUNCTION touch_updated_at(), record_audit() FROM PUBLIC, anon, authenticated;
 
@@ -317,7 +348,7 @@ CREATE TABLE api_key (
 
 COMMENT ON TABLE  api_key IS 'Keys with which programs act for a user; the key itself is shown once and never kept.';
 COMMENT ON COLUMN api_key.name IS 'not personal: what the key is for.';
-COMMENT ON COLUMN api_key.key_hash IS 'personal data: credential: hash of the key, redacted in audit_log.';
+COMMENT ON COLUMN api_key.key_hash IS 'personal data: credential: hash of the key, redacted in audit_log as all of the row is.';
 COMMENT ON COLUMN api_key.key_prefix IS 'First characters of the key, to tell keys apart; no secret.';
 COMMENT ON COLUMN api_key.last_used_at IS 'personal data: behaviour: when the key was last used; changes of it alone are not audited.';
 
@@ -351,7 +382,7 @@ CREATE TRIGGER record_audit
     AFTER INSERT OR DELETE
     OR UPDATE OF org_id, user_id, name, key_hash, key_prefix, scopes, rate_limit_per_hour, is_active, expires_at
     ON api_key
-    FOR EACH ROW EXECUTE FUNCTION record_audit('key_hash');
+    FOR EACH ROW EXECUTE FUNCTION record_audit('only id org_id');
 
 -- step: sessions of users
 CREATE TABLE user_session (
@@ -454,6 +485,64 @@ GRANT ALL ON user_2fa TO service_role;
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON user_2fa
     FOR EACH ROW EXECUTE FUNCTION record_audit('secret_encrypted', 'phone_number', 'backup_codes');
+
+-- step: personal data of the application's tables is marked
+-- Where a column has no comment: what is there already says what its owner meant. The rollback knows these by their words.
+DO $$
+DECLARE
+    mark  record;
+BEGIN
+    FOR mark IN
+        WITH known (name, class, columns) AS (
+            VALUES
+                ('organization',          'not personal',              'name settings'),
+                ('profile',               'personal data: identity',   'display_name avatar_url'),
+                ('profile',               'personal data: behaviour',  'settings last_seen_at'),
+                ('supplier',              'personal data: identity',   'name'),
+                ('supplier',              'personal data: contact',    'contact_email contact_phone'),
+                ('supplier',              'personal data: location',   'address'),
+                ('supplier',              'personal data: free text',  'notes'),
+                ('inventory_item',        'not personal',              'name description location'),
+                ('purchase_order',        'personal data: free text',  'notes'),
+                ('customer',              'personal data: identity',   'name company'),
+                ('customer',              'personal data: contact',    'email phone'),
+                ('customer',              'personal data: location',   'address'),
+                ('customer',              'personal data: free text',  'metadata'),
+                ('customer_interaction',  'personal data: free text',  'subject content metadata'),
+                ('support_ticket',        'personal data: free text',  'title description resolution_notes'),
+                ('ticket_comment',        'personal data: free text',  'content attachments'),
+                ('ai_conversation',       'personal data: free text',  'title'),
+                ('ai_message',            'personal data: free text',  'content metadata'),
+                ('ai_dataset',            'not personal',              'name description'),
+                ('ai_prompt_template',    'not personal',              'name description'),
+                ('integration_connector', 'not personal',              'name'),
+                ('integration_connector', 'personal data: credential', 'credentials_encrypted'),
+                ('integration_connector', 'personal data: free text',  'error_message'),
+                ('automation_pipeline',   'not personal',              'name description'),
+                ('pipeline_execution',    'personal data: free text',  'trigger_data execution_data error_message'),
+                ('data_import',           'personal data: free text',  'error_log preview_data'),
+                ('integration_log',       'personal data: free text',  'message metadata'),
+                ('dashboard',             'not personal',              'name description'),
+                ('widget',                'not personal',              'name description'),
+                ('widget_data_cache',     'personal data: free text',  'cached_data'),
+                ('dashboard_share',       'personal data: credential', 'share_token'),
+                ('alert_rule',            'not personal',              'name description'),
+                ('notification',          'personal data: free text',  'title message metadata'),
+                ('audit_log',             'personal data: free text',  'old_data new_data'),
+                ('audit_log',             'personal data: location',   'ip_address'),
+                ('audit_log',             'personal data: behaviour',  'user_agent')
+        )
+        SELECT attrelid::regclass AS name, attname AS col, class || ': marked by migration 001.' AS words
+        FROM known
+        CROSS JOIN LATERAL string_to_table(columns, ' ') AS col
+        JOIN pg_attribute ON attrelid = to_regclass(format('public.%I', known.name)) AND attname = col AND NOT attisdropped
+        WHERE col_description(attrelid, attnum) IS NULL
+        ORDER BY attrelid::regclass::text, attnum
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', mark.name, mark.col, mark.words);
+    END LOOP;
+END
+$$;
 
 -- step: keys belong to organisations
 ALTER TABLE api_key

@@ -5,6 +5,7 @@
 --
 -- What it locks: dropping a foreign key takes ACCESS EXCLUSIVE on the table it points to, so that profile and
 -- organization each have a step of their own, of milliseconds; the tables dropped afterwards point nowhere.
+-- A comment that is taken back takes SHARE UPDATE EXCLUSIVE on its table, which neither a reader nor a writer notices.
 --
 -- It may follow a migration that was cut off after any of its steps: what is not there is passed over.
 --
@@ -19,6 +20,29 @@ ALTER TABLE IF EXISTS api_key DROP CONSTRAINT IF EXISTS api_key_user_id_fkey;
 
 -- step: keys no longer point to organisations
 ALTER TABLE IF EXISTS api_key DROP CONSTRAINT IF EXISTS api_key_org_id_fkey;
+
+-- step: personal data of the application's tables
+-- The marks that 001 made, by their words; what somebody wrote since in their place stays.
+DO $$
+DECLARE
+    mark  record;
+BEGIN
+    FOR mark IN
+        SELECT attrelid::regclass AS name, attname AS col
+        FROM pg_attribute
+        JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace = 'public'::regnamespace
+          AND relkind IN ('r', 'p', 'f')
+          AND attnum > 0
+          AND NOT attisdropped
+          AND col_description(attrelid, attnum)
+              ~ '^(personal data: (identity|contact|location|credential|behaviour|free text)|not personal): marked by migration 001\.$'
+        ORDER BY attrelid::regclass::text, attnum
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS NULL', mark.name, mark.col);
+    END LOOP;
+END
+$$;
 
 -- step: tables of authentication
 DROP TABLE IF EXISTS user_2fa;

@@ -422,7 +422,7 @@ BEGIN
             ('oauth_provider', 'touch_updated_at', 'touch_updated_at', ''),
             ('oauth_provider', 'record_audit',     'record_audit', 'client_secret_encrypted'),
             ('api_key',        'touch_updated_at', 'touch_updated_at', ''),
-            ('api_key',        'record_audit',     'record_audit', 'key_hash'),
+            ('api_key',        'record_audit',     'record_audit', 'only id org_id'),
             ('user_session',   'record_audit',     'record_audit',
              'device_fingerprint ip_address location_city location_country session_token_hash user_agent'),
             ('user_2fa',       'record_audit',     'record_audit', 'backup_codes phone_number secret_encrypted')

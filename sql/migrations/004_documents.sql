@@ -14,12 +14,17 @@
 --   corrected by trigger. version_number and is_current_version are the database's: a new version is the current one, its
 --   number follows the highest, and when the current one is deleted the highest that is left takes its place. Two that add
 --   a version at once wait for each other. Deleting the first document deletes its chain;
--- - access_level: private: whoever uploaded it, and whoever is permitted; restricted: the same, and the organisation's
---   administrators; team: also everybody with the uploader's role; organization and public: everybody of the organisation.
---   public does not mean other tenants: what leaves the organisation leaves by the application (service_role);
+-- - access_level: private: whoever uploaded the first version, and whoever is permitted; restricted: the same, and the
+--   organisation's administrators; team: also everybody with that uploader's role; organization and public: everybody of
+--   the organisation. public does not mean other tenants: what leaves the organisation leaves by the application
+--   (service_role);
+-- - a new version begins with the access_level of the version before it, whatever the client says, and belongs to whom the
+--   chain belongs: who adds one may do with it what he may with the rest, and no more;
 -- - a permission (read, write or admin) given on the first document holds for the whole chain, given on a version for that
 --   one; it goes to a user or to a role, never to both;
 -- - document_access_log is written and read, never changed: neither UPDATE nor DELETE is granted to users;
+-- - audit_log, which every user of the organisation reads, says of a document and of a permission only its id, its document's
+--   and which columns are new; the values are in the row alone;
 -- - the new tables are closed to everybody until the last step grants them.
 
 -- step: documents
@@ -192,6 +197,14 @@ BEGIN
         NEW.parent_document_id := chain;
         NEW.version_number := 1 + (SELECT max(version_number) FROM document WHERE id = chain OR parent_document_id = chain);
         NEW.is_current_version := coalesce(NEW.is_current_version, true);
+        -- Who may write may not publish: that is for administrators, once the version is there.
+        NEW.access_level := (
+            SELECT access_level
+            FROM document
+            WHERE id = chain OR parent_document_id = chain
+            ORDER BY version_number DESC
+            LIMIT 1
+        );
     END IF;
 
     IF NEW.is_current_version THEN
@@ -204,7 +217,7 @@ END
 $$;
 
 COMMENT ON FUNCTION keep_document_versions() IS
-    'Trigger on document, BEFORE: numbers versions, hangs them on the first of their chain, and takes the mark from the version before.';
+    'Trigger on document, BEFORE: numbers versions, hangs them on the first of their chain, and takes access_level and the mark from the version before.';
 
 CREATE FUNCTION promote_document_version()
     RETURNS trigger
@@ -311,8 +324,7 @@ BEGIN
         version.id,
         coalesce(version.parent_document_id, version.id) AS chain,
         version.access_level,
-        version.uploaded_by,
-        first.uploaded_by AS first_uploaded_by
+        first.uploaded_by AS owner
     INTO wanted
     FROM document AS version
     JOIN document AS first ON first.id = coalesce(version.parent_document_id, version.id)
@@ -321,7 +333,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    IF me IN (wanted.uploaded_by, wanted.first_uploaded_by)
+    IF me = wanted.owner
         OR (mine.role = 'admin' AND wanted.access_level <> 'private')
     THEN
         RETURN 'admin';
@@ -340,7 +352,7 @@ BEGIN
     END IF;
 
     IF wanted.access_level IN ('organization', 'public')
-        OR (wanted.access_level = 'team' AND mine.role = (SELECT role FROM profile WHERE id = wanted.uploaded_by))
+        OR (wanted.access_level = 'team' AND mine.role = (SELECT role FROM profile WHERE id = wanted.owner))
     THEN
         RETURN 'read';
     END IF;
@@ -437,12 +449,13 @@ CREATE CONSTRAINT TRIGGER same_organization
 CREATE TRIGGER touch_updated_at
     BEFORE UPDATE ON document
     FOR EACH ROW EXECUTE FUNCTION touch_updated_at();
+-- Every colleague reads audit_log: it must not tell of a document what its access_level keeps from him.
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON document
-    FOR EACH ROW EXECUTE FUNCTION record_audit();
+    FOR EACH ROW EXECUTE FUNCTION record_audit('only id org_id parent_document_id');
 CREATE TRIGGER record_audit
     AFTER INSERT OR UPDATE OR DELETE ON document_permission
-    FOR EACH ROW EXECUTE FUNCTION record_audit('document_id document');
+    FOR EACH ROW EXECUTE FUNCTION record_audit('document_id document', 'only id document_id');
 
 -- step: documents belong to organisations
 ALTER TABLE document ADD CONSTRAINT document_org_id_fkey
@@ -470,7 +483,8 @@ ALTER TABLE document_permission
 ALTER TABLE document_access_log VALIDATE CONSTRAINT document_access_log_user_id_fkey;
 
 -- step: who may do what with documents
--- What the row itself says is asked first; document_right() costs a look into three tables.
+-- What the row itself says is asked first; document_right() costs a look into three tables. It does not see a row that is
+-- only being written: whoever adds a version is let see it (RETURNING) by what he may do with its chain.
 ALTER TABLE document ENABLE ROW LEVEL SECURITY;
 CREATE POLICY document_read_as_its_level_says ON document
     FOR SELECT TO authenticated
@@ -478,7 +492,10 @@ CREATE POLICY document_read_as_its_level_says ON document
         org_id = (SELECT tenant_org_id())
         AND (
             access_level IN ('organization', 'public')
-            OR uploaded_by = (SELECT tenant_user_id())
+            OR (
+                uploaded_by = (SELECT tenant_user_id())
+                AND (parent_document_id IS NULL OR document_right(parent_document_id) IN ('write', 'admin'))
+            )
             OR document_right(id) IS NOT NULL
         )
     );

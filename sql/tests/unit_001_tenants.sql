@@ -80,7 +80,8 @@ BEGIN
 
     SELECT * INTO log FROM audit_log WHERE record_id = made;
     ASSERT log.action = 'INSERT' AND log.table_name = 'api_key' AND log.org_id = org, 'making a key should be audited';
-    ASSERT log.new_data ->> 'name' = 'a', 'what is no secret should be in audit_log';
+    ASSERT log.new_data ->> 'id' = made::text AND log.new_data ->> 'name' = '[redacted, new]',
+        'what colleagues may not read of a key should not be in audit_log, but that it is new';
     ASSERT log::text NOT LIKE '%unit test secret%', 'a key''s hash should not be in audit_log';
 
     INSERT INTO user_2fa (user_id, method, secret_encrypted, phone_number, backup_codes)
@@ -88,7 +89,8 @@ BEGIN
     RETURNING id INTO made;
 
     SELECT * INTO log FROM audit_log WHERE record_id = made;
-    ASSERT log.action = 'INSERT' AND log.table_name = 'user_two_fa' AND log.org_id = org, 'making a factor should be audited';
+    ASSERT log.action = 'INSERT' AND log.table_name = 'user_two_fa', 'making a factor should be audited';
+    ASSERT log.org_id IS NULL, 'no colleague should read of a user''s factor in audit_log';
     ASSERT log::text NOT LIKE '%unit test secret%', 'a factor''s secrets should not be in audit_log';
 END
 $$;

@@ -182,9 +182,14 @@ BEGIN
         VALUES (doc, people.peer, 'write', people.owner);
         ASSERT document_right(doc) = 'write', 'the strongest permission should hold';
         version := add_document_version(doc, 'b.txt', 1, 'text/plain', 'h', 'p');
-        ASSERT document_right(version) = 'admin', 'who uploads a version should administer it';
+        ASSERT document_right(version) = 'write', 'who adds a version should be no more than a writer of it';
         PERFORM set_config('request.jwt.claim.sub', people.owner::text, true), set_config('app.current_user_id', people.owner::text, true);
         ASSERT document_right(version) = 'admin', 'who uploaded the first version should administer all';
+
+        INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by, parent_document_id, access_level)
+        VALUES (people.org, 'Unit', 'c.txt', 0, 'text/plain', 'h', 'p', people.peer, version, 'public')
+        RETURNING id INTO version;
+        ASSERT (SELECT access_level = 'private' FROM document WHERE id = version), 'a version should be let see by whom the one before was';
 
         RAISE EXCEPTION 'the test is over' USING ERRCODE = 'MR004';
     EXCEPTION
