@@ -425,12 +425,13 @@ class MigrationPhase(Recording):
         watch.require()
         steps = sum(len(one.steps) for one in applied)
         gap, noise = watch.facts["longest_gap_ms"], watch.facts["noise_gap_ms"]
+        unseen = f"; not probed: {', '.join(watch.not_probed)}" if watch.not_probed else ""
         return Evidence(
             self.number,
             "migrate",
             "passed",
             f"{steps} steps, {sum(s.lock_waits for a in applied for s in a.steps)} lock waits; longest gap that readers or"
-            f" writers saw {display.duration(gap)} ({display.duration(noise)} before the first step)",
+            f" writers saw {display.duration(gap)} ({display.duration(noise)} before the first step){unseen}",
             (
                 evidence_tables.steps_table("steps", applied),
                 Table("what readers and writers saw (milliseconds)", watch.probed.records if watch.probed else []),
