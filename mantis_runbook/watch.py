@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mantis_runbook.errors import Failed
+from mantis_runbook.errors import Failed, Inconclusive
 from mantis_runbook.guard import Guard, Trip
 from mantis_runbook.monitor import Monitor, MonitorResult, Reading
 from mantis_runbook.probe import Probe, ProbeResult
 from mantis_runbook.run import Run
 
-__all__ = ["CENTRAL", "Watch", "watching"]
+__all__ = ["CENTRAL", "Watch", "require_seen", "watching"]
 
 #: Probed where a migration locks no existing table: what every user of the application waits for.
 CENTRAL = ("organization", "customer")
@@ -52,15 +52,35 @@ class Watch:
             "monitor": self.monitored.as_dict(),
         }
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the monitor could not see; no reason to doubt the gaps, which the probe measures."""
+        return self.monitored.notes if self.monitored is not None else ()
+
     def require(self) -> None:
-        """Raise `Failed` when a write that was acknowledged is not there afterwards."""
-        if self.probed is not None and self.probed.verification.lost:
+        """Raise `Failed` when a write that was acknowledged is not there afterwards, `Inconclusive` when the probe did not
+        see all there was to see."""
+        if self.probed is None:
+            return
+        if self.probed.verification.lost:
             raise Failed(
                 "acknowledged writes are gone",
                 found=f"{self.probed.verification.lost} of the probe's rows are missing",
                 expected="every row that was acknowledged",
                 action="stop the application and look at the server's log before anything else",
             )
+        require_seen(self.probed.problems)
+
+
+def require_seen(problems: Sequence[str]) -> None:
+    """Raise `Inconclusive` for any problem of the probe: a gap that it did not see is no short gap."""
+    if problems:
+        raise Inconclusive(
+            "the probe did not see all of the migration",
+            found="; ".join(problems),
+            expected="every gap measured, and every acknowledged write looked for",
+            action="the migration is applied, its downtime unknown: look for what the application met meanwhile",
+        )
 
 
 @contextmanager
