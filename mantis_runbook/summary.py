@@ -321,8 +321,8 @@ def _of_steps(phase: Phase) -> list[Deviation]:
             note = f": {step.note}" if step.note else ""
             grade = "failed" if step.state == "failed" else "interrupted"
             found.append(Deviation(grade, phase.notebook, f"{name} {step.state}{note}", step.verb))
-        if step.attempts > 1:
-            waits = f" ({step.lock_waits} ended waiting for a lock)" if step.lock_waits else ""
-            text = f"{name} took {step.attempts} attempts{waits}"
+        if step.lock_waits:
+            tries = "1 attempt" if step.attempts == 1 else f"{step.attempts} attempts"
+            text = f"{name} took {tries} ({step.lock_waits} ended waiting for a lock)"
             found.append(Deviation("warned", phase.notebook, text, step.verb))
     return found
