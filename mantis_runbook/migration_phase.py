@@ -517,7 +517,7 @@ class MigrationPhase(Recording):
             verdict, said = "failed", f"could not be rolled back by itself: {error}"
         else:
             verdict = "passed" if done.left_behind.is_empty else "failed"
-            said = f"rolled back by itself; {done.left_behind.summary}; {done.salvage.rows} rows salvaged"
+            said = f"rolled back by itself; {done.left_behind.summary}; {done.salvage.rows} rows salvaged; {rollbacks.NOT_WATCHED}"
         self.run.journal.append("verb.finished", phase=self.number, verb=UNDO, verdict=verdict, summary=said)
 
     def _begun_here(self) -> tuple[Migration, ...]:

@@ -96,7 +96,7 @@ class RollbackPhase(Recording):
             self.number,
             "carry_out",
             "passed",
-            f"{len(steps)} steps; {done.salvage.rows:,} rows salvaged; {done.left_behind.summary}",
+            f"{len(steps)} steps; {rollbacks.NOT_WATCHED}; {done.salvage.rows:,} rows salvaged; {done.left_behind.summary}",
             tuple(tables),
             {"salvage": str(done.salvage.folder), "rows": done.salvage.rows},
         )
