@@ -72,7 +72,10 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """How one step went: its duration in milliseconds, its tries, how many of them gave a lock up, rows of a backfill."""
+    """How one step went: its duration in milliseconds, its tries, how many of them gave a lock up, rows of a backfill.
+
+    Each batch of a backfill has a first try that does not count: `attempts` above 1 say how often a step gave way.
+    """
 
     version: str
     step: str
@@ -481,7 +484,7 @@ class _Work:
 
     def _try(self, work: Callable[[], Result]) -> Result:
         self.engine.stop()
-        self.attempts += 1
+        self.attempts = 1 + self.lock_waits
         # The first try is alone: naming blockers costs a session, and most steps never wait.
         naming = (
             blockers.naming(self.engine.target, self.connection, self.in_the_way)

@@ -192,10 +192,14 @@ class Recorder:
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Existing tables that a migration locks more than a reader does: those whose readers and writers to probe."""
+        """Existing tables that a migration locks more than a reader does: those whose readers and writers to probe.
+
+        First those that matter most: by their strongest lock, then by how long that was held.
+        """
         tables = {one.name for one in self._existing.values() if one.is_table}
-        strong = (one for one in self.locks if one.direction == "up" and one.mode in MODES[1:])
-        return tuple(dict.fromkeys(one.table for one in strong if one.table in tables))
+        strong = [one for one in self.locks if one.direction == "up" and one.mode in MODES[1:] and one.table in tables]
+        worst_first = sorted(strong, key=lambda one: (MODES.index(one.mode), one.held_ms), reverse=True)
+        return tuple(dict.fromkeys(one.table for one in worst_first))
 
     @contextmanager
     def observe(

@@ -37,7 +37,7 @@ from mantis_runbook import plan as plans
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
-from mantis_runbook.apply import Engine, refuse_unable
+from mantis_runbook.apply import Applied, Engine, refuse_unable
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import refuse_pooler
 from mantis_runbook.errors import (
@@ -61,7 +61,7 @@ from mantis_runbook.progress import live
 from mantis_runbook.recording import UNDO, Recording
 from mantis_runbook.rehearsal import Rehearsal
 from mantis_runbook.target import Target
-from mantis_runbook.watch import watching
+from mantis_runbook.watch import Watch, require_seen, watching
 
 __all__ = ["MigrationPhase"]
 
@@ -407,6 +407,7 @@ class MigrationPhase(Recording):
     def _migrate(self) -> Evidence:
         self._refuse_other_plan()
         if self._nothing_to_do():
+            self._refuse_unseen()
             return self._not_needed("migrate")
         with (
             hold(self.run.target, self.run.name, self.run.operator) as fence,
@@ -433,16 +434,27 @@ class MigrationPhase(Recording):
                 completed = Ledger(connection).completed()
             applied = tuple(engine.up(one) for one in self.migrations if one.version not in completed)
             watch.stop()  # a limit that was reached at the very end counts, too
-        watch.require()
+        evidence = self._migrated(applied, watch)
+        try:
+            watch.require()
+        except RunbookError as error:
+            self._red = evidence
+            self._show_red(self._of_error("migrate", error))
+            raise
+        return evidence
+
+    def _migrated(self, applied: tuple[Applied, ...], watch: Watch) -> Evidence:
+        """The steps, and what was seen meanwhile; amber where the monitor was blind in one eye."""
         steps = display.many(sum(len(one.steps) for one in applied), "step")
         waits = display.many(sum(step.lock_waits for one in applied for step in one.steps), "lock wait")
         gap, noise = watch.facts["longest_gap_ms"], watch.facts["noise_gap_ms"]
+        unseen = f"; not probed: {', '.join(watch.not_probed)}" if watch.not_probed else ""
         return Evidence(
             self.number,
             "migrate",
-            "passed",
+            "warned" if watch.notes else "passed",
             f"{steps}, {waits}; longest gap that readers or writers saw {display.duration(gap)}"
-            f" ({display.duration(noise)} before the first step)",
+            f" ({display.duration(noise)} before the first step){unseen}",
             (
                 evidence_tables.steps_table("steps", applied),
                 evidence_tables.lanes_table(watch.probed),
@@ -452,7 +464,15 @@ class MigrationPhase(Recording):
                 "lock_waits": predicted.lock_waits(applied),
                 **watch.facts,
             },
+            advice="; ".join(watch.notes),
         )
+
+    def _refuse_unseen(self) -> None:
+        """What this run applied while the probe did not see all of it stays in doubt: nothing is left to be measured."""
+        problems = self._facts("migrate").get("probe", {}).get("problems", ())
+        if problems:
+            self._show_red(self._kept("migrate"))
+            require_seen(problems)
 
     def _tell_trip(self, trip: Trip) -> None:
         """Beside the migration, which is being stopped. Who waits for whom stays here: it may show a statement's values."""
@@ -510,7 +530,8 @@ class MigrationPhase(Recording):
         else:
             verdict = "passed" if done.left_behind.is_empty else "failed"
             said = (
-                f"rolled back by itself; {done.left_behind.summary}; {display.many(done.salvage.rows, 'row')} salvaged"
+                f"rolled back by itself; {done.left_behind.summary}; {display.many(done.salvage.rows, 'row')} salvaged;"
+                f" {rollbacks.NOT_WATCHED}"
             )
         self.run.journal.append("verb.finished", phase=self.number, verb=UNDO, verdict=verdict, summary=said)
 

@@ -36,6 +36,9 @@ BEGIN_S, END_S = 30.0, 10.0
 #: Of fewer samples than this, p99 and p99.9 are their maximum and say nothing more.
 FOR_P99, FOR_P999 = 100, 1_000
 
+#: Milliseconds: a lane whose probes all failed for less than this met a moment, which its longest gap tells.
+SILENT_MS = 300.0
+
 #: As many missing numbers are named; more are counted.
 NAMED = 20
 
@@ -300,7 +303,8 @@ class Probe:
             with connect(self._target, "probe", lock_timeout="5s") as connection:
                 missing = tuple(row[0] for row in connection.execute(query("probe/missing"), given)) if ranges else ()
                 if ranges and not missing:
-                    connection.execute("DELETE FROM mantis_runbook.canary WHERE probe = %s", (self._name,))
+                    with suppress(psycopg.Error):  # they were found: rows that cannot be tidied up are no doubt
+                        connection.execute("DELETE FROM mantis_runbook.canary WHERE probe = %s", (self._name,))
         except (psycopg.Error, RunbookError):
             return Verification(total)
         return Verification(total, total - len(missing), missing[:NAMED])
@@ -311,7 +315,9 @@ def _problems(found: Figures, verification: Verification) -> list[str]:
     problems = []
     if not found.complete:
         problems.append("the probe did not come to its end: its figures are a lower bound")
-    silent = [lane.lane for lane in found.lanes if lane.samples and lane.p50_ms is None]
+    silent = [
+        lane.lane for lane in found.lanes if lane.samples and lane.p50_ms is None and lane.longest_gap.ms >= SILENT_MS
+    ]
     if silent:
         problems.append(f"nothing was answered in {', '.join(silent)}")
     if verification.found is None and verification.acknowledged:

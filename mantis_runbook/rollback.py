@@ -22,7 +22,16 @@ from mantis_runbook.salvage import Salvage
 from mantis_runbook.seal import keep, seal, unseal
 from mantis_runbook.settings import Environment
 
-__all__ = ["SCOPES", "RolledBack", "choose", "others", "require_confirmation", "roll_back", "salvage_folder"]
+__all__ = [
+    "NOT_WATCHED",
+    "SCOPES",
+    "RolledBack",
+    "choose",
+    "others",
+    "require_confirmation",
+    "roll_back",
+    "salvage_folder",
+]
 
 #: Which versions a rollback of VERSION means.
 SCOPES = {
@@ -30,6 +39,9 @@ SCOPES = {
     "after": "every version after this one, newest first; this one stays",
     "from": "this version and every one after it, newest first",
 }
+
+#: A rollback drops columns and tables that a probe would read, so none runs beside it: its evidence says so.
+NOT_WATCHED = "what readers and writers saw meanwhile was not measured"
 
 #: States in which there is something to roll back.
 APPLIED = ("running", "failed", "completed")

@@ -96,7 +96,8 @@ class RollbackPhase(Recording):
             self.number,
             "carry_out",
             "passed",
-            f"{display.many(len(steps), 'step')}; {display.many(done.salvage.rows, 'row')} salvaged; {done.left_behind.summary}",
+            f"{display.many(len(steps), 'step')}; {rollbacks.NOT_WATCHED}; {display.many(done.salvage.rows, 'row')} salvaged;"
+            f" {done.left_behind.summary}",
             tuple(tables),
             {"salvage": str(done.salvage.folder), "rows": done.salvage.rows},
         )

@@ -108,6 +108,7 @@ class Environment(BaseModel):
     load_rate: float = Field(ge=0)
     load_threads: int = Field(gt=0, default=2)
     load_s: int = Field(ge=0, default=0)
+    load_failures_share: float = Field(ge=0, le=1, default=0.01)
     locked_table_mb: float = Field(ge=0, le=1_000_000, default=8.0)
     alerts: Annotated[str, AfterValidator(_is_a_name)] = ALERTS
     guard: GuardLimits = GuardLimits()

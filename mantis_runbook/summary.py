@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import alerts, verdict
+from mantis_runbook import alerts, load, verdict
 from mantis_runbook.archive import EVIDENCE, started_at, target_of
 from mantis_runbook.journal import TORN, Entry, Journal
 from mantis_runbook.verdict import Verdict
@@ -17,6 +17,9 @@ from mantis_runbook.verdict import Verdict
 __all__ = ["Deviation", "Phase", "Step", "Summary", "Verb", "read", "summarise"]
 
 NOT_RUN = "not run"
+
+#: More of a load than this must be skipped to be worth a warning.
+SKIPPED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -157,14 +160,15 @@ def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _load(entries: Sequence[Entry]) -> dict[str, Any]:
-    """All spells of the load together; empty where there was none. The latency is the mean over transactions."""
-    spells = [entry.facts for entry in entries if entry.event == "load.progress"]
-    if not spells:
+    """All spells of the load together; empty where there was none. What was due and not begun in time failed, too."""
+    if not any(entry.event == "load.progress" for entry in entries):
         return {}
-    done = sum(spell["processed"] for spell in spells)
-    failed = sum(spell["failed"] + spell["skipped"] for spell in spells)
-    latency_ms = sum(spell["latency_ms"] * spell["processed"] for spell in spells) / done if done else 0.0
-    return {"transactions": done, "failed": failed, "latency_ms": round(latency_ms, 1)}
+    done = load.recorded(entries)
+    return {
+        "transactions": done.processed,
+        "failed": done.failed + done.skipped,
+        "latency_ms": round(done.latency_ms, 1),
+    }
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -265,7 +269,7 @@ def _number(value: Any) -> float | None:
 
 
 def _deviations(entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bool) -> list[Deviation]:
-    found: list[Deviation] = []
+    found = [*_of_load(entries)]
     for phase in phases:
         found += [*_of_phase(phase), *_of_verbs(phase), *_of_steps(phase)]
     found += _of_events(entries, passed=all(phase.verdict.passed for phase in phases))
@@ -274,6 +278,16 @@ def _deviations(entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bo
         last = f"its last entry is {whole[-1].event} at {whole[-1].at}" if whole else "its journal is empty"
         found.append(Deviation("inconclusive", "", f"the run was interrupted, or is not finished: {last}"))
     return found
+
+
+def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
+    """What the application would have met. A busy machine skips some, which is a warning and no more."""
+    done, beyond = load.recorded(entries), load.beyond(entries)
+    if done.failed:
+        yield Deviation("inconclusive" if beyond else "warned", "", beyond or done.failures + done.named)
+    if done.skipped_share > SKIPPED_SHARE:
+        said = f"{done.skipped:,} of {done.due:,} transactions of the load were due and could not be begun in time"
+        yield Deviation("warned", "", said)
 
 
 def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]:
@@ -321,8 +335,8 @@ def _of_steps(phase: Phase) -> list[Deviation]:
             note = f": {step.note}" if step.note else ""
             grade = "failed" if step.state == "failed" else "interrupted"
             found.append(Deviation(grade, phase.notebook, f"{name} {step.state}{note}", step.verb))
-        if step.attempts > 1:
-            waits = f" ({step.lock_waits} ended waiting for a lock)" if step.lock_waits else ""
-            text = f"{name} took {step.attempts} attempts{waits}"
+        if step.lock_waits:
+            tries = "1 attempt" if step.attempts == 1 else f"{step.attempts} attempts"
+            text = f"{name} took {tries} ({step.lock_waits} ended waiting for a lock)"
             found.append(Deviation("warned", phase.notebook, text, step.verb))
     return found

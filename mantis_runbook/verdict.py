@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, get_args
 
-__all__ = ["GOOD", "VERBS", "Recorded", "Verdict", "Word", "declared", "phase_verdict", "run_verdict"]
+from mantis_runbook import load
+from mantis_runbook.load import Recorded
+
+__all__ = ["GOOD", "VERBS", "Verdict", "Word", "declared", "phase_verdict", "run_verdict"]
 
 Word = Literal["passed", "failed", "rolled back", "refused", "inconclusive"]
 
@@ -23,16 +26,6 @@ GOOD = ("passed", "warned")
 
 #: The verb that takes a migration back.
 UNDO = "roll_back"
-
-
-class Recorded(Protocol):
-    """What is needed of a journal entry."""
-
-    @property
-    def event(self) -> str: ...
-
-    @property
-    def facts(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,7 @@ def run_verdict(
         return Verdict("inconclusive", "no phase was started")
     verdicts = [(name, phase_verdict(entries, name, verbs)) for name, verbs in required.items()]
     word = next(word for word in WORST_FIRST if any(verdict.word == word for _, verdict in verdicts))
-    judged = Verdict(word, _reason(word, verdicts))
+    judged = _under_load(Verdict(word, _reason(word, verdicts)), entries)
     claim = _claim(_since_last(entries, "run.resumed", "run.finished"))
     undone = _outcomes(entries).get(UNDO) in GOOD
     return _settled(judged, claim, undone=undone)
@@ -88,6 +81,12 @@ def phase_verdict(entries: Sequence[Recorded], phase: str, required_verbs: Itera
         or _of_gaps(outcomes, tuple(required_verbs), claim)
     )
     return _settled(judged, claim, undone=outcomes.get(UNDO, "passed") in GOOD)
+
+
+def _under_load(judged: Verdict, entries: Sequence[Recorded]) -> Verdict:
+    """What passed while the application's transactions failed has not shown that the application works."""
+    failed = load.beyond(entries)
+    return Verdict("inconclusive", failed) if judged.passed and failed else judged
 
 
 def declared(entries: Sequence[Recorded]) -> dict[str, tuple[str, ...]]:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from mantis_runbook import programs, settings
 from mantis_runbook.database import connect, identity
+from mantis_runbook.load import LoadResult, together
 from mantis_runbook.target import Target
 
-__all__ = ["Load", "LoadResult", "program", "running", "scenarios"]
+__all__ = ["Load", "program", "running", "scenarios"]
 
 #: A load is a chain of pgbench runs of so many seconds (the strategy's `-P 30`): each tells its figures at its end, and the
 #: next one plays what scenarios there are by then.
@@ -28,16 +29,14 @@ SKIPPED = re.compile(r"number of transactions skipped: (\d+)")
 LATENCY = re.compile(r"latency average = ([\d.]+) ms")
 ERROR = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
 
+#: A client that met an error which no retry cures makes no more transactions, and is not among pgbench's failed ones.
+ABORTED = re.compile(r"client \d+ (?:script \d+ )?(aborted.*)")
 
-@dataclass(frozen=True)
-class LoadResult:
-    """What a load did. Skipped transactions were due and could not be begun in time: they count as failures."""
+#: What follows from a statement that could not be prepared, and says nothing of its cause.
+UNPREPARED = re.compile(r'prepared statement "P\d*_\d+" does not exist')
 
-    processed: int
-    failed: int
-    skipped: int
-    latency_ms: float
-    errors: tuple[str, ...] = ()
+#: Seconds before the next spell after one that met errors: it may end as soon as it began.
+AFTER_ERRORS_S = 1.0
 
 
 @dataclass
@@ -49,17 +48,8 @@ class Load:
 
     @property
     def result(self) -> LoadResult:
-        """All spells so far together; the latency is the mean over transactions."""
-        processed = sum(spell.processed for spell in self.spells)
-        weighted = sum(spell.latency_ms * spell.processed for spell in self.spells)
-        errors = tuple(dict.fromkeys(error for spell in self.spells for error in spell.errors))
-        return LoadResult(
-            processed,
-            sum(spell.failed for spell in self.spells),
-            sum(spell.skipped for spell in self.spells),
-            round(weighted / processed, 2) if processed else 0.0,
-            errors,
-        )
+        """All spells so far together."""
+        return together(self.spells)
 
 
 def scenarios(folder: str = "workload") -> tuple[Path, ...]:
@@ -145,6 +135,8 @@ class _Chain:
                 result = self._spell(scripts(), self.seed + len(load.spells))
                 load.spells.append(result)
                 told(result)
+                if result.errors:
+                    self.over.wait(AFTER_ERRORS_S)
         except Exception as error:  # raised by whoever waits for the load, not in its thread, where nobody would hear
             self.error = error
         finally:
@@ -170,14 +162,20 @@ class _Chain:
         if self.process.returncode == -signal.SIGALRM:  # before pgbench had begun
             return LoadResult(0, 0, 0, 0.0)
         if self.process.returncode != 0 and not PROCESSED.search(text):
-            return LoadResult(0, 1, 0, 0.0, tuple(ERROR.findall(text)) or (text.strip()[-300:],))
+            return LoadResult(0, 1, 0, 0.0, _errors(text) or (text.strip()[-300:],))
         return LoadResult(
             _number(PROCESSED, text),
-            _number(FAILED, text),
+            _number(FAILED, text) + len(ABORTED.findall(text)),
             _number(SKIPPED, text),
             float((LATENCY.search(text) or [0, 0])[1]),
-            tuple(ERROR.findall(text)),
+            _errors(text),
         )
+
+
+def _errors(text: str) -> tuple[str, ...]:
+    """Each error once; where the server said none, how the client ended."""
+    said = [error for error in ERROR.findall(text) if not UNPREPARED.fullmatch(error)]
+    return tuple(dict.fromkeys(said or ABORTED.findall(text)))
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int:

@@ -198,6 +198,28 @@ def test_a_lock_is_given_up_and_got_when_the_blocker_leaves(bench: Bench) -> Non
     assert bench.status() == "completed"
 
 
+FILL = "-- step: fill  batched over old\nUPDATE old SET touched = 1 WHERE id > $1 AND id <= $2;"
+
+
+def test_batches_of_a_backfill_are_no_attempts(bench: Bench) -> None:
+    bench.sql("INSERT INTO old SELECT n FROM generate_series(1001, 5000) AS n")
+    [step] = bench.up(bench.migration(FILL)).steps
+    assert len(bench.journal("batch")) > 1
+    assert (step.attempts, step.lock_waits, step.rows) == (1, 0, 5000)
+
+
+def test_attempts_of_a_backfill_say_how_often_it_gave_way(bench: Bench) -> None:
+    migration = bench.migration(FILL)
+    with holding(bench, "LOCK TABLE old IN SHARE MODE") as holder:
+        with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
+            wait_for(lambda: [1 for event, _ in bench.heard if event == "step.waiting"][1:], "two tries")
+            holder.execute("COMMIT")
+        assert runner.error is None
+        [step] = runner.result.steps
+    assert step.lock_waits >= 2
+    assert step.attempts == step.lock_waits + 1
+
+
 def test_pauses_between_tries_are_never_the_same(bench: Bench) -> None:
     times: list[float] = []
     migration = bench.migration(ALTER)

@@ -233,6 +233,8 @@ def test_a_rollback_leaves_the_catalogue_of_before_and_the_migration_can_be_appl
     assert ask(migrated, "SELECT status FROM schema_migrations") == "rolled_back"
     assert ask(migrated, "SELECT to_regclass('api_key')") is None
     assert "carry_out" in result.stdout
+    carried_out = next(one for one in project.events("verb.finished") if one["verb"] == "carry_out")
+    assert "what readers and writers saw meanwhile was not measured" in carried_out["summary"]
     again = project.call("rollback", "001", *DEVELOPMENT)
     assert again.exit_code == 2
     assert "001 is rolled_back" in again.stderr

@@ -248,6 +248,26 @@ def test_tables_to_probe_are_those_that_are_locked(target: Target) -> None:
         assert recorder.touched == ("thing",)
 
 
+def test_tables_to_probe_begin_with_the_strongest_and_longest_lock(target: Target) -> None:
+    """In the order of the statements the table that is swapped would come last, and be the one without a lane."""
+    texts = (
+        "COMMENT ON TABLE log IS 'x'",
+        "CREATE TABLE part (id integer PRIMARY KEY, owner_id integer REFERENCES owner)",
+        "ALTER TABLE extra ADD COLUMN more text; SELECT pg_sleep(0.01)",
+        "ALTER TABLE thing ADD COLUMN more text; SELECT pg_sleep(0.3)",
+    )
+    with connect(target, "test") as connection:
+        connection.execute("CREATE TABLE extra (id integer)")
+    with connect(target, "engine") as connection, Recorder(target) as recorder:
+        for text in texts:
+            step = Step(text, 1, parse_statements(text))
+            with connection.transaction():
+                for statement in step.statements:
+                    with recorder.observe(connection, "001", "up", step, statement):
+                        connection.execute(statement.text)
+    assert recorder.touched == ("thing", "extra", "owner", "log")
+
+
 # -- pure ----------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from workbench import wait_for
 from mantis_runbook import charts, ledger, samples
 from mantis_runbook.database import connect
 from mantis_runbook.errors import ParameterError
-from mantis_runbook.probe import FILE, Probe, Verification
+from mantis_runbook.probe import FILE, Probe, Verification, _problems
 from mantis_runbook.samples import CACHED_PLAN, CLOCK, END, MARK, OK, Sample, curable, figures, longest_gaps
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
@@ -381,6 +381,14 @@ def test_figures_without_an_end_are_not_complete() -> None:
     found = figures([clock, *lane(*TEN[:3])])
     assert not found.complete
     assert found.instant(1.5).isoformat() == "2026-01-02T03:04:06.500000+00:00"
+
+
+@pytest.mark.parametrize(("until_s", "problems"), [(0.2, []), (0.9, ["nothing was answered in read t"])])
+def test_a_single_error_in_a_short_migration_is_no_silence(until_s: float, problems: list[str]) -> None:
+    answers = lane((0.1, 1, OK), (0.15, 1, CACHED_PLAN), (until_s, 1, OK))
+    marks = [Sample(at, MARK, 0, 0, name) for at, name in ((0.14, "migration"), (0.16, "migrated"))]
+    found = figures([*answers, *marks, Sample(1.0, END, 0, 0, "")])
+    assert _problems(found, Verification()) == problems
 
 
 def test_acknowledged_writes_are_ranges_of_numbers() -> None:

@@ -16,7 +16,7 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mantis_runbook import manifest, notebook_page, report
+from mantis_runbook import manifest, notebook_page, report, summary
 from mantis_runbook.display import Html
 from mantis_runbook.journal import Journal
 from mantis_runbook.offline import seal
@@ -302,6 +302,25 @@ def test_the_first_page_has_the_facts(run: Callable[..., Path]) -> None:
     for fact in ("sandbox", "staging", "mantisnxt", "18.1", "m.ilves", "4f0c1d2e", "scale 0.5", "UTC", "340 ms",
                  "1 min 03 s", "0/3A0F2C8", "took 3 attempts (2 ended waiting for a lock)", "precheck warned"):  # fmt: skip
         assert fact in text, fact
+
+
+@pytest.mark.parametrize(
+    ("attempts", "lock_waits", "said"),
+    [
+        (13, 0, []),  # the batches of a backfill, as journals had them until 2026-11-23
+        (1, 1, ["step “fill” of 003 took 1 attempt (1 ended waiting for a lock)"]),
+        (4, 3, ["step “fill” of 003 took 4 attempts (3 ended waiting for a lock)"]),
+    ],
+)
+def test_a_step_deviates_only_where_it_gave_way(
+    tmp_path: Path, attempts: int, lock_waits: int, said: list[str]
+) -> None:
+    journal = Journal(tmp_path)
+    facts = {"phase": "3", "version": "003", "step": "fill"}
+    journal.append("step.started", **facts)
+    journal.append("step.finished", **facts, state="done", attempts=attempts, lock_waits=lock_waits)
+    told = summary.read(tmp_path).deviations
+    assert [one.what for one in told if one.what.startswith("step")] == said
 
 
 @pytest.mark.parametrize("kind", ["", "whole"])

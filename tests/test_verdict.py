@@ -180,6 +180,29 @@ RUNS = {
 }  # fmt: skip
 
 
+def under_load(failed: int, *, skipped: int = 0, share: float = 0.01, verdict: str = "passed") -> list[E]:
+    """A run of which 100 transactions were due, and 'passed' was said."""
+    limits = {"limits": {"load_failures_share": share}}
+    done = {"processed": 100 - failed - skipped, "failed": failed, "skipped": skipped, "latency_ms": 1.0}
+    return [
+        E("run.started", {"phases": TWO, **limits}), *whole("1"), E("load.progress", done | {"errors": ["no table"]}),
+        *whole("2", verdict), *closed(verdict),
+    ]  # fmt: skip
+
+
+RUNS |= {
+    "the load failed": (under_load(100), "inconclusive",
+                        "100 of 100 transactions of the load failed, more than 1 % (load_failures_share): no table"),
+    "the load failed a little": (under_load(1), "passed", ""),
+    "the load failed where it may": (under_load(9, share=0.1), "passed", ""),
+    "the load was skipped by a busy machine": (under_load(0, skipped=50), "passed", ""),
+    "the load failed, and a phase, too": (under_load(100, verdict="failed"), "failed", "phase 2: as said"),
+    "the load failed before there was a limit": (
+        [RUN, *whole("1"), *whole("2"),
+         E("load.progress", {"processed": 0, "failed": 9, "skipped": 0, "latency_ms": 0.0})], "passed", ""),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("entries", "word", "reason"), RUNS.values(), ids=RUNS)
 def test_run(entries: list[E], word: str, reason: str) -> None:
     assert run_verdict(entries) == Verdict(word, reason)  # type: ignore[arg-type]

@@ -14,8 +14,9 @@ from workbench import Bench, wait_for
 
 from mantis_runbook import runner, settings, workload
 from mantis_runbook.journal import Journal
+from mantis_runbook.load import LoadResult
 from mantis_runbook.summary import read
-from mantis_runbook.workload import Load, LoadResult
+from mantis_runbook.workload import Load
 
 
 @pytest.fixture
@@ -131,7 +132,41 @@ def test_statements_that_fail_are_told_with_their_error(bench: Bench, tmp_path: 
     with running(bench, tmp_path / "broken.sql") as load:
         wait_for(lambda: load.spells, "the first spell")
     assert load.result.processed == 0
-    assert any("gone" in error for error in load.result.errors)
+    assert load.result.failed == 2 * len(load.spells), "pgbench itself counts no client that gave up"
+    assert load.result.errors == ('relation "gone" does not exist',)
+
+
+def test_a_load_that_fails_at_once_is_not_begun_again_at_once(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workload, "AFTER_ERRORS_S", 600)
+    (tmp_path / "broken.sql").write_text("SELECT * FROM gone;\n")
+    with running(bench, tmp_path / "broken.sql") as load:
+        wait_for(lambda: load.spells, "the first spell")
+        time.sleep(1)
+    assert len(load.spells) == 1
+
+
+def test_a_transaction_that_was_retried_until_it_succeeded_did_not_fail(bench: Bench, tmp_path: Path) -> None:
+    script = tmp_path / "serial.sql"
+    script.write_text(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM old;\n\\sleep 2 ms\n"
+        "UPDATE old SET touched = touched + 1 WHERE id = 1;\nCOMMIT;\n"
+    )
+    with running(bench, script, rate=100.0) as load:
+        wait_for(lambda: bench.value("SELECT touched FROM old WHERE id = 1") > 100, "some transactions")
+    assert (load.result.failed, load.result.errors) == (0, ())
+    rollbacks = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    wait_for(lambda: bench.value(rollbacks), "some of them to have been retried")
+
+
+def test_clients_whose_server_is_gone_failed(bench: Bench, script: Callable[[str], Path]) -> None:
+    with running(bench, script("one")) as load:
+        wait_for(lambda: played(bench) > 2, "some transactions")
+        bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgbench'")
+        wait_for(lambda: load.spells, "the spell to end")
+    assert load.spells[0].failed == 2
+    assert load.spells[0].errors
 
 
 @pytest.mark.parametrize(("phases", "stems"), [(("1", "2"), 3), (("1", "2", "3"), 6), ((), 3)])
@@ -152,3 +187,28 @@ def test_the_summary_adds_the_spells_up(tmp_path: Path) -> None:
     assert read(folder).load == {"transactions": 100, "failed": 3, "latency_ms": 3.0}
     assert json.dumps(read(folder).load)
     assert Load().result == LoadResult(0, 0, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (LoadResult(1000, 0, 10, 2.0), []),
+        (LoadResult(980, 0, 20, 2.0), ["20 of 1,000 transactions of the load were due and could not be begun in time"]),
+        (LoadResult(996, 4, 0, 2.0, ("no table", "no column")), ["4 of 1,000 transactions of the load failed: no table; no column"]),
+        (LoadResult(0, 8, 0, 0.0, ("no table",)), ["8 of 8 transactions of the load failed, more than 10 % (load_failures_share): no table"]),
+        (LoadResult(0, 0, 0, 0.0), []),
+    ],
+)  # fmt: skip
+def test_what_failed_of_a_load_is_the_first_deviation(tmp_path: Path, result: LoadResult, said: list[str]) -> None:
+    journal = Journal(tmp_path)
+    journal.append("run.started", limits=settings.environment("development").model_dump())
+    journal.append("load.progress", **vars(result))
+    found = [one for one in read(tmp_path).deviations if "interrupted" not in one.what]
+    assert [one.what for one in found] == said
+    assert read(tmp_path).deviations[: len(said)] == tuple(found)
+    assert {one.grade for one in found} <= {"inconclusive" if result.processed == 0 else "warned"}
+
+
+def test_development_bears_more_failures_than_the_others() -> None:
+    shares = {name: one.load_failures_share for name, one in settings.environments().items()}
+    assert shares == {"development": 0.1, "staging": 0.01, "production": 0.01}
