@@ -28,7 +28,7 @@ RISKS: Sequence[Mapping[str, str]] = (
     {
         "risk": "high",
         "what": "Financial data migration (phase 3)",
-        "gates": "undecided currencies block; control totals per organisation and currency agree to the last digit, in the rehearsal and on the target; approval rests on them",
+        "gates": "undecided currencies block; control totals per organisation and currency agree to the last digit, in the rehearsal over every row and on the target over every row that the application left alone meanwhile; approval rests on the rehearsal's",
     },
     {
         "risk": "medium",

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-from mantis_runbook.database import Connection, connect, query, rows
-from mantis_runbook.errors import Failed, ParameterError, Refused
+from mantis_runbook.backup import sha256
+from mantis_runbook.control_totals import Totals, compare, control_totals, differences, keep, summed
+from mantis_runbook.database import Connection, connect
+from mantis_runbook.errors import Failed, Inconclusive, ParameterError, Refused
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.iso_4217 import AMOUNT_DIGITS, MINOR_UNITS
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migration_phase import MigrationPhase
 from mantis_runbook.rollback import APPLIED
 
-__all__ = ["FinancePhase", "control_totals", "currency_additions", "currency_choices", "differences"]
+__all__ = ["FinancePhase", "currency_additions", "currency_choices"]
 
 #: The migration that adds the labels, and gives every amount its currency.
 FINANCE = "003"
 
-Key = tuple[str, str, str, str]
-Totals = dict[Key, tuple[int, Decimal]]
+#: The journal's word for: what every row of money held before the first step is in a file.
+KEPT = "amounts.kept"
 
 
 def currency_choices(text: str) -> dict[str, str]:
@@ -68,30 +70,6 @@ def _refuse_unfit(code: str, where: str) -> None:
         )
 
 
-def control_totals(connection: Connection, when: str) -> Totals:
-    """Rows and total of each amount column, per organisation, table, column and currency; `when` is before or after."""
-    found = rows(connection, query(f"finance/control_totals_{when}"))
-    return {
-        (str(row["org_id"]), row["table_name"], row["column_name"], row["currency"]): (row["rows"], row["total"])
-        for row in found
-    }
-
-
-def differences(before: Totals, after: Totals) -> list[dict[str, Any]]:
-    """Totals that do not agree to the last digit, one record each. Pure."""
-    return [
-        {
-            "organisation": key[0],
-            "amount": f"{key[1]}.{key[2]}",
-            "currency": key[3],
-            "before": before.get(key, "none"),
-            "after": after.get(key, "none"),
-        }
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
-
-
 class FinancePhase(MigrationPhase):
     """The strategy's high risk: nothing is guessed, and no amount changes its currency unnoticed."""
 
@@ -131,8 +109,8 @@ class FinancePhase(MigrationPhase):
         rehearsed = super()._rehearse()
         with self._scratch_connection() as connection:
             after = control_totals(connection, "after")
-        self._require_agreement(before, after, "in the rehearsal")
-        table = Table(f"{len(before)} control totals, equal before and after", _summed(before))
+        self._require_agreement(before, after, "rehearse", "in the rehearsal")
+        table = Table(f"{len(before)} control totals, equal before and after", summed(before))
         return replace(
             rehearsed, tables=(*rehearsed.tables, table), facts={**rehearsed.facts, "control_totals": len(before)}
         )
@@ -141,37 +119,101 @@ class FinancePhase(MigrationPhase):
         return connect(self._scratch_server().database(self._scratch_name()), "control totals", lock_timeout="0")
 
     def _approve(self, answer: str) -> Evidence:
-        """The approval rests on control totals that agree."""
-        if not self._nothing_to_do() and not self._facts("rehearse").get("control_totals"):
+        """The approval rests on control totals that agree: without them the rehearsal has not passed, and says none."""
+        if self._nothing_to_do():
+            return super()._approve(answer)
+        count = self._facts("rehearse").get("control_totals")
+        if count is None:
             raise Refused(
                 "phase 3 cannot be approved", found="no control totals", expected="totals that agree in the rehearsal",
                 action="run the rehearsal's cell first",
             )  # fmt: skip
-        return super()._approve(answer)
+        approved = super()._approve(answer)
+        grounds = (
+            f"{count} control totals agree in the rehearsal" if count else "0 control totals, there is no money yet"
+        )
+        return replace(approved, summary=f"{approved.summary}; {grounds}")
 
-    def _validate(self) -> Evidence:
-        """As every phase; then the live totals, both ways in one snapshot, so that the application's writes count twice."""
-        validated = super()._validate()
-        with self.run.read("control totals") as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            before, after = control_totals(connection, "before"), control_totals(connection, "after")
-        self._require_agreement(before, after, "on the target")
-        table = Table(f"{len(after)} control totals on the target, by settings and by column, equal", _summed(after))
-        return replace(
-            validated,
-            summary=f"{validated.summary}; {len(after)} control totals agree",
-            tables=(*validated.tables, table),
+    def _migrate(self) -> Evidence:
+        """As every phase, once it is kept what every row of money holds."""
+        if not self._nothing_to_do():
+            self._keep_amounts()
+        return super()._migrate()
+
+    def _keep_amounts(self) -> None:
+        """Keep the rows of money as they are before the first step. What a migration that was cut off began with stays."""
+        with self.run.read("amounts before") as connection:
+            row = Ledger(connection).all().get(FINANCE)
+            is_begun = row is not None and row.status in APPLIED
+            if is_begun and self._kept_amounts():
+                return
+            count = keep(connection, self._amounts)
+        self.run.journal.append(
+            KEPT,
+            phase=self.number,
+            file=self._amounts.name,
+            rows=count,
+            sha256=sha256(self._amounts),
+            migration_had_begun=is_begun,
         )
 
-    def _require_agreement(self, before: Totals, after: Totals, where: str) -> None:
-        if found := differences(before, after):
-            first = found[0]
-            raise Failed(
-                f"{len(found)} control totals differ {where}",
-                found=f"organisation {first['organisation']}, {first['amount']} {first['currency']}: {first['after']}",
-                expected=f"{first['before']}",
-                action="no amount may change its currency: look at the first difference before anything else",
+    @property
+    def _amounts(self) -> Path:
+        return self.run.backups / f"amounts-{FINANCE}.copy"
+
+    def _kept_amounts(self) -> Mapping[str, Any] | None:
+        """What the journal says about the amounts this run kept; None where this run migrated nothing."""
+        found = [entry.facts for entry in self.run.journal.entries() if entry.event == KEPT]
+        return found[-1] if found else None
+
+    def _validate(self) -> Evidence:
+        """As every phase; then the amounts that were kept before the first step beside those on the target.
+
+        An already applied phase is not asked again: the application has changed its amounts since, as it may.
+        """
+        validated = super()._validate()
+        kept = self._kept_amounts()
+        if kept is None:
+            return replace(
+                validated, summary=f"{validated.summary}; no amounts to compare: nothing was migrated in this run"
             )
+        self._require_kept(kept)
+        with self.run.read("control totals") as connection:
+            found = compare(connection, self._amounts)
+        self._require_agreement(found.before, found.after, "validate", "on the target")
+        late = "; they were kept when the migration had begun: what it did before is not covered"
+        tables = [
+            Table(f"{len(found.after)} control totals on the target, equal before and after", summed(found.after))
+        ]
+        if found.left_out:
+            tables.append(Table("left out of them, and why", found.left_out))
+        return replace(
+            validated,
+            summary=f"{validated.summary}; {found.summary}{late if kept['migration_had_begun'] else ''}",
+            tables=(*validated.tables, *tables),
+        )
+
+    def _require_kept(self, kept: Mapping[str, Any]) -> None:
+        if not self._amounts.is_file() or sha256(self._amounts) != kept["sha256"]:
+            raise Inconclusive(
+                f"the amounts from before migration {FINANCE} are gone",
+                found=f"no {self._amounts}, or another",
+                expected=f"SHA-256 {kept['sha256']}",
+                action="bring the file back; without it nobody can say whether an amount was lost",
+            )
+
+    def _require_agreement(self, before: Totals, after: Totals, verb: str, where: str) -> None:
+        found = differences(before, after)
+        if not found:
+            return
+        first, what = found[0], f"{len(found)} control totals differ {where}"
+        self._show_red(Evidence(self.number, verb, "failed", what, (Table(what, found),)))
+        raise Failed(
+            what,
+            found=f"organisation {first['organisation']}, {first['amount']} {first['currency']}: {first['after']}",
+            expected=f"{first['before']}",
+            action="no amount may be lost, change, or change its currency: look at the first difference before anything else",
+        )
 
 
 def _refuse_unclear(mapped: Mapping[str, str], added: Collection[str], known: Collection[str]) -> None:
@@ -220,15 +262,3 @@ def _refuse_late(news: Mapping[str, str], known: Collection[str], *, is_complete
 def _labels(connection: Connection) -> set[str]:
     found = connection.execute("SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype('public.currency_code')")
     return {str(row[0]) for row in found}
-
-
-def _summed(totals: Totals) -> list[dict[str, Any]]:
-    """Over organisations, so that the table stays readable whatever their number."""
-    summed: dict[tuple[str, str], tuple[int, int, Decimal]] = {}
-    for (_, table, column, currency), (count, total) in totals.items():
-        organisations, rows_so_far, sum_so_far = summed.get((f"{table}.{column}", currency), (0, 0, Decimal(0)))
-        summed[f"{table}.{column}", currency] = (organisations + 1, rows_so_far + count, sum_so_far + total)
-    return [
-        {"amount": amount, "currency": currency, "organisations": organisations, "rows": count, "total": f"{total:,}"}
-        for (amount, currency), (organisations, count, total) in sorted(summed.items())
-    ]

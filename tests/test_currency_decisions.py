@@ -7,48 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import fresh_database
+from finance import NAMES, for_runs, opened, sales, up
 from project import ask, execute, nothing_changes
-from psycopg.conninfo import make_conninfo
 
-from mantis_runbook import catalog, checks, ledger, migrations, phase, run, settings, validation
-from mantis_runbook.apply import Engine
+from mantis_runbook import catalog, checks, migrations, phase, run, settings, validation
 from mantis_runbook.database import connect, query
 from mantis_runbook.errors import ParameterError, PrecheckFailed, StepFailed
 from mantis_runbook.iso_4217 import MINOR_UNITS
-from mantis_runbook.lock import hold
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
-NAMES = {"target": "TEST_DSN", "environment": "development", "operator": "Ada"}
 ENUM = "SELECT array_agg(enumlabel::text ORDER BY enumsortorder)::text FROM pg_enum WHERE enumtypid = 'currency_code'::regtype"
 ON_RECORD = (
     "SELECT array_agg(key || '=' || value || ' by ' || decided_by ORDER BY key)::text FROM mantis_runbook.decision"
 )
 COUNT = "SELECT count(*) FROM organization WHERE settings ->> 'currency' = 'ZAR'"
 
-_ready: dict[str, str] = {}
-
-
-def up(target: Target, *versions: str) -> None:
-    with hold(target, "test", "test") as fence:
-        engine = Engine(target, settings.environment("development"), "test", "test", fence)
-        for one in migrations.load():
-            if one.version in versions:
-                engine.up(one)
-
 
 @contextmanager
 def rand(server: Server, baseline_template: str) -> Iterator[Target]:
     """A database after phase 2 in which the two organisations with most purchase orders are in ZAR."""
-    with fresh_database(server, baseline_template) as parameters:
-        target = Target("TEST_DSN", "variable", parameters)
-        with connect(target, "test") as connection:
-            ledger.install(connection)
-        up(target, "001", "002")
+    with sales(server, baseline_template) as target:
         execute(
             target,
             "UPDATE organization SET settings = coalesce(settings, '{}') || '{\"currency\": \"ZAR\"}' WHERE id IN"
@@ -62,23 +43,8 @@ def target(
     server: Server, baseline_template: str, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Target]:
     """As `rand`, for runs of the runbook: limits of development without load, gate and guard's judgement of this machine."""
-    monkeypatch.setenv("MANTIS_RUNBOOK_BACKUPS", str(tmp_path / "backups"))
-    limits = Path(settings.__file__).with_name("environments.toml").read_text()
-    limits = re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 0.0", limits)
-    path = tmp_path / "environments.toml"
-    path.write_text(limits.replace("in_rehearsal = true", "in_rehearsal = false"))
-    monkeypatch.setenv("MANTIS_RUNBOOK_ENVIRONMENTS", str(path))
-    settings.environments.cache_clear()
-    with rand(server, baseline_template) as target:
-        monkeypatch.setenv("TEST_DSN", make_conninfo(**target.parameters))
+    with rand(server, baseline_template) as target, for_runs(target, tmp_path, monkeypatch):
         yield target
-    settings.environments.cache_clear()
-
-
-def opened(target: Target, **parameters: str) -> Any:
-    """Phase 3 in a run of its own: what passed in an earlier one is not shown again."""
-    begun = run.start(target, settings.environment("development"), "Ada", phases={"3": []})
-    return phase.open("3", NAMES | {"run": begun.name} | parameters)
 
 
 def test_zar_blocks_the_phase_until_it_is_added_and_a_rollback_leaves_the_label_and_says_so(target: Target) -> None:
