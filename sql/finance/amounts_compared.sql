@@ -12,7 +12,7 @@
 WITH written_by_us AS MATERIALIZED (
     SELECT xmin AS transaction FROM mantis_runbook.journal WHERE version = '003'
 ),
-meant AS (
+meant AS MATERIALIZED (
     SELECT
         code,
         coalesce(
