@@ -65,9 +65,10 @@ def rehearse(
     """Apply, validate, compare, roll back, compare, apply again: all on the copy in `scratch`.
 
     Validated is as on the target, and with the tests of what is completed there: a migration may break what an earlier
-    one promised. The comparison comes after them, so that a test which leaves something is seen as well. A migration that is completed there is left out; one that was half applied when the backup was taken is finished, and
-    its rollback compared with the catalogue from before it. Raises what the engine raises when a step fails there:
-    better there than on the target.
+    one promised. The comparison comes after them, so that a test which leaves something is seen as well. A migration that
+    is completed there is left out; one that was half applied when the backup was taken is finished, and its rollback
+    compared with the catalogue from before it. Raises what the engine raises when a step fails there: better there than
+    on the target.
     """
     with (
         hold(scratch, run, who) as fence,

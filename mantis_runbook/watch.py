@@ -94,8 +94,9 @@ def watching(
 ) -> Iterator[Watch]:
     """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins.
 
-    `tables` come most important first: those beyond `MOST_TABLES` are not probed, and named. `show` is handed each of the monitor's readings, once a second, in the monitor's thread. `told` hears of the guard's
-    trip at once, from the guard's thread.
+    `tables` come most important first: those beyond `MOST_TABLES` are not probed, and named. `show` is handed each of the
+    monitor's readings, once a second, in the monitor's thread. `told` hears of the guard's trip at once, from the guard's
+    thread.
     """
     wanted = tuple(dict.fromkeys((*tables, *CENTRAL)))
     probe = Probe(run.target, wanted[:MOST_TABLES], run.folder, file=f"probe-{phase}.csv")
