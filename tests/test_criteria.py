@@ -57,6 +57,13 @@ def test_without_evidence_nothing_is_met():
     assert set(words({}, ()).values()) == {"inconclusive", "to sign"}
 
 
+def test_tables_that_were_not_probed_are_named_beside_the_downtime():
+    kept = complete() | {("4", "migrate"): evidence({"longest_gap_ms": 40.0, "not_probed": ["ai_dataset"]})}
+    (downtime,) = (row for row in judge(kept, {}) if "downtime" in row.criterion)
+    assert downtime.verdict == "pass"
+    assert downtime.evidence.endswith("ai_dataset in phase 4")
+
+
 @pytest.mark.parametrize(
     ("phase", "verb", "broken", "criterion", "word"),
     [
