@@ -1073,14 +1073,18 @@ OLD, NEW = settings.sql() / "workload", settings.sql() / "workload" / "enhanced"
 
 
 def pgbench(connection: Connection, folder: Path, protocol: str, database: Target) -> str:
-    """Every scenario of a folder, thirty times with three clients; what pgbench said when any of it failed."""
+    """Every scenario of a folder, thirty times with three clients; what pgbench said when any of it failed.
+
+    A thread for each client: pgbench waits for a PREPARE with its whole thread, and with it would wait a client that
+    holds what the migration waits for.
+    """
     import subprocess
 
     program = programs.find("pgbench", server=connection.info.server_version // 10_000)
     files = [f"--file={path}" for path in sorted(folder.glob("*.sql"))]
     assert len(files) == 3
     done = subprocess.run(
-        [program, "--no-vacuum", "--client=3", "--jobs=1", "--transactions=10", f"--protocol={protocol}", "--random-seed=7", *files],
+        [program, "--no-vacuum", "--client=3", "--jobs=3", "--transactions=10", f"--protocol={protocol}", "--random-seed=7", *files],
         env=database.variables(), capture_output=True, text=True,
     )  # fmt: skip
     good = done.returncode == 0 and "number of failed transactions: 0 " in done.stdout and "ERROR" not in done.stderr
