@@ -87,7 +87,8 @@ def _call(function: dict[str, Any], identifier: str) -> sql.Composed:
 
 
 def state(pair: Pair, tables: Sequence[Table]) -> State:
-    """Of each table how many rows the other tenant has, and what the one made for the proof holds."""
+    """Of each table how many rows the other tenant has, and what the one made for the proof holds; in one order always,
+    for parallel workers hand the tables over as they come to them."""
     parts = []
     for table in tables:
         condition = table.of(pair.there)
@@ -100,4 +101,4 @@ def state(pair: Pair, tables: Sequence[Table]) -> State:
             ).format(table.name, made, table.relation, condition)
         )
     with acting(pair.connection, pair.owner, pair.there.user):
-        return pair.connection.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall()
+        return sorted(pair.connection.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall(), key=str)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
+from psycopg import sql
 from stages import Climbed, climbed
 
-from mantis_runbook import settings, tenants
+from mantis_runbook import settings, tenant_functions, tenants
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Inconclusive
 from mantis_runbook.server import Server
@@ -225,3 +228,16 @@ def test_one_tenant_alone_shows_nothing(migrated: Connection) -> None:
     )
     with pytest.raises(Inconclusive, match="tenant isolation was not shown"):
         tenants.prove(migrated)
+
+
+def test_the_order_in_which_parallel_workers_hand_rows_over_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [("customer", 3, "a"), ("profile", 1, "b")]
+    connection = SimpleNamespace(execute=lambda _: SimpleNamespace(fetchall=lambda: found))
+    table = SimpleNamespace(
+        name="customer", relation=sql.SQL("customer"), of=lambda _: sql.SQL("true"), made_by=lambda _: None
+    )
+    pair = SimpleNamespace(connection=connection, owner="owner", there=SimpleNamespace(user=""))
+    monkeypatch.setattr(tenant_functions, "acting", lambda *_: nullcontext())
+    before = tenant_functions.state(pair, [table])
+    found.reverse()
+    assert tenant_functions.state(pair, [table]) == before
