@@ -211,6 +211,19 @@ def test_a_customer_an_item_and_a_month_are_told_as_they_are(shared: Connection)
         ).fetchone() == ("2026-03-01", 3, Decimal(144), Decimal(48), 1, Decimal(48))
 
 
+def test_every_view_is_written_down_as_it_is_read_again(shared: Connection) -> None:
+    """Else a restored copy of the database would differ from it, and no backup of it could be proven."""
+    views = shared.execute(
+        "SELECT relname::text, pg_get_viewdef(oid) FROM pg_class"
+        " WHERE relkind IN ('v', 'm') AND relnamespace = 'public'::regnamespace ORDER BY relname"
+    ).fetchall()
+    assert {"sales_performance", "v_recent_activity"} < {name for name, _ in views}
+    for name, text in views:
+        with shared.transaction(force_rollback=True):
+            shared.execute(f"CREATE TEMPORARY VIEW again AS {text}")
+            assert one(shared, "SELECT pg_get_viewdef('pg_temp.again'::regclass)") == text, name
+
+
 def test_readers_read_on_while_they_are_refreshed(shared: Connection) -> None:
     with another(shared) as refreshing, another(shared) as reader, refreshing.transaction(force_rollback=True):
         refreshing.execute("SELECT refresh_analytics()")

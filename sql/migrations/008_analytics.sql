@@ -126,6 +126,8 @@ GRANT SELECT ON customer_analytics TO service_role;
 -- step: sales performance
 -- Each table gives its own rows, which are then added up: what is not joined cannot multiply.
 CREATE MATERIALIZED VIEW sales_performance AS
+-- NULL has its type and name in each part: PostgreSQL would write the view down otherwise than it reads it again, and a
+-- restored copy would differ.
 WITH figures AS (
     SELECT org_id, date_trunc('month', coalesce(order_date::timestamp, created_at AT TIME ZONE 'UTC'))::date AS month, currency,
            count(*) AS orders, sum(total_amount) AS order_value,
@@ -137,7 +139,7 @@ WITH figures AS (
     GROUP BY 1, 2, 3
 
     UNION ALL
-    SELECT org_id, date_trunc('month', coalesce(order_date::timestamp, created_at AT TIME ZONE 'UTC'))::date, NULL,
+    SELECT org_id, date_trunc('month', coalesce(order_date::timestamp, created_at AT TIME ZONE 'UTC'))::date, NULL::currency_code AS currency,
            0, 0, 0, 0, count(DISTINCT customer_id), 0, 0, 0, 0, 0, 0, 0
     FROM sales_order
     GROUP BY 1, 2
@@ -149,7 +151,7 @@ WITH figures AS (
     GROUP BY 1, 2, 3
 
     UNION ALL
-    SELECT org_id, date_trunc('month', created_at AT TIME ZONE 'UTC')::date, NULL,
+    SELECT org_id, date_trunc('month', created_at AT TIME ZONE 'UTC')::date, NULL::currency_code AS currency,
            0, 0, 0, 0, 0, 0, 0, 0, count(*), count(converted_at), 0, 0
     FROM lead
     GROUP BY 1, 2
