@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +15,26 @@ from typing import Any, Literal
 import pandas as pd
 import psycopg
 
-from mantis_runbook import blockers, display, migrations, settings
+from mantis_runbook import blockers, display, findings_before, migrations, settings
 from mantis_runbook.database import Connection, query
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.migrations import Migration
 from mantis_runbook.planned import planned
 
-__all__ = ["KEPT", "PATIENCE_S", "Check", "Checks", "Finding", "Result", "load", "report", "reports", "run"]
+__all__ = [
+    "KEPT",
+    "PATIENCE_S",
+    "Check",
+    "Checks",
+    "Finding",
+    "Result",
+    "load",
+    "note_before",
+    "report",
+    "reports",
+    "run",
+]
 
 #: Seconds a run waits for locked tables, all its checks together; milliseconds that a check waits once they are over.
 PATIENCE_S, IMPATIENT_MS = 5.0, 10
@@ -36,7 +48,7 @@ Verdict = Literal["pass", "warn", "fail"]
 #: Settings that a check's query may read, and what they are set to for it.
 Told = Mapping[str, Callable[[], str]]
 
-HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each): *(.*)")
+HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each|before): *(.*)")
 SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
 NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
 
@@ -62,6 +74,7 @@ class Check:
     phases: tuple[str, ...] = ()
     reads: str = ""
     each: Literal["", "counts", "must run"] = ""
+    before: Literal["", "warns"] = ""
 
     @property
     def text(self) -> str:
@@ -218,7 +231,59 @@ def run(
         )
     told = _told(connection, str(phase))
     patience = _Patience(round((PATIENCE_S if patience_s is None else patience_s) * 1000))
-    return Checks(str(phase), tuple(_run(connection, known[name], told, patience, name in tolerate) for name in chosen))
+    results = (_run(connection, known[name], told, patience, name in tolerate) for name in chosen)
+    judged = _beside_before(connection, Checks(str(phase), tuple(results)))
+    return replace(judged, results=tuple(replace(result, found=result.found[:KEPT]) for result in judged.results))
+
+
+def note_before(connection: Connection) -> bool:
+    """Keep what the checks find now as what was so before the first migration, unless one is applied already.
+
+    Only checks whose files say `before: warns` are asked: those that look at objects of the owner's, which were there
+    before us and may stay as they are. Returns whether anything was noted.
+    """
+    known = {path.stem: _read(path, "0") for path in _files() if not path.stem.startswith("report_")}
+    told, patience = _told(connection, "0"), _Patience(round(PATIENCE_S * 1000))
+    found = [
+        (check.name, finding.object, finding.found)
+        for check in known.values()
+        if check.before
+        for finding in _tried_findings(connection, check, told, patience)
+    ]
+    return findings_before.note(connection, found)
+
+
+def _tried_findings(connection: Connection, check: Check, told: Told, patience: _Patience) -> list[Finding]:
+    """All findings of a check; none of one that cannot run now: what it would find then counts as new."""
+    try:
+        with _reading(connection, patience):
+            return list(_findings(connection, check, told))
+    except psycopg.Error:
+        return []
+
+
+def _beside_before(connection: Connection, checks: Checks) -> Checks:
+    """The same results, where what stood before the first migration, and is no worse now, warns instead of failing."""
+    if not any(result.verdict == "fail" and result.check.before for result in checks.results):
+        return checks
+    before = findings_before.load(connection)
+    return replace(checks, results=tuple(_judged_beside(result, before) for result in checks.results))
+
+
+def _judged_beside(result: Result, before: Mapping[tuple[str, str], int]) -> Result:
+    if result.verdict != "fail" or not result.check.before:
+        return result
+
+    def was_so(finding: Finding) -> bool:
+        return finding.found <= before.get((result.check.name, finding.object), 0)
+
+    known = [
+        replace(finding, detail=finding.detail + findings_before.SO_BEFORE)
+        for finding in result.found
+        if was_so(finding)
+    ]
+    fresh = [finding for finding in result.found if not was_so(finding)]
+    return replace(result, verdict="fail" if fresh else "warn", found=(*fresh, *known))
 
 
 def reports() -> tuple[str, ...]:
@@ -265,7 +330,7 @@ def _read(path: Path, phase: str) -> Check:
     phases = tuple("012345") if header["phases"] == "all" else tuple(re.findall(r"\d", header["phases"]))
     return Check(
         name=path.stem, title=header["title"], expected=header["expected"], action=header["action"], phases=phases,
-        reads=header["reads"], each=header.get("each", ""),
+        reads=header["reads"], each=header.get("each", ""), before=header.get("before", ""),
         severity=later if worse else usual,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -299,7 +364,7 @@ def _run(connection: Connection, check: Check, told: Told, patience: _Patience, 
     else:
         severity = "warn" if tolerated and check.severity == "fail" else check.severity
     verdict: Verdict = "pass" if not findings or severity == "info" else "warn" if severity == "warn" else "fail"
-    return Result(check, verdict, tuple(findings[:KEPT]), len(findings), (time.monotonic() - start) * 1000)
+    return Result(check, verdict, tuple(findings), len(findings), (time.monotonic() - start) * 1000)
 
 
 @contextmanager

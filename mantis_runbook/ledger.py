@@ -62,6 +62,7 @@ def install(connection: Connection) -> None:
         connection.execute(query("ledger/020_journal"))
         connection.execute(query("ledger/030_seal"))
         connection.execute(query("ledger/040_kept_value"))
+        connection.execute(query("ledger/050_finding_before"))
         home = _schema(connection)
         if shape(connection, f"{home}.schema_migrations") == "none":
             connection.execute("SELECT set_config('search_path', %s, true)", (home,))

@@ -33,6 +33,7 @@ class Preparation(MigrationPhase):
                 if path.parent.name == "monitoring":
                     connection.execute(path.read_text())
             book = Ledger(connection).require()
+            checks.note_before(connection)
         note = "a schema_migrations of older tooling stays untouched; " if foreign else ""
         return Evidence(
             self.number,

@@ -15,6 +15,7 @@ from workbench import beside, wait_for
 from mantis_runbook import checks, ledger, migrations, settings
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ParameterError, PrecheckFailed
+from mantis_runbook.ledger import Ledger
 from mantis_runbook.server import Server
 
 LOAD = migrations.load
@@ -149,7 +150,7 @@ BROKEN = [
     ),
     (
         "tenant_tables_without_rls", 0, "ALTER TABLE customer DISABLE ROW LEVEL SECURITY",
-        "fail", "customer: row-level security is off",
+        "warn", "customer: row-level security is off",
     ),
     (
         "tenant_tables_without_rls", 2,
@@ -157,7 +158,7 @@ BROKEN = [
         "fail", "note: row-level security is off",
     ),
     (
-        "tenant_tables_without_rls", 0, "DROP POLICY widget_data_cache_of_own_organization ON widget_data_cache",
+        "tenant_tables_without_rls", 1, "DROP POLICY widget_data_cache_of_own_organization ON widget_data_cache",
         "fail", "widget_data_cache: row-level security is on, and no policy lets anybody in",
     ),
     (
@@ -636,9 +637,9 @@ def test_the_error_names_each_failed_check_and_what_to_do(baseline: Connection) 
     baseline.execute("ALTER TABLE customer DISABLE ROW LEVEL SECURITY")
     names = ["tenant_tables_without_rls", "durability", "server_version", "organizations_without_currency"]
     with pytest.raises(PrecheckFailed) as caught:
-        checks.run(baseline, 0, names).require()
+        checks.run(baseline, 1, names).require()
     text = str(caught.value)
-    assert text.startswith("2 of 4 checks of phase 0 failed")
+    assert text.startswith("2 of 4 checks of phase 1 failed")
     assert "tenant_tables_without_rls: found customer: row-level security is off; expected" in text
     assert "ENABLE ROW LEVEL SECURITY" in text
     assert "durability: found" in text
@@ -722,3 +723,60 @@ def test_an_unknown_report_is_refused(baseline: Connection) -> None:
     assert {"constraints", "indexes", "statistics"} <= set(checks.reports())
     with pytest.raises(ParameterError, match="one of .*constraints, indexes, .*statistics"):
         checks.report(baseline, "telepathy")
+
+
+#: An owner's database as it may be: by each of these a check of phase 5 would fail it.
+OWNERS = (
+    "CREATE TABLE theirs (org_id uuid REFERENCES organization)",
+    "CREATE TABLE gone (a integer); CREATE FUNCTION lost() RETURNS SETOF integer STABLE LANGUAGE sql AS 'SELECT a FROM gone';"
+    " CREATE VIEW losing AS SELECT * FROM lost(); DROP TABLE gone",
+    "CREATE INDEX broken ON supplier (notes); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass",
+    "ALTER TABLE supplier ADD CONSTRAINT later CHECK (name <> '') NOT VALID",
+    "CREATE TABLE parts (at date) PARTITION BY RANGE (at)",
+)
+LENIENT = (
+    "tenant_tables_without_rls", "unindexed_foreign_keys", "tables_without_primary_key", "broken_objects", "invalid_indexes",
+    "unvalidated_constraints", "partitions_missing",
+)  # fmt: skip
+
+
+def test_what_was_so_before_the_first_migration_warns_and_only_what_got_worse_fails(baseline: Connection) -> None:
+    for statement in OWNERS:
+        baseline.execute(statement)
+    ledger.install(baseline)
+    assert {result.check.name for result in checks.run(baseline, 5, LENIENT).failed} == set(LENIENT)
+
+    assert checks.note_before(baseline)
+    then = checks.run(baseline, 5, LENIENT)
+    assert {result.check.name: result.verdict for result in then.results} == dict.fromkeys(LENIENT, "warn")
+    assert all("so before the first migration" in str(finding) for result in then.results for finding in result.found)
+
+    baseline.execute("CREATE TABLE more (org_id uuid REFERENCES organization)")
+    worse = {result.check.name: str(result.found[0]) for result in checks.run(baseline, 5, LENIENT).failed}
+    assert worse == {
+        "tenant_tables_without_rls": "more: row-level security is off",
+        "unindexed_foreign_keys": "more.org_id: more_org_id_fkey to organization has no index",
+        "tables_without_primary_key": "more: no primary key",
+    }
+
+
+def test_nothing_is_noted_as_of_before_once_a_migration_is_applied(baseline: Connection) -> None:
+    ledger.install(baseline)
+    Ledger(baseline).set(migrations.load()[0], "running")
+    baseline.execute("CREATE TABLE heap (a integer)")
+    assert not checks.note_before(baseline)
+    assert checks.run(baseline, 5, ["tables_without_primary_key"]).verdict == "fail"
+
+
+def test_the_final_suite_holds_nothing_of_before_against_the_migration(baseline: Connection) -> None:
+    for statement in OWNERS:
+        baseline.execute(statement)
+    ledger.install(baseline)
+    baseline.execute((settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text())
+    suite = "SELECT check_name FROM mantis_runbook.validate_schema_integrity() WHERE status = 'FAIL' AND details NOT LIKE '%minimum%' ORDER BY 1"
+    sharper = [("invalid_indexes",), ("tenant_policies",), ("unvalidated_constraints",)]
+    assert baseline.execute(suite).fetchall() == sharper
+    checks.note_before(baseline)
+    assert baseline.execute(suite).fetchall() == []
+    baseline.execute("ALTER TABLE customer DISABLE ROW LEVEL SECURITY")
+    assert baseline.execute(suite).fetchall() == [("tenant_policies",)]

@@ -22,6 +22,7 @@ FILES = sorted((settings.sql() / "monitoring").glob("0*.sql"))
 def watched(baseline: Connection) -> Connection:
     """A baseline database with the monitoring functions, installed twice."""
     baseline.execute("CREATE SCHEMA mantis_runbook")
+    baseline.execute((settings.sql() / "ledger" / "050_finding_before.sql").read_text())
     for path in (*FILES, *FILES):
         baseline.execute(path.read_text())
     baseline.execute("SET search_path = public, mantis_runbook, pg_temp")

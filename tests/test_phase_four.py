@@ -122,6 +122,7 @@ def test_every_installation_goes_up_and_down(empty_database: Target, auth: Any, 
 def test_the_thresholds_of_the_strategy_hold(server: Server, baseline_template: str) -> None:
     with migrated(server, baseline_template, "009") as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS mantis_runbook")
+        connection.execute((settings.sql() / "ledger" / "050_finding_before.sql").read_text())
         connection.execute((settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text())
         said = connection.execute("SELECT * FROM mantis_runbook.validate_schema_integrity()").fetchall()
         assert [row for row in said if row[1] != "PASS"] == []

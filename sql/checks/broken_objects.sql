@@ -2,6 +2,7 @@
 -- title: Views and SQL functions that no longer work
 -- severity: warn, fail from 5
 -- phases: all
+-- before: warns
 -- expected: every view can be planned, every SQL function's body fits the tables of today
 -- action: repair it, or drop it if nobody uses it: pg_dump writes it as it is, and the restore that proves a backup would stop there
 -- reads: catalogues; views are planned, not executed; PL/pgSQL is not looked into, since its bodies are only read when they run

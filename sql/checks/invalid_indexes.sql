@@ -2,6 +2,7 @@
 -- title: Invalid indexes
 -- severity: warn, fail from 5
 -- phases: all
+-- before: warns
 -- expected: no index that a failed CREATE INDEX CONCURRENTLY left behind; one that is being built right now is none
 -- action: DROP INDEX CONCURRENTLY …, and build it anew where it is needed: queries do not use it, and writes may be paying for it
 -- reads: catalogues, pg_stat_progress_create_index

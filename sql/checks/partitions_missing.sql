@@ -2,6 +2,7 @@
 -- title: Partitioned tables that refuse a row of today
 -- severity: warn, fail from 5
 -- phases: 0,1,2,3,4,5
+-- before: warns
 -- expected: a partition for today, or a default one
 -- action: phase 4 (04_advanced_features.ipynb) makes partitions ahead of time and default partitions; until then every insert of today into these tables fails
 -- reads: catalogues

@@ -2,6 +2,7 @@
 -- title: Tables without a primary key
 -- severity: warn, fail from 5
 -- phases: 0,3,4,5
+-- before: warns
 -- expected: a primary key on every table, or on every partition of it
 -- action: add one: backfills walk along it, and logical replication cannot update a row without it
 -- reads: catalogues

@@ -1,7 +1,8 @@
 -- check: tenant_tables_without_rls
 -- title: Tenant tables without row-level security
--- severity: fail
+-- severity: warn, fail from 1
 -- phases: all
+-- before: warns
 -- expected: row-level security on, and a policy, on every table that belongs to an organisation
 -- action: ALTER TABLE … ENABLE ROW LEVEL SECURITY and a policy with USING and WITH CHECK, as 07_policies.sql of the baseline has them; until then one tenant may read another's rows
 -- reads: catalogues

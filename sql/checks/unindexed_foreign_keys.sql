@@ -2,6 +2,7 @@
 -- title: Foreign keys without an index
 -- severity: warn, fail from 5
 -- phases: all
+-- before: warns
 -- expected: an index that begins with the key's columns, so that deleting a parent does not read the whole child
 -- action: phase 4 (04_advanced_features.ipynb) builds them concurrently; until then deletes of parents are slow and hold locks for longer
 -- reads: catalogues

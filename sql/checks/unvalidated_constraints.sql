@@ -2,6 +2,7 @@
 -- title: Constraints that were never validated
 -- severity: warn, fail from 5
 -- phases: all
+-- before: warns
 -- expected: every constraint proven for the rows that are there
 -- action: correct the rows and run ALTER TABLE … VALIDATE CONSTRAINT …; notebooks/00_preparation.ipynb shows the broken foreign keys
 -- reads: catalogues

@@ -1,6 +1,7 @@
 -- The strategy's post-migration suite: its four checks as it words them, and the sharper ones of phase 5.
 -- Reads catalogues, locks nothing; may be installed again.
--- requires: the schema mantis_runbook
+-- requires: the schema mantis_runbook, and its table finding_before
+-- What phase 0 found on this database before the first migration is not held against the migration.
 CREATE OR REPLACE FUNCTION mantis_runbook.validate_schema_integrity()
     RETURNS TABLE (
         check_name  text,
@@ -58,6 +59,12 @@ AS $$
           WHERE build.index_relid = indexrelid
              OR (build.relid = indrelid AND build.index_relid = 0)
       )
+      AND NOT EXISTS (
+          SELECT
+          FROM mantis_runbook.finding_before
+          WHERE finding_before.check_name = 'invalid_indexes'
+            AND object = format('%I on %I', relname, (SELECT relname FROM pg_class AS owner WHERE owner.oid = indrelid))
+      )
 
     UNION ALL
     SELECT
@@ -69,6 +76,12 @@ AS $$
     WHERE nspname = 'public'
       AND conparentid = 0
       AND NOT convalidated
+      AND NOT EXISTS (
+          SELECT
+          FROM mantis_runbook.finding_before
+          WHERE finding_before.check_name = 'unvalidated_constraints'
+            AND object = format('%I on %I', conname, (SELECT relname FROM pg_class WHERE pg_class.oid = conrelid))
+      )
 
     UNION ALL
     SELECT
@@ -99,8 +112,12 @@ AS $$
         SELECT relname
         FROM tenant
         JOIN pg_class USING (oid)
-        WHERE NOT relrowsecurity
-           OR NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid)
+        WHERE (NOT relrowsecurity OR NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid))
+          AND NOT EXISTS (
+              SELECT
+              FROM mantis_runbook.finding_before
+              WHERE finding_before.check_name = 'tenant_tables_without_rls' AND object = relname
+          )
     ) AS unguarded
 $$;
 
