@@ -148,6 +148,11 @@ class Checks:
     def warned(self) -> tuple[Result, ...]:
         return tuple(result for result in self.results if result.verdict == "warn")
 
+    @property
+    def sentences_of_failed(self) -> tuple[str, ...]:
+        """A line for each failed check: what was found and expected, and what to do."""
+        return tuple(_sentence(result) for result in self.failed)
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a check. Without durations, so that the same database gives the same table."""
@@ -189,7 +194,7 @@ class Checks:
         if self.failed:
             raise PrecheckFailed(
                 f"{len(self.failed)} of {len(self.results)} checks of phase {self.phase} failed",
-                found="\n" + "\n".join(_sentence(result) for result in self.failed),
+                found="\n" + "\n".join(self.sentences_of_failed),
             )
         return self
 
@@ -408,9 +413,14 @@ def _told(connection: Connection, phase: str) -> Told:
     """What checks are told of the migration files, which are read when the first of them asks."""
     known = cache(migrations.load)
     return {
-        "mantis_runbook.planned": cache(lambda: _json(_ahead(connection, phase, known()))),
+        "mantis_runbook.planned": cache(lambda: planned_ahead(connection, phase, known)),
         "mantis_runbook.made": cache(lambda: _json(known())),
     }
+
+
+def planned_ahead(connection: Connection, phase: str, known: Callable[[], Iterable[Migration]] | None = None) -> str:
+    """What the migrations ahead of that phase make, as JSON for the setting that queries read."""
+    return _json(_ahead(connection, phase, (known or migrations.load)()))
 
 
 def _json(chosen: Iterable[Migration]) -> str:

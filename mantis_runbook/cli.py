@@ -205,9 +205,12 @@ def _await_approval(place: targets.Target, limits: settings.Environment, missing
 
 
 def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
+    from mantis_runbook import recognition  # brings pandas, which the start of other commands need not wait for
+
     known = migrations.load()
     with connect(place, "plan") as connection:
         who = identity(connection)
+        recognition.require_baseline(connection, min(one.number for one in chosen))
         plan.refuse_edited(known, Ledger(connection).all())
     return [plan.Plan(one.number, who, migrations.order_for(known, one.number)) for one in chosen]
 

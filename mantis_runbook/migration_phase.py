@@ -28,6 +28,7 @@ from mantis_runbook import (
     predicted,
     programs,
     promises,
+    recognition,
     rehearsal,
     replay,
     samples,
@@ -39,7 +40,7 @@ from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
 from mantis_runbook.apply import Applied, Engine, refuse_unable
 from mantis_runbook.backup import Backup, Proof
-from mantis_runbook.database import refuse_pooler
+from mantis_runbook.database import Connection, refuse_pooler
 from mantis_runbook.errors import (
     ApprovalMissing,
     BackupNotProven,
@@ -133,6 +134,7 @@ class MigrationPhase(Recording):
             if self.number != "0":
                 self._refuse_unready(book.require(), states)
                 refuse_unable(connection, self.migrations)
+            self._refuse_another_schema(connection)
             lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
@@ -152,6 +154,17 @@ class MigrationPhase(Recording):
             self._show_red(evidence)
             found.require()
         return evidence
+
+    def _refuse_another_schema(self, connection: Connection) -> None:
+        """What the database is, in one sentence and before all details, where it is not the one to be migrated."""
+        recognised = recognition.recognise(connection, self.number)
+        if recognised.kind != "baseline":
+            there = Table(
+                "what is there already", [dict(one) for one in recognised.objects], folded=len(recognised.objects) > 12
+            )
+            tables = (there,) if recognised.objects else ()
+            self._show_red(Evidence(self.number, "precheck", "failed", recognised.sentence, tables))
+            recognition.require_baseline(connection, self.number)
 
     def _refuse_unready(self, book: Ledger, states: Mapping[str, LedgerRow]) -> None:
         """Files that changed or are unsafe, and migrations this phase stands on that are missing."""

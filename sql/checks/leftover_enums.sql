@@ -1,6 +1,6 @@
 -- check: leftover_enums
 -- title: Types that the migrations ahead would make
--- severity: warn, fail from 1
+-- severity: fail
 -- phases: all
 -- expected: no type of these names: CREATE TYPE would fail, and CREATE TYPE IF missing would accept other labels
 -- action: ALTER TYPE … RENAME TO …_before, run the phase, then move the columns that use it over (ALTER COLUMN … TYPE … USING …::text::…) and drop it; a type that nothing uses can be dropped at once

@@ -1,6 +1,6 @@
 -- check: leftover_functions
 -- title: Functions that the migrations ahead would make
--- severity: warn, fail from 1
+-- severity: fail
 -- phases: all
 -- expected: no function of these names and arguments: CREATE FUNCTION would fail
 -- action: ALTER FUNCTION … RENAME TO …_before, which keeps whatever uses it working, and run the phase

@@ -1,6 +1,6 @@
 -- check: leftover_indexes
 -- title: Indexes that the migrations ahead would make
--- severity: warn, fail from 1
+-- severity: fail
 -- phases: all
 -- expected: nothing of these names: CREATE INDEX would fail, and IF NOT EXISTS would keep an invalid one for ever
 -- action: an invalid one: DROP INDEX CONCURRENTLY …; a valid one: ALTER INDEX … RENAME TO …_before, and drop it after the phase

@@ -1,6 +1,6 @@
 -- check: leftover_tables
 -- title: Tables, views and columns that the migrations ahead would make
--- severity: warn, fail from 1
+-- severity: fail
 -- phases: all
 -- expected: nothing of these names: CREATE would fail, and IF NOT EXISTS would accept a table with other columns
 -- action: an empty one can be dropped; else ALTER TABLE … RENAME TO …_before, run the phase, and copy the rows over; a column likewise (RENAME COLUMN); what is equal still has to make way, for the migration creates its indexes, policies and triggers with it

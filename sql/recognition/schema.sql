@@ -1,0 +1,60 @@
+-- What stands in public, beside what the migrations ahead would make (told in mantis_runbook.planned) and the 28 tables of
+-- the baseline. Reads catalogues, locks nothing.
+WITH planned AS (
+    SELECT kind, name, parts
+    FROM jsonb_to_recordset(current_setting('mantis_runbook.planned')::jsonb) AS (kind text, name text, parts jsonb)
+),
+present AS (
+    SELECT oid, relname::text AS name
+    FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace
+      AND relkind IN ('r', 'p', 'f', 'm')
+      AND NOT relispartition
+      AND relname NOT IN ('schema_migrations', 'migration_backups')
+),
+baseline (name) AS (
+    VALUES
+        ('ai_conversation'), ('ai_dataset'), ('ai_message'), ('ai_prompt_template'), ('alert_rule'), ('audit_log'),
+        ('automation_pipeline'), ('customer'), ('customer_interaction'), ('dashboard'), ('dashboard_favorite'),
+        ('dashboard_share'), ('data_import'), ('integration_connector'), ('integration_log'), ('inventory_item'),
+        ('notification'), ('organization'), ('pipeline_execution'), ('profile'), ('purchase_order'),
+        ('purchase_order_item'), ('supplier'), ('support_ticket'), ('system_metric'), ('ticket_comment'), ('widget'),
+        ('widget_data_cache')
+),
+enum AS (
+    SELECT typname::text AS name, array_agg(enumlabel::text ORDER BY enumsortorder) AS labels
+    FROM pg_type
+    JOIN pg_enum ON enumtypid = pg_type.oid
+    WHERE typnamespace = 'public'::regnamespace
+    GROUP BY typname
+)
+SELECT
+    (SELECT count(*) FROM present) AS tables,
+    (SELECT count(*) FROM present JOIN baseline USING (name)) AS of_baseline,
+    ARRAY(SELECT DISTINCT name FROM planned JOIN present USING (name) WHERE kind = 'table' ORDER BY name) AS tables_there,
+    ARRAY(SELECT DISTINCT name FROM planned JOIN enum USING (name) WHERE kind = 'enum' ORDER BY name) AS types_there,
+    ARRAY(
+        SELECT name
+        FROM planned
+        JOIN enum USING (name)
+        WHERE kind = 'enum'
+          AND labels IS DISTINCT FROM ARRAY(SELECT part ->> 0 FROM jsonb_array_elements(parts) AS part)
+        ORDER BY name
+    ) AS types_other,
+    ARRAY(
+        SELECT format('%s.%s', planned.name, attname)
+        FROM planned
+        JOIN present ON present.name = planned.name
+        JOIN pg_attribute ON attrelid = present.oid AND attname = parts -> 0 ->> 0 AND NOT attisdropped
+        WHERE kind = 'column'
+          AND NOT EXISTS (SELECT FROM planned AS made WHERE made.kind = 'table' AND made.name = planned.name)
+        ORDER BY 1
+    ) AS columns_there,
+    ARRAY(
+        SELECT present.name
+        FROM planned
+        JOIN present ON present.name = planned.name
+        JOIN pg_class USING (oid)
+        WHERE kind = 'table' AND NOT relrowsecurity
+        ORDER BY 1
+    ) AS without_rls
