@@ -205,12 +205,9 @@ def _await_approval(place: targets.Target, limits: settings.Environment, missing
 
 
 def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
-    from mantis_runbook import recognition  # brings pandas, which the start of other commands need not wait for
-
     known = migrations.load()
     with connect(place, "plan") as connection:
         who = identity(connection)
-        recognition.require_baseline(connection, min(one.number for one in chosen))
         plan.refuse_edited(known, Ledger(connection).all())
     return [plan.Plan(one.number, who, migrations.order_for(known, one.number)) for one in chosen]
 
@@ -273,6 +270,10 @@ def plan_(target: str, environment: str, wanted: str) -> None:
     """Show what would run, statement by statement, and the hash that approves it. Reads only."""
     place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
+    from mantis_runbook import recognition  # brings pandas, which the start of other commands need not wait for
+
+    with connect(place, "plan") as connection:
+        recognition.require_baseline(connection, min(definition.number for definition in chosen))
     planned = _plans(place, chosen)
     for one in planned:
         click.secho(f"phase {one.phase}: {phases.find(one.phase).title}", bold=True)
