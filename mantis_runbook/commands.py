@@ -36,7 +36,7 @@ def command(name: str | Path, target: Target, *options: str, settings: Mapping[s
     """
     with connect(target, "programs") as connection:
         who, encrypted = identity(connection), is_encrypted(connection)
-        place = _reached(target, connection, encrypted)
+        place = _reached(target, connection, encrypted=encrypted)
     program = name if isinstance(name, Path) else programs.find(name, server=who.major, encrypted=encrypted)
     if encrypted:
         programs.refuse_clear(program)
@@ -83,7 +83,7 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in theirs}
 
 
-def _reached(target: Target, connection: Connection, encrypted: bool) -> Target:
+def _reached(target: Target, connection: Connection, *, encrypted: bool) -> Target:
     """The target as this session reached it: of several hosts this one, and no less encrypted."""
     parameters, info = target.complete(), connection.info
     parameters |= {"host": info.host, "port": str(info.port), "hostaddr": info.hostaddr or ""}
