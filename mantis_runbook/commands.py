@@ -54,11 +54,10 @@ def aimed(
     """The command line itself, without a look at the server: `command` is for whoever works on a database."""
     parameters = place.complete()
     _refuse_secrets(program.name, parameters)
-    variables = services.keywords()
-    shown = {key: value for key, value in parameters.items() if value and (key in PLACE or not variables.get(key))}
-    ours = {
-        variables[key]: value for key, value in parameters.items() if value and key not in PLACE and variables.get(key)
-    }
+    variables, explicit = services.keywords(), () if program.name == "pg_repack" else PLACE
+    given = {key: value for key, value in parameters.items() if value}
+    ours = {variables[key]: value for key, value in given.items() if key not in explicit and variables.get(key)}
+    shown = {key: value for key, value in given.items() if key in PLACE or not variables.get(key)}
     if settings:
         words = " ".join(f"-c {key}={_escaped(value)}" for key, value in settings.items())
         ours["PGOPTIONS"] = f"{ours.get('PGOPTIONS', '')} {words}".strip()
@@ -127,11 +126,14 @@ def _guard(who: Identity) -> list[str]:
     statement = sql.SQL(query("programs/guard").strip()).format(
         database=sql.Literal(who.database), system=sql.Literal(who.system_identifier)
     )
-    return ["--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--command={statement.as_string(None)}"]
+    return ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--command={statement.as_string(None)}"]
 
 
 def _pointed(program: str, parameters: Mapping[str, str], options: list[str]) -> list[str]:
     """Each program has its own way to take a connection string."""
+    if program == "pg_repack":  # it takes no connection string; what it has no option for is in its environment
+        ways = {"dbname": "--dbname", "host": "--host", "port": "--port", "user": "--username"}
+        return [*(f"{ways[key]}={value}" for key, value in parameters.items() if key in ways), *options]
     conninfo = make_conninfo("", **parameters)
     if program == "pgbench":
         return [*options, conninfo]
