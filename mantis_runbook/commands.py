@@ -15,7 +15,7 @@ from mantis_runbook.errors import TargetError
 from mantis_runbook.programs import Command
 from mantis_runbook.target import Target
 
-__all__ = ["aimed", "command", "is_encrypted", "offline"]
+__all__ = ["aimed", "command", "guard", "is_encrypted", "offline"]
 
 #: What decides where a program arrives, and how: on the command line, where nothing overrides it.
 PLACE = ("host", "hostaddr", "port", "dbname", "user", "sslmode")
@@ -61,8 +61,10 @@ def aimed(
     if settings:
         words = " ".join(f"-c {key}={_escaped(value)}" for key, value in settings.items())
         ours["PGOPTIONS"] = f"{ours.get('PGOPTIONS', '')} {words}".strip()
-    guard = _guard(who) if program.name == "psql" and who else []
-    arguments = _pointed(program.name, shown, [*guard, *options])
+    first = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"] if program.name == "psql" else []
+    if first and who:
+        first.append(f"--command={guard(who)}")
+    arguments = _pointed(program.name, shown, [*first, *options])
     return Command((str(program), *arguments), clean_environment() | ours)
 
 
@@ -121,12 +123,14 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
-def _guard(who: Identity) -> list[str]:
+def guard(who: Identity, hint: str = "") -> str:
     """What psql does first, in the very session of the script: it ends where this is another database."""
     statement = sql.SQL(query("programs/guard").strip()).format(
-        database=sql.Literal(who.database), system=sql.Literal(who.system_identifier)
+        database=sql.Literal(who.database),
+        system=sql.Literal(who.system_identifier),
+        hint=sql.Literal(hint or "name the server directly, without a pooler between"),
     )
-    return ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--command={statement.as_string(None)}"]
+    return statement.as_string(None)
 
 
 def _pointed(program: str, parameters: Mapping[str, str], options: list[str]) -> list[str]:
