@@ -19,11 +19,13 @@ import psycopg
 from psycopg import sql
 
 from mantis_runbook import catalog, commands, fingerprint, programs
+from mantis_runbook import scratch as scratch_databases
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.programs import Command
+from mantis_runbook.scratch import Mark
 from mantis_runbook.target import Target
 
 __all__ = [
@@ -35,7 +37,6 @@ __all__ = [
     "prove",
     "prove_derived",
     "refuse_full_disk",
-    "scratch_name",
     "sha256",
     "take",
 ]
@@ -45,9 +46,6 @@ COMPRESSION = "-Z1"
 
 #: How a disk, a quota or a limit on the size of files says that it is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-#: How the names of scratch databases begin; no other is ever written to or dropped.
-SCRATCH = "mantis_scratch_"
 
 #: A reader that waits for a lock holds nobody up but those who want the table for themselves.
 READER_LOCK_TIMEOUT = "60s"
@@ -235,15 +233,15 @@ def sha256(path: Path) -> str:
 # -- the proof ---------------------------------------------------------------------------------------------------
 
 
-def create_scratch(server: Target, name: str) -> Target:
+def create_scratch(server: Target, name: str, mark: Mark | None = None) -> Target:
     """An empty database of that name on the server; one left by a cut run is replaced.
 
     Raises `Refused` when the role may not create databases, or the disk is full.
     """
     drop_scratch(server, name)
-    with connect(server, "scratch") as connection:
+    with connect(server, "scratch", lock_timeout="0") as connection:
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            scratch_databases.make(connection, name, "template0", mark or scratch_databases.mark_of())
         except psycopg.errors.DatabaseError as error:
             raise Refused(
                 f"scratch database {name} cannot be created",
@@ -254,11 +252,6 @@ def create_scratch(server: Target, name: str) -> Target:
     return server.database(name)
 
 
-def scratch_name(run: str, phase: str) -> str:
-    """The scratch database of a phase of that run: the same name whenever it is asked for."""
-    return f"mantis_scratch_{hashlib.sha256(run.encode()).hexdigest()[:10]}_{phase}"
-
-
 def has_scratch(server: Target, name: str) -> bool:
     """Whether a database of that name is there."""
     with connect(server, "scratch") as connection:
@@ -267,10 +260,7 @@ def has_scratch(server: Target, name: str) -> bool:
 
 def drop_scratch(server: Target, name: str) -> None:
     """Drop a scratch database, if it is there. Only names of ours are ever dropped."""
-    if not name.startswith(SCRATCH):
-        raise Refused(
-            f"database {name} is no scratch database of the runbook", action="drop it by hand, if you mean it"
-        )
+    scratch_databases.require_ours(name)
     with connect(server, "scratch", lock_timeout="0") as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -326,7 +316,7 @@ def _require_scratch(scratch: Target) -> None:
     """Nothing is ever restored into a database that is not ours, whatever a connection's parameters lead to."""
     with connect(scratch, "restore") as connection:
         reached = identity(connection).database
-    if not reached.startswith(SCRATCH) or reached != scratch.parameters["dbname"]:
+    if not reached.startswith(scratch_databases.PREFIX) or reached != scratch.parameters["dbname"]:
         raise Refused(
             f"a backup would be restored into database {reached}",
             expected=f"the scratch database {scratch.parameters['dbname']}",

@@ -27,6 +27,7 @@ from mantis_runbook import (
     workload,
 )
 from mantis_runbook import rollback as rollbacks
+from mantis_runbook import scratch as scratches
 from mantis_runbook import target as targets
 from mantis_runbook.database import connect, identity
 from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused, RunbookError
@@ -34,6 +35,7 @@ from mantis_runbook.interruption import Interruption
 from mantis_runbook.journal import Journal
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phases import PhaseDefinition
+from mantis_runbook.scratch import Scratch
 from mantis_runbook.summary import read as read_summary
 
 __all__ = ["main"]
@@ -171,6 +173,7 @@ def run_(
     if begun is None:
         begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
     click.echo(f"run {begun.name} on {place.name} ({limits.name})")
+    _tell_scratch(_scratch_databases(place, scratch))
     finished = runner.execute(begun, chosen, given, approvals)
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)
@@ -291,9 +294,10 @@ def _tell_plan(planned: plan.Plan) -> None:
 
 @main.command()
 @TARGET
+@SCRATCH
 @_told
-def status(target: str) -> None:
-    """Show which migrations the database has, which backups are proven, and the runs so far."""
+def status(target: str, scratch: str) -> None:
+    """Show which migrations the database has, which backups are proven, the runs so far, and what killed ones left."""
     place = targets.resolve(target)
     with connect(place, "status") as connection:
         who, book = identity(connection), Ledger(connection)
@@ -310,10 +314,59 @@ def status(target: str) -> None:
     half = interruption.find(place, migrations.load())
     if half:
         click.secho(f"  {half}", fg="yellow")
+    _tell_scratch(_scratch_databases(place, scratch))
     here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
     for folder in here[-5:]:
         said = "at work" if run.at_work(folder) else read_summary(folder).verdict
         click.echo(f"  run {folder.name}: {said}")
+
+
+def _scratch_databases(place: targets.Target, scratch: str) -> dict[str, tuple[targets.Target, Scratch]]:
+    """Scratch databases beside the target, and on the scratch server where one is named; by name."""
+    servers = [place, *([targets.resolve(scratch)] if scratch else [])]
+    return {one.name: (server, one) for server in servers for one in scratches.all_on(server, run.is_at_work)}
+
+
+def _tell_scratch(found: dict[str, tuple[targets.Target, Scratch]]) -> None:
+    for server, one in found.values():
+        click.secho(f"  scratch database on {server.name}: {one}", fg="yellow" if one.state != "in use" else None)
+    if any(one.state != "in use" for _, one in found.values()):
+        click.echo("  `mantis-runbook clean` drops what killed runs left")
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[DATABASE]...")
+@TARGET
+@SCRATCH
+@click.option("--yes", is_flag=True, help="Drop them without asking.")
+@_told
+def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> None:
+    """Drop scratch databases that killed runs left; shows them first. One of another machine is dropped when it is named.
+
+    One that a living run uses is never dropped.
+    """
+    found = _scratch_databases(targets.resolve(target), scratch)
+    chosen = _chosen_to_clean(found, names)
+    _tell_scratch(found)
+    if not chosen:
+        click.echo("nothing to drop")
+        return
+    if not yes and not (sys.stdin.isatty() and click.confirm(f"drop {', '.join(chosen)}?")):
+        click.echo(f"nothing was dropped; run it with --yes to drop {', '.join(chosen)}")
+        return
+    for name in chosen:
+        scratches.drop(found[name][0], name)
+        click.echo(f"dropped {name}")
+
+
+def _chosen_to_clean(found: dict[str, tuple[targets.Target, Scratch]], names: tuple[str, ...]) -> list[str]:
+    for name in names:
+        scratches.require_ours(name)
+        if name not in found:
+            raise Refused(f"scratch database {name}", found="none of that name", expected="one that `status` names")
+        if found[name][1].state == "in use":
+            raise Refused(f"scratch database {found[name][1]}", action="let that run end; nothing was dropped")
+    return list(names) or [name for name, (_, one) in found.items() if one.state == "left"]
 
 
 @main.command()
