@@ -23,6 +23,9 @@ SANDBOX_STATE = "state.json"
 STRATEGY_VARIABLES = {"DB_HOST": "host", "DB_PORT": "port", "DB_NAME": "dbname", "DB_USER": "user"}
 STRATEGY_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "mantis_db", "user": "postgres"}
 
+#: Said explicitly, though empty: what is left open, libpq fills from the service that PGSERVICE names.
+NOWHERE_ELSE = {"host": "", "hostaddr": "", "port": "5432", "password": "", "options": ""}
+
 WAYS = (
     "sandbox, a service of pg_service.conf, PG (the PG* variables), DB (the strategy's DB_HOST, DB_PORT, DB_NAME, "
     "DB_USER), or the name of a variable that holds a DSN"
@@ -53,11 +56,14 @@ class Target:
         """
         is_pg = self.kind == "PG"
         service = self.parameters.get("service") or (os.environ.get("PGSERVICE", "") if is_pg else "")
-        variables = {key: os.environ[name] for key, name in services.keywords().items() if os.environ.get(name)}
-        # What the caller's environment says of other databases must not leak into this connection: empty is explicit.
-        elsewhere = {} if is_pg else {key: "" for key in ("hostaddr", "options") if key in variables}
+        variables = {
+            key: os.environ[name]
+            for key, name in services.keywords().items()
+            # What the caller's environment says of other databases must not leak into this connection.
+            if os.environ.get(name) and (is_pg or key not in ("hostaddr", "options"))
+        }
         said = services.parameters(service) if service else {}
-        found = variables | elsewhere | said | self.parameters
+        found = NOWHERE_ELSE | variables | said | self.parameters
         found.pop("service", None)
         found.pop("servicefile", None)
         found["user"] = found.get("user") or pwd.getpwuid(os.geteuid()).pw_name

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import chosen, fresh_database
+from click.testing import CliRunner
+from conftest import chosen, fresh_database, made_server
 from workbench import Bench
 
-from mantis_runbook import backup, bloat, catalog, commands, programs, salvage, workload
+from mantis_runbook import (
+    archive,
+    backup,
+    bloat,
+    catalog,
+    cli,
+    commands,
+    programs,
+    replay,
+    run,
+    salvage,
+    scratch,
+    settings,
+    workload,
+)
 from mantis_runbook.database import connect
 from mantis_runbook.errors import Refused, TargetError
 from mantis_runbook.server import Server, free_port
@@ -109,7 +127,7 @@ def test_the_load_runs_on_the_database_that_is_meant(
     target = ways(bench, stranger, tmp_path, monkeypatch)["PG with a service, another database"]
     with workload.running(target, clients=1, rate=50, scripts=lambda: [script]) as load:
         load.least_s = 1
-    assert load.result.transactions > 0
+    assert load.result.processed > 0
     assert load.result.errors == ()
     assert bench.sql("SELECT count(*) > 0 FROM hit") == [(True,)]
 
@@ -148,16 +166,28 @@ def test_what_was_salvaged_goes_back_where_it_came_from(
         assert connection.execute("SELECT id FROM gone").fetchone() == (7,)
 
 
-def test_no_service_and_no_secret_is_left_for_a_program(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"PGSERVICE": "x", "PGHOSTADDR": "192.0.2.1", "PGDATABASE": "x", "PGSSLMODE": "prefer"}.items():
-        monkeypatch.setenv(name, value)
+def test_no_service_and_no_secret_is_left_for_a_program(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services.conf").write_text("[stray]\nhostaddr=192.0.2.1\noptions=-c work_mem=3MB\nport=1\n")
+    stray = {
+        "PGSERVICEFILE": str(tmp_path / "services.conf"),
+        "PGSERVICE": "stray",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGDATABASE": "x",
+    }
     target = Target("t", "variable", bench.target.parameters | {"password": SECRET, "options": "-c work_mem=1MB"})
-    for name in ("psql", "pg_dump", "pg_restore", "pg_dumpall", "pgbench"):
-        made = commands.command(name, target, settings={"maintenance_work_mem": "2MB"})
-        assert SECRET not in " ".join(made.arguments) + repr(made)
-        assert made.environment["PGPASSWORD"] == SECRET
-        assert made.environment["PGOPTIONS"] == "-c work_mem=1MB -c maintenance_work_mem=2MB"
-        assert not {"PGSERVICE", "PGHOSTADDR", "PGDATABASE"} & set(made.environment)
+    with monkeypatch.context() as around:
+        for name, value in stray.items():
+            around.setenv(name, value)
+        for name in ("psql", "pg_dump", "pg_restore", "pg_dumpall", "pgbench"):
+            made = commands.command(name, target, settings={"maintenance_work_mem": "2MB"})
+            assert SECRET not in " ".join(made.arguments) + repr(made)
+            assert made.environment["PGPASSWORD"] == SECRET
+            assert made.environment["PGOPTIONS"] == "-c work_mem=1MB -c maintenance_work_mem=2MB"
+            assert not stray.keys() & made.environment.keys()
+        with connect(bench.target, "test") as connection:  # no options of its own: the stray service's are not taken
+            assert connection.execute("SHOW work_mem").fetchone() == ("4MB",)
     with pytest.raises(TargetError, match="cannot be given sslpassword without showing it") as caught:
         commands.command("psql", Target("t", "variable", bench.target.parameters | {"sslpassword": SECRET}))
     assert SECRET not in str(caught.value)
@@ -184,8 +214,6 @@ def test_pg_repack_rebuilds_in_the_database_that_is_meant(
 @pytest.fixture
 def encrypted(tmp_path: Path) -> Iterator[Target]:
     """A database on Debian's server with a certificate that it signed itself."""
-    from conftest import made_server
-
     debian = chosen().get(15)
     if debian is None:
         pytest.skip("the wheel's server has no TLS")
@@ -198,7 +226,7 @@ def encrypted(tmp_path: Path) -> Iterator[Target]:
         owner = server.data.stat()
         for path in (key, certificate):
             path.chmod(0o600)
-            __import__("os").chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, owner.st_uid, owner.st_gid)
         with (server.data / "postgresql.conf").open("a") as conf:
             conf.write("ssl = on\n")
         (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\nlocal all all trust\n")
@@ -227,3 +255,136 @@ def test_a_dump_goes_over_tls_where_the_session_does_and_is_refused_otherwise(
     ):
         backup.take(encrypted, tmp_path / "second")
     assert not (tmp_path / "second").exists()
+
+
+# -- services as libpq reads them ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("hostname=db", "unknown key 'hostname'"),
+        ("host = db", "unknown key 'host '"),
+        (f"password {SECRET}", "a line without an equals sign"),
+        ("service=other", "a service within a service"),
+        ("ldap://directory/cn=x", "a look-up by LDAP"),
+    ],
+)
+def test_a_line_that_libpq_would_not_read_is_refused_with_its_number(
+    line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "services.conf"
+    file.write_text(f"# ours\n[other]\nnonsense\n\n[mine]\nport=5432\n{line}\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    with pytest.raises(TargetError) as caught:
+        resolve("mine")
+    assert f"service mine: line 7 of {file}: found {words}" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_service_says_what_libpq_takes_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, system = tmp_path / "own.conf", tmp_path / "pg_service.conf"
+    own.write_text("[twice]\nhost=first\nhost=second\npassword=a=b # c\n[twice]\nport=1\n")
+    system.write_text("[twice]\nhost=never\n[system]\nhost=/var/run\n  dbname=indented\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(own))
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path))
+    monkeypatch.setenv("PGUSER", "somebody")
+    twice, other = resolve("twice").complete(), resolve("system").complete()
+    assert (twice["host"], twice["password"], twice["port"]) == ("first", "a=b # c", "5432")
+    assert (twice["user"], twice["dbname"]) == ("somebody", "somebody")
+    assert (other["host"], other["dbname"]) == ("/var/run", "indented")
+    assert resolve("twice").database("meant").complete()["dbname"] == "meant"
+
+
+# -- scratch databases -----------------------------------------------------------------------------------------------
+
+
+def begun(target: Target, environment: str = "development") -> run.Run:
+    return run.start(target, settings.environment(environment), "tester", phases={})
+
+
+def test_no_two_runs_share_the_name_of_a_scratch_database(
+    bench: Bench, stranger: str, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun(bench.target)
+    other = replace(first, identity=replace(first.identity, database=stranger))
+    names = {scratch.name_for(one, "0") for one in (first, begun(bench.target), other)}
+    assert len(names) == 3
+    monkeypatch.setattr(archive, "create", lambda name: clone)  # another clone of the project, in the same second
+    (clone := tmp_path / first.name).mkdir()
+    again = begun(bench.target)
+    assert again.name == first.name
+    assert scratch.name_for(again, "0") != scratch.name_for(first, "0")
+    assert scratch.name_for(first, "0") == scratch.name_for(replace(first), "0")
+    assert scratch.name_for(first, "0") != scratch.name_for(first, "1")
+
+
+def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, server: Server) -> None:
+    bench.sql("DROP ROLE IF EXISTS curious")
+    bench.sql("CREATE ROLE curious LOGIN")
+    made = backup.create_scratch(bench.target, "mantis_scratch_closed")
+    try:
+        with replay.copied(made) as copy:
+            for place in (made, copy):
+                with pytest.raises(TargetError, match="permission denied for database"):
+                    connect(Target("c", "variable", place.parameters | {"user": "curious"}), "test")
+                with connect(place, "test") as ours:
+                    assert ours.execute("SELECT current_database()").fetchone() == (place.parameters["dbname"],)
+    finally:
+        backup.drop_scratch(bench.target, "mantis_scratch_closed")
+        bench.sql("DROP ROLE curious")
+
+
+def killed(target: Target) -> str:
+    """A scratch database whose maker was killed."""
+    code = (
+        "import os, signal, sys; from mantis_runbook import backup, scratch; from mantis_runbook.target import resolve\n"
+        "mark = scratch.mark_of('20260101T000000Z-killed', 'TEST_DSN', 'x')\n"
+        "backup.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent).returncode == -9
+    return "mantis_scratch_killed"
+
+
+def test_what_a_killed_run_left_is_named_and_dropped_and_what_a_living_one_uses_is_not(
+    bench: Bench, reports: Path
+) -> None:
+    left, ours, unmarked = killed(bench.target), "mantis_scratch_alive", "mantis_scratch_unmarked"
+    backup.create_scratch(bench.target, ours)
+    bench.sql(f"CREATE DATABASE {unmarked}")
+    try:
+
+        def call(*words: str) -> tuple[int, str]:
+            done = CliRunner().invoke(cli.main, [*words, "--target", "TEST_DSN"])
+            return done.exit_code, done.output
+
+        said = call("status")[1]
+        assert f"{left}, " in said
+        assert "left by a run that was killed (run 20260101T000000Z-killed on TEST_DSN" in said
+        assert f"{ours}, " in said
+        assert "in use by process" in said
+        code, said = call("clean")
+        assert (code, "nothing was dropped; run it with --yes" in said) == (0, True)
+        with connect(bench.target.database(left), "test"):
+            assert "nothing to drop" in call("clean", "--yes")[1]
+        code, said = call("clean", "--yes")
+        assert (code, said.splitlines()[-1]) == (0, f"dropped {left}")
+        assert call("clean", ours, "--yes")[0] == 2
+        assert call("clean", "postgres", "--yes")[0] == 2
+        assert f"dropped {unmarked}" in call("clean", unmarked, "--yes")[1]
+        assert backup.has_scratch(bench.target, ours)
+    finally:
+        for name in (left, ours, unmarked):
+            backup.drop_scratch(bench.target, name)
+
+
+def test_a_scratch_server_that_is_the_targets_own_is_no_other(bench: Bench, own_server: Callable[..., Server]) -> None:
+    """By whatever name or address it is reached."""
+    other = own_server()
+    scratch.refuse_same_server(bench.target, Target("other", "variable", other.parameters), "production")
+    with pytest.raises(
+        Refused, match="found again, which is the server of target TEST_DSN itself, expected a target on another"
+    ):
+        scratch.refuse_same_server(
+            bench.target, Target("again", "variable", bench.target.database("postgres").parameters), "production"
+        )
