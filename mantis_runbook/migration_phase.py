@@ -17,6 +17,7 @@ from mantis_runbook import (
     blockers,
     charts,
     checks,
+    commands,
     criteria,
     display,
     evidence_tables,
@@ -26,7 +27,6 @@ from mantis_runbook import (
     migrations,
     performance,
     predicted,
-    programs,
     promises,
     rehearsal,
     replay,
@@ -139,8 +139,9 @@ class MigrationPhase(Recording):
             lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
-        for program in ("pg_dump", "pg_restore", "pg_dumpall"):
-            programs.find(program, server=self.run.identity.major)
+        for program in ("pg_dump", "pg_dumpall"):
+            commands.command(program, self.run.target)
+        commands.command("pg_restore", self._scratch_server())
         left = self._left_behind()
         evidence = Evidence(
             self.number,

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from mantis_runbook import commands, settings
+from mantis_runbook.errors import TargetError
 from mantis_runbook.load import LoadResult, together
 from mantis_runbook.target import Target
 
@@ -145,11 +148,17 @@ class _Chain:
             self.process.send_signal(signal.SIGALRM)
 
     def _spell(self, scripts: Sequence[Path], seed: int) -> LoadResult:
-        pgbench = commands.command(
-            "pgbench", self.target,
+        options = [
             "--no-vacuum", f"--time={SPELL_S}", "--latency-limit=10000", "--protocol=prepared",
             "--max-tries=10", f"--random-seed={seed}", *map(str, self.options), *(f"--file={one}" for one in scripts),
-        )  # fmt: skip
+        ]  # fmt: skip
+        try:
+            pgbench = commands.command("pgbench", self.target, *options)
+        except (
+            TargetError,
+            psycopg.Error,
+        ) as error:  # nobody answers: as bad for the application, and no end of the load
+            return LoadResult(0, 1, 0, 0.0, (str(error),))
         self.process = pgbench.start(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.over.is_set():  # it was set before there was a process to tell
             self.process.send_signal(signal.SIGALRM)
