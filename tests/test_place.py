@@ -388,3 +388,41 @@ def test_a_scratch_server_that_is_the_targets_own_is_no_other(bench: Bench, own_
         scratch.refuse_same_server(
             bench.target, Target("again", "variable", bench.target.database("postgres").parameters), "production"
         )
+
+
+# -- which program ---------------------------------------------------------------------------------------------------
+
+
+def fake(folder: Path, major: int, *, tls: bool) -> Path:
+    """Programs that say a version, and whether they were built with TLS, as the real ones say it."""
+    folder.mkdir()
+    said = "connection refused" if tls else 'sslmode value "require" invalid when SSL support is not compiled in'
+    for name in ("psql", "pg_dump"):
+        script = (
+            f"#!/bin/sh\n[ $1 = --version ] && echo 'x (PostgreSQL) {major}.1' && exit\necho '{said}' >&2\nexit 1\n"
+        )
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_the_servers_own_programs_come_before_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = [fake(tmp_path / f"packaged-{major}", major, tls=True) for major in (15, 17, 19)]
+    wheel = fake(tmp_path / "wheel", 18, tls=False)
+    monkeypatch.setattr(programs, "folders", lambda: [*packaged, wheel])
+    wanted = {15: "packaged-15", 16: "packaged-17", 18: "wheel", 19: "packaged-19"}
+    assert {major: programs.find("pg_dump", server=major).parent.name for major in wanted} == wanted
+    assert programs.find("pg_dump", server=18, encrypted=True).parent.name == "packaged-19"
+    monkeypatch.setattr(programs, "folders", lambda: [wheel])
+    only = programs.find("pg_dump", server=18, encrypted=True)
+    with pytest.raises(Refused, match="built without TLS, expected a pg_dump built with TLS"):
+        programs.refuse_clear(only)
+
+
+def test_the_wheels_folder_is_the_last_that_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MANTIS_RUNBOOK_PG_BIN", raising=False)
+    embedded = programs.embedded_folder()
+    if embedded is not None and str(embedded) not in os.environ["PATH"]:
+        assert programs.folders()[-1] == embedded
+    monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", "/chosen")
+    assert programs.folders() == [Path("/chosen")]
