@@ -321,8 +321,11 @@ def test_no_two_runs_share_the_name_of_a_scratch_database(
 
 def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, server: Server) -> None:
     bench.sql("DROP ROLE IF EXISTS curious")
+    bench.sql("DROP ROLE IF EXISTS maker")
     bench.sql("CREATE ROLE curious LOGIN")
-    made = backup.create_scratch(bench.target, "mantis_scratch_closed")
+    bench.sql("CREATE ROLE maker LOGIN CREATEDB")  # no superuser is needed
+    maker = Target("maker", "variable", bench.target.parameters | {"user": "maker"})
+    made = backup.create_scratch(maker, "mantis_scratch_closed")
     try:
         with replay.copied(made) as copy:
             for place in (made, copy):
@@ -333,6 +336,7 @@ def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, ser
     finally:
         backup.drop_scratch(bench.target, "mantis_scratch_closed")
         bench.sql("DROP ROLE curious")
+        bench.sql("DROP ROLE maker")
 
 
 def killed(target: Target) -> str:
