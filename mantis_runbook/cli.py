@@ -169,11 +169,11 @@ def run_(
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
         workload.program(place)
+    _tell_scratch(_scratch_databases(place, scratch))
     begun = _resumed(place, limits, operator, chosen)
     if begun is None:
         begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
     click.echo(f"run {begun.name} on {place.name} ({limits.name})")
-    _tell_scratch(_scratch_databases(place, scratch))
     finished = runner.execute(begun, chosen, given, approvals)
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)

@@ -296,6 +296,32 @@ def test_a_service_says_what_libpq_takes_from_it(tmp_path: Path, monkeypatch: py
     assert resolve("twice").database("meant").complete()["dbname"] == "meant"
 
 
+def test_what_decides_where_a_program_arrives_stands_on_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = (
+        "postgresql://u:%s@a.example,b.example:5432,6432/meant?target_session_attrs=read-write&keepalives_idle=7"
+        % SECRET
+    )
+    monkeypatch.setenv("A_URI", f"{uri}&passfile=%2Fp%2Fpass&hostaddr=192.0.2.1,192.0.2.2&options=-c%20work_mem%3D1MB")
+    made = commands.aimed(Path("psql"), resolve("A_URI"))
+    shown = " ".join(made.arguments)
+    for word in (
+        "host=a.example,b.example",
+        "hostaddr=192.0.2.1,192.0.2.2",
+        "port=5432,6432",
+        "dbname=meant",
+        "keepalives_idle=7",
+    ):
+        assert word in shown
+    kept = {
+        "PGPASSWORD": SECRET,
+        "PGPASSFILE": "/p/pass",
+        "PGTARGETSESSIONATTRS": "read-write",
+        "PGOPTIONS": "-c work_mem=1MB",
+    }
+    assert kept.items() <= made.environment.items()
+    assert not any(word in shown for word in (SECRET, "/p/pass", "work_mem"))
+
+
 # -- scratch databases -----------------------------------------------------------------------------------------------
 
 
