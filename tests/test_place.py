@@ -297,10 +297,8 @@ def test_a_service_says_what_libpq_takes_from_it(tmp_path: Path, monkeypatch: py
 
 
 def test_what_decides_where_a_program_arrives_stands_on_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = (
-        "postgresql://u:%s@a.example,b.example:5432,6432/meant?target_session_attrs=read-write&keepalives_idle=7"
-        % SECRET
-    )
+    place = f"postgresql://u:{SECRET}@a.example:5432,b.example:6432/meant"
+    uri = f"{place}?target_session_attrs=read-write&keepalives_idle=7"
     monkeypatch.setenv("A_URI", f"{uri}&passfile=%2Fp%2Fpass&hostaddr=192.0.2.1,192.0.2.2&options=-c%20work_mem%3D1MB")
     made = commands.aimed(Path("psql"), resolve("A_URI"))
     shown = " ".join(made.arguments)
