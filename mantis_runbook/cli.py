@@ -169,6 +169,8 @@ def run_(
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
         workload.program(place)
+    if scratch and limits.scratch == "other":
+        scratches.refuse_same_server(place, targets.resolve(scratch), limits.name)
     _tell_scratch(_scratch_databases(place, scratch))
     begun = _resumed(place, limits, operator, chosen)
     if begun is None:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from conftest import chosen, fresh_database, made_server
+from project import Project
 from workbench import Bench
 
 from mantis_runbook import (
@@ -130,6 +131,41 @@ def test_the_load_runs_on_the_database_that_is_meant(
     assert load.result.processed > 0
     assert load.result.errors == ()
     assert bench.sql("SELECT count(*) > 0 FROM hit") == [(True,)]
+
+
+def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
+    project: Project,
+    unprepared: Target,
+    newest_server: Server,
+    own_newest_server: Callable[..., Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = own_newest_server()
+    written = {"mine": unprepared.parameters, "scratch": other.parameters, "own": newest_server.parameters}
+    blocks = (
+        f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in parameters.items())
+        for name, parameters in written.items()
+    )
+    (tmp_path / "services.conf").write_text("".join(blocks))
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
+    monkeypatch.setenv("PGSERVICE", "scratch")
+    project.limit("scratch", '"other"')
+    words = ("run", "--phases", "0", "--target", "mine", "--environment", "development", "--scratch")
+    refused = project.call(*words, "own")
+    assert (refused.exit_code, project.runs()) == (2, [])
+    assert "found own, which is the server of target mine itself, expected a target on another server" in refused.output
+    done = project.call(*words, "scratch")
+    assert done.exit_code == 0, done.output
+    for server, names in ((other, {"postgres", "template0", "template1"}), (newest_server, set())):
+        with psycopg.connect(**server.parameters) as connection:
+            found = connection.execute(
+                "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch%'"
+            ).fetchall()
+            assert found == []
+            databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+            assert not names or databases == names
+        assert tables(server, "postgres") == []
 
 
 def test_psql_looks_where_it_is_before_it_works(bench: Bench, stranger: str, tmp_path: Path) -> None:
