@@ -286,7 +286,7 @@ def fake_programs(folder: Path, script: str) -> Path:
         ),
         ("echo 'nonsense'", "pg_dump is older than the server: found pg_dump 0"),
         (
-            "[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3",
+            "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3",
             "pg_dump ended with exit code 3: found boom",
         ),
     ],

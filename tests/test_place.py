@@ -125,7 +125,8 @@ def test_the_load_runs_on_the_database_that_is_meant(
 ) -> None:
     bench.sql("CREATE TABLE hit (at timestamptz DEFAULT clock_timestamp())")
     (script := tmp_path / "hit.sql").write_text("INSERT INTO hit DEFAULT VALUES;\n")
-    target = ways(bench, stranger, tmp_path, monkeypatch)["PG with a service, another database"]
+    target = ways(bench, stranger, tmp_path, monkeypatch)["a service"]
+    monkeypatch.delenv("PGDATABASE")  # pgbench looked for a database named as its user
     with workload.running(target, clients=1, rate=50, scripts=lambda: [script]) as load:
         load.least_s = 1
     assert load.result.processed > 0
@@ -241,7 +242,7 @@ def test_pg_repack_rebuilds_in_the_database_that_is_meant(
     bench.sql("DELETE FROM fat WHERE id % 10 > 0")
     bench.sql("ANALYZE fat")
     for target in ways(bench, stranger, tmp_path, monkeypatch).values():
-        assert [one.state for one in bloat.rebuild(target, threshold=0.0, smallest=0).tables] == ["rebuilt"]
+        assert [one.state for one in bloat.rebuild(target, ["fat"], threshold=0.0, smallest=0).tables] == ["rebuilt"]
 
 
 # -- TLS ---------------------------------------------------------------------------------------------------------
@@ -463,7 +464,7 @@ def fake(folder: Path, major: int, *, tls: bool) -> Path:
     said = "connection refused" if tls else 'sslmode value "require" invalid when SSL support is not compiled in'
     for name in ("psql", "pg_dump"):
         script = (
-            f"#!/bin/sh\n[ $1 = --version ] && echo 'x (PostgreSQL) {major}.1' && exit\necho '{said}' >&2\nexit 1\n"
+            f"#!/bin/sh\n[ \"$1\" = --version ] && echo 'x (PostgreSQL) {major}.1' && exit\necho '{said}' >&2\nexit 1\n"
         )
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
