@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import chosen, fresh_database, made_server
 from project import Project
+from psycopg import sql
 from workbench import Bench
 
 from mantis_runbook import (
@@ -143,6 +144,11 @@ def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = own_newest_server()
+    with psycopg.connect(**newest_server.parameters) as here, psycopg.connect(**other.parameters) as there:
+        for (role,) in here.execute(
+            "SELECT rolname FROM pg_roles WHERE NOT starts_with(rolname, 'pg_') AND NOT rolsuper"
+        ):
+            there.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
     written = {"mine": unprepared.parameters, "scratch": other.parameters, "own": newest_server.parameters}
     blocks = (
         f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in parameters.items())
