@@ -17,6 +17,7 @@ from mantis_runbook import (
     alerts,
     archive,
     interruption,
+    leftovers,
     lint,
     manifest,
     migrations,
@@ -35,7 +36,6 @@ from mantis_runbook.interruption import Interruption
 from mantis_runbook.journal import Journal
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phases import PhaseDefinition
-from mantis_runbook.scratch import Scratch
 from mantis_runbook.summary import read as read_summary
 
 __all__ = ["main"]
@@ -171,7 +171,7 @@ def run_(
         workload.program(place)
     if scratch and limits.scratch == "other":
         scratches.refuse_same_server(place, targets.resolve(scratch), limits.name)
-    _tell_scratch(_scratch_databases(place, scratch))
+    leftovers.tell(leftovers.find(place, scratch))
     begun = _resumed(place, limits, operator, chosen)
     if begun is None:
         begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
@@ -316,24 +316,11 @@ def status(target: str, scratch: str) -> None:
     half = interruption.find(place, migrations.load())
     if half:
         click.secho(f"  {half}", fg="yellow")
-    _tell_scratch(_scratch_databases(place, scratch))
+    leftovers.tell(leftovers.find(place, scratch))
     here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
     for folder in here[-5:]:
         said = "at work" if run.at_work(folder) else read_summary(folder).verdict
         click.echo(f"  run {folder.name}: {said}")
-
-
-def _scratch_databases(place: targets.Target, scratch: str) -> dict[str, tuple[targets.Target, Scratch]]:
-    """Scratch databases beside the target, and on the scratch server where one is named; by name."""
-    servers = [place, *([targets.resolve(scratch)] if scratch else [])]
-    return {one.name: (server, one) for server in servers for one in scratches.all_on(server, run.is_at_work)}
-
-
-def _tell_scratch(found: dict[str, tuple[targets.Target, Scratch]]) -> None:
-    for server, one in found.values():
-        click.secho(f"  scratch database on {server.name}: {one}", fg="yellow" if one.state != "in use" else None)
-    if any(one.state != "in use" for _, one in found.values()):
-        click.echo("  `mantis-runbook clean` drops what killed runs left")
 
 
 @main.command()
@@ -347,9 +334,9 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
 
     One that a living run uses is never dropped.
     """
-    found = _scratch_databases(targets.resolve(target), scratch)
-    chosen = _chosen_to_clean(found, names)
-    _tell_scratch(found)
+    found = leftovers.find(targets.resolve(target), scratch)
+    chosen = leftovers.chosen(found, names)
+    leftovers.tell(found)
     if not chosen:
         click.echo("nothing to drop")
         return
@@ -359,16 +346,6 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
     for name in chosen:
         scratches.drop(found[name][0], name)
         click.echo(f"dropped {name}")
-
-
-def _chosen_to_clean(found: dict[str, tuple[targets.Target, Scratch]], names: tuple[str, ...]) -> list[str]:
-    for name in names:
-        scratches.require_ours(name)
-        if name not in found:
-            raise Refused(f"scratch database {name}", found="none of that name", expected="one that `status` names")
-        if found[name][1].state == "in use":
-            raise Refused(f"scratch database {found[name][1]}", action="let that run end; nothing was dropped")
-    return list(names) or [name for name, (_, one) in found.items() if one.state == "left"]
 
 
 @main.command()

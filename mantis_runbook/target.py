@@ -66,9 +66,17 @@ class Target:
         found = NOWHERE_ELSE | variables | said | self.parameters
         found.pop("service", None)
         found.pop("servicefile", None)
-        found["user"] = found.get("user") or pwd.getpwuid(os.geteuid()).pw_name
+        found["user"] = found.get("user") or _account()
         found["dbname"] = found.get("dbname") or found["user"]
         return found
+
+
+def _account() -> str:
+    """Who libpq takes for the user when none is named; empty where the account has no name (a container's)."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
 
 
 def sandbox_folder() -> Path:
