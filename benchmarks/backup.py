@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mantis_runbook import backup, programs, sandbox
+from mantis_runbook import backup, commands, programs, sandbox
 from mantis_runbook.target import Target, resolve
 
 ROUNDS = 3
@@ -37,11 +37,8 @@ def timed(work: Callable[[Target, Path], None], target: Target, folder: Path) ->
 def plain(target: Target, folder: Path) -> None:
     """What everybody does: pg_dump, and pg_restore into a database beside."""
     file, scratch = folder / "plain.backup", backup.create_scratch(target, "mantis_scratch_bench")
-    programs.run(
-        programs.find("pg_dump", server=18), ["--format=custom", f"--file={file}"], variables=target.variables()
-    )
-    arguments = ["--dbname=mantis_scratch_bench", str(file)]
-    programs.run(programs.find("pg_restore", server=18), arguments, variables=scratch.variables())
+    programs.run(commands.command("pg_dump", target, "--format=custom", f"--file={file}"))
+    programs.run(commands.command("pg_restore", scratch, str(file)))
     backup.drop_scratch(target, "mantis_scratch_bench")
 
 

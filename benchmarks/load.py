@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mantis_runbook import workload
+from mantis_runbook import commands
 from mantis_runbook.target import Target
 
 CLIENTS = 4
@@ -62,8 +62,8 @@ class Load:
 
 def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
     """Transactions a second that the server does when it is given as many as it takes."""
-    arguments = [workload.program(target), *scenario.arguments, f"--time={seconds}"]
-    done = subprocess.run(arguments, env=target.variables(), capture_output=True, text=True)
+    pgbench = commands.command("pgbench", target, *scenario.arguments, f"--time={seconds}")
+    done = subprocess.run(pgbench.arguments, env=pgbench.environment, capture_output=True, text=True)
     found = TPS.search(done.stdout)
     if done.returncode != 0 or found is None:
         raise SystemExit(f"pgbench failed: {done.stderr.strip()[-500:]}")
@@ -75,10 +75,8 @@ def loaded(target: Target, scenario: Scenario, rate: float) -> Iterator[Load]:
     """That rate (transactions a second) while the block lasts. What is more than 10 s late is skipped."""
     load = Load()
     paced = [f"--rate={rate:.1f}", "--latency-limit=10000", "--time=3600", "--progress=1"]
-    process = subprocess.Popen(
-        [workload.program(target), *scenario.arguments, *paced],
-        env=target.variables(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    pgbench = commands.command("pgbench", target, *scenario.arguments, *paced)
+    process = pgbench.start(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     listener = threading.Thread(target=_listen, args=(process, load), daemon=True)
     listener.start()
     try:

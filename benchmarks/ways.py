@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from mantis_runbook import programs, settings
+from mantis_runbook import commands, settings
 from mantis_runbook.apply import Engine
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
@@ -52,10 +52,8 @@ def psql(target: Target, files: Sequence[tuple[str, str]]) -> Story:
     story = Story()
     for name, text in files:
         story.steps.append((datetime.now(UTC), name))
-        done = subprocess.run(
-            [programs.find("psql", server=18), "-X", "--quiet", "-f", "-"],
-            input=text, env=target.variables(), capture_output=True, text=True,
-        )  # fmt: skip
+        run = commands.command("psql", target, "--quiet", "--file=-")
+        done = subprocess.run(run.arguments, env=run.environment, input=text, capture_output=True, text=True)
         wrong = [line for line in done.stderr.splitlines() if "ERROR" in line or "FATAL" in line]
         if done.returncode != 0 or wrong:
             story.problem = (

@@ -18,11 +18,14 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import catalog, fingerprint, programs
+from mantis_runbook import catalog, commands, fingerprint, programs
+from mantis_runbook import scratch as scratch_databases
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
+from mantis_runbook.programs import Command
+from mantis_runbook.scratch import Mark
 from mantis_runbook.target import Target
 
 __all__ = [
@@ -34,7 +37,6 @@ __all__ = [
     "prove",
     "prove_derived",
     "refuse_full_disk",
-    "scratch_name",
     "sha256",
     "take",
 ]
@@ -175,25 +177,19 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
     patient = {"idle_in_transaction_session_timeout": "0", "lock_timeout": READER_LOCK_TIMEOUT}
     with connect(target, "backup", **patient) as connection:
         who = identity(connection)
-        pg_dump = programs.find("pg_dump", server=who.major)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
             arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}"]
-            dump = beside.submit(_run, pg_dump, arguments, target, folder)
+            dump = beside.submit(_run, commands.command("pg_dump", target, *arguments), folder)
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
             (folder / "fingerprint.json").write_text(fingerprint.take(connection).to_json())
             dump.result()
-    _globals(target, folder, who.major)
-    pg_restore = programs.find("pg_restore", server=who.major)
-    _run(pg_restore, ["--list", f"--file={folder / 'restore_list.txt'}", str(full)], target, folder)
+    _globals(target, folder)
+    written = {"--list": folder / "restore_list.txt"}
     if derived:
-        for kind in ("schema", "data"):
-            _run(
-                pg_restore,
-                [f"--{kind}-only", f"--file={folder / f'mantis_{kind}_{stamp}.sql'}", str(full)],
-                target,
-                folder,
-            )
+        written |= {f"--{kind}-only": folder / f"mantis_{kind}_{stamp}.sql" for kind in ("schema", "data")}
+    for what, file in written.items():
+        _run(commands.offline("pg_restore", what, f"--file={file}", str(full), server=who.major), folder)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     sums = {path.name: sha256(path) for path in files}
     (folder / "SHA256SUMS").write_text("".join(f"{total}  {name}\n" for name, total in sums.items()))
@@ -213,16 +209,15 @@ def _snapshot(connection: Connection) -> Iterator[str]:
             connection.execute("ROLLBACK")
 
 
-def _globals(target: Target, folder: Path, major: int) -> None:
+def _globals(target: Target, folder: Path) -> None:
     """Roles without passwords: they are not in the dump, and restoring on another server needs them."""
-    program = programs.find("pg_dumpall", server=major)
     arguments = ["--globals-only", "--no-role-passwords", f"--file={folder / 'globals.sql'}"]
-    _run(program, [*arguments, f"--database={target.parameters.get('dbname', 'postgres')}"], target, folder)
+    _run(commands.command("pg_dumpall", target, *arguments), folder)
 
 
-def _run(program: Path, arguments: list[str], target: Target, folder: Path) -> None:
+def _run(command: Command, folder: Path) -> None:
     try:
-        programs.run(program, arguments, variables=target.variables())
+        programs.run(command)
     except ProgramError as error:
         if any(os.strerror(number) in str(error) for number in FULL) or shutil.disk_usage(folder).free < 1 << 20:
             raise _full(folder) from None
@@ -238,15 +233,15 @@ def sha256(path: Path) -> str:
 # -- the proof ---------------------------------------------------------------------------------------------------
 
 
-def create_scratch(server: Target, name: str) -> Target:
+def create_scratch(server: Target, name: str, mark: Mark | None = None) -> Target:
     """An empty database of that name on the server; one left by a cut run is replaced.
 
     Raises `Refused` when the role may not create databases, or the disk is full.
     """
     drop_scratch(server, name)
-    with connect(server, "scratch") as connection:
+    with connect(server, "scratch", lock_timeout="0") as connection:
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            scratch_databases.make(connection, name, "template0", mark or scratch_databases.mark_of())
         except psycopg.errors.DatabaseError as error:
             raise Refused(
                 f"scratch database {name} cannot be created",
@@ -257,11 +252,6 @@ def create_scratch(server: Target, name: str) -> Target:
     return server.database(name)
 
 
-def scratch_name(run: str, phase: str) -> str:
-    """The scratch database of a phase of that run: the same name whenever it is asked for."""
-    return f"mantis_scratch_{hashlib.sha256(run.encode()).hexdigest()[:10]}_{phase}"
-
-
 def has_scratch(server: Target, name: str) -> bool:
     """Whether a database of that name is there."""
     with connect(server, "scratch") as connection:
@@ -270,10 +260,7 @@ def has_scratch(server: Target, name: str) -> bool:
 
 def drop_scratch(server: Target, name: str) -> None:
     """Drop a scratch database, if it is there. Only names of ours are ever dropped."""
-    if not name.startswith("mantis_scratch_"):
-        raise Refused(
-            f"database {name} is no scratch database of the runbook", action="drop it by hand, if you mean it"
-        )
+    scratch_databases.require_ours(name)
     with connect(server, "scratch", lock_timeout="0") as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -305,15 +292,14 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
 
     Raises `BackupNotProven` when one of them does not restore.
     """
-    psql = programs.find("psql", server=_major(scratch))
-    variables = scratch.variables()
+    _require_scratch(scratch)
     for kind in ("schema", "data"):
         path = next(backup.folder / name for name in backup.sizes if name.startswith(f"mantis_{kind}_"))
         # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work a second time.
-        role = " -c session_replication_role=replica" if kind == "data" else ""
-        arguments = ["--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", f"--file={path}"]
+        session = {"synchronous_commit": "off"} | ({"session_replication_role": "replica"} if kind == "data" else {})
+        arguments = ["--quiet", "--output=/dev/null", f"--file={path}"]
         try:
-            programs.run(psql, arguments, variables=variables | {"PGOPTIONS": f"-c synchronous_commit=off{role}"})
+            programs.run(commands.command("psql", scratch, *arguments, settings=session))
         except ProgramError as error:
             raise BackupNotProven(
                 f"backup {path.name} does not restore",
@@ -326,19 +312,24 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
         return fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
 
 
-def _major(target: Target) -> int:
-    with connect(target, "restore") as connection:
-        return identity(connection).major
+def _require_scratch(scratch: Target) -> None:
+    """Nothing is ever restored into a database that is not ours, whatever a connection's parameters lead to."""
+    with connect(scratch, "restore") as connection:
+        reached = identity(connection).database
+    if not reached.startswith(scratch_databases.PREFIX) or reached != scratch.parameters["dbname"]:
+        raise Refused(
+            f"a backup would be restored into database {reached}",
+            expected=f"the scratch database {scratch.parameters['dbname']}",
+            action="name the scratch server directly; nothing was restored",
+        )
 
 
 def _restore(backup: Backup, scratch: Target) -> None:
-    with connect(scratch, "restore", lock_timeout="0") as connection:
-        major = identity(connection).major
-    variables = scratch.variables()
-    variables["PGOPTIONS"] = variables.get("PGOPTIONS", "") + " -c synchronous_commit=off -c maintenance_work_mem=128MB"
-    arguments = ["--exit-on-error", "--jobs=2", f"--dbname={scratch.parameters['dbname']}", str(backup.full)]
+    _require_scratch(scratch)
+    session = {"synchronous_commit": "off", "maintenance_work_mem": "128MB"}
+    arguments = ["--exit-on-error", "--jobs=2", str(backup.full)]
     try:
-        programs.run(programs.find("pg_restore", server=major), arguments, variables=variables)
+        programs.run(commands.command("pg_restore", scratch, *arguments, settings=session))
     except (ProgramError, subprocess.SubprocessError) as error:
         raise BackupNotProven(
             f"backup {backup.full.name} does not restore",

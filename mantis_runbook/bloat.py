@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 from psycopg import sql
 
-from mantis_runbook import display, programs
+from mantis_runbook import commands, display, programs
 from mantis_runbook.database import Connection, connect, identity, query, rows
 from mantis_runbook.errors import ProgramError
 from mantis_runbook.lock import Fence
@@ -174,8 +174,7 @@ def _rebuilt(
     began = time.monotonic()
     state: State = "failed"
     try:
-        arguments = [*options, f"--table={name}", f"--dbname={connection.info.dbname}"]
-        done = programs.run(program, arguments, variables=target.variables(), timeout=deadline_s)
+        done = programs.run(commands.command(program, target, *options, f"--table={name}"), timeout=deadline_s)
         note = _last_line(done.stderr)
         state = "skipped"
     except ProgramError as error:

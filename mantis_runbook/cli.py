@@ -17,6 +17,7 @@ from mantis_runbook import (
     alerts,
     archive,
     interruption,
+    leftovers,
     lint,
     manifest,
     migrations,
@@ -27,6 +28,7 @@ from mantis_runbook import (
     workload,
 )
 from mantis_runbook import rollback as rollbacks
+from mantis_runbook import scratch as scratches
 from mantis_runbook import target as targets
 from mantis_runbook.database import connect, identity
 from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused, RunbookError
@@ -167,6 +169,9 @@ def run_(
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
         workload.program(place)
+    if scratch and limits.scratch == "other":
+        scratches.refuse_same_server(place, targets.resolve(scratch), limits.name)
+    leftovers.tell(leftovers.find(place, scratch))
     begun = _resumed(place, limits, operator, chosen)
     if begun is None:
         begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
@@ -295,9 +300,10 @@ def _tell_plan(planned: plan.Plan) -> None:
 
 @main.command()
 @TARGET
+@SCRATCH
 @_told
-def status(target: str) -> None:
-    """Show which migrations the database has, which backups are proven, and the runs so far."""
+def status(target: str, scratch: str) -> None:
+    """Show which migrations the database has, which backups are proven, the runs so far, and what killed ones left."""
     place = targets.resolve(target)
     with connect(place, "status") as connection:
         who, book = identity(connection), Ledger(connection)
@@ -314,10 +320,36 @@ def status(target: str) -> None:
     half = interruption.find(place, migrations.load())
     if half:
         click.secho(f"  {half}", fg="yellow")
+    leftovers.tell(leftovers.find(place, scratch))
     here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
     for folder in here[-5:]:
         said = "at work" if run.at_work(folder) else read_summary(folder).verdict
         click.echo(f"  run {folder.name}: {said}")
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[DATABASE]...")
+@TARGET
+@SCRATCH
+@click.option("--yes", is_flag=True, help="Drop them without asking.")
+@_told
+def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> None:
+    """Drop scratch databases that killed runs left; shows them first. One of another machine is dropped when it is named.
+
+    One that a living run uses is never dropped.
+    """
+    found = leftovers.find(targets.resolve(target), scratch)
+    chosen = leftovers.chosen(found, names)
+    leftovers.tell(found)
+    if not chosen:
+        click.echo("nothing to drop")
+        return
+    if not yes and not (sys.stdin.isatty() and click.confirm(f"drop {', '.join(chosen)}?")):
+        click.echo(f"nothing was dropped; run it with --yes to drop {', '.join(chosen)}")
+        return
+    for name in chosen:
+        scratches.drop(found[name][0], name)
+        click.echo(f"dropped {name}")
 
 
 @main.command()

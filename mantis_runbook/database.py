@@ -16,7 +16,7 @@ from mantis_runbook.errors import PoolerRefused, TargetError
 from mantis_runbook.target import Target
 
 __all__ = [
-    "GIVING_WAY", "OLDEST", "SCHEMA", "SESSION", "Connection", "Identity", "connect", "identity", "may_set", "query",
+    "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "may_set", "query",
     "refuse_pooler", "rows", "settle",
 ]  # fmt: skip
 
@@ -29,6 +29,9 @@ SCHEMA = "mantis_runbook"
 OLDEST = 14
 
 CONNECT_TIMEOUT_S = 10
+
+#: Parameters that are never shown.
+SECRETS = ("password", "passfile", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 
 #: Every session of ours. What changes text output is pinned, since text is hashed and compared.
 SESSION = {
@@ -125,7 +128,7 @@ def may_set(connection: Connection, parameter: str) -> bool:
 def _open(target: Target, purpose: str) -> Connection:
     try:
         ours = {"application_name": f"mantis-runbook/{purpose}", "connect_timeout": str(CONNECT_TIMEOUT_S)}
-        conninfo = make_conninfo("", **(target.parameters | ours))
+        conninfo = make_conninfo("", **(target.complete() | ours))
         return psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         raise TargetError(
@@ -154,8 +157,9 @@ def _is_pooled(connection: Connection) -> bool:
 
 def _reason(error: psycopg.Error, target: Target) -> str:
     text = " ".join(str(error).split())
-    for key in ("password", "passfile", "sslpassword"):
-        if secret := target.parameters.get(key):
+    parameters = target.complete()
+    for key in SECRETS:
+        if secret := parameters.get(key):
             text = text.replace(secret, "•••")
     return re.sub(r"^connection failed: ", "", text)
 

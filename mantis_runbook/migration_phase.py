@@ -17,6 +17,7 @@ from mantis_runbook import (
     blockers,
     charts,
     checks,
+    commands,
     criteria,
     display,
     evidence_tables,
@@ -26,7 +27,6 @@ from mantis_runbook import (
     migrations,
     performance,
     predicted,
-    programs,
     promises,
     recognition,
     rehearsal,
@@ -36,6 +36,7 @@ from mantis_runbook import (
 )
 from mantis_runbook import plan as plans
 from mantis_runbook import rollback as rollbacks
+from mantis_runbook import scratch as scratch_databases
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
 from mantis_runbook.apply import Applied, Engine, refuse_unable
@@ -61,6 +62,8 @@ from mantis_runbook.performance import Gate
 from mantis_runbook.progress import live
 from mantis_runbook.recording import UNDO, Recording
 from mantis_runbook.rehearsal import Rehearsal
+from mantis_runbook.run import is_at_work
+from mantis_runbook.scratch import Mark
 from mantis_runbook.target import Target
 from mantis_runbook.watch import Watch, require_seen, watching
 
@@ -138,15 +141,16 @@ class MigrationPhase(Recording):
             lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
-        for program in ("pg_dump", "pg_restore", "pg_dumpall"):
-            programs.find(program, server=self.run.identity.major)
-        self._scratch_server()
+        for program in ("pg_dump", "pg_dumpall"):
+            commands.command(program, self.run.target)
+        commands.command("pg_restore", self._scratch_server())
+        left = self._left_behind()
         evidence = Evidence(
             self.number,
             "precheck",
             {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
             f"{display.many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)} warned",
-            (*evidence_tables.checks_tables(found), self._state_table(states)),
+            (*evidence_tables.checks_tables(found), self._state_table(states), *left),
             {"free_bytes": free},
             advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
         )
@@ -251,7 +255,7 @@ class MigrationPhase(Recording):
         if self._nothing_to_do():
             return self._not_needed("prove")
         taken = self._backup()
-        proof = backup.prove(taken, backup.create_scratch(self._scratch_server(), self._scratch_name()))
+        proof = backup.prove(taken, self._new_scratch())
         self._record_proof(taken.full.name, is_valid=proof.is_valid)
         records = [
             {
@@ -281,7 +285,10 @@ class MigrationPhase(Recording):
     def _scratch_server(self) -> Target:
         """Where backups are restored: beside the target where the environment allows it, else a server that was named."""
         if self.parameters.scratch:
-            return targets.resolve(self.parameters.scratch)
+            server = targets.resolve(self.parameters.scratch)
+            if self.run.environment.scratch == "other":
+                scratch_databases.refuse_same_server(self.run.target, server, self.run.environment.name)
+            return server
         if self.run.environment.scratch == "beside":
             return self.run.target
         raise Refused(
@@ -291,8 +298,25 @@ class MigrationPhase(Recording):
             action="name one (parameter `scratch`, or --scratch)",
         )
 
+    def _left_behind(self) -> tuple[Table, ...]:
+        """Scratch databases of runs that were killed: they hold personal data, and disk."""
+        found = scratch_databases.all_on(self._scratch_server(), is_at_work)
+        records = [
+            {"database": one.name, "MiB": round((one.bytes or 0) / 2**20, 1), "what": one.why}
+            for one in found
+            if one.state == "left"
+        ]
+        what = "scratch databases that killed runs left: `mantis-runbook clean` drops them"
+        return (Table(what, records),) if records else ()
+
     def _scratch_name(self) -> str:
-        return backup.scratch_name(self.run.name, self.number)
+        return scratch_databases.name_for(self.run, self.number)
+
+    def _new_scratch(self) -> Target:
+        return backup.create_scratch(self._scratch_server(), self._scratch_name(), self._mark())
+
+    def _mark(self) -> Mark:
+        return scratch_databases.mark_of(self.run.name, self.run.target.name, self.run.identity.database)
 
     def _drop_scratch(self) -> None:
         if self.parameters.scratch or self.run.environment.scratch == "beside":
@@ -375,7 +399,9 @@ class MigrationPhase(Recording):
         """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
         server, name = self._scratch_server(), self._scratch_name()
         if self._was_cut("rehearse") or not backup.has_scratch(server, name):
-            backup.prove(self._backup(), backup.create_scratch(server, name))
+            backup.prove(self._backup(), self._new_scratch())
+        else:
+            scratch_databases.adopt(server, name, self._mark())
 
     # -- approval ------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import random
+import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from mantis_runbook import scratch
 from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.scenarios import Assignment, Scenario, Statement, Value, bind, evaluate
@@ -48,9 +48,6 @@ SESSION = {
 #: ANALYZE reads 300 rows for each point of this target: all rows of tables up to 300,000, where the default's sample
 #: would make the statistics, and now and then a plan, a matter of chance.
 STATISTICS_TARGET = "1000"
-
-#: Copies are told apart by number; those that a killed run left are replaced by the next one's.
-_numbers = itertools.count(1)
 
 Row = Mapping[str, Any]
 
@@ -109,11 +106,10 @@ def copied(target: Target) -> Iterator[Target]:
 
     Raises `Refused` when somebody is connected to the database, or the role may not copy it.
     """
-    source = target.parameters["dbname"]
-    name = f"mantis_scratch_copy_{hashlib.sha256(source.encode()).hexdigest()[:10]}_{next(_numbers)}"
+    source = target.complete()["dbname"]
+    name = f"{scratch.PREFIX}copy_{secrets.token_hex(8)}"
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with connect(target, "performance", lock_timeout="0") as connection:
-        connection.execute(drop)
         _copy(connection, source, name)
     try:
         yield target.database(name)
@@ -123,9 +119,15 @@ def copied(target: Target) -> Iterator[Target]:
 
 
 def _copy(connection: Connection, source: str, name: str) -> None:
-    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
+    known = rows(
+        connection,
+        "SELECT shobj_description(oid, 'pg_database') AS mark FROM pg_database WHERE datname = %s",
+        (source,),
+    )
+    origin = scratch.Mark.from_json(known[0]["mark"]) if known else None
+    mark = scratch.mark_of(origin.run if origin else "", origin.target if origin else "", source)
     try:
-        connection.execute(copy)
+        scratch.make(connection, name, source, mark)
     except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege, psycopg.errors.DiskFull) as error:
         raise Refused(
             f"database {source} cannot be copied to count in the copy",

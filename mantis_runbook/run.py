@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import getpass
 import importlib.metadata
+import json
 import os
 import platform
+import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from mantis_runbook.target import Target
 READER_PATIENCE_S = 30.0
 
 __all__ = [
-    "Run", "at_work", "environment_for", "is_finished", "is_same_database", "open_run", "reach", "resume", "start", "working",
+    "Run", "at_work", "environment_for", "is_at_work", "is_finished", "is_same_database", "open_run", "reach", "resume", "start", "working",
 ]  # fmt: skip
 
 PACKAGES = (
@@ -63,6 +65,12 @@ class Run:
     def backups(self) -> Path:
         return settings.backups() / self.name
 
+    @property
+    def key(self) -> str:
+        """What no other run has, of whatever target, clone or minute; the same for as long as this one goes on."""
+        who, token = self.identity, self.started().get("token", "")
+        return json.dumps([who.system_identifier, who.database, who.database_oid, self.name, token])
+
     def connect(self, purpose: str, **session: str) -> Connection:
         return connect(self.target, purpose, **session)
 
@@ -94,6 +102,7 @@ def start(target: Target, environment: Environment, operator: str, *, phases: di
         limits=environment.model_dump(),
         versions=_versions(who),
         commit=_commit(),
+        token=secrets.token_hex(8),
         machine=f"{platform.system()} {platform.release()} {platform.machine()}",
     )
     return run
@@ -218,6 +227,12 @@ def at_work(folder: Path) -> bool:
         return not _locked(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_at_work(name: str) -> bool:
+    """Whether the run of that name has a folder here, and is being carried out."""
+    folder = settings.reports() / name
+    return folder in archive.all_runs() and at_work(folder)
 
 
 def _locked(descriptor: int) -> bool:

@@ -12,6 +12,7 @@ import papermill
 import psycopg
 
 from mantis_runbook import backup, manifest, report, settings, workload
+from mantis_runbook import scratch as scratch_databases
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert, Alerts
 from mantis_runbook.database import connect
@@ -133,7 +134,7 @@ def _drop_scratch(run: Run, phase: PhaseDefinition, scratch: str) -> None:
     server = targets.resolve(scratch) if scratch else run.target
     if scratch or run.environment.scratch == "beside":
         with suppress(RunbookError, psycopg.Error):
-            backup.drop_scratch(server, backup.scratch_name(run.name, phase.number))
+            backup.drop_scratch(server, scratch_databases.name_for(run, phase.number))
 
 
 def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from mantis_runbook import commands
 from mantis_runbook.backup import sha256
 from mantis_runbook.catalog import Catalog
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, Identity, identity, query, rows
 from mantis_runbook.errors import Failed
 
 __all__ = ["Loss", "Salvage", "Salvaged", "losses", "take", "take_late"]
@@ -158,7 +159,7 @@ def _written(connection: Connection, salvage: Salvage, found: Sequence[Loss]) ->
             written = [(loss, file) for loss in found if (file := _copy(connection, loss, folder)).rows]
         files = (*salvage.files, *(file for _, file in written))
         restored = (*salvage.restored, *(loss for loss, _ in written))
-        (folder / "restore.sql").write_text(_restore_script(restored))
+        (folder / "restore.sql").write_text(_restore_script(restored, identity(connection)))
     except OSError as error:
         raise _failed(folder, f"{error.strerror} ({error.filename or folder})") from error
     except psycopg.Error as error:
@@ -220,13 +221,20 @@ def _digest(connection: Connection, source: sql.Composable, columns: Sequence[st
     return row[0], row[1]
 
 
-def _restore_script(there: Sequence[Loss]) -> str:
+def _restore_script(there: Sequence[Loss], home: Identity) -> str:
     """A psql script that loads the files into the tables, after the migration was applied again."""
     lines = [
-        "-- Brings salvaged rows back: apply the migration again, then run this with psql in this folder.",
+        "-- Brings salvaged rows back: apply the migration again, then run this in this folder:",
+        '--     psql "host=… port=… user=… dbname=…" --file=restore.sql',
+        "-- With the database written out: a service or a variable would not say which. It refuses any database but the",
+        "-- one the rows came from; --set=elsewhere=yes is for a copy of that.",
         "-- A row that the migration made anew gives way to the salvaged one of the same key. Triggers and foreign keys",
         "-- rest meanwhile, since rows come back as they were. The files are in COPY's text format.",
         "\\set ON_ERROR_STOP on",
+        "\\if :{?elsewhere}",
+        "\\else",
+        commands.guard(home, "add --set=elsewhere=yes if you mean it"),
+        "\\endif",
         "BEGIN;",
         "SET LOCAL session_replication_role = replica;",
         "SET LOCAL row_security = off;",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
+import pwd
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from mantis_runbook import settings
+from mantis_runbook import services, settings
 from mantis_runbook.errors import TargetError
 
 __all__ = ["SANDBOX_STATE", "Target", "resolve", "sandbox_folder"]
@@ -22,6 +22,9 @@ SANDBOX_STATE = "state.json"
 #: The strategy's variables and the libpq keywords they stand for.
 STRATEGY_VARIABLES = {"DB_HOST": "host", "DB_PORT": "port", "DB_NAME": "dbname", "DB_USER": "user"}
 STRATEGY_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "mantis_db", "user": "postgres"}
+
+#: Said explicitly, though empty: what is left open, libpq fills from the service that PGSERVICE names.
+NOWHERE_ELSE = {"host": "", "hostaddr": "", "port": "5432", "password": "", "options": ""}
 
 WAYS = (
     "sandbox, a service of pg_service.conf, PG (the PG* variables), DB (the strategy's DB_HOST, DB_PORT, DB_NAME, "
@@ -45,18 +48,35 @@ class Target:
         """The same server, another database."""
         return Target(self.name, self.kind, self.parameters | {"dbname": dbname})
 
-    def variables(self) -> dict[str, str]:
-        """Environment for a child program (pg_dump …), so that no secret appears among its arguments."""
-        names = {
-            option.keyword.decode(): option.envvar.decode()
-            for option in psycopg.pq.Conninfo.get_defaults()
-            if option.envvar
+    def complete(self) -> dict[str, str]:
+        """All that a connection needs, for our sessions and for every program alike, and always with a database.
+
+        What is written wins over what the service says, and that over the environment, as with libpq. The service is
+        resolved here: named to a program, it would override the database that we mean.
+        """
+        is_pg = self.kind == "PG"
+        service = self.parameters.get("service") or (os.environ.get("PGSERVICE", "") if is_pg else "")
+        variables = {
+            key: os.environ[name]
+            for key, name in services.keywords().items()
+            # What the caller's environment says of other databases must not leak into this connection.
+            if os.environ.get(name) and (is_pg or key not in ("hostaddr", "options"))
         }
-        ours = {names[key]: value for key, value in self.parameters.items() if key in names}
-        # What the caller's environment says of other databases must not leak into this connection.
-        kept = {} if self.kind == "PG" else dict.fromkeys(("PGSERVICE", "PGHOSTADDR", "PGPASSWORD", "PGOPTIONS"), "")
-        inherited = {name: value for name, value in os.environ.items() if name not in kept or name in ours}
-        return inherited | ours
+        said = services.parameters(service) if service else {}
+        found = NOWHERE_ELSE | variables | said | self.parameters
+        found.pop("service", None)
+        found.pop("servicefile", None)
+        found["user"] = found.get("user") or _account()
+        found["dbname"] = found.get("dbname") or found["user"]
+        return found
+
+
+def _account() -> str:
+    """Who libpq takes for the user when none is named; empty where the account has no name (a container's)."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
 
 
 def sandbox_folder() -> Path:
@@ -81,22 +101,28 @@ def resolve(name: str = "") -> Target:
     if name == "sandbox":
         return _sandbox()
     if name == "PG":
-        return Target(name, "PG", _pg_variables())
+        return _readable(Target(name, "PG", _pg_variables()))
     if name == "DB":
         return _strategy_variables()
-    services, variable = _services(), os.environ.get(name)
-    if name in services and variable is not None:
+    is_service, variable = name in services.names(), os.environ.get(name)
+    if is_service and variable is not None:
         raise TargetError(
             f"target {name}",
             found="a service and a variable of that name",
             expected="one of them",
             action="rename one",
         )
-    if name in services:
-        return Target(name, "service", {"service": name})
+    if is_service:
+        return _readable(Target(name, "service", {"service": name}))
     if variable is not None:
-        return Target(name, "variable", _parse(name, variable))
+        return _readable(Target(name, "variable", _parse(name, variable)))
     raise TargetError(f"target {name!r} is unknown", expected=WAYS, action="choose one with --target")
+
+
+def _readable(target: Target) -> Target:
+    """The same; raises `TargetError` now rather than at the first connection, where its service says what nobody understands."""
+    target.complete()
+    return target
 
 
 def _sandbox() -> Target:
@@ -136,18 +162,3 @@ def _parse(name: str, value: str) -> dict[str, str]:
             action="correct the variable",
         )
     return parameters
-
-
-def _services() -> set[str]:
-    """Names in the service files that libpq would read."""
-    candidates = [
-        os.environ.get("PGSERVICEFILE") or str(Path.home() / ".pg_service.conf"),
-        str(Path(os.environ.get("PGSYSCONFDIR") or "/etc/postgresql-common") / "pg_service.conf"),
-    ]
-    names: set[str] = set()
-    for candidate in candidates:
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        if Path(candidate).is_file():
-            parser.read(candidate)
-            names.update(parser.sections())
-    return names

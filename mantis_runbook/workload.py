@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mantis_runbook import programs, settings
-from mantis_runbook.database import connect, identity
+import psycopg
+
+from mantis_runbook import commands, settings
+from mantis_runbook.errors import TargetError
 from mantis_runbook.load import LoadResult, together
 from mantis_runbook.target import Target
 
@@ -57,10 +59,9 @@ def scenarios(folder: str = "workload") -> tuple[Path, ...]:
     return tuple(sorted((settings.sql() / folder).glob("*.sql")))
 
 
-def program(target: Target) -> Path:
+def program(target: Target) -> str:
     """The pgbench for that target. Raises `ProgramMissing` when there is none."""
-    with connect(target, "load") as connection:
-        return programs.find("pgbench", server=identity(connection).major)
+    return commands.command("pgbench", target).arguments[0]
 
 
 @contextmanager
@@ -86,9 +87,8 @@ def running(
     if not clients or not rate:
         yield load
         return
-    chain = _Chain(
-        program(target), target, ("--client", clients, "--jobs", min(clients, threads), "--rate", rate), seed
-    )
+    program(target)  # who has none hears it here
+    chain = _Chain(target, ("--client", clients, "--jobs", min(clients, threads), "--rate", rate), seed)
     thread = threading.Thread(target=chain.keep_up, args=(load, scripts, may_begin, told), daemon=True)
     thread.start()
     try:
@@ -105,7 +105,6 @@ def running(
 class _Chain:
     """pgbench, one spell after the other, until it is over."""
 
-    pgbench: Path
     target: Target
     options: Sequence[object]
     seed: int
@@ -149,13 +148,18 @@ class _Chain:
             self.process.send_signal(signal.SIGALRM)
 
     def _spell(self, scripts: Sequence[Path], seed: int) -> LoadResult:
-        self.process = subprocess.Popen(
-            [
-                self.pgbench, "--no-vacuum", f"--time={SPELL_S}", "--latency-limit=10000", "--protocol=prepared",
-                "--max-tries=10", f"--random-seed={seed}", *map(str, self.options), *(f"--file={one}" for one in scripts),
-            ],
-            env=self.target.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        options = [
+            "--no-vacuum", f"--time={SPELL_S}", "--latency-limit=10000", "--protocol=prepared",
+            "--max-tries=10", f"--random-seed={seed}", *map(str, self.options), *(f"--file={one}" for one in scripts),
+        ]  # fmt: skip
+        try:
+            pgbench = commands.command("pgbench", self.target, *options)
+        except (
+            TargetError,
+            psycopg.Error,
+        ) as error:  # nobody answers: as bad for the application, and no end of the load
+            return LoadResult(0, 1, 0, 0.0, (str(error),))
+        self.process = pgbench.start(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.over.is_set():  # it was set before there was a process to tell
             self.process.send_signal(signal.SIGALRM)
         text = "".join(self.process.communicate())

@@ -18,7 +18,7 @@ import pytest
 from psycopg import sql
 from workbench import Bench, beside, wait_for
 
-from mantis_runbook import backup, programs
+from mantis_runbook import backup, commands, programs
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.errors import BackupNotProven, ProgramError, Refused, RunbookError
 from mantis_runbook.server import Server
@@ -286,7 +286,7 @@ def fake_programs(folder: Path, script: str) -> Path:
         ),
         ("echo 'nonsense'", "pg_dump is older than the server: found pg_dump 0"),
         (
-            "[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3",
+            "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3",
             "pg_dump ended with exit code 3: found boom",
         ),
     ],
@@ -326,7 +326,7 @@ def test_no_argument_of_a_program_holds_a_secret(
         (folder / name).chmod(0o755)
     monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(folder))
     target = Target("TEST_DSN", "variable", small.target.parameters | {"password": SECRET})
-    assert target.variables()["PGPASSWORD"] == SECRET
+    assert commands.command("pg_dump", target).environment["PGPASSWORD"] == SECRET
     taken = backup.take(target, tmp_path / "backup", derived=True)
     assert proven(target, taken).is_valid
     seen = log.read_text()

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from workbench import limits
 
-from mantis_runbook import catalog, fingerprint, ledger, migrations, programs, run, sandbox, settings, validation
+from mantis_runbook import catalog, commands, fingerprint, ledger, migrations, run, sandbox, settings, validation
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog
@@ -131,10 +131,10 @@ def descend(connection: Connection, target: Target, states: list[Catalog], old: 
     return salvaged
 
 
-def restore(target: Target, server: Server, folders: list[Path]) -> None:
-    psql = programs.find("psql", server=server.version)
+def restore(target: Target, folders: list[Path]) -> None:
+    psql = commands.command("psql", target, "--quiet", "--file=restore.sql")
     for folder in folders:
-        subprocess.run([psql, "-X", "-q", "-f", "restore.sql"], cwd=folder, env=target.variables(), check=True)
+        subprocess.run(psql.arguments, cwd=folder, env=psql.environment, check=True)
 
 
 @pytest.mark.parametrize("installation", INSTALLATIONS)
@@ -174,7 +174,7 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
 
         up(target, KNOWN)
         assert failed_validations(target, KNOWN) == []
-        restore(target, server, [tmp_path / f"salvage-{version}" for version in reversed(salvaged)])
+        restore(target, [tmp_path / f"salvage-{version}" for version in reversed(salvaged)])
         restored = fingerprint.compare(new, content(connection, new))
         assert restored.is_equal, restored.message
         assert rows(connection, "SELECT count(*) AS posted FROM journal_entry WHERE is_posted") == [{"posted": 1}]

@@ -19,7 +19,7 @@ from conftest import fresh_database
 from psycopg import errors
 from workbench import prepared, waits
 
-from mantis_runbook import catalog, lint, migrations, programs, sandbox, settings, validation
+from mantis_runbook import catalog, commands, lint, migrations, sandbox, settings, validation
 from mantis_runbook.database import Connection
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
@@ -1080,13 +1080,18 @@ def pgbench(connection: Connection, folder: Path, protocol: str, database: Targe
     """
     import subprocess
 
-    program = programs.find("pgbench", server=connection.info.server_version // 10_000)
     files = [f"--file={path}" for path in sorted(folder.glob("*.sql"))]
     assert len(files) == 3
-    done = subprocess.run(
-        [program, "--no-vacuum", "--client=3", "--jobs=3", "--transactions=10", f"--protocol={protocol}", "--random-seed=7", *files],
-        env=database.variables(), capture_output=True, text=True,
-    )  # fmt: skip
+    options = [
+        "--no-vacuum",
+        "--client=3",
+        "--jobs=3",
+        "--transactions=10",
+        f"--protocol={protocol}",
+        "--random-seed=7",
+    ]
+    program = commands.command("pgbench", database, *options, *files)
+    done = subprocess.run(program.arguments, env=program.environment, capture_output=True, text=True)
     good = done.returncode == 0 and "number of failed transactions: 0 " in done.stdout and "ERROR" not in done.stderr
     return "" if good else done.stdout + done.stderr
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from workbench import Bench, beside, wait_for
 
-from mantis_runbook import catalog, programs, salvage, seal
+from mantis_runbook import catalog, commands, salvage, seal
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import connect
 from mantis_runbook.errors import Failed, LockNotObtained
@@ -52,10 +52,9 @@ def take(bench: Bench, before: Catalog, folder: Path, spared: Sequence[str] = ()
         return salvage.take(connection, salvage.losses(connection, before, spared=spared), folder)
 
 
-def restore(bench: Bench, server: Server, folder: Path) -> subprocess.CompletedProcess[str]:
-    psql = programs.find("psql", server=server.version)
-    command = [psql, "--no-psqlrc", "--quiet", "--file=restore.sql"]
-    return subprocess.run(command, cwd=folder, env=bench.target.variables(), capture_output=True, text=True)
+def restore(bench: Bench, folder: Path) -> subprocess.CompletedProcess[str]:
+    psql = commands.command("psql", bench.target, "--quiet", "--file=restore.sql")
+    return subprocess.run(psql.arguments, cwd=folder, env=psql.environment, capture_output=True, text=True)
 
 
 def made(bench: Bench) -> None:
@@ -119,7 +118,7 @@ def test_rows_of_new_tables_and_columns_come_back(
     assert kept.rows == 9 + 2 + 9 + 667 + 3
     dropped(bench)
     made(bench)
-    done = restore(bench, server, kept.folder)
+    done = restore(bench, kept.folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert content(bench) == wanted
     bench.sql("INSERT INTO fresh (text) VALUES ('next')")
@@ -142,7 +141,7 @@ def test_a_row_that_the_migration_makes_anew_gives_way_to_the_salvaged_one(
     bench.sql("UPDATE rate SET value = 19")
     kept = take(bench, before, tmp_path / "salvage")
     bench.sql("UPDATE rate SET value = 1")
-    assert restore(bench, server, kept.folder).returncode == 0
+    assert restore(bench, kept.folder).returncode == 0
     assert bench.sql("SELECT code, value FROM rate") == [("ZAR", 19)]
 
 
@@ -154,7 +153,7 @@ def test_a_restore_that_fails_says_so_and_changes_nothing(
     kept = take(bench, before, tmp_path / "salvage")
     bench.sql("TRUNCATE fresh")
     bench.sql("DROP TABLE log")
-    done = restore(bench, server, kept.folder)
+    done = restore(bench, kept.folder)
     assert done.returncode != 0
     assert 'relation "public.log" does not exist' in done.stderr
     assert bench.value("SELECT count(*) FROM fresh") == 0
@@ -180,7 +179,7 @@ def test_a_new_key_finds_no_old_rows_again(bench: Bench, before: Catalog, server
     kept = take(bench, before, tmp_path / "salvage")
     bench.sql("ALTER TABLE bare DROP COLUMN id")
     bench.sql(change)
-    assert restore(bench, server, kept.folder).returncode == 0
+    assert restore(bench, kept.folder).returncode == 0
     assert bench.sql("SELECT a, b::text, id FROM bare ORDER BY id") == wanted
 
 

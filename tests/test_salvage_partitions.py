@@ -9,7 +9,7 @@ import psycopg
 from stages import known
 from workbench import limits
 
-from mantis_runbook import ledger, run
+from mantis_runbook import commands, ledger, run
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook.apply import Engine
 from mantis_runbook.lock import hold
@@ -62,6 +62,6 @@ def test_it(database: Target, reports: Path, tmp_path: Path, monkeypatch) -> Non
         c.execute("INSERT INTO audit_log (action, table_name) VALUES ('API_CALL', 'after')")
         c.execute("DELETE FROM audit_log WHERE table_name = 'ahead'")
         up({"004", "005", "006", "007", "008", "009"})
-        env = database.variables()
-        subprocess.run(["psql", "-X", "-q", "-f", "restore.sql"], cwd=tmp_path / "salvage", env=env, check=True)
+        psql = commands.command("psql", database, "--quiet", "--file=restore.sql")
+        subprocess.run(psql.arguments, cwd=tmp_path / "salvage", env=psql.environment, check=True)
         assert c.execute("SELECT count(*) FROM customer_interaction WHERE content = 'today'").fetchone() == rows

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from mantis_runbook import commands
 from mantis_runbook.database import connect
 from mantis_runbook.errors import RunbookError, TargetError
 from mantis_runbook.server import Server, free_port
@@ -158,16 +159,16 @@ def test_another_database_of_the_same_server(monkeypatch: pytest.MonkeyPatch) ->
     assert target.parameters["dbname"] == "mantis_db"
 
 
-def test_child_programs_get_parameters_by_variable_and_none_of_another_database(
+def test_child_programs_get_secrets_by_variable_and_nothing_of_another_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PROD_DSN", DSN)
     monkeypatch.setenv("PGPASSWORD", "of another database")
     monkeypatch.setenv("PGOPTIONS", "-c work_mem=1MB")
-    variables = resolve("PROD_DSN").variables()
-    assert variables["PGHOST"] == "db.example.org"
-    assert variables["PGPASSWORD"] == SECRET
-    assert "PGOPTIONS" not in variables
+    made = commands.aimed(Path("pg_dump"), resolve("PROD_DSN"))
+    assert "host=db.example.org" in " ".join(made.arguments)
+    assert made.environment["PGPASSWORD"] == SECRET
+    assert "PGOPTIONS" not in made.environment
 
 
 def unreachable(parameters: dict[str, str]) -> str:
