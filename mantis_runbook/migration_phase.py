@@ -39,7 +39,7 @@ from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
 from mantis_runbook.apply import Applied, Engine, refuse_unable
 from mantis_runbook.backup import Backup, Proof
-from mantis_runbook.database import refuse_pooler
+from mantis_runbook.database import refuse_pooler, refuse_read_only
 from mantis_runbook.errors import (
     ApprovalMissing,
     BackupNotProven,
@@ -128,6 +128,7 @@ class MigrationPhase(Recording):
             self.run.read("precheck", patience_s=checks.PATIENCE_S) as connection,
             blockers.refusing(connection),
         ):
+            refuse_read_only(connection, self.run.target)
             book = Ledger(connection)
             states = book.all()
             if self.number != "0":
