@@ -18,11 +18,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import catalog, fingerprint, programs
+from mantis_runbook import catalog, fingerprint, likeness, programs, subscriptions
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
+from mantis_runbook.likeness import Likeness
+from mantis_runbook.session_settings import CLIENT_ENCODING, program_variables
 from mantis_runbook.target import Target
 
 __all__ = [
@@ -41,6 +43,9 @@ __all__ = [
 
 #: Level 1 compresses nearly as well as 6 in less than half the time; level 0 would restore flipped bits as data.
 COMPRESSION = "-Z1"
+
+#: The file of a backup that says what its database is beside what the dump holds.
+LIKENESS = "database.json"
 
 #: How a disk, a quota or a limit on the size of files says that it is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -73,6 +78,12 @@ class Backup:
         """The catalogue at the snapshot's instant."""
         return Catalog.from_json((self.folder / "catalog.json").read_text())
 
+    @property
+    def likeness(self) -> Likeness:
+        """Encoding, locale, settings and rights of the database; of an older backup nothing is known."""
+        path = self.folder / LIKENESS
+        return Likeness.from_json(path.read_text()) if path.is_file() else Likeness()
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "folder": str(self.folder),
@@ -89,11 +100,15 @@ class Backup:
 
 @dataclass(frozen=True)
 class Proof:
-    """The restored copy compared with the snapshot: content per table, and the catalogue."""
+    """The restored copy compared with the snapshot: content per table, and the catalogue.
+
+    `not_taken_over` are settings and rights of the database itself that the server of the copy refused.
+    """
 
     content: fingerprint.Comparison
     catalogue: catalog.Difference
     scratch: str
+    not_taken_over: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -178,22 +193,20 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
         pg_dump = programs.find("pg_dump", server=who.major)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
-            arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}"]
-            dump = beside.submit(_run, pg_dump, arguments, target, folder)
+            arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}", f"--encoding={CLIENT_ENCODING}"]
+            dump = beside.submit(_run, pg_dump, arguments, target, folder, who.major)
+            (folder / LIKENESS).write_text(likeness.read(connection).to_json())
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
             (folder / "fingerprint.json").write_text(fingerprint.take(connection).to_json())
             dump.result()
     _globals(target, folder, who.major)
     pg_restore = programs.find("pg_restore", server=who.major)
-    _run(pg_restore, ["--list", f"--file={folder / 'restore_list.txt'}", str(full)], target, folder)
+    _run(pg_restore, ["--list", f"--file={folder / 'restore_list.txt'}", str(full)], target, folder, who.major)
     if derived:
         for kind in ("schema", "data"):
-            _run(
-                pg_restore,
-                [f"--{kind}-only", f"--file={folder / f'mantis_{kind}_{stamp}.sql'}", str(full)],
-                target,
-                folder,
-            )
+            file = folder / f"mantis_{kind}_{stamp}.sql"
+            options = [f"--{kind}-only", "--no-subscriptions", f"--file={file}", str(full)]
+            _run(pg_restore, options, target, folder, who.major)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     sums = {path.name: sha256(path) for path in files}
     (folder / "SHA256SUMS").write_text("".join(f"{total}  {name}\n" for name, total in sums.items()))
@@ -217,16 +230,22 @@ def _globals(target: Target, folder: Path, major: int) -> None:
     """Roles without passwords: they are not in the dump, and restoring on another server needs them."""
     program = programs.find("pg_dumpall", server=major)
     arguments = ["--globals-only", "--no-role-passwords", f"--file={folder / 'globals.sql'}"]
-    _run(program, [*arguments, f"--database={target.parameters.get('dbname', 'postgres')}"], target, folder)
+    _run(program, [*arguments, f"--database={target.parameters.get('dbname', 'postgres')}"], target, folder, major)
 
 
-def _run(program: Path, arguments: list[str], target: Target, folder: Path) -> None:
+def _run(program: Path, arguments: list[str], target: Target, folder: Path, major: int) -> None:
     try:
-        programs.run(program, arguments, variables=target.variables())
+        programs.run(program, arguments, variables=_surroundings(target, major))
     except ProgramError as error:
         if any(os.strerror(number) in str(error) for number in FULL) or shutil.disk_usage(folder).free < 1 << 20:
             raise _full(folder) from None
         raise
+
+
+def _surroundings(target: Target, major: int, **settings: str) -> dict[str, str]:
+    """The environment of a program that connects to a server of that version."""
+    variables = target.variables()
+    return variables | program_variables(major, variables, **settings)
 
 
 def sha256(path: Path) -> str:
@@ -238,15 +257,15 @@ def sha256(path: Path) -> str:
 # -- the proof ---------------------------------------------------------------------------------------------------
 
 
-def create_scratch(server: Target, name: str) -> Target:
+def create_scratch(server: Target, name: str, like: Likeness | None = None) -> Target:
     """An empty database of that name on the server; one left by a cut run is replaced.
 
-    Raises `Refused` when the role may not create databases, or the disk is full.
+    It has the encoding and locale of the database that it is to be `like`, else the server's. Raises `Refused` when the role may not create databases, or the disk is full.
     """
     drop_scratch(server, name)
     with connect(server, "scratch") as connection:
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            likeness.create(connection, name, like)
         except psycopg.errors.DatabaseError as error:
             raise Refused(
                 f"scratch database {name} cannot be created",
@@ -274,6 +293,7 @@ def drop_scratch(server: Target, name: str) -> None:
         raise Refused(
             f"database {name} is no scratch database of the runbook", action="drop it by hand, if you mean it"
         )
+    subscriptions.forget(server, name)
     with connect(server, "scratch", lock_timeout="0") as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -293,11 +313,12 @@ def prove(backup: Backup, scratch: Target) -> Proof:
             )
     _restore(backup, scratch)
     with connect(scratch, "proof", lock_timeout="0") as connection:
+        not_taken_over = likeness.dress(connection, backup.likeness)
         connection.execute("ANALYZE")
         expected = backup.fingerprint
         content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
         catalogue = catalog.diff(backup.catalog, catalog.snapshot(connection))
-    return Proof(content, catalogue, scratch.parameters["dbname"])
+    return Proof(content, catalogue, scratch.parameters["dbname"], not_taken_over)
 
 
 def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
@@ -305,15 +326,16 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
 
     Raises `BackupNotProven` when one of them does not restore.
     """
-    psql = programs.find("psql", server=_major(scratch))
-    variables = scratch.variables()
+    major = _major(scratch)
+    psql = programs.find("psql", server=major)
     for kind in ("schema", "data"):
         path = next(backup.folder / name for name in backup.sizes if name.startswith(f"mantis_{kind}_"))
         # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work a second time.
-        role = " -c session_replication_role=replica" if kind == "data" else ""
+        role = {"session_replication_role": "replica"} if kind == "data" else {}
+        variables = _surroundings(scratch, major, synchronous_commit="off", **role)
         arguments = ["--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", f"--file={path}"]
         try:
-            programs.run(psql, arguments, variables=variables | {"PGOPTIONS": f"-c synchronous_commit=off{role}"})
+            programs.run(psql, arguments, variables=variables)
         except ProgramError as error:
             raise BackupNotProven(
                 f"backup {path.name} does not restore",
@@ -332,11 +354,16 @@ def _major(target: Target) -> int:
 
 
 def _restore(backup: Backup, scratch: Target) -> None:
-    with connect(scratch, "restore", lock_timeout="0") as connection:
-        major = identity(connection).major
-    variables = scratch.variables()
-    variables["PGOPTIONS"] = variables.get("PGOPTIONS", "") + " -c synchronous_commit=off -c maintenance_work_mem=128MB"
-    arguments = ["--exit-on-error", "--jobs=2", f"--dbname={scratch.parameters['dbname']}", str(backup.full)]
+    major = _major(scratch)
+    variables = _surroundings(scratch, major, synchronous_commit="off", maintenance_work_mem="128MB")
+    # A subscription in a copy would stand on the original's slot.
+    arguments = [
+        "--exit-on-error",
+        "--no-subscriptions",
+        "--jobs=2",
+        f"--dbname={scratch.parameters['dbname']}",
+        str(backup.full),
+    ]
     try:
         programs.run(programs.find("pg_restore", server=major), arguments, variables=variables)
     except (ProgramError, subprocess.SubprocessError) as error:

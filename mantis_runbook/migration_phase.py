@@ -239,7 +239,8 @@ class MigrationPhase(Recording):
         if self._nothing_to_do():
             return self._not_needed("prove")
         taken = self._backup()
-        proof = backup.prove(taken, backup.create_scratch(self._scratch_server(), self._scratch_name()))
+        copy = backup.create_scratch(self._scratch_server(), self._scratch_name(), taken.likeness)
+        proof = backup.prove(taken, copy)
         self._record_proof(taken.full.name, is_valid=proof.is_valid)
         records = [
             {
@@ -260,6 +261,8 @@ class MigrationPhase(Recording):
                 action=f"the dump is kept at {taken.folder}; take another before you go on",
             )
         summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
+        if proof.not_taken_over:
+            summary += f"; of the database itself the copy lacks {', '.join(proof.not_taken_over)}"
         return Evidence(self.number, "prove", "passed", summary, (content,), {"scratch": proof.scratch})
 
     def _record_proof(self, name: str, *, is_valid: bool) -> None:
@@ -363,7 +366,8 @@ class MigrationPhase(Recording):
         """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
         server, name = self._scratch_server(), self._scratch_name()
         if self._was_cut("rehearse") or not backup.has_scratch(server, name):
-            backup.prove(self._backup(), backup.create_scratch(server, name))
+            taken = self._backup()
+            backup.prove(taken, backup.create_scratch(server, name, taken.likeness))
 
     # -- approval ------------------------------------------------------------------------------------------------
 

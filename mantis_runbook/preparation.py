@@ -51,7 +51,7 @@ class Preparation(MigrationPhase):
         if not (row and row[0]):
             beside = "; the schema-only and data-only files are not proven: loading rows alone needs a superuser"
             return replace(proven, verdict="warned", summary=proven.summary + beside)
-        content = backup.prove_derived(taken, backup.create_scratch(server, self._scratch_name()))
+        content = backup.prove_derived(taken, backup.create_scratch(server, self._scratch_name(), taken.likeness))
         for name in (name for name in taken.sizes if name.startswith(("mantis_schema_", "mantis_data_"))):
             self._record_proof(name, is_valid=content.is_equal)
         if not content.is_equal:
