@@ -135,7 +135,9 @@ class MigrationPhase(Recording):
             if self.number != "0":
                 self._refuse_unready(book.require(), states)
                 refuse_unable(connection, self.migrations)
-            lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
+            limits = self.run.environment
+            lax = {"durability"} if limits.unsafe_durability else set[str]()
+            lax |= {"publications_that_grow"} if limits.publications_may_grow else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
             with connect(self._scratch_server(), "precheck", lock_timeout="10s") as scratch:
                 found = replace(found, results=(*found.results, restorable.check(connection, scratch)))
