@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,8 @@ class Replicated:
 
 
 @pytest.fixture
-def replicated(own_server: Callable[..., Server]) -> Iterator[Replicated]:
-    yield Replicated(own_server(wal_level="logical"))
+def replicated(own_server: Callable[..., Server]) -> Replicated:
+    return Replicated(own_server(wal_level="logical"))
 
 
 def test_a_subscription_of_the_target_is_in_no_copy_and_its_slot_streams_on(
