@@ -152,12 +152,12 @@ def test_a_setting_that_the_copy_s_server_refuses_is_named_and_nothing_fails(ben
 
 
 def test_programs_are_given_the_settings_that_their_server_has(server: Server) -> None:
-    variables = program_variables(server.version, {"PGOPTIONS": "-c geqo=off"}, search_path="a b")
+    variables = program_variables(server.version, {"PGOPTIONS": "-c geqo=off"}, DateStyle="ISO, YMD")
     assert variables["PGOPTIONS"].startswith("-c geqo=off -c statement_timeout=0 ")
     assert ("transaction_timeout" in variables["PGOPTIONS"]) == (server.version >= 17)
     with psycopg.connect(**server.parameters, options=variables["PGOPTIONS"]) as connection:
-        asked = "SELECT current_setting('geqo'), current_setting('lc_monetary'), current_setting('search_path')"
-        assert connection.execute(asked).fetchone() == ("off", "C", "a b")
+        asked = "SELECT current_setting('geqo'), current_setting('lc_monetary'), current_setting('DateStyle')"
+        assert connection.execute(asked).fetchone() == ("off", "C", "ISO, YMD")
 
 
 # -- sessions that were ended ----------------------------------------------------------------------------------------
