@@ -34,7 +34,9 @@ class Setting:
     value: str
 
     def __str__(self) -> str:
-        return f"{self.name} = {self.value}" + (f" of role {self.role}" if self.role else "")
+        # A setting with a dot in its name is an application's own, and may be a secret.
+        shown = "…" if "." in self.name else self.value
+        return f"{self.name} = {shown}" + (f" of role {self.role}" if self.role else "")
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def test_a_setting_that_the_copy_s_server_refuses_is_named_and_nothing_fails(ben
             refusals = likeness.dress(connection, likeness.Likeness(settings=(unknown, stranger)))
     finally:
         backup.drop_scratch(bench.target, "mantis_scratch_refusing")
+    assert str(likeness.Setting("", "app.jwt_secret", "hunter2")) == "app.jwt_secret = …"
     assert refusals[-1] == 'work_mem = 1MB of role nobody_here (role "nobody_here" does not exist)'
 
 
