@@ -12,7 +12,7 @@ import psycopg
 import stamina
 
 from mantis_runbook import backfill, blockers, catalog, outside
-from mantis_runbook.database import GIVING_WAY, Connection, connect, may_set, query, rows, settle
+from mantis_runbook.database import GIVING_WAY, Connection, connect, is_lost, may_set, query, rows, settle
 from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, Pass, StepJournal
 from mantis_runbook.lock import Fence
@@ -528,11 +528,11 @@ class _Work:
         """An SQL error becomes one that names the step; locks and lost connections keep their own meaning."""
         try:
             yield
-        except (*RETRIED, psycopg.OperationalError) as error:
-            if isinstance(error, psycopg.errors.QueryCanceled):
-                raise self._failed(error) from error
+        except RETRIED:
             raise
         except psycopg.Error as error:
+            if is_lost(self.connection, error):
+                raise
             raise self._failed(error) from error
 
     def _failed(self, error: psycopg.Error) -> StepFailed:

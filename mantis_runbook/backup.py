@@ -18,14 +18,16 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import catalog, commands, fingerprint, programs
+from mantis_runbook import catalog, commands, fingerprint, likeness, programs, subscriptions
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
+from mantis_runbook.likeness import Likeness
 from mantis_runbook.programs import Command
 from mantis_runbook.scratch import Mark
+from mantis_runbook.session_settings import CLIENT_ENCODING
 from mantis_runbook.target import Target
 
 __all__ = [
@@ -43,6 +45,13 @@ __all__ = [
 
 #: Level 1 compresses nearly as well as 6 in less than half the time; level 0 would restore flipped bits as data.
 COMPRESSION = "-Z1"
+
+#: The file of a backup that says what its database is beside what the dump holds.
+LIKENESS = "database.json"
+
+#: A restore in three calls. In one, a trigger of a partitioned table depends on that table alone, which has no rows of its
+#: own, so that one of several jobs may create it while another still copies a partition, whose rows then fire it.
+SECTIONS = (("--section=pre-data",), ("--section=data", "--jobs=2"), ("--section=post-data", "--jobs=2"))
 
 #: How a disk, a quota or a limit on the size of files says that it is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -75,6 +84,12 @@ class Backup:
         """The catalogue at the snapshot's instant."""
         return Catalog.from_json((self.folder / "catalog.json").read_text())
 
+    @property
+    def likeness(self) -> Likeness:
+        """Encoding, locale, settings and rights of the database; of an older backup nothing is known."""
+        path = self.folder / LIKENESS
+        return Likeness.from_json(path.read_text()) if path.is_file() else Likeness()
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "folder": str(self.folder),
@@ -91,11 +106,15 @@ class Backup:
 
 @dataclass(frozen=True)
 class Proof:
-    """The restored copy compared with the snapshot: content per table, and the catalogue."""
+    """The restored copy compared with the snapshot: content per table, and the catalogue.
+
+    `not_taken_over` are settings and rights of the database itself that the server of the copy refused.
+    """
 
     content: fingerprint.Comparison
     catalogue: catalog.Difference
     scratch: str
+    not_taken_over: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -179,17 +198,19 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
         who = identity(connection)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
-            arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}"]
+            arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}", f"--encoding={CLIENT_ENCODING}"]
             dump = beside.submit(_run, commands.command("pg_dump", target, *arguments), folder)
+            (folder / LIKENESS).write_text(likeness.read(connection).to_json())
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
             (folder / "fingerprint.json").write_text(fingerprint.take(connection).to_json())
             dump.result()
     _globals(target, folder)
-    written = {"--list": folder / "restore_list.txt"}
+    written: dict[tuple[str, ...], Path] = {("--list",): folder / "restore_list.txt"}
     if derived:
-        written |= {f"--{kind}-only": folder / f"mantis_{kind}_{stamp}.sql" for kind in ("schema", "data")}
+        for kind in ("schema", "data"):
+            written[f"--{kind}-only", "--no-subscriptions"] = folder / f"mantis_{kind}_{stamp}.sql"
     for what, file in written.items():
-        _run(commands.offline("pg_restore", what, f"--file={file}", str(full), server=who.major), folder)
+        _run(commands.offline("pg_restore", *what, f"--file={file}", str(full), server=who.major), folder)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     sums = {path.name: sha256(path) for path in files}
     (folder / "SHA256SUMS").write_text("".join(f"{total}  {name}\n" for name, total in sums.items()))
@@ -233,15 +254,16 @@ def sha256(path: Path) -> str:
 # -- the proof ---------------------------------------------------------------------------------------------------
 
 
-def create_scratch(server: Target, name: str, mark: Mark | None = None) -> Target:
+def create_scratch(server: Target, name: str, like: Likeness | None = None, mark: Mark | None = None) -> Target:
     """An empty database of that name on the server; one left by a cut run is replaced.
 
-    Raises `Refused` when the role may not create databases, or the disk is full.
+    It has the encoding and locale of the database that it is to be `like`, else the server's. Raises `Refused` when the role may not create databases, or the disk is full.
     """
     drop_scratch(server, name)
     with connect(server, "scratch", lock_timeout="0") as connection:
         try:
-            scratch_databases.make(connection, name, "template0", mark or scratch_databases.mark_of())
+            shape = likeness.shape(connection, like)
+            scratch_databases.make(connection, name, "template0", mark or scratch_databases.mark_of(), shape)
         except psycopg.errors.DatabaseError as error:
             raise Refused(
                 f"scratch database {name} cannot be created",
@@ -261,6 +283,7 @@ def has_scratch(server: Target, name: str) -> bool:
 def drop_scratch(server: Target, name: str) -> None:
     """Drop a scratch database, if it is there. Only names of ours are ever dropped."""
     scratch_databases.require_ours(name)
+    subscriptions.forget(server, name)
     with connect(server, "scratch", lock_timeout="0") as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -280,11 +303,12 @@ def prove(backup: Backup, scratch: Target) -> Proof:
             )
     _restore(backup, scratch)
     with connect(scratch, "proof", lock_timeout="0") as connection:
+        not_taken_over = likeness.dress(connection, backup.likeness)
         connection.execute("ANALYZE")
         expected = backup.fingerprint
         content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
         catalogue = catalog.diff(backup.catalog, catalog.snapshot(connection))
-    return Proof(content, catalogue, scratch.parameters["dbname"])
+    return Proof(content, catalogue, scratch.parameters["dbname"], not_taken_over)
 
 
 def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
@@ -327,9 +351,11 @@ def _require_scratch(scratch: Target) -> None:
 def _restore(backup: Backup, scratch: Target) -> None:
     _require_scratch(scratch)
     session = {"synchronous_commit": "off", "maintenance_work_mem": "128MB"}
-    arguments = ["--exit-on-error", "--jobs=2", str(backup.full)]
+    # A subscription in a copy would stand on the original's slot.
+    arguments = ["--exit-on-error", "--no-subscriptions", str(backup.full)]
     try:
-        programs.run(commands.command("pg_restore", scratch, *arguments, settings=session))
+        for section in SECTIONS:
+            programs.run(commands.command("pg_restore", scratch, *section, *arguments, settings=session))
     except (ProgramError, subprocess.SubprocessError) as error:
         raise BackupNotProven(
             f"backup {backup.full.name} does not restore",

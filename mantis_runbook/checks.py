@@ -50,6 +50,7 @@ Told = Mapping[str, Callable[[], str]]
 
 HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each|before): *(.*)")
 SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
+COMMENTS = re.compile(r"\A(?:--.*\n)+")
 NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
 
 #: So that a row is neither overlooked nor counted twice, and its text reads the same everywhere.
@@ -82,8 +83,9 @@ class Check:
 
         With `each`, it returns questions instead, `(object text, statement text)`. Each of them `counts`, returning
         `(found bigint, detail text)`, and is found when that is not 0; or it `must run`, and is found when it raises.
+        The header stays here: it is for people, and not every database has its characters.
         """
-        return query(f"checks/{self.name}")
+        return COMMENTS.sub("", query(f"checks/{self.name}"))
 
 
 @dataclass(frozen=True)

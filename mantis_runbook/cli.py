@@ -30,7 +30,7 @@ from mantis_runbook import (
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import scratch as scratches
 from mantis_runbook import target as targets
-from mantis_runbook.database import connect, identity
+from mantis_runbook.database import ENDED, connect, identity, refuse_read_only
 from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused, RunbookError
 from mantis_runbook.interruption import Interruption
 from mantis_runbook.journal import Journal
@@ -92,7 +92,8 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(error.exit_code)
         except psycopg.Error as error:
             words = error.diag.message_primary or " ".join(str(error).split())
-            click.secho(f"the server refused: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
+            what = "the connection to the server was lost" if error.sqlstate in (None, *ENDED) else "the server refused"
+            click.secho(f"{what}: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
             sys.exit(1)
         except OSError as error:
             click.secho(f"{error.filename or 'the system'}: {error.strerror or error}", err=True, fg="red")
@@ -212,6 +213,7 @@ def _await_approval(place: targets.Target, limits: settings.Environment, missing
 def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
     known = migrations.load()
     with connect(place, "plan") as connection:
+        refuse_read_only(connection, place)
         who = identity(connection)
         plan.refuse_edited(known, Ledger(connection).all())
     return [plan.Plan(one.number, who, migrations.order_for(known, one.number)) for one in chosen]
@@ -376,6 +378,7 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
     place = targets.resolve(target)
     limits = run.environment_for(place, environment)
     with connect(place, "rollback") as connection:
+        refuse_read_only(connection, place)
         chosen = rollbacks.choose(migrations.load(), Ledger(connection).require().all(), version, scope)
     names = " ".join(one.version for one in chosen)
     if limits.rollback_confirmation and not confirm and sys.stdin.isatty():

@@ -13,6 +13,7 @@ from mantis_runbook import programs, services
 from mantis_runbook.database import SECRETS, Connection, Identity, connect, identity, query
 from mantis_runbook.errors import TargetError
 from mantis_runbook.programs import Command
+from mantis_runbook.session_settings import CLIENT_ENCODING, program_settings
 from mantis_runbook.target import Target
 
 __all__ = ["aimed", "command", "guard", "is_encrypted", "offline"]
@@ -41,7 +42,8 @@ def command(name: str | Path, target: Target, *options: str, settings: Mapping[s
     if encrypted:
         programs.refuse_clear(program)
     _require_same(program.name, place, who)
-    return aimed(program, place, *options, settings=settings, who=who)
+    wanted = program_settings(who.major) | dict(settings or {})
+    return aimed(program, place, *options, settings=wanted, who=who)
 
 
 def aimed(
@@ -65,6 +67,7 @@ def aimed(
     if first and who:
         first.append(f"--command={guard(who)}")
     arguments = _pointed(program.name, shown, [*first, *options])
+    ours["PGCLIENTENCODING"] = CLIENT_ENCODING
     return Command((str(program), *arguments), clean_environment() | ours)
 
 

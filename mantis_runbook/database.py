@@ -13,11 +13,12 @@ from psycopg.rows import dict_row
 
 from mantis_runbook import settings
 from mantis_runbook.errors import PoolerRefused, TargetError
+from mantis_runbook.session_settings import ABSENT_IN_SOME, CLIENT_ENCODING, SESSION
 from mantis_runbook.target import Target
 
 __all__ = [
-    "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "may_set", "query",
-    "refuse_pooler", "rows", "settle",
+    "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "is_lost",
+    "may_set", "query", "refuse_pooler", "refuse_read_only", "rows", "settle",
 ]  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -33,36 +34,23 @@ CONNECT_TIMEOUT_S = 10
 #: Parameters that are never shown.
 SECRETS = ("password", "passfile", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 
-#: Every session of ours. What changes text output is pinned, since text is hashed and compared.
-SESSION = {
-    "lock_timeout": "100ms",
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "10min",
-    "client_connection_check_interval": "200ms",
-    "search_path": "public, mantis_runbook, pg_temp",
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "row_security": "off",
-    "standard_conforming_strings": "on",
-    "client_min_messages": "warning",
-    # Validations assert: switched off for the database, they would all pass.
-    "plpgsql.check_asserts": "on",
-}
-
 #: For sessions that lock the application's tables. Autovacuum gives way to whoever waits for its lock this long, and in a
 #: deadlock whoever looks first is the victim. The default of a second lies beyond our lock timeout, so that neither would
 #: happen: https://www.postgresql.org/docs/current/runtime-config-locks.html
 GIVING_WAY = {"deadlock_timeout": "20ms"}
 
-#: Sets each setting, but those that only a superuser may, or who was granted SET on them: without, they stay.
+#: SQLSTATEs of sessions that the server ended: by a timeout (the first three), an administrator, a crash, a drop.
+#: psycopg has the first two as `InternalError`: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ENDED = ("25P03", "25P04", "57P05", "57P01", "57P02", "57P03", "57P04")
+
+#: Sets each setting, but those that only a superuser may, or who was granted SET on them: without, they stay. So do
+#: those (third parameter) that this server does not have.
 MAY_SET = """
     SELECT set_config(wanted.name, wanted.value, false)
     FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)
     LEFT JOIN pg_settings USING (name)
-    WHERE context IS DISTINCT FROM 'superuser' OR has_parameter_privilege(wanted.name, 'SET')
+    WHERE (context IS DISTINCT FROM 'superuser' OR has_parameter_privilege(wanted.name, 'SET'))
+      AND (context IS NOT NULL OR wanted.name <> ALL (%s::text[]))
 """
 SUPERUSER = "current_setting('is_superuser') = 'on'"
 MAY_SET_BEFORE_15 = MAY_SET.replace("has_parameter_privilege(wanted.name, 'SET')", SUPERUSER)
@@ -96,11 +84,12 @@ def connect(target: Target, purpose: str, **session: str) -> Connection:
     Transactions are opened with `connection.transaction()`. Raises `TargetError` when nobody answers, the password
     is wrong, the database does not exist, or the server is too old; the message never holds a secret. Behind a pooler
     in transaction mode it raises `PoolerRefused` before it sets anything: the settings would stay in a session that
-    the pooler then hands to the application.
+    the pooler then hands to the application. A database whose text nobody can decode (SQL_ASCII) is refused as well.
     """
     connection = _open(target, purpose)
     try:
         _refuse_old(connection, target)
+        _refuse_undecodable(connection, target)
         if _is_pooled(connection):
             refuse_pooler(target)
         settle(connection, **session)
@@ -115,7 +104,7 @@ def settle(connection: Connection, **session: str) -> None:
     wanted = SESSION | session
     connection.execute(
         MAY_SET if connection.info.server_version >= 150_000 else MAY_SET_BEFORE_15,
-        (list(wanted), list(wanted.values())),
+        (list(wanted), list(wanted.values()), list(ABSENT_IN_SOME)),
     )
 
 
@@ -128,9 +117,12 @@ def may_set(connection: Connection, parameter: str) -> bool:
 def _open(target: Target, purpose: str) -> Connection:
     try:
         ours = {"application_name": f"mantis-runbook/{purpose}", "connect_timeout": str(CONNECT_TIMEOUT_S)}
+        ours["client_encoding"] = CLIENT_ENCODING
         conninfo = make_conninfo("", **(target.complete() | ours))
         return psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
+        if "MULE_INTERNAL" in str(error):  # the one encoding of servers that has no conversion to UTF-8
+            raise _undecodable(target, "MULE_INTERNAL") from None
         raise TargetError(
             f"cannot connect to target {target.name}",
             found=_reason(error, target),
@@ -147,6 +139,49 @@ def _refuse_old(connection: Connection, target: Target) -> None:
             expected=f"{OLDEST} or newer",
             action="upgrade the server first",
         )
+
+
+def _refuse_undecodable(connection: Connection, target: Target) -> None:
+    if (encoding := connection.info.parameter_status("server_encoding")) == "SQL_ASCII":
+        raise _undecodable(target, encoding)
+
+
+def _undecodable(target: Target, encoding: str) -> TargetError:
+    return TargetError(
+        f"the database of target {target.name} is in an encoding that cannot be read as text",
+        found=encoding,
+        expected="UTF8, or another encoding that PostgreSQL converts to it",
+        action="dump it, find out what its bytes are (pg_dump --encoding names it), restore it into a database with"
+        " ENCODING 'UTF8', and migrate that one",
+    )
+
+
+def refuse_read_only(connection: Connection, target: Target) -> None:
+    """Raise `TargetError` when nothing can, or shall, be written there: a standby, or sessions that begin read-only."""
+    row = connection.execute(
+        "SELECT pg_is_in_recovery(), (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'"
+        " AND setting = 'on')"
+    ).fetchone()
+    in_recovery, source = row or (False, None)
+    if in_recovery:
+        raise TargetError(
+            f"target {target.name} is a standby, read-only as long as it is one",
+            found="a server in recovery",
+            expected="the primary",
+            action="name the primary as the target",
+        )
+    if source:
+        raise TargetError(
+            f"target {target.name} is read-only",
+            found=f"default_transaction_read_only = on, set by {source}",
+            expected="off: somebody closed this database for writing, and a migration writes",
+            action="find out why; then ALTER DATABASE (or ROLE, or SYSTEM) … RESET default_transaction_read_only",
+        )
+
+
+def is_lost(connection: Connection, error: psycopg.Error) -> bool:
+    """Whether the session is gone, whatever class psycopg gives the error: also those that a timeout ended."""
+    return connection.broken or connection.closed or error.sqlstate in ENDED or (error.sqlstate or "")[:2] == "08"
 
 
 def _is_pooled(connection: Connection) -> bool:

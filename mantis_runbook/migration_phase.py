@@ -31,6 +31,7 @@ from mantis_runbook import (
     recognition,
     rehearsal,
     replay,
+    restorable,
     samples,
     validation,
 )
@@ -41,7 +42,7 @@ from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
 from mantis_runbook.apply import Applied, Engine, refuse_unable
 from mantis_runbook.backup import Backup, Proof
-from mantis_runbook.database import Connection, refuse_pooler
+from mantis_runbook.database import Connection, connect, refuse_pooler, refuse_read_only
 from mantis_runbook.errors import (
     ApprovalMissing,
     BackupNotProven,
@@ -132,14 +133,19 @@ class MigrationPhase(Recording):
             self.run.read("precheck", patience_s=checks.PATIENCE_S) as connection,
             blockers.refusing(connection),
         ):
+            refuse_read_only(connection, self.run.target)
             book = Ledger(connection)
             states = book.all()
             if self.number != "0":
                 self._refuse_unready(book.require(), states)
                 refuse_unable(connection, self.migrations)
             self._refuse_another_schema(connection)
-            lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
+            limits = self.run.environment
+            lax = {"durability"} if limits.unsafe_durability else set[str]()
+            lax |= {"publications_that_grow"} if limits.publications_may_grow else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
+            with connect(self._scratch_server(), "precheck", lock_timeout="10s") as scratch:
+                found = replace(found, results=(*found.results, restorable.check(connection, scratch)))
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
         for program in ("pg_dump", "pg_dumpall"):
             commands.command(program, self.run.target)
@@ -276,6 +282,8 @@ class MigrationPhase(Recording):
                 action=f"the dump is kept at {taken.folder}; take another before you go on",
             )
         summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
+        if proof.not_taken_over:
+            summary += f"; of the database itself the copy lacks {', '.join(proof.not_taken_over)}"
         return Evidence(self.number, "prove", "passed", summary, (content,), {"scratch": proof.scratch})
 
     def _record_proof(self, name: str, *, is_valid: bool) -> None:
@@ -313,7 +321,8 @@ class MigrationPhase(Recording):
         return scratch_databases.name_for(self.run, self.number)
 
     def _new_scratch(self) -> Target:
-        return backup.create_scratch(self._scratch_server(), self._scratch_name(), self._mark())
+        like = self._backup().likeness
+        return backup.create_scratch(self._scratch_server(), self._scratch_name(), like, self._mark())
 
     def _mark(self) -> Mark:
         return scratch_databases.mark_of(self.run.name, self.run.target.name, self.run.identity.database)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mantis_runbook import display, migrations
 from mantis_runbook import rollback as rollbacks
-from mantis_runbook.database import Connection, connect
+from mantis_runbook.database import Connection, connect, refuse_read_only
 from mantis_runbook.errors import Failed
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
@@ -43,6 +43,7 @@ class RollbackPhase(Recording):
 
     def _choose(self) -> Evidence:
         with self.run.connect("rollback") as connection:
+            refuse_read_only(connection, self.run.target)
             states = Ledger(connection).require().all()
         chosen = rollbacks.choose(migrations.load(), states, self.parameters.version, self.parameters.scope)
         records = [

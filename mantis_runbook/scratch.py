@@ -96,12 +96,17 @@ def mark_of(run: str = "", target: str = "", database: str = "") -> Mark:
     return Mark(run, target, database, now, socket.gethostname(), _machine(), pid, _process(pid))
 
 
-def make(connection: Connection, name: str, template: str, mark: Mark) -> None:
-    """A database that nobody could enter before its rights were taken away and its mark was set."""
+def make(connection: Connection, name: str, template: str, mark: Mark, shape: sql.Composable | None = None) -> None:
+    """A database that nobody could enter before its rights were taken away and its mark was set.
+
+    `shape` are more options of CREATE DATABASE, such as its encoding and locale.
+    """
     require_ours(name)
     database = sql.Identifier(name)
     connection.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false").format(database, sql.Identifier(template))
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false {}").format(
+            database, sql.Identifier(template), shape or sql.SQL("")
+        )
     )
     for statement in (
         sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database),

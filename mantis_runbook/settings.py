@@ -96,6 +96,7 @@ class Environment(BaseModel):
     rollback_confirmation: bool
     scratch: Literal["beside", "other"]
     unsafe_durability: bool
+    publications_may_grow: bool = False
     on_trip: Literal["pause", "roll back"]
     lock_timeout_ms: int = Field(gt=0, le=10_000)
     retry_pause_ms: int = Field(gt=0)

@@ -85,6 +85,7 @@ def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database:
         "mantis_data",
         "catalog.json",
         "fingerprint.json",
+        "database.json",
         "globals.sql",
         "restore_list.txt",
     }

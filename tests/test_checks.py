@@ -239,6 +239,26 @@ BROKEN = [
         "fail", "index idx_api_key_org: invalid",
     ),
     (
+        "session_settings", 0, "SET LOCAL session_replication_role = replica",
+        "fail", "session_replication_role = replica, set by session",
+    ),
+    ("session_settings", 0, "SET LOCAL zero_damaged_pages = on", "fail", "zero_damaged_pages = on"),
+    (
+        "settings_of_the_database", 0,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_replication_role = replica', current_database());"
+        " END $$",
+        "warn", "this database: session_replication_role=replica",
+    ),
+    ("settings_of_the_database", 0, "SET LOCAL track_counts = off", "warn", "track_counts = off"),
+    (
+        "publications_unread", 0, "CREATE PUBLICATION everything FOR ALL TABLES",
+        "warn", "publication everything: FOR ALL TABLES",
+    ),
+    (
+        "publications_unread", 1, "CREATE PUBLICATION of_public FOR TABLES IN SCHEMA public",
+        "warn", "publication of_public: FOR TABLES IN SCHEMA public",
+    ),
+    (
         "leftover_functions", 1, "CREATE FUNCTION touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
         "fail", "function touch_updated_at(): of the name and arguments that 001 uses",
     ),

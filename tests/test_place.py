@@ -411,7 +411,7 @@ def killed(target: Target) -> str:
     code = (
         "import os, signal, sys; from mantis_runbook import backup, scratch; from mantis_runbook.target import resolve\n"
         "mark = scratch.mark_of('20260101T000000Z-killed', 'TEST_DSN', 'x')\n"
-        "backup.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark); os.kill(os.getpid(), signal.SIGKILL)"
+        "backup.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark=mark); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent).returncode == -9
     return "mantis_scratch_killed"

@@ -252,7 +252,7 @@ END
 $$;
 
 COMMENT ON FUNCTION record_audit() IS
-    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there; "only column …": all but these are; and for a table without org_id "column table": the parent whose organisation it belongs to, else it belongs to none.';
+    'Trigger, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: writes the row''s images to audit_log. Its arguments are columns whose values are redacted there; "only column ...": all but these are; and for a table without org_id "column table": the parent whose organisation it belongs to, else it belongs to none.';
 
 REVOKE EXECUTE ON FUNCTION touch_updated_at(), record_audit() FROM PUBLIC, anon, authenticated;
 

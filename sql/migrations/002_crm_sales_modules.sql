@@ -190,7 +190,7 @@ CREATE TABLE document_number (
 );
 
 COMMENT ON TABLE  document_number             IS 'The last number drawn of each kind of document, by organisation and year; next_document_number() draws.';
-COMMENT ON COLUMN document_number.kind        IS 'The document''s table: sales_quote, sales_order, invoice, payment, journal_entry …';
+COMMENT ON COLUMN document_number.kind        IS 'The document''s table: sales_quote, sales_order, invoice, payment, journal_entry ...';
 COMMENT ON COLUMN document_number.last_number IS 'Grows by one at a time for whoever row-level security holds; set it freely as service_role, to continue an older series.';
 
 ALTER TABLE document_number ENABLE ROW LEVEL SECURITY;
@@ -342,7 +342,7 @@ END
 $$;
 
 COMMENT ON FUNCTION keep_line_total() IS
-    'Trigger, BEFORE INSERT OR UPDATE on items: quantity × unit_price less the discount, rounded to the minor unit of the header''s currency. Arguments: table of headers, the items'' column for it.';
+    'Trigger, BEFORE INSERT OR UPDATE on items: quantity * unit_price less the discount, rounded to the minor unit of the header''s currency. Arguments: table of headers, the items'' column for it.';
 
 -- A header is summed anew whenever it is written, under its own row lock, whoever writes it and whatever he wrote. So two
 -- transactions that change lines of one header wait for each other, and the second sums what the first committed.
@@ -983,7 +983,7 @@ COMMENT ON COLUMN sales_quote.subtotal              IS 'money: sum of line_total
 COMMENT ON COLUMN sales_quote.tax_amount            IS 'money: tax of the lines, rounded on each line, in currency; kept by trigger.';
 COMMENT ON COLUMN sales_quote.shipping_amount       IS 'money: in currency.';
 COMMENT ON COLUMN sales_quote.discount_amount       IS 'money: off the whole quote, beside the lines'' own discounts, in currency.';
-COMMENT ON COLUMN sales_quote.total_amount          IS 'money: subtotal + tax + shipping − discount, in currency; kept by trigger.';
+COMMENT ON COLUMN sales_quote.total_amount          IS 'money: subtotal + tax + shipping - discount, in currency; kept by trigger.';
 COMMENT ON COLUMN sales_quote.converted_to_order_id IS 'The order made of this quote, guarded by no foreign key: the order refers to its quote.';
 
 CREATE INDEX idx_sales_quote_org_status ON sales_quote (org_id, status, created_at DESC);
@@ -1074,7 +1074,7 @@ COMMENT ON COLUMN sales_quote_item.description         IS 'personal data: free t
 COMMENT ON COLUMN sales_quote_item.notes               IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN sales_quote_item.unit_price          IS 'money: price of one unit, in the quote''s currency.';
 COMMENT ON COLUMN sales_quote_item.discount_percentage IS 'money: what is taken off this line, in percent.';
-COMMENT ON COLUMN sales_quote_item.line_total          IS 'money: quantity × unit_price less the discount, before tax, half a minor unit rounded up; kept by trigger.';
+COMMENT ON COLUMN sales_quote_item.line_total          IS 'money: quantity * unit_price less the discount, before tax, half a minor unit rounded up; kept by trigger.';
 COMMENT ON COLUMN sales_quote_item.tax_rate            IS 'money: tax on line_total, in percent.';
 
 CREATE INDEX idx_sales_quote_item_quote ON sales_quote_item (quote_id);
@@ -1171,7 +1171,7 @@ COMMENT ON COLUMN sales_order.subtotal         IS 'money: sum of line_total, in 
 COMMENT ON COLUMN sales_order.tax_amount       IS 'money: tax of the lines, rounded on each line, in currency; kept by trigger.';
 COMMENT ON COLUMN sales_order.shipping_amount  IS 'money: in currency.';
 COMMENT ON COLUMN sales_order.discount_amount  IS 'money: off the whole order, beside the lines'' own discounts, in currency.';
-COMMENT ON COLUMN sales_order.total_amount     IS 'money: subtotal + tax + shipping − discount, in currency; kept by trigger.';
+COMMENT ON COLUMN sales_order.total_amount     IS 'money: subtotal + tax + shipping - discount, in currency; kept by trigger.';
 COMMENT ON COLUMN sales_order.payment_terms    IS 'Not personal: when and how the customer pays.';
 COMMENT ON COLUMN sales_order.shipping_address IS 'personal data: location: where the goods go.';
 COMMENT ON COLUMN sales_order.billing_address  IS 'personal data: location: where the invoice goes.';
@@ -1260,7 +1260,7 @@ COMMENT ON COLUMN sales_order_item.description         IS 'personal data: free t
 COMMENT ON COLUMN sales_order_item.notes               IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN sales_order_item.unit_price          IS 'money: price of one unit, in the order''s currency.';
 COMMENT ON COLUMN sales_order_item.discount_percentage IS 'money: what is taken off this line, in percent.';
-COMMENT ON COLUMN sales_order_item.line_total          IS 'money: quantity × unit_price less the discount, before tax, half a minor unit rounded up; kept by trigger.';
+COMMENT ON COLUMN sales_order_item.line_total          IS 'money: quantity * unit_price less the discount, before tax, half a minor unit rounded up; kept by trigger.';
 COMMENT ON COLUMN sales_order_item.tax_rate            IS 'money: tax on line_total, in percent.';
 
 CREATE INDEX idx_sales_order_item_order ON sales_order_item (order_id);

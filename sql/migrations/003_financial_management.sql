@@ -800,7 +800,7 @@ CREATE TABLE invoice_item (
 COMMENT ON TABLE  invoice_item IS 'A line of an invoice.';
 COMMENT ON COLUMN invoice_item.description IS 'personal data: free text: what is charged for, which may name people.';
 COMMENT ON COLUMN invoice_item.unit_price IS 'money: in the invoice''s currency, before discount and tax.';
-COMMENT ON COLUMN invoice_item.line_total IS 'money: in the invoice''s currency: quantity × unit_price less discount_percentage, rounded to the minor unit, before tax; kept by trigger.';
+COMMENT ON COLUMN invoice_item.line_total IS 'money: in the invoice''s currency: quantity * unit_price less discount_percentage, rounded to the minor unit, before tax; kept by trigger.';
 COMMENT ON COLUMN invoice_item.tax_rate IS 'Percent: 20.00 is 20 %, as opposed to tax_rate.rate.';
 
 CREATE INDEX idx_invoice_item_invoice ON invoice_item (invoice_id);
@@ -1320,7 +1320,7 @@ COMMENT ON TABLE  journal_entry IS 'Double entry: its lines'' debits equal its c
 COMMENT ON COLUMN journal_entry.total_debits IS 'money: in currency: sum of the lines'' debits; kept by trigger.';
 COMMENT ON COLUMN journal_entry.total_credits IS 'money: in currency: sum of the lines'' credits; kept by trigger.';
 COMMENT ON COLUMN journal_entry.currency IS 'money: the organisation''s currency when it was written, beside the columns the application knows: settings may change, books do not.';
-COMMENT ON COLUMN journal_entry.reference_type IS 'What it was written for: invoice, payment, reversal …; reference_id is that row''s id, guarded by no foreign key.';
+COMMENT ON COLUMN journal_entry.reference_type IS 'What it was written for: invoice, payment, reversal ...; reference_id is that row''s id, guarded by no foreign key.';
 COMMENT ON COLUMN journal_entry.description IS 'personal data: free text: may name people.';
 
 CREATE INDEX idx_journal_entry_date ON journal_entry (org_id, entry_date);

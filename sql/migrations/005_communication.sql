@@ -69,7 +69,7 @@ BEGIN
     IF to_regclass(format('%I.%I', parent.nspname, partition_name)) IS NOT NULL THEN
         RAISE EXCEPTION '% is in the way of a partition of %', partition_name, target
             USING ERRCODE = 'duplicate_table',
-                  HINT = format('Attach it (ALTER TABLE %s ATTACH PARTITION %I …), or rename it.', target, partition_name);
+                  HINT = format('Attach it (ALTER TABLE %s ATTACH PARTITION %I ...), or rename it.', target, partition_name);
     END IF;
 
     EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL)', parent.nspname, partition_name, target);
@@ -355,7 +355,7 @@ COMMENT ON TABLE  communication_campaign                 IS 'A template sent to 
 COMMENT ON COLUMN communication_campaign.name            IS 'not personal: what the campaign is called.';
 COMMENT ON COLUMN communication_campaign.description     IS 'personal data: free text: may name people.';
 COMMENT ON COLUMN communication_campaign.target_audience IS 'personal data: behaviour: by what the recipients are chosen.';
-COMMENT ON COLUMN communication_campaign.status          IS 'A word of the application: draft, scheduled, sending, sent, cancelled, failed …';
+COMMENT ON COLUMN communication_campaign.status          IS 'A word of the application: draft, scheduled, sending, sent, cancelled, failed ...';
 
 CREATE INDEX idx_communication_campaign_org_status ON communication_campaign (org_id, status);
 CREATE INDEX idx_communication_campaign_org_created ON communication_campaign (org_id, created_at DESC);
@@ -437,7 +437,7 @@ COMMENT ON COLUMN communication_log.error_message   IS 'personal data: free text
 COMMENT ON COLUMN communication_log.external_id     IS 'personal data: identity: the provider''s number of the message.';
 COMMENT ON COLUMN communication_log.opened_at       IS 'personal data: behaviour: when the recipient opened it.';
 COMMENT ON COLUMN communication_log.clicked_at      IS 'personal data: behaviour: when the recipient followed a link.';
-COMMENT ON COLUMN communication_log.status          IS 'A word of the application: queued, sent, delivered, opened, bounced, failed …';
+COMMENT ON COLUMN communication_log.status          IS 'A word of the application: queued, sent, delivered, opened, bounced, failed ...';
 
 CREATE INDEX idx_communication_log_org_sent ON communication_log (org_id, sent_at DESC);
 CREATE INDEX idx_communication_log_campaign ON communication_log (campaign_id, status);

@@ -7,10 +7,10 @@
 --
 -- What it locks: the partitions are made as tables of their own (ACCESS SHARE on the table they belong to), which takes
 -- the time, and are then attached in one go: SHARE UPDATE EXCLUSIVE on the partitioned table, so that reading and writing
--- it go on, and SHARE ROW EXCLUSIVE on the tables it refers to (organization, customer, the platform's users …), where a write
+-- it go on, and SHARE ROW EXCLUSIVE on the tables it refers to (organization, customer, the platform's users ...), where a write
 -- waits for some milliseconds. PostgreSQL takes these for the foreign keys of each partition; there is no way to attach
 -- without them. No row is scanned: what is attached is empty, and needs no CHECK to prove it. The default partition comes
--- last, for each ATTACH after it would look into it. CREATE TABLE … PARTITION OF, the short way, would take ACCESS
+-- last, for each ATTACH after it would look into it. CREATE TABLE ... PARTITION OF, the short way, would take ACCESS
 -- EXCLUSIVE on the partitioned table.
 --
 -- What an operator must know:

@@ -10,7 +10,7 @@
 --
 -- What an operator must know:
 -- - it runs from every state of a migration that was cut off; partitions that were there before, or were made by hand, stay;
--- - totals that triggers keep (total_messages, execution_count …) go on counting the rows that were dropped: old columns are
+-- - totals that triggers keep (total_messages, execution_count ...) go on counting the rows that were dropped: old columns are
 --   left as they are;
 -- - nothing is dropped with CASCADE.
 

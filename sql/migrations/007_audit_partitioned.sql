@@ -22,7 +22,7 @@
 --   audit_log_history, from then on into their quarter. A cutoff so far off leaves time to finish, or to roll back,
 --   before it matters, and rolling back before it moves no row;
 -- - timestamp may be NULL, and stays so: a primary key over (id, timestamp) would forbid it. Rows without a timestamp live
---   in the default partition. So audit_log itself has no primary key; each partition has one on id. INSERT … ON CONFLICT
+--   in the default partition. So audit_log itself has no primary key; each partition has one on id. INSERT ... ON CONFLICT
 --   (id) on audit_log is refused from now on; ON CONFLICT DO NOTHING, without columns, works;
 -- - between the CHECK and the change of names, minutes on a large table, an entry dated at or after the cutoff is refused
 --   ('infinity' is not). After it, and before, any is accepted. Entries that are dated so already stop the migration:
@@ -45,7 +45,7 @@ DECLARE
     right_of  record;
     index     record;
 BEGIN
-    SELECT pg_get_userbyid(relowner) AS owner, relowner, relrowsecurity, relforcerowsecurity, relacl
+    SELECT pg_get_userbyid(relowner) AS owner, relowner, relrowsecurity, relforcerowsecurity, relacl, relreplident
     INTO old
     FROM pg_class
     WHERE oid = 'audit_log'::regclass;
@@ -59,6 +59,10 @@ BEGIN
     END IF;
     IF old.relforcerowsecurity THEN
         EXECUTE 'ALTER TABLE audit_log_partitioned FORCE ROW LEVEL SECURITY';
+    END IF;
+    -- By whole rows, where subscribers were given them; an index of the old table is no index of the new one.
+    IF old.relreplident = 'f' THEN
+        EXECUTE 'ALTER TABLE audit_log_partitioned REPLICA IDENTITY FULL';
     END IF;
 
     -- Rights: none by default, then those of the old table, column by column where it has such.
@@ -154,6 +158,9 @@ BEGIN
             made,
             replace(obj_description(made, 'pg_class'), 'audit_log_partitioned', 'audit_log')
         );
+        IF (SELECT relreplident = 'f' FROM pg_class WHERE oid = 'audit_log'::regclass) THEN
+            EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', made);
+        END IF;
     END LOOP;
 END
 $$;

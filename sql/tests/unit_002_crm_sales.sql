@@ -153,7 +153,7 @@ BEGIN
         SELECT org_id, customer_id, currency, created_by FROM sales_order WHERE id = first_id
         RETURNING id INTO second_id;
 
-        -- quantity × price × (1 − discount), half a cent away from zero: 0.125 → 0.13; 7 digits behind the point
+        -- quantity * price * (1 - discount), half a cent away from zero: 0.125 -> 0.13; 7 digits behind the point
         INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price, discount_percentage, tax_rate, line_total)
         VALUES (first_id, product_id, 0.125, 1.00, 0, 50, 77),
                (first_id, product_id, 1.001, 99999.99, 33.33, 0, 77),

@@ -62,7 +62,7 @@ SELECT set_config('request.jwt.claim.sub', current_setting('load.user_id'), true
        set_config('app.current_user_id', current_setting('load.user_id'), true);
 WITH created AS (
     INSERT INTO customer (org_id, name, email, phone, company, segment, acquisition_date, address, tags)
-    SELECT org_id, 'Load ' || :dice, 'load.' || :dice || '@example.com', '+49 30 ' || :dice, 'Load & Söhne', 'smb',
+    SELECT org_id, 'Load ' || :dice, 'load.' || :dice || '@example.com', '+49 30 ' || :dice, 'Load & Soehne', 'smb',
         date '2025-01-15', '{"city": "Berlin"}', ARRAY['load']
     FROM profile
     WHERE id = current_setting('load.user_id')::uuid

@@ -27,7 +27,7 @@ SELECT set_config('request.jwt.claim.sub', current_setting('load.user_id'), true
        set_config('app.current_user_id', current_setting('load.user_id'), true);
 WITH created AS (
     INSERT INTO lead (org_id, first_name, last_name, company, email, source, estimated_value, assigned_to)
-    SELECT org_id, 'Load', 'Lead ' || :dice, 'Load & Söhne', 'load.' || :dice || '@example.com', 'load', 1000, id
+    SELECT org_id, 'Load', 'Lead ' || :dice, 'Load & Soehne', 'load.' || :dice || '@example.com', 'load', 1000, id
     FROM profile
     WHERE id = current_setting('load.user_id')::uuid
     RETURNING id
