@@ -24,6 +24,7 @@ from mantis_runbook import (
     plan,
     run,
     settings,
+    repertoire,
     workload,
 )
 from mantis_runbook import rollback as rollbacks
@@ -164,6 +165,7 @@ def run_(
     given |= {"currency_map": currency_map, "currency_add": currency_add}
     given |= {"repack": repack} if repack else {}
     runner.refuse_unknown(chosen, given)
+    repertoire.refuse_unfit(limits)
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
         workload.program(place)

@@ -58,6 +58,12 @@ class LearntStatement:
         """Its parse node: "SelectStmt", "UpdateStmt" …"""
         return str(grammar.tree(self.text).DESCRIPTOR.name)
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether it neither writes rows nor locks them; what the application's functions do is not seen here."""
+        changes = grammar.nodes(grammar.tree(self.text), *ROWS[1:], "LockingClause")
+        return not any(True for _ in changes)
+
 
 @dataclass(frozen=True)
 class Learnt:
@@ -93,10 +99,12 @@ def statements(connection: Connection, most: int = MOST) -> Learnt:
             recorded = rows(connection, sql.SQL(query("learnt/recorded")).format(sql.SQL(extension[0]["schema"])))
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState) as error:
         return Learnt(unavailable=f"pg_stat_statements cannot be read: {error.diag.message_primary}")
-    functions = frozenset(row["name"] for row in rows(connection, query("learnt/functions")))
+    functions = rows(connection, query("learnt/functions"))
+    own = frozenset(row["name"] for row in functions if row["is_own"])
+    risky = frozenset(row["name"] for row in functions if not row["is_own"]) - own
     kept, left_out = list[LearntStatement](), Counter[str]()
     for row in recorded:
-        if reason := _unfit(row, extension[0]["longest"], functions):
+        if reason := _unfit(row, extension[0]["longest"], own, risky):
             left_out[reason] += 1
         elif len(kept) == most:
             left_out[f"less frequent than these {most}"] += 1
@@ -105,7 +113,7 @@ def statements(connection: Connection, most: int = MOST) -> Learnt:
     return Learnt(tuple(kept), dict(left_out.most_common()))
 
 
-def _unfit(row: Mapping[str, Any], longest: int, functions: frozenset[str]) -> str:
+def _unfit(row: Mapping[str, Any], longest: int, own: frozenset[str], risky: frozenset[str]) -> str:
     """Why a recorded statement says nothing of the application; empty when it does. The cheap questions come first."""
     text = row["text"]
     reasons: tuple[tuple[Callable[[], bool], str], ...] = (
@@ -117,8 +125,10 @@ def _unfit(row: Mapping[str, Any], longest: int, functions: frozenset[str]) -> s
         (lambda: _is_cut(text, longest), "cut at track_activity_query_size"),
         (lambda: not _parses(text), "that PostgreSQL's grammar does not read"),
         (lambda: not _is_of_rows(grammar.tree(text)), "utility statements"),
+        (lambda: _shows_constants(grammar.tree(text)), "whose constants were not replaced (they may be personal data)"),
         (lambda: _is_of_the_runbook(text), "of the runbook itself"),
-        (lambda: not _is_of_the_application(grammar.tree(text), functions), "that touch no table of the application"),
+        (lambda: not _called(text).isdisjoint(risky), "that call functions of the server which do more than read"),
+        (lambda: not _is_of_the_application(text, own), "that touch no table of the application"),
     )
     return next((reason for is_so, reason in reasons if is_so()), "")
 
@@ -141,6 +151,11 @@ def _is_of_rows(root: Any) -> bool:
     return root.DESCRIPTOR.name in ROWS and not any(True for _ in grammar.nodes(root, "IntoClause"))
 
 
+def _shows_constants(root: Any) -> bool:
+    """The extension keeps a text as it was sent when its entry was thrown out while the statement ran."""
+    return any(one.WhichOneof("val") == "sval" for one in grammar.nodes(root, "A_Const"))
+
+
 def _is_of_the_runbook(text: str) -> bool:
     """It names our schema or our ledger, or is a statement of our files: the load and the proofs act as the tenants'
     role, so their statements are recorded under it."""
@@ -154,7 +169,13 @@ def _is_of_the_runbook(text: str) -> bool:
     )
 
 
-def _is_of_the_application(root: Any, functions: frozenset[str]) -> bool:
+def _called(text: str) -> frozenset[str]:
+    """Names of the functions that it calls, without their schemas."""
+    return frozenset(one.funcname[-1].string.sval for one in grammar.nodes(grammar.tree(text), "FuncCall"))
+
+
+def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
+    root = grammar.tree(text)
     named = {one.ctename for one in grammar.nodes(root, "CommonTableExpr")}
     tables = (
         one
@@ -162,8 +183,7 @@ def _is_of_the_application(root: Any, functions: frozenset[str]) -> bool:
         if one.schemaname not in SYSTEM
         and (one.schemaname or not (one.relname in named or one.relname.startswith("pg_")))
     )
-    called = (one.funcname[-1].string.sval for one in grammar.nodes(root, "FuncCall"))
-    return any(True for _ in tables) or any(name in functions for name in called)
+    return any(True for _ in tables) or not _called(text).isdisjoint(functions)
 
 
 @lru_cache(maxsize=1)

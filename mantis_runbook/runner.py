@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import papermill
 import psycopg
 
-from mantis_runbook import backup, manifest, report, settings, workload
+from mantis_runbook import backup, manifest, repertoire, report, settings, workload
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert, Alerts
 from mantis_runbook.database import connect
@@ -63,7 +63,7 @@ def execute(
             clients=limits.load_clients,
             rate=limits.load_rate,
             threads=limits.load_threads,
-            scripts=lambda: _scenarios(run),
+            scripts=_Programme(run).scripts,
             may_begin=lambda: _is_prechecked(run),
             told=lambda result: run.journal.append("load.progress", **vars(result)),
         ) as load,
@@ -118,6 +118,34 @@ def _scenarios(run: Run) -> tuple[Path, ...]:
     begun = [entry.facts["phase"] for entry in run.journal.entries() if entry.event == "phase.started"]
     new = workload.scenarios("workload/enhanced") if begun and begun[-1] in AFTER_SALES else ()
     return (*workload.scenarios(), *new)
+
+
+@dataclass
+class _Programme:
+    """What the load of a run plays: of the scenarios there are by then those that the target can play.
+
+    Each is tried once, so that one which runs no more later is the load's failure, and not left out."""
+
+    run: Run
+    tried: dict[tuple[Path, ...], tuple[Path, ...]] = field(default_factory=dict)
+
+    def scripts(self) -> tuple[Path, ...]:
+        """Those to play now; on record whenever they are others than before."""
+        wanted = _scenarios(self.run)
+        if wanted not in self.tried:
+            new = tuple(path for path in wanted if not any(path in known for known in self.tried))
+            before = next(reversed(self.tried.values()), ())
+            found = repertoire.for_the_load(
+                self.run.target, self.run.environment, self.run.folder / "workload" / "load", new, learns=not self.tried
+            )
+            self.tried[wanted] = (*before, *found.scripts)
+            self.run.journal.append(
+                "load.workload",
+                workload=str(found),
+                scripts=[path.stem for path in self.tried[wanted]],
+                left_out=dict(found.left_out),
+            )
+        return self.tried[wanted]
 
 
 def _is_prechecked(run: Run) -> bool:

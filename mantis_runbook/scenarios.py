@@ -17,7 +17,7 @@ __all__ = ["Assignment", "Scenario", "Statement", "Value", "bind", "evaluate", "
 Value = int | float | str
 
 #: What pgbench's language has and a script of ours may hold; https://www.postgresql.org/docs/current/pgbench.html
-KNOWN = r"\set name expression, \gset [prefix], and SQL statements"
+KNOWN = r"\set name expression, \gset [prefix], \sleep, and SQL statements"
 
 OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., int | float]] = {
     ast.Add: operator.add,
@@ -40,11 +40,19 @@ TOKEN = re.compile(
 #: A variable outside of quotes; `::` is a cast.
 VARIABLE = re.compile(r"""([eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<!:):([A-Za-z_]\w*)""")
 
-TRANSACTION = {"BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit"}
+TRANSACTION = {
+    "BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit", "ROLLBACK": "rollback", "ABORT": "rollback",
+}  # fmt: skip
+
+#: A savepoint's end is none of the transaction's.
+TO_SAVEPOINT = re.compile(r"ROLLBACK\s+(?:WORK\s+|TRANSACTION\s+)?TO\b", re.IGNORECASE)
 TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?:ONLY\s+)?(\w+)", re.IGNORECASE)
 CALLED = re.compile(r"^SELECT\s+(\w+)\s*\(", re.IGNORECASE)
 SETTING = re.compile(r"set_config\(\s*'([\w.]+)'", re.IGNORECASE)
-SETS = re.compile(r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)", re.IGNORECASE | re.DOTALL)
+#: Statements that say who acts, or draw a value that the application would bring along.
+SETS = re.compile(
+    r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)|\s*SELECT\s+set_config\('drawn\.", re.IGNORECASE | re.DOTALL
+)
 WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
@@ -61,8 +69,8 @@ class Assignment:
 class Statement:
     r"""One SQL statement as the script has it, variables unbound, without its semicolon.
 
-    `kind` is begin, commit, setting (it says who acts, and touches no table) or plain. `gset` is the prefix of the variables that take the columns of its row, None
-    when there are none.
+    `kind` is begin, commit, rollback, setting (it says who acts, or draws a value for a statement) or plain. `gset` is
+    the prefix of the variables that take the columns of its row, None when there are none.
     """
 
     scenario: str
@@ -120,7 +128,7 @@ def parse(name: str, text: str) -> Scenario:
             if words.startswith("\\gset"):
                 items.append(_statement(name, begun, start, words.removeprefix("\\gset").strip()))
                 begun = ""
-            else:
+            elif not words.startswith("\\sleep"):  # nobody waits where single statements are measured
                 items.append(_assignment(name, words, line))
         elif token["end"]:
             items.append(_statement(name, begun, start, None))
@@ -140,6 +148,8 @@ def _statement(scenario: str, text: str, line: int, gset: str | None) -> Stateme
             f"scenario {scenario}", found="an end of statement without one", expected=KNOWN, action="correct the script"
         )
     kind = TRANSACTION.get(text.split()[0].upper(), "setting" if SETS.match(text) else "plain")
+    if TO_SAVEPOINT.match(text.strip()):
+        kind = "plain"
     return Statement(scenario, text.strip(), line, kind, gset)
 
 
