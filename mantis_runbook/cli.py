@@ -24,7 +24,6 @@ from mantis_runbook import (
     plan,
     run,
     settings,
-    repertoire,
     workload,
 )
 from mantis_runbook import rollback as rollbacks
@@ -159,7 +158,10 @@ def run_(
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
     place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
-    from mantis_runbook import runner  # brings papermill and nbconvert, a second or two that no other command waits for
+    from mantis_runbook import (  # brings papermill and nbconvert, a second or two that no other command waits for
+        repertoire,
+        runner,
+    )
 
     given = {"target": target, "environment": environment, "scratch": scratch}
     given |= {"currency_map": currency_map, "currency_add": currency_add}

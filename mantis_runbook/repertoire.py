@@ -18,7 +18,7 @@ from mantis_runbook.scenarios import Scenario
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
-__all__ = ["ADVICE", "Repertoire", "for_the_gate", "for_the_load", "refuse_unfit"]
+__all__ = ["ADVICE", "Repertoire", "for_the_gate", "for_the_load", "ours_for_the_load", "refuse_unfit"]
 
 ADVICE = f"name a folder of pgbench scripts in {owner_scripts.VARIABLE}, or load pg_stat_statements and let the application work"
 
@@ -45,6 +45,16 @@ class Repertoire:
     def missing(self) -> str:
         """Why nothing can be played; empty where something can."""
         return "" if self.scripts else f"no workload is known for this database ({self.said}); {ADVICE}"
+
+    def with_more(self, other: Repertoire) -> Repertoire:
+        """Both."""
+        return Repertoire(
+            self.source,
+            f"{self.said}, {other.said}",
+            (*self.scripts, *other.scripts),
+            {**self.left_out, **other.left_out},
+            {**self.touched, **other.touched},
+        )
 
     def accepted(self, migrations: Iterable[str]) -> tuple[Accepted, ...]:
         """What these migrations may cost: our file speaks of our scenarios alone, the owner's lies beside the scripts."""
@@ -80,17 +90,24 @@ def for_the_gate(copy: Target, target: Target, environment: Environment, folder:
         return _chosen(stage, target, environment, folder, workload.scenarios(), only_reads=False)
 
 
-def for_the_load(
-    target: Target, environment: Environment, folder: Path, ours: Sequence[Path], *, learns: bool = True
-) -> Repertoire:
+def for_the_load(target: Target, environment: Environment, folder: Path, ours: Sequence[Path]) -> Repertoire:
     """What runs on the target itself, tried in transactions that are rolled back. Of learnt statements only what reads, and
     what the owner's scripts read they may not write by functions where the environment has `load_writes = false`."""
-    patience = {"lock_timeout": f"{environment.lock_timeout_ms}ms"}
-    with replay.opened(target, environment.statement_timeout_s, **patience) as connection:
+    with _on_target(target, environment) as connection:
         stage = _Stage(connection, range(TRIED_ON_TARGET))
-        if not learns:
-            return _ours(stage, ours)
         return _chosen(stage, target, environment, folder, ours, only_reads=True)
+
+
+def ours_for_the_load(target: Target, environment: Environment, ours: Sequence[Path]) -> Repertoire:
+    """Which of these scenarios of ours run on the target: those of the new tables, once they are there."""
+    with _on_target(target, environment) as connection:
+        return _ours(_Stage(connection, range(TRIED_ON_TARGET)), ours)
+
+
+def _on_target(target: Target, environment: Environment) -> Connection:
+    """A session that waits for no lock longer than others of ours: somebody works there."""
+    patience = {"lock_timeout": f"{environment.lock_timeout_ms}ms"}
+    return replay.opened(target, environment.statement_timeout_s, **patience)
 
 
 def _chosen(

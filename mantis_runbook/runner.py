@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mantis_runbook.database import connect
 from mantis_runbook.errors import ParameterError, RunbookError
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phases import PhaseDefinition
+from mantis_runbook.repertoire import Repertoire
 from mantis_runbook.run import Run, working
 from mantis_runbook.verdict import GOOD, Verdict, phase_verdict, run_verdict
 
@@ -122,30 +123,43 @@ def _scenarios(run: Run) -> tuple[Path, ...]:
 
 @dataclass
 class _Programme:
-    """What the load of a run plays: of the scenarios there are by then those that the target can play.
+    """What the load of a run plays: of the scenarios that there are by then those that the target can play.
 
     Each is tried once, so that one which runs no more later is the load's failure, and not left out."""
 
     run: Run
-    tried: dict[tuple[Path, ...], tuple[Path, ...]] = field(default_factory=dict)
+    wanted: tuple[Path, ...] = ()
+    playing: Repertoire | None = None
 
     def scripts(self) -> tuple[Path, ...]:
-        """Those to play now; on record whenever they are others than before."""
+        """Those to play now; on record whenever they become others. None while the target cannot be asked."""
         wanted = _scenarios(self.run)
-        if wanted not in self.tried:
-            new = tuple(path for path in wanted if not any(path in known for known in self.tried))
-            before = next(reversed(self.tried.values()), ())
-            found = repertoire.for_the_load(
-                self.run.target, self.run.environment, self.run.folder / "workload" / "load", new, learns=not self.tried
-            )
-            self.tried[wanted] = (*before, *found.scripts)
-            self.run.journal.append(
-                "load.workload",
-                workload=str(found),
-                scripts=[path.stem for path in self.tried[wanted]],
-                left_out=dict(found.left_out),
-            )
-        return self.tried[wanted]
+        grown = self.playing is not None and self.playing.source == "ours" and wanted[: len(self.wanted)] == self.wanted
+        try:
+            if self.playing is None:
+                self._play(repertoire.for_the_load(self.run.target, self.run.environment, self._folder, wanted))
+            elif grown and wanted != self.wanted:
+                more = wanted[len(self.wanted) :]
+                self._play(
+                    self.playing.with_more(repertoire.ours_for_the_load(self.run.target, self.run.environment, more))
+                )
+            self.wanted = wanted
+        except (RunbookError, psycopg.OperationalError):  # pgbench would meet the same, and the precheck tells why
+            return ()
+        return self.playing.scripts if self.playing else ()
+
+    @property
+    def _folder(self) -> Path:
+        return self.run.folder / "workload" / "load"
+
+    def _play(self, found: Repertoire) -> None:
+        self.playing = found
+        self.run.journal.append(
+            "load.workload",
+            workload=str(found),
+            scripts=[path.stem for path in found.scripts],
+            left_out=dict(found.left_out),
+        )
 
 
 def _is_prechecked(run: Run) -> bool:

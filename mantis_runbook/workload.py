@@ -132,7 +132,7 @@ class _Chain:
                     return
             while not self.over.is_set():
                 if not (played := scripts()):  # without a script pgbench would play its own, on tables of its own
-                    self.over.wait(SPELL_S)
+                    self.over.wait(AFTER_ERRORS_S)
                     continue
                 self.began = self.began or time.monotonic()
                 result = self._spell(played, self.seed + len(load.spells))
