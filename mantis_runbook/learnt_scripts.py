@@ -61,19 +61,20 @@ Columns = Mapping[str, Mapping[str, _Column]]
 
 
 def written(
-    connection: Connection, learnt: Sequence[LearntStatement], folder: Path
+    connection: Connection, learnt: Sequence[LearntStatement], folder: Path, *, only_reads: bool
 ) -> tuple[tuple[Path, ...], dict[str, str]]:
     """Write a script for each statement that the server can prepare; the paths, and by name why others were left out.
 
     Nothing of the data stands in the scripts. Each takes the role that the statement ran as where this session may, acts as
-    a user of the organisation whose rows it draws, and a SELECT is sent in a transaction that cannot write.
+    a user of the organisation whose rows it draws, and rolls back what it did; with `only_reads` its transaction cannot write,
+    whatever its functions do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths, left_out = list[Path](), dict[str, str]()
     for number, one in enumerate(learnt, 1):
         name = f"learnt_{number:02}_{_slug(one)}"
         try:
-            text = _script(connection, one)
+            text = _script(connection, one, only_reads=only_reads)
         except (psycopg.Error, LookupError) as error:
             diagnosis = error.diag.message_primary if isinstance(error, psycopg.Error) else error.args[0]
             left_out[name] = f"cannot be played with values of ours: {diagnosis}"
@@ -89,7 +90,7 @@ def _slug(one: LearntStatement) -> str:
     return re.sub(r"\W+", "_", f"{one.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII).strip("_")
 
 
-def _script(connection: Connection, one: LearntStatement) -> str:
+def _script(connection: Connection, one: LearntStatement, *, only_reads: bool) -> str:
     """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is known for."""
     root = grammar.tree(one.text)
     types = _types(connection, one.text)
@@ -112,11 +113,11 @@ def _script(connection: Connection, one: LearntStatement) -> str:
             *_draws(columns, sorted(tables), drawn, values, types),
             *_user(columns),
             "BEGIN;",
-            *(["SET LOCAL transaction_read_only = on;"] if one.only_reads else []),
+            *(["SET LOCAL transaction_read_only = on;"] if only_reads else []),
             *([f"SET LOCAL ROLE {role};"] if role else []),
             *_acts(columns),
             f"{body};",
-            "COMMIT;" if one.only_reads else "ROLLBACK;",
+            "ROLLBACK;",
             "",
         ]
     )
@@ -243,7 +244,13 @@ def _draws(
         )
         for table in used
     ]  # fmt: skip
-    yield "SELECT " + ",\n       ".join(settings) + "\nFROM (SELECT 1) AS always\n" + "".join(rows_).rstrip() + ";"
+    yield (
+        "SELECT "
+        + ",\n       ".join(settings)
+        + "\nFROM (SELECT 1) AS always"
+        + "".join(f"\n{one.rstrip()}" for one in rows_)
+        + ";"
+    )
 
 
 def _row(columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Column], types: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ def _learnt(stage: _Stage, target: Target, folder: Path, beside: Repertoire, *, 
     with connect(target, "learning") as connection:
         known = learnt.statements(connection)
     wanted = [one for one in known.statements if one.only_reads or not only_reads]
-    paths, unplayable = learnt_scripts.written(stage.connection, wanted, folder)
+    paths, unplayable = learnt_scripts.written(stage.connection, wanted, folder, only_reads=only_reads)
     played = stage.played(paths, lambda one: False)
     for path in set(paths) - set(played.scripts):
         path.unlink()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,7 @@ from workbench import wait_for
 
 from mantis_runbook import owner_scripts, performance, phase, repertoire, replay, runner, scenarios, settings, workload
 from mantis_runbook.database import connect
-from mantis_runbook.errors import Failed, Inconclusive, MigrationFileError, ParameterError, Refused
+from mantis_runbook.errors import Failed, Inconclusive, MigrationFileError, ParameterError
 from mantis_runbook.journal import Journal
 from mantis_runbook.settings import Environment
 from mantis_runbook.summary import read as summarised
@@ -139,8 +141,7 @@ def test_a_folder_that_is_empty_or_not_there_is_refused(
 def test_a_run_with_an_unfit_folder_ends_before_it_begins(project: Project, folder: Callable[..., Path]) -> None:
     folder(writer="DELETE FROM customer;\n")
     named = ("--target", "NOBODY_IS_CONNECTED_TO", "--environment", "production")
-    os_environ = pytest.MonkeyPatch()
-    with os_environ.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NOBODY_IS_CONNECTED_TO", "host=127.0.0.1 port=1 dbname=none")
         result = project.call("run", *named)
     assert result.exit_code == 2
@@ -158,7 +159,7 @@ def test_what_a_script_rolls_back_is_played_and_undone_within_it(database: Targe
         "SELECT 1 / (count(*) FILTER (WHERE name = 'played') = 0)::integer FROM supplier;\n"
     )
     with replay.opened(database) as connection:
-        assert list(replay.tried(connection, scenarios.read(path), 1)) == ["public.supplier"]
+        assert "public.supplier" in replay.tried(connection, scenarios.read(path), 1)
     changed = measured(database, repertoire.Repertoire("owner", "", (path,))).deterministic
     assert [one.statement for one in changed.changes] == ["undone:2 UPDATE supplier", "undone:4 SELECT supplier"]
     assert changed.word == "passed"
@@ -178,7 +179,9 @@ def test_a_scenario_that_never_ran_is_left_out_and_one_that_the_migration_breaks
     found = played(database, tmp_path)
     assert [path.stem for path in found.scripts] == ["customer_crud", "order_processing"]
     assert list(found.left_out) == ["analytics_queries"]
-    assert 'SELECT v_organization_overview: column "org_id" does not exist' in found.left_out["analytics_queries"]
+    assert (
+        'SELECT v_organization_overview failed: column "org_id" does not exist' in found.left_out["analytics_queries"]
+    )
     assert found.left_out["analytics_queries"] in str(found)
     with pytest.raises(Failed, match=r"customer_crud:\d+ .*failed.*\"sentiment\" does not exist"):
         measured(database, found, "ALTER TABLE customer_interaction RENAME COLUMN sentiment TO mood")
@@ -222,8 +225,10 @@ def test_learnt_statements_are_played_where_ours_do_not_run_with_nothing_of_the_
     found = played(foreign, tmp_path)
     assert found.source == "learnt"
     texts = {path.stem: path.read_text() for path in found.scripts}
-    kinds = sorted(name.split("_", 2)[2] for name in texts)
-    assert kinds == ["insert_customer", "select_customer", "select_customer", "select_organization", "select_touch", "update_supplier"], (kinds, found.left_out)  # fmt: skip
+    kinds = sorted(re.sub(r"learnt_\d+_", "", name) for name in texts)
+    assert kinds == ["insert_customer", "select", *["select_customer"] * 3, "select_organization", "update_supplier"]
+    (unprepared,) = [reason for name, reason in found.left_out.items() if name.startswith("learnt")]
+    assert "syntax error" in unprepared, "INTERVAL takes no parameter"
     assert "Frieda" not in "".join(texts.values())
     assert all('SET LOCAL ROLE "application"' in text for text in texts.values())
 
@@ -247,18 +252,19 @@ def _rows(target: Target) -> list[Any]:
         return connection.execute("SELECT md5(string_agg(s::text, '' ORDER BY id)) FROM supplier AS s").fetchall()
 
 
-def test_wider_rows_are_no_fault_of_a_learnt_statement_but_a_lost_index_is(foreign: Target, tmp_path: Path) -> None:
+def test_wider_rows_are_no_fault_of_a_learnt_statement_that_reads_them(foreign: Target, tmp_path: Path) -> None:
     execute(
         foreign,
-        "INSERT INTO customer (org_id, name) SELECT id, 'c' || n FROM organization, generate_series(1, 3000) AS n",
+        "INSERT INTO customer (org_id, name) SELECT id, 'c' || n FROM organization, generate_series(1, 500) AS n",
     )
     found = played(foreign, tmp_path)
+    reading = tuple(path for path in found.scripts if "FOR UPDATE" in path.read_text())
     wider = "ALTER TABLE customer ADD COLUMN currency text NOT NULL DEFAULT repeat('x', 60)"
-    gate = measured(foreign, found, wider, "UPDATE customer SET currency = currency", "VACUUM FULL customer")
+    gate = measured(foreign, replace(found, scripts=reading), wider, "VACUUM FULL customer")
+    (change,) = gate.deterministic.changes
     assert gate.deterministic.word == "passed", gate.deterministic.summary
-    assert any("it reads public.customer" in one.accepted for one in gate.deterministic.changes)
-    gate = measured(foreign, found, "ALTER TABLE supplier DROP CONSTRAINT supplier_pkey CASCADE")
-    assert gate.deterministic.word == "passed" or gate.deterministic.failed
+    assert "it reads public.customer" in change.accepted
+    assert change.after.blocks > 1.05 * change.before.blocks
 
 
 def test_an_owner_s_folder_goes_before_ours_and_a_script_that_does_not_run_is_left_out(
@@ -272,7 +278,6 @@ def test_an_owner_s_folder_goes_before_ours_and_a_script_that_does_not_run_is_le
     assert (found.source, [path.stem for path in found.scripts]) == ("owner", ["reads", "undone"])
     assert 'relation "gone" does not exist' in found.left_out["gone"]
     assert [one.reason for one in found.accepted(["001"])] == ["we know"]
-    execute(database, "CREATE INDEX ON customer (name, email); CREATE INDEX ON customer (email, name)")
 
 
 def test_a_function_that_writes_is_no_reading_script_where_the_load_may_not_write(
@@ -324,7 +329,3 @@ def test_a_database_whose_workload_nobody_knows_is_warned_of_or_not_judged_where
         assert found.verdict == "warned"
         assert "MANTIS_RUNBOOK_WORKLOAD" in found.advice
         assert set(found.facts["workload_left_out"]) == {"analytics_queries", "customer_crud", "order_processing"}
-
-
-def test_refused_is_refused() -> None:
-    assert issubclass(MigrationFileError, Refused)
