@@ -21,6 +21,9 @@ VARIABLE = "MANTIS_RUNBOOK_WORKLOAD"
 #: A file of costs that the owner accepts, beside the scripts, in the form of `sql/workload/accepted_costs.toml`.
 ACCEPTED = "accepted_costs.toml"
 
+#: pgbench takes no more scripts.
+MOST = 128
+
 #: What stands in a transaction without changing anything.
 QUIET = ("SelectStmt", "VariableSetStmt", "VariableShowStmt", "TransactionStmt", "ConstraintsSetStmt", "ExplainStmt")
 
@@ -41,6 +44,11 @@ def read(folder: Path, environment: Environment) -> tuple[Path, ...]:
             expected="a folder of pgbench scripts, each *.sql",
             action="put the application's statements there, or unset the variable",
         )
+    if len(paths) > MOST:
+        raise ParameterError(
+            f"{VARIABLE} names {folder}", found=f"{len(paths)} scripts", expected=f"at most {MOST}, as pgbench plays at once",
+            action="put several transactions into one script",
+        )  # fmt: skip
     for path in paths:
         scenario = _scenario(path)
         for reason in [] if environment.load_writes else list(_changes(scenario))[:1]:

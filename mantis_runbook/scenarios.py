@@ -17,7 +17,7 @@ __all__ = ["Assignment", "Scenario", "Statement", "Value", "bind", "evaluate", "
 Value = int | float | str
 
 #: What pgbench's language has and a script of ours may hold; https://www.postgresql.org/docs/current/pgbench.html
-KNOWN = r"\set name expression, \gset [prefix], \sleep, and SQL statements"
+KNOWN = r"\set name expression, \gset [prefix], and SQL statements"
 
 OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., int | float]] = {
     ast.Add: operator.add,
@@ -128,7 +128,7 @@ def parse(name: str, text: str) -> Scenario:
             if words.startswith("\\gset"):
                 items.append(_statement(name, begun, start, words.removeprefix("\\gset").strip()))
                 begun = ""
-            elif not words.startswith("\\sleep"):  # nobody waits where single statements are measured
+            else:
                 items.append(_assignment(name, words, line))
         elif token["end"]:
             items.append(_statement(name, begun, start, None))

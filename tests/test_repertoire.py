@@ -281,6 +281,14 @@ def test_an_owner_s_folder_goes_before_ours_and_a_script_that_does_not_run_is_le
     assert [one.reason for one in found.accepted(["001"])] == ["we know"]
 
 
+def test_a_value_of_the_data_is_not_told_with_the_error_that_it_caused(
+    database: Target, folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder(wrong="SELECT name::uuid FROM (SELECT 'Frieda Personal'::text AS name) AS customer;\n")
+    (reason,) = played(database, tmp_path).left_out.values()
+    assert reason.endswith("invalid input syntax for type uuid")
+
+
 def test_a_function_that_writes_is_no_reading_script_where_the_load_may_not_write(
     database: Target, folder: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -308,6 +316,23 @@ def test_where_nothing_can_be_played_there_is_no_load_and_it_is_named(database: 
 
 
 NAMES = {"target": "TEST_DSN", "environment": "development"}
+
+
+def test_a_rehearsal_is_measured_by_the_owner_s_scripts_and_names_those_that_never_ran(
+    project: Project, prepared: Target, folder: Callable[..., Path]
+) -> None:
+    folder(reads=READS, undone=UNDONE, gone="SELECT * FROM gone;\n")
+    project.limit("in_rehearsal", "true")
+    opened = phase.open("1", NAMES)
+    found = [getattr(opened, verb)() for verb in ("precheck", "back_up", "prove", "rehearse")][-1]
+    assert found.verdict == "passed"
+    assert set(found.facts["performance_counts"]) == {
+        "reads:3 SELECT customer",
+        "reads:4 COMMIT",
+        "undone:2 UPDATE customer",
+    }
+    assert found.facts["workload_left_out"] == {"gone": 'gone:1 SELECT gone failed: relation "gone" does not exist'}
+    assert "1 script left out (gone: " in found.summary
 
 
 @pytest.mark.parametrize(("decides", "ends"), [("false", "warned"), ("true", "inconclusive")])
