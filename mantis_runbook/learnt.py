@@ -18,10 +18,13 @@ from mantis_runbook import statements as grammar
 from mantis_runbook.database import SCHEMA, Connection, query, rows
 from mantis_runbook.errors import MigrationFileError
 
-__all__ = ["MOST", "Learnt", "LearntStatement", "statements"]
+__all__ = ["MARK", "MOST", "Learnt", "LearntStatement", "statements"]
 
 #: As many statements are learnt unless another number is asked for.
 MOST = 50
+
+#: Ends what we play of learnt statements, as the application's roles: what was learnt is not learnt again from ourselves.
+MARK = "/* mantis-runbook */"
 
 #: What the extension shows instead of a text to a role that may not read it.
 HIDDEN = "<insufficient privilege>"
@@ -159,6 +162,8 @@ def _shows_constants(root: Any) -> bool:
 def _is_of_the_runbook(text: str) -> bool:
     """It names our schema or our ledger, or is a statement of our files: the load and the proofs act as the tenants'
     role, so their statements are recorded under it."""
+    if MARK in text:
+        return True
     root = grammar.tree(text)
     relations = list(grammar.nodes(root, "RangeVar"))
     called = [[part.string.sval for part in one.funcname] for one in grammar.nodes(root, "FuncCall")]

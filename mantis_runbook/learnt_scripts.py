@@ -15,7 +15,7 @@ from psycopg import sql
 from mantis_runbook import acting
 from mantis_runbook import statements as grammar
 from mantis_runbook.database import Connection, query, rows
-from mantis_runbook.learnt import LearntStatement
+from mantis_runbook.learnt import MARK, LearntStatement
 
 __all__ = ["written"]
 
@@ -32,6 +32,9 @@ PLAIN = {
 
 #: Rows that a page of the application shows.
 PAGE = "20"
+
+#: The table of tenants, and whose key stands in org_id elsewhere.
+ORGANISATION = "organization"
 
 #: A user of the drawn rows' organisation, else the first one.
 OWN_USER = """
@@ -95,9 +98,13 @@ def _script(connection: Connection, one: LearntStatement, *, only_reads: bool) -
     root = grammar.tree(one.text)
     types = _types(connection, one.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}
-    columns = _columns(connection, sorted({*tables, "profile"}))
+    columns = _columns(connection, sorted({*tables, "profile", ORGANISATION}))
     limits = _limits(root)
     drawn = {number: column for number, column in _compared(root, columns) if number not in limits}
+    if "id" in columns.get(ORGANISATION, {}):  # what a function is given is most often whose rows it shall look at
+        key = columns[ORGANISATION]["id"]
+        drawn |= {n: key for n, type_ in enumerate(types, 1) if type_ == key.type == "uuid" and n not in drawn}
+    tables |= {column.table for column in drawn.values()}
     values: dict[int, str] = {}
     for number, type_ in enumerate(types, 1):
         if (column := drawn.get(number)) and _fits(column.type, type_):
@@ -116,7 +123,7 @@ def _script(connection: Connection, one: LearntStatement, *, only_reads: bool) -
             *(["SET LOCAL transaction_read_only = on;"] if only_reads else []),
             *([f"SET LOCAL ROLE {role};"] if role else []),
             *_acts(columns),
-            f"{body};",
+            f"{body}\n{MARK};",
             "ROLLBACK;",
             "",
         ]
@@ -232,7 +239,7 @@ def _draws(
 ) -> Iterator[str]:
     """Values that belong together come from one row; where a table is empty they are NULL."""
     used = sorted({column.table for number, column in drawn.items() if values[number].startswith("row_")})
-    organisations = [f"row_{tables.index(table)}.org" for table in used if "org_id" in columns[table]]
+    organisations = [f"row_{tables.index(table)}.org" for table in used if _organisation(columns[table], table)]
     settings = [f"set_config('drawn.p{number}', coalesce({value}, ''), false)" for number, value in values.items()]
     settings.append(f"set_config('drawn.org', coalesce({', '.join([*organisations, chr(39) * 2])}), false)")
     rows_ = [
@@ -262,8 +269,8 @@ def _row(columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Colum
         + f" AS p{number}"
         for number, one in wanted.items()
     ]  # fmt: skip
-    if "org_id" in columns:
-        taken.append("org_id::text AS org")
+    if org := _organisation(columns, table):
+        taken.append(f"{org}::text AS org")
     return (
         sql.SQL(query("learnt/row"))
         .format(
@@ -275,6 +282,11 @@ def _row(columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Colum
         )
         .as_string()
     )
+
+
+def _organisation(columns: Mapping[str, _Column], table: str) -> str:
+    """The column that says whose a row is; empty where none does."""
+    return "org_id" if "org_id" in columns else "id" if table == ORGANISATION else ""
 
 
 def _user(columns: Columns) -> Iterator[str]:

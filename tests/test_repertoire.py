@@ -193,7 +193,7 @@ def foreign(database: Target) -> Iterator[Target]:
     application = "CREATE ROLE application BYPASSRLS; GRANT ALL ON ALL TABLES IN SCHEMA public TO application"
     writing = (
         "CREATE FUNCTION touch() RETURNS void LANGUAGE sql AS 'UPDATE supplier SET name = name'; "
-        "GRANT EXECUTE ON FUNCTION touch() TO application"
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO application"
     )
     execute(database, STRANGE, "CREATE EXTENSION pg_stat_statements", "SELECT pg_stat_statements_reset()", application, writing)  # fmt: skip
     with psycopg.connect(**database.parameters, autocommit=True, prepare_threshold=0) as connection:
@@ -208,6 +208,7 @@ def foreign(database: Target) -> Iterator[Target]:
             ("INSERT INTO customer (org_id, name) VALUES (%s, 'Frieda Personal')", (SOME,)),
             ("SELECT status, count(*) FROM customer WHERE name <> %s GROUP BY status", ("Frieda Personal",)),
             ("SELECT touch()", ()),
+            ("SELECT * FROM get_org_metrics(%s)", (SOME,)),
             ("SELECT name FROM customer FOR UPDATE", ()),
             ("SELECT interval '1 day', name FROM customer", ()),
         ):
@@ -227,9 +228,18 @@ def test_learnt_statements_are_played_where_ours_do_not_run_with_nothing_of_the_
     assert found.source == "learnt"
     texts = {path.stem: path.read_text() for path in found.scripts}
     kinds = sorted(re.sub(r"learnt_\d+_", "", name) for name in texts)
-    assert kinds == ["insert_customer", "select", *["select_customer"] * 4, "select_organization", "update_supplier"]
+    assert kinds == [
+        "insert_customer",
+        "select",
+        "select",
+        *["select_customer"] * 4,
+        "select_organization",
+        "update_supplier",
+    ]
     (unprepared,) = [reason for name, reason in found.left_out.items() if name.startswith("learnt")]
     assert "syntax error" in unprepared, "INTERVAL takes no parameter"
+    (metrics,) = [text for text in texts.values() if "get_org_metrics" in text]
+    assert "FROM organization\n    ORDER BY id" in metrics
     assert "Frieda" not in "".join(texts.values())
     assert all('SET LOCAL ROLE "application"' in text for text in texts.values())
 
@@ -244,6 +254,8 @@ def test_the_load_plays_nothing_learnt_that_writes(foreign: Target, tmp_path: Pa
     with workload.running(foreign, clients=2, rate=50.0, scripts=lambda: found.scripts) as load:
         load.least_s = 2
     assert load.result.processed > 10
+    again = repertoire.for_the_load(foreign, DEVELOPMENT, tmp_path / "again", workload.scenarios())
+    assert len(again.scripts) == len(found.scripts), "what we played is not learnt again"
     assert (load.result.failed, load.result.errors) == (0, ())
     assert _rows(foreign) == before
 
@@ -327,7 +339,7 @@ def test_a_rehearsal_is_measured_by_the_owner_s_scripts_and_names_those_that_nev
     found = [getattr(opened, verb)() for verb in ("precheck", "back_up", "prove", "rehearse")][-1]
     assert found.verdict == "passed"
     assert set(found.facts["performance_counts"]) == {
-        "reads:3 SELECT customer",
+        "reads:3 SELECT count",
         "reads:4 COMMIT",
         "undone:2 UPDATE customer",
     }
