@@ -161,12 +161,16 @@ def run_(
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
     place, chosen = targets.resolve(target), phases.select(wanted)
     limits = run.environment_for(place, environment)
-    from mantis_runbook import runner  # brings papermill and nbconvert, a second or two that no other command waits for
+    from mantis_runbook import (  # brings papermill and nbconvert, a second or two that no other command waits for
+        repertoire,
+        runner,
+    )
 
     given = {"target": target, "environment": environment, "scratch": scratch}
     given |= {"currency_map": currency_map, "currency_add": currency_add}
     given |= {"repack": repack} if repack else {}
     runner.refuse_unknown(chosen, given)
+    repertoire.refuse_unfit(limits)
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
         workload.program(place)

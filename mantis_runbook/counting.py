@@ -39,7 +39,7 @@ from mantis_runbook.replay import Bound, Row
 from mantis_runbook.scenarios import Scenario
 from mantis_runbook.target import Target
 
-__all__ = ["Count", "Counted", "count", "scanned"]
+__all__ = ["Count", "Counted", "count", "read", "scanned"]
 
 #: Passes before a statement is called inexact. Two agree in all but the rarest cases.
 PASSES = 6
@@ -57,6 +57,9 @@ SESSION = {"plan_cache_mode": "force_generic_plan"}
 
 #: A table of fewer blocks is as well read from end to end.
 LARGE_BLOCKS = 64
+
+#: A relation in a plan as `_shape` writes it; partitions stand for themselves.
+RELATION = re.compile(r" on (\S+)(?: by |$)", re.MULTILINE)
 
 SEQ_SCAN = re.compile(r"^ *Seq Scan on (\S+)$", re.MULTILINE)
 
@@ -101,16 +104,24 @@ class Counted:
     passes: int
 
 
-def count(target: Target, scenarios: Sequence[Scenario], *, seed: int, draws: int, timeout_s: int) -> Counted:
+def count(
+    target: Target,
+    scenarios: Sequence[Scenario],
+    *,
+    seed: int,
+    draws: int,
+    timeout_s: int,
+    touched: Mapping[str, int] | None = None,
+) -> Counted:
     """Play each scenario with `draws` seeds in copies of the database, and count, until two copies agree.
 
-    The database must have been levelled (`replay.level`), and nobody may be connected to it while it is copied.
+    The database must have been levelled (`replay.level`), and nobody may be connected to it while it is copied. `touched`
+    are the tables that the scenarios write to, by oid, where it is known already: finding out takes a copy of its own.
     """
     seeds = range(seed, seed + draws)
     passes: list[dict[str, Count]] = []
-    # In a copy of its own: it plays with random values, and a leaf page that splits stays split.
-    with replay.copied(target) as copy, replay.opened(copy, timeout_s, **SESSION) as connection:
-        tables = _touched(connection, scenarios, seed)
+    tables = _touched(target, scenarios, seed, timeout_s) if touched is None else touched
+    with replay.opened(target) as connection:
         found = rows(connection, query("performance/large_tables"), {"blocks": LARGE_BLOCKS})
     while len(passes) < PASSES and not _all_settled(passes):
         with replay.copied(target) as copy, replay.opened(copy, timeout_s, **SESSION) as connection:
@@ -135,13 +146,15 @@ def _settled(figures: Sequence[Count]) -> tuple[Count, bool]:
     return figure, times > 1 and bool(clean)
 
 
-def _touched(connection: Connection, scenarios: Sequence[Scenario], seed: int) -> dict[str, int]:
-    """Tables that the scenarios write to, quoted, and their oids. Found by playing each scenario once."""
+def _touched(target: Target, scenarios: Sequence[Scenario], seed: int, timeout_s: int) -> dict[str, int]:
+    """Tables that the scenarios write to, quoted, and their oids. Found by playing each scenario once.
+
+    In a copy of its own: it plays with random values, and a leaf page that splits stays split.
+    """
     tables: dict[str, int] = {}
-    for scenario in scenarios:
-        with replay.rolled_back(connection):
-            replay.play(connection, scenario, seed, lambda bound: replay.run(connection, bound))
-            tables |= {row["name"]: row["oid"] for row in rows(connection, query("performance/touched"))}
+    with replay.copied(target) as copy, replay.opened(copy, timeout_s, **SESSION) as connection:
+        for scenario in scenarios:
+            tables |= replay.tried(connection, scenario, seed)
     return tables
 
 
@@ -255,3 +268,8 @@ def _shape(node: dict[str, Any], depth: int) -> Iterator[str]:
 def scanned(plans: Sequence[str]) -> frozenset[str]:
     """Relations that these plans read from end to end."""
     return frozenset(name for plan in plans for name in SEQ_SCAN.findall(plan))
+
+
+def read(plans: Sequence[str]) -> frozenset[str]:
+    """Relations that these plans read at all."""
+    return frozenset(name for plan in plans for name in RELATION.findall(plan))

@@ -190,6 +190,14 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
     name = "Performance degradation below 5 %"
     facts = _rehearsed(kept)
     missing = [phase for phase, found in facts.items() if not found.get("performance")]
+    unjudged = {
+        phase: facts[phase]["performance_unjudged"] for phase in missing if "performance_unjudged" in facts[phase]
+    }
+    if missing and asked and len(unjudged) == len(missing):
+        evidence = f"not judged in phase {', '.join(unjudged)}: {next(iter(unjudged.values()))}"
+        return Criterion(
+            "technical", name, f"{evidence}. To be accepted by the owner of the application", "", "to sign"
+        )
     if missing and not asked:
         evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
         return Criterion("technical", name, evidence, "", "not asked")

@@ -11,6 +11,7 @@ from mantis_runbook.evidence import Table
 from mantis_runbook.performance import Gate
 from mantis_runbook.probe import FOR_P99, FOR_P999, ProbeResult
 from mantis_runbook.rehearsal import Rehearsal
+from mantis_runbook.repertoire import Repertoire
 from mantis_runbook.settings import Environment
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "gate_tables",
     "lanes_table",
     "rehearsal_tables",
+    "repertoire_facts",
+    "repertoire_tables",
     "steps_table",
     "validations",
+    "with_performance",
 ]
 
 
@@ -78,6 +82,32 @@ def gate_tables(gate: Gate) -> tuple[Table, ...]:
         Table("performance, statement by statement", gate.records, "verdict", folded=not failed),
         Table("performance, scenarios timed side by side", gate.scenario_records, "verdict", folded=True),
     )
+
+
+def repertoire_facts(played: Repertoire) -> dict[str, Any]:
+    """What was played, and why not more."""
+    return {
+        "workload": str(played),
+        "workload_scripts": [path.stem for path in played.scripts],
+        "workload_left_out": dict(played.left_out),
+        **({"performance_unjudged": played.missing} if played.missing else {}),
+    }
+
+
+def repertoire_tables(played: Repertoire) -> tuple[Table, ...]:
+    """A row for each scenario that did not run before the migration already."""
+    caption = (
+        f"{many(len(played.left_out), 'scenario')} left out: they do not run on this database before the migration"
+    )
+    return (Table(caption, list(played.records), folded=bool(played.scripts)),) if played.left_out else ()
+
+
+def with_performance(summary: str, gate: Gate | None, played: Repertoire | None) -> str:
+    """A rehearsal's summary with what the gate says, and of what it says it where that is not all of our scenarios."""
+    if gate is None:
+        return f"{summary}; performance not judged: {played.missing}" if played and played.missing else summary
+    partial = f" ({played})" if played and (played.left_out or played.source != "ours") else ""
+    return f"{summary}; performance {gate.deterministic.summary}{partial}"
 
 
 def steps_table(caption: str, applied: tuple[Applied, ...], *, folded: bool = False) -> Table:

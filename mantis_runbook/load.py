@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["LoadResult", "Recorded", "beyond", "recorded", "together"]
+__all__ = ["LoadResult", "Recorded", "beyond", "left_out", "recorded", "together"]
 
 #: As many different errors are named.
 NAMED = 3
@@ -79,6 +79,15 @@ def recorded(entries: Iterable[Recorded]) -> LoadResult:
         LoadResult(one["processed"], one["failed"], one["skipped"], one["latency_ms"], tuple(one.get("errors", ())))
         for one in spells
     )
+
+
+def left_out(entries: Iterable[Recorded]) -> dict[str, str]:
+    """Scripts that the load of a run could not play from the beginning, by name, and why."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry.event == "load.workload":
+            found |= entry.facts.get("left_out", {})
+    return found
 
 
 def beyond(entries: Iterable[Recorded]) -> str:

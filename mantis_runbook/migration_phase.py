@@ -30,6 +30,7 @@ from mantis_runbook import (
     promises,
     recognition,
     rehearsal,
+    repertoire,
     replay,
     restorable,
     samples,
@@ -63,6 +64,7 @@ from mantis_runbook.performance import Gate
 from mantis_runbook.progress import live
 from mantis_runbook.recording import UNDO, Recording
 from mantis_runbook.rehearsal import Rehearsal
+from mantis_runbook.repertoire import Repertoire
 from mantis_runbook.run import is_at_work
 from mantis_runbook.scratch import Mark
 from mantis_runbook.target import Target
@@ -128,6 +130,7 @@ class MigrationPhase(Recording):
     # -- precheck ------------------------------------------------------------------------------------------------
 
     def _precheck(self) -> Evidence:
+        repertoire.refuse_unfit(self.run.environment)
         refuse_pooler(self.run.target)
         with (
             self.run.read("precheck", patience_s=checks.PATIENCE_S) as connection,
@@ -336,11 +339,14 @@ class MigrationPhase(Recording):
             return self._not_needed("rehearse")
         scratch = self._scratch_server().database(self._scratch_name())
         self._require_fresh_copy()
-        found, gate = self._rehearsed_and_measured(scratch)
+        found, gate, played = self._rehearsed_and_measured(scratch)
         kept = promises.kept(scratch)
         word = gate.combined(self.run.environment) if gate else "passed"
+        unjudged = f"performance not judged: {played.missing}" if played and played.missing else ""
         broken = [*found.problems, *kept.problems]
         problems = [*broken, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
+        if unjudged and self.run.environment.performance.timed_decides:
+            problems.append(unjudged)
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
         undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
         tested = f"validated with {found.suite.statements_of_tests} statements of tests"
@@ -348,12 +354,19 @@ class MigrationPhase(Recording):
         evidence = Evidence(
             self.number,
             "rehearse",
-            "failed" if broken or word == "failed" else "inconclusive" if problems else "passed",
-            "; ".join(problems) or (f"{summary}; performance {gate.deterministic.summary}" if gate else summary),
+            "failed"
+            if broken or word == "failed"
+            else "inconclusive"
+            if problems
+            else "warned"
+            if unjudged
+            else "passed",
+            "; ".join(problems) or evidence_tables.with_performance(summary, gate, played),
             (
                 *evidence_tables.rehearsal_tables(found),
                 *kept.tables,
                 *(evidence_tables.gate_tables(gate) if gate else ()),
+                *(evidence_tables.repertoire_tables(played) if played else ()),
             ),
             {
                 "durations_ms": predicted.durations(found.applied),
@@ -361,7 +374,9 @@ class MigrationPhase(Recording):
                 "touched": list(found.touched),
                 "test_statements": found.suite.statements_of_tests,
                 **(evidence_tables.gate_facts(gate, self.run.environment) if gate else {}),
+                **(evidence_tables.repertoire_facts(played) if played else {}),
             },
+            advice=unjudged,
         )
         if problems:
             self._show_red(evidence)
@@ -373,12 +388,20 @@ class MigrationPhase(Recording):
             )
         return evidence
 
-    def _rehearsed_and_measured(self, scratch: Target) -> tuple[Rehearsal, Gate | None]:
+    def _rehearsed_and_measured(self, scratch: Target) -> tuple[Rehearsal, Gate | None, Repertoire | None]:
         """The rehearsal; where the environment asks for it, the copy as it was is kept beside and measured against."""
         if not self.run.environment.performance.in_rehearsal:
-            return self._rehearsed(scratch), None
+            return self._rehearsed(scratch), None, None
         with replay.copied(scratch) as before:
-            return self._rehearsed(scratch), self._measured(before, scratch)
+            played = self._playable(before)
+            rehearsed = self._rehearsed(scratch)
+            return rehearsed, None if played.missing else self._measured(before, scratch, played), played
+
+    def _playable(self, before: Target) -> Repertoire:
+        """What runs on the copy as it was; tried in a copy of that one, which is measured later."""
+        folder = self.run.folder / "workload" / f"phase_{self.number}"
+        with replay.copied(before) as copy:
+            return repertoire.for_the_gate(copy, self.run.target, self.run.environment, folder)
 
     def _rehearsed(self, scratch: Target) -> Rehearsal:
         with self._progress("rehearsal", journalled=False) as progress:
@@ -392,15 +415,17 @@ class MigrationPhase(Recording):
                 watch=progress,
             )
 
-    def _measured(self, before: Target, after: Target) -> Gate:
+    def _measured(self, before: Target, after: Target, played: Repertoire) -> Gate:
         """The restored backup against the same backup migrated, statement by statement."""
-        accepted = performance.accepted_costs(one.version for one in self.migrations)
         with live() as update:
             return performance.measure(
                 before,
                 after,
                 self.run.environment,
-                accepted=accepted,
+                accepted=played.accepted(one.version for one in self.migrations),
+                scripts=played.scripts,
+                touched=played.touched,
+                wider_rows=played.source != "ours",
                 watch=lambda part: update(display.callout("info", f"performance: {part}")),
             )
 

@@ -348,6 +348,8 @@ def measure(
     *,
     accepted: Sequence[Accepted] = (),
     scripts: Sequence[Path] | None = None,
+    touched: Mapping[str, int] | None = None,
+    wider_rows: bool = False,
     watch: Watcher = lambda part: None,
 ) -> Gate:
     """Compare two databases of one server: the restored backup, and the same migrated.
@@ -355,8 +357,9 @@ def measure(
     Both are vacuumed and analysed alike, tables with more dead space in one than in the other are rewritten in both,
     and nothing else is changed: all is played in copies beside them (at most three at a time), which are dropped
     afterwards. Nobody may be connected to either meanwhile. `accepted` are the costs that the migrations may have
-    (`accepted_costs`), `scripts` pgbench scripts that must run on both, those of `sql/workload` by default. `watch`
-    is told of each part as it begins.
+    (`accepted_costs`), `scripts` pgbench scripts that must run on both, those of `sql/workload` by default; `touched` the
+    tables that they write to, where that is known. With `wider_rows` a statement may visit as much more as the tables grew
+    that it reads: nobody has looked at it, so nobody accepted that. `watch` is told of each part as it begins.
 
     Raises `Refused` when a database cannot be copied, `Failed` when a statement of a scenario does not run.
     """
@@ -368,8 +371,8 @@ def measure(
     watch("counting blocks, write-ahead log and plans")
     # One after the other: dropping a copy forces a checkpoint, whose full-page images the other would count.
     counted = [
-        counting.count(one, played, seed=limits.seed, draws=limits.counted, timeout_s=timeout_s)
-        for one in (before, after)
+        counting.count(one, played, seed=limits.seed, draws=limits.counted, timeout_s=timeout_s, touched=known)
+        for one, known in ((before, touched), (after, None))
     ]
     watch("timing statements side by side")
     timings, witness = timing.measure(
@@ -382,15 +385,19 @@ def measure(
         seed=limits.seed,
         timeout_s=timeout_s,
     )
-    return Gate(compare(counted[0], counted[1], limits, accepted), judge(timings, witness, limits, accepted), growth)
+    deterministic = compare(counted[0], counted[1], limits, accepted, growth if wider_rows else ())
+    return Gate(deterministic, judge(timings, witness, limits, accepted), growth)
 
 
-def accepted_costs(migrations: Iterable[str]) -> tuple[Accepted, ...]:
-    """What `sql/workload/accepted_costs.toml` accepts for migrations of these versions.
+def accepted_costs(migrations: Iterable[str], folder: Path | None = None) -> tuple[Accepted, ...]:
+    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions; in `sql/workload` there is one,
+    a folder of the owner's may have one.
 
     Raises `ParameterError` when the file is not as it says it is.
     """
-    path, versions = settings.sql() / "workload" / "accepted_costs.toml", set(migrations)
+    path, versions = (folder or settings.sql() / "workload") / "accepted_costs.toml", set(migrations)
+    if folder and not path.exists():
+        return ()
     try:
         listed = [Accepted(**each) for each in tomllib.loads(path.read_text()).get("accepted", ())]
     except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
@@ -416,13 +423,24 @@ def _of_other_size(before: Mapping[str, int], after: Mapping[str, int]) -> list[
 
 
 def compare(
-    before: Counted, after: Counted, limits: PerformanceLimits, accepted: Sequence[Accepted] = ()
+    before: Counted,
+    after: Counted,
+    limits: PerformanceLimits,
+    accepted: Sequence[Accepted] = (),
+    growth: Sequence[Growth] = (),
 ) -> Deterministic:
-    """What every statement costs more. Pure."""
+    """What every statement costs more. Pure. `growth` is what tables may grow by, and who reads them with them."""
     inexact = {*before.inexact, *after.inexact}
     return Deterministic(
         tuple(
-            _change(name, before, after, limits.tolerance, accepted, is_exact=name not in inexact)
+            _change(
+                name,
+                before,
+                after,
+                limits.tolerance,
+                [*_ours(name, accepted), *_wider(name, before.counts[name], growth, limits.tolerance)],
+                is_exact=name not in inexact,
+            )
             for name in before.counts
         ),
         before.executions,
@@ -430,10 +448,9 @@ def compare(
 
 
 def _change(
-    name: str, before: Counted, after: Counted, tolerance: float, accepted: Sequence[Accepted], *, is_exact: bool
+    name: str, before: Counted, after: Counted, tolerance: float, ours: Sequence[Accepted], *, is_exact: bool
 ) -> Change:
     was, now = before.counts[name], after.counts[name]
-    ours = [one for one in accepted if one.statement == LINE.sub("", name, count=1)]
     blocks = max([1 + tolerance, *(one.blocks for one in ours)])
     wal = max([1 + tolerance, *(one.wal for one in ours)])
     plans = [
@@ -444,6 +461,17 @@ def _change(
     beyond = _dearer(was, now, before.executions, 1 + tolerance, 1 + tolerance)
     reason = "; ".join(one.reason for one in ours) if beyond and not problems else ""
     return Change(name, was, now, tuple(problems), reason, is_exact)
+
+
+def _ours(name: str, accepted: Sequence[Accepted]) -> list[Accepted]:
+    return [one for one in accepted if one.statement == LINE.sub("", name, count=1)]
+
+
+def _wider(name: str, count: Count, growth: Sequence[Growth], tolerance: float) -> list[Accepted]:
+    """What the growth of the tables that a statement reads lets it cost: its rows lie in so many more blocks."""
+    read = counting.read(count.plans)
+    grown = [one for one in growth if one.table.rpartition(".")[2].strip('"') in read and one.compact > one.before > 0]
+    return [Accepted("", name, f"it reads {one}", blocks=one.compact / one.before * (1 + tolerance)) for one in grown]
 
 
 def _dearer(before: Count, after: Count, executions: int, blocks: float, wal: float) -> list[str]:

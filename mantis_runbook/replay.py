@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ __all__ = [
     "run",
     "run_rows",
     "steps",
+    "tried",
 ]
 
 #: What would make two executions of one statement differ for reasons that are not the database's: parallel workers
@@ -48,6 +50,9 @@ SESSION = {
 #: ANALYZE reads 300 rows for each point of this target: all rows of tables up to 300,000, where the default's sample
 #: would make the statistics, and now and then a plan, a matter of chance.
 STATISTICS_TARGET = "1000"
+
+#: What stands in for a script's transaction that it rolls back.
+SAVEPOINT = {"begin": "SAVEPOINT of_the_script", "rollback": "ROLLBACK TO SAVEPOINT of_the_script"}
 
 Row = Mapping[str, Any]
 
@@ -147,9 +152,10 @@ def steps(scenario: Scenario, seed: int, defer: str = "") -> Generator[Bound, Ro
     r"""The scenario's statements, bound. Send in the row of a statement that has a `\gset`.
 
     One transaction surrounds all, so what the script's own BEGIN and COMMIT do has a stand-in: COMMIT checks the
-    deferred constraints and ends the role, BEGIN does nothing.
+    deferred constraints and ends the role, BEGIN does nothing. Where ROLLBACK ends the transaction, both are a savepoint's.
     """
     draw, variables = random.Random(f"{seed} {scenario.name}"), dict[str, Value]()
+    undone = _undone(scenario)
     for item in scenario.items:
         if isinstance(item, Assignment):
             variables[item.name] = evaluate(item, variables, draw)
@@ -157,9 +163,25 @@ def steps(scenario: Scenario, seed: int, defer: str = "") -> Generator[Bound, Ro
             yield Bound(item, "SET CONSTRAINTS ALL IMMEDIATE")
             for after in filter(None, (defer, "RESET ROLE")):
                 yield Bound(Statement(item.scenario, after, item.line, "setting"), after)
-        elif item.kind != "begin":
+        elif item.kind in ("begin", "rollback"):
+            if item.line in undone:
+                text = SAVEPOINT[item.kind]
+                yield Bound(Statement(item.scenario, text, item.line, "setting"), text)
+        else:
             row = yield Bound(item, bind(item.text, variables))
             variables |= _gset(item, row)
+
+
+def _undone(scenario: Scenario) -> frozenset[int]:
+    """The lines of each BEGIN and ROLLBACK that belong together."""
+    found: set[int] = set()
+    begun: int | None = None
+    for one in scenario.statements:
+        if one.kind == "rollback" and begun is not None:
+            found |= {begun, one.line}
+        if one.kind in ("begin", "commit", "rollback"):
+            begun = one.line if one.kind == "begin" else None
+    return frozenset(found)
 
 
 def _gset(statement: Statement, row: Row | None) -> dict[str, Value]:
@@ -179,6 +201,18 @@ def play(connection: Connection, scenario: Scenario, seed: int, execute: Callabl
             bound = each.send(execute(bound))
     except StopIteration:
         return
+
+
+def tried(connection: Connection, scenario: Scenario, seed: int, *, reads_only: bool = False) -> dict[str, int]:
+    """Play a scenario once and roll it back; the tables that it wrote to, quoted, and their oids.
+
+    Raises `Failed`, naming the statement that does not run; with `reads_only` that is also one that writes.
+    """
+    with rolled_back(connection):
+        if reads_only:
+            connection.execute("SET LOCAL transaction_read_only = on")
+        play(connection, scenario, seed, lambda bound: run(connection, bound))
+        return {row["name"]: row["oid"] for row in rows(connection, query("performance/touched"))}
 
 
 def run(connection: Connection, bound: Bound) -> Row | None:
@@ -201,10 +235,17 @@ def _execute(connection: Connection, bound: Bound) -> psycopg.Cursor[Any]:
     except psycopg.Error as error:
         raise Failed(
             f"scenario statement {bound.statement.name} failed",
-            found=error.diag.message_primary or str(error),
+            found=_without_value(error.diag.message_primary or str(error)),
             expected="a statement that runs before and after the migration alike",
             action="the application sends it too: see what the migration changed under it",
         ) from error
+
+
+def _without_value(message: str) -> str:
+    """What the server says of a value, without the value: it may be drawn from the data."""
+    return re.sub(
+        r'(invalid input (?:syntax|value) for [^:]*|value out of range[^:]*): ".*', r"\1", message, flags=re.DOTALL
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import papermill
 import psycopg
 
-from mantis_runbook import backup, manifest, report, settings, workload
+from mantis_runbook import backup, manifest, repertoire, report, settings, workload
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert, Alerts
@@ -19,6 +19,7 @@ from mantis_runbook.database import connect
 from mantis_runbook.errors import ParameterError, RunbookError
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phases import PhaseDefinition
+from mantis_runbook.repertoire import Repertoire
 from mantis_runbook.run import Run, working
 from mantis_runbook.verdict import GOOD, Verdict, phase_verdict, run_verdict
 
@@ -64,7 +65,7 @@ def execute(
             clients=limits.load_clients,
             rate=limits.load_rate,
             threads=limits.load_threads,
-            scripts=lambda: _scenarios(run),
+            scripts=_Programme(run).scripts,
             may_begin=lambda: _is_prechecked(run),
             told=lambda result: run.journal.append("load.progress", **vars(result)),
         ) as load,
@@ -119,6 +120,47 @@ def _scenarios(run: Run) -> tuple[Path, ...]:
     begun = [entry.facts["phase"] for entry in run.journal.entries() if entry.event == "phase.started"]
     new = workload.scenarios("workload/enhanced") if begun and begun[-1] in AFTER_SALES else ()
     return (*workload.scenarios(), *new)
+
+
+@dataclass
+class _Programme:
+    """What the load of a run plays: of the scenarios that there are by then those that the target can play.
+
+    Each is tried once, so that one which runs no more later is the load's failure, and not left out."""
+
+    run: Run
+    wanted: tuple[Path, ...] = ()
+    playing: Repertoire | None = None
+
+    def scripts(self) -> tuple[Path, ...]:
+        """Those to play now; on record whenever they become others. None while the target cannot be asked."""
+        wanted = _scenarios(self.run)
+        grown = self.playing is not None and self.playing.source == "ours" and wanted[: len(self.wanted)] == self.wanted
+        try:
+            if self.playing is None:
+                self._play(repertoire.for_the_load(self.run.target, self.run.environment, self._folder, wanted))
+            elif grown and wanted != self.wanted:
+                more = wanted[len(self.wanted) :]
+                self._play(
+                    self.playing.with_more(repertoire.ours_for_the_load(self.run.target, self.run.environment, more))
+                )
+            self.wanted = wanted
+        except (RunbookError, psycopg.OperationalError):  # pgbench would meet the same, and the precheck tells why
+            return ()
+        return self.playing.scripts if self.playing else ()
+
+    @property
+    def _folder(self) -> Path:
+        return self.run.folder / "workload" / "load"
+
+    def _play(self, found: Repertoire) -> None:
+        self.playing = found
+        self.run.journal.append(
+            "load.workload",
+            workload=str(found),
+            scripts=[path.stem for path in found.scripts],
+            left_out=dict(found.left_out),
+        )
 
 
 def _is_prechecked(run: Run) -> bool:

@@ -40,11 +40,19 @@ TOKEN = re.compile(
 #: A variable outside of quotes; `::` is a cast.
 VARIABLE = re.compile(r"""([eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<!:):([A-Za-z_]\w*)""")
 
-TRANSACTION = {"BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit"}
+TRANSACTION = {
+    "BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit", "ROLLBACK": "rollback", "ABORT": "rollback",
+}  # fmt: skip
+
+#: A savepoint's end is none of the transaction's.
+TO_SAVEPOINT = re.compile(r"ROLLBACK\s+(?:WORK\s+|TRANSACTION\s+)?TO\b", re.IGNORECASE)
 TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?:ONLY\s+)?(\w+)", re.IGNORECASE)
 CALLED = re.compile(r"^SELECT\s+(\w+)\s*\(", re.IGNORECASE)
 SETTING = re.compile(r"set_config\(\s*'([\w.]+)'", re.IGNORECASE)
-SETS = re.compile(r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)", re.IGNORECASE | re.DOTALL)
+#: Statements that say who acts, or draw a value that the application would bring along.
+SETS = re.compile(
+    r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)|\s*SELECT\s+set_config\('drawn\.", re.IGNORECASE | re.DOTALL
+)
 WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
@@ -61,8 +69,8 @@ class Assignment:
 class Statement:
     r"""One SQL statement as the script has it, variables unbound, without its semicolon.
 
-    `kind` is begin, commit, setting (it says who acts, and touches no table) or plain. `gset` is the prefix of the variables that take the columns of its row, None
-    when there are none.
+    `kind` is begin, commit, rollback, setting (it says who acts, or draws a value for a statement) or plain. `gset` is
+    the prefix of the variables that take the columns of its row, None when there are none.
     """
 
     scenario: str
@@ -140,6 +148,8 @@ def _statement(scenario: str, text: str, line: int, gset: str | None) -> Stateme
             f"scenario {scenario}", found="an end of statement without one", expected=KNOWN, action="correct the script"
         )
     kind = TRANSACTION.get(text.split()[0].upper(), "setting" if SETS.match(text) else "plain")
+    if TO_SAVEPOINT.match(text.strip()):
+        kind = "plain"
     return Statement(scenario, text.strip(), line, kind, gset)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "notebooks",
     "reports",
     "sql",
+    "workload",
 ]
 
 
@@ -110,6 +111,7 @@ class Environment(BaseModel):
     load_threads: int = Field(gt=0, default=2)
     load_s: int = Field(ge=0, default=0)
     load_failures_share: float = Field(ge=0, le=1, default=0.01)
+    load_writes: bool = False
     locked_table_mb: float = Field(ge=0, le=1_000_000, default=8.0)
     alerts: Annotated[str, AfterValidator(_is_a_name)] = ALERTS
     guard: GuardLimits = GuardLimits()
@@ -172,3 +174,9 @@ def environment(name: str) -> Environment:
 def backups() -> Path:
     """Where backups are kept: `MANTIS_RUNBOOK_BACKUPS`, or `backups/` of the project. They hold personal data."""
     return Path(os.environ.get("MANTIS_RUNBOOK_BACKUPS") or home() / "backups").resolve()
+
+
+def workload() -> Path | None:
+    """The folder of the owner's own pgbench scripts: `MANTIS_RUNBOOK_WORKLOAD`. None: the runbook finds a workload itself."""
+    given = os.environ.get("MANTIS_RUNBOOK_WORKLOAD")
+    return Path(given).resolve() if given else None

@@ -288,6 +288,8 @@ def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
     if done.skipped_share > SKIPPED_SHARE:
         said = f"{done.skipped:,} of {done.due:,} transactions of the load were due and could not be begun in time"
         yield Deviation("warned", "", said)
+    for name, reason in load.left_out(entries).items():
+        yield Deviation("warned", "", f"{name} is not in the load, for it does not run on this database: {reason}")
 
 
 def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]:

@@ -79,7 +79,7 @@ def running(
     """Keep the load up while the block lasts. `rate` is in transactions per second, over all clients; 0 means none.
 
     It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell plays what `scripts`
-    names by then, and is `told` of, in the load's own thread. A block that sets the load's `least_s` is waited out
+    names by then, nothing when it names none, and is `told` of, in the load's own thread. A block that sets the load's `least_s` is waited out
     at its end; one that raises ends the load at once. What a callable raises ends the load too, and is raised when the
     block has come to its end.
     """
@@ -129,9 +129,12 @@ class _Chain:
             while not may_begin():
                 if self.over.wait(0.2):
                     return
-            self.began = time.monotonic()
             while not self.over.is_set():
-                result = self._spell(scripts(), self.seed + len(load.spells))
+                if not (played := scripts()):  # without a script pgbench would play its own, on tables of its own
+                    self.over.wait(AFTER_ERRORS_S)
+                    continue
+                self.began = self.began or time.monotonic()
+                result = self._spell(played, self.seed + len(load.spells))
                 load.spells.append(result)
                 told(result)
                 if result.errors:

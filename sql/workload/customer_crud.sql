@@ -1,7 +1,7 @@
 -- pgbench scenario: a user of some organisation looks after customers.
 -- Statements of the application before phase 1, on baseline tables alone: they must run unchanged before, during and after
 -- every phase. What it inserts it deletes again; the rows of others it writes with the values they have.
--- Interactions are dated into 2025 Q3, a partition that every installation has.
+-- Interactions are dated into the oldest partition that begins at a date, whichever an installation has.
 -- Ids are carried from statement to statement in settings named load.*: \gset's variables would need quotes in -M simple and
 -- must not have any in -M prepared.
 
@@ -21,6 +21,15 @@ SELECT set_config('load.org_id', coalesce(
     (SELECT org_id FROM profile WHERE id = current_setting('load.user_id')::uuid),
     '00000000-0000-0000-0000-000000000000'
 )::text, false);
+SELECT set_config('drawn.partition_begins', coalesce(
+    (
+        SELECT min(substring(pg_get_expr(relpartbound, pg_class.oid) FROM 'FROM \(''(\d{4}-\d\d-\d\d[^'']*)''\)'))
+        FROM pg_inherits
+        JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = to_regclass('customer_interaction')
+    ),
+    '2025-07-01 00:00+00'
+), false);
 
 -- Read: the list, one customer with what happened to it
 BEGIN;
@@ -81,7 +90,7 @@ SELECT set_config('request.jwt.claim.sub', current_setting('load.user_id'), true
        set_config('app.current_user_id', current_setting('load.user_id'), true);
 INSERT INTO customer_interaction (org_id, customer_id, user_id, channel, type, subject, content, sentiment, duration_minutes, timestamp)
 SELECT org_id, id, current_setting('load.user_id')::uuid, 'phone', 'inquiry', 'Load', 'Asked for a price', 'positive', 5,
-    timestamptz '2025-07-01 00:00+00' + (:dice::bigint % 7000000) * interval '1 second'
+    current_setting('drawn.partition_begins')::timestamptz + (:dice::bigint % 2000000) * interval '1 second'
 FROM customer
 WHERE id = current_setting('load.customer_id')::uuid;
 INSERT INTO support_ticket (org_id, customer_id, ticket_number, title, description, priority)
