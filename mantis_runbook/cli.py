@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -79,6 +80,9 @@ PLACES = (
 #: How long a `run` waits for the lock of a runner that was killed to be freed by the server.
 PATIENCE_S = 10.0
 
+#: What a shell calls a program that SIGPIPE ended: neither passed nor failed, its output was not read to the end.
+PIPE_CLOSED = 141
+
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
     """An error of ours becomes one message and its exit code; never a traceback, never half a word."""
@@ -96,6 +100,10 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
             click.secho(f"{what}: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
             sys.exit(1)
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout.fileno()):
+                # What is left in the buffer would complain once more when the interpreter closes it.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(PIPE_CLOSED)
             click.secho(f"{error.filename or 'the system'}: {error.strerror or error}", err=True, fg="red")
             sys.exit(1)
         except KeyboardInterrupt:
@@ -105,6 +113,13 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(3)
 
     return wrapped
+
+
+def _is_unread(output: int) -> bool:
+    """Whether the reader of this pipe has gone, as `| head` does when it has seen enough."""
+    asked = select.poll()
+    asked.register(output, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

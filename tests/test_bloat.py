@@ -140,6 +140,23 @@ def test_a_table_in_use_is_left_as_it_is_and_nobodys_session_ends(repackable: Ta
         assert reader.execute(CONTENT).fetchone() == before
 
 
+def test_policies_that_bind_the_owner_are_seen_and_a_superusers_rebuild_keeps_every_row(repackable: Target) -> None:
+    """A repack as the owner emptied such a table, and was reported as rebuilt."""
+    with connect(repackable, "test") as connection:
+        before = connection.execute(CONTENT).fetchone()
+        connection.execute('ALTER TABLE "Bloated" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY')
+        connection.execute("CREATE ROLE bloat_owner NOLOGIN")
+        try:
+            connection.execute('ALTER TABLE "Bloated" OWNER TO bloat_owner; SET ROLE bloat_owner')
+            assert bloat._hides_rows(connection, "Bloated")
+            connection.execute("RESET ROLE")
+            assert not bloat._hides_rows(connection, "Bloated")
+            assert [one.state for one in bloat.rebuild(repackable).tables] == ["rebuilt"]
+            assert connection.execute(CONTENT).fetchone() == before
+        finally:
+            connection.execute('RESET ROLE; ALTER TABLE "Bloated" OWNER TO CURRENT_USER; DROP ROLE bloat_owner')
+
+
 def test_tables_that_are_not_named_and_not_bloated_are_left_alone(repackable: Target) -> None:
     assert bloat.rebuild(repackable, ["other"]).tables == ()
     assert bloat.rebuild(repackable, threshold=0.99).tables == ()

@@ -45,7 +45,7 @@ def names(path: Path) -> list[str]:
 def test_environment_yml_names_the_packages_of_pyproject_and_postgresql() -> None:
     lines = [line.strip() for line in (REPOSITORY / "environment.yml").read_text().splitlines()]
     listed = {plain(line[2:]) for line in lines[lines.index("dependencies:") + 1 :] if line.startswith("- ")}
-    assert {plain(one) for one in NEEDED} == listed - {"python", "postgresql", "pip", "pip:", "--no-deps"}
+    assert {plain(one) for one in NEEDED} == listed - {"python", "postgresql", "pip", "pip:", "--editable"}
     assert "postgresql" in listed
     assert f"- python={PYPROJECT['requires-python'].removeprefix('>=')}" in lines
 
