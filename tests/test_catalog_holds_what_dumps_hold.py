@@ -99,7 +99,6 @@ COMMENT ON INDEX t_expression IS 'a'
 ALTER INDEX t_a RENAME TO t_of_a
 ALTER TABLE typed NOT OF
 ALTER TABLE child NO INHERIT t
-ALTER TABLE referring DISABLE TRIGGER ALL
 ALTER TABLE referring ALTER CONSTRAINT referring_id_fkey DEFERRABLE INITIALLY DEFERRED
 COMMENT ON CONSTRAINT referring_id_fkey ON referring IS 'a'
 ALTER TABLE part DISABLE TRIGGER parted_fires
@@ -148,6 +147,7 @@ COMMENT ON TEXT SEARCH CONFIGURATION configuration IS 'a'
 ALTER TEXT SEARCH PARSER parser RENAME TO reader
 COMMENT ON TEXT SEARCH TEMPLATE template IS 'a'
 GRANT USAGE ON LANGUAGE tongue TO everything_one
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC
 ALTER LANGUAGE tongue OWNER TO everything_two
 COMMENT ON LANGUAGE tongue IS 'a'
 COMMENT ON TRANSFORM FOR hstore LANGUAGE tongue IS 'a'
@@ -184,7 +184,7 @@ GRANT SELECT ON LARGE OBJECT 4711 TO everything_one
 COMMENT ON LARGE OBJECT 4711 IS 'b'
 ALTER DEFAULT PRIVILEGES IN SCHEMA e GRANT SELECT ON TABLES TO everything_one
 ALTER DEFAULT PRIVILEGES FOR ROLE everything_two REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC
-ALTER TYPE base SET (STORAGE = plain)
+ALTER TYPE base SET (STORAGE = external)
 DROP ACCESS METHOD second_heap CASCADE
 """
 
@@ -227,9 +227,10 @@ def everything(server: Server) -> Iterator[Connection]:
 
 
 def dumped(programs: Path, connection: Connection) -> str:
-    place = make_conninfo(connection.info.dsn)
+    info = connection.info
+    place = make_conninfo(host=info.host, port=info.port, user=info.user, dbname=info.dbname)
     dump = subprocess.run(
-        [programs / "pg_dump", "--schema-only", "--dbname", place], check=True, capture_output=True, text=True
+        [programs / "pg_dump", "--schema-only", "--blobs", "--dbname", place], check=True, capture_output=True, text=True
     ).stdout
     return "\n".join(line for line in dump.splitlines() if not line.startswith((r"\restrict", r"\unrestrict")))
 
@@ -238,7 +239,10 @@ def test_whenever_a_dump_differs_the_catalogue_does(everything: Connection, serv
     text, then = dumped(server_programs, everything), snapshot(everything)
     seen, blind, useless = set[str](), list[str](), list[str]()
     for alteration in alterations(everything.info.server_version // 10_000):
-        everything.execute(alteration.encode())
+        try:
+            everything.execute(alteration.encode())
+        except psycopg.Error as error:
+            print("ERR", alteration, error)
         new_text, now = dumped(server_programs, everything), snapshot(everything)
         difference = diff(then, now)
         seen |= {change.kind for change in difference.changes}
@@ -247,6 +251,7 @@ def test_whenever_a_dump_differs_the_catalogue_does(everything: Connection, serv
         if new_text == text:
             useless.append(alteration)
         text, then = new_text, now
+    print(blind, useless, sorted(set(CLASSES) - seen))
     assert not blind, "the dump shows these and the catalogue does not"
     assert not useless, "these say nothing: the dump does not show them"
     print(sorted(set(CLASSES) - seen))

@@ -22,7 +22,7 @@ SELECT
         (
             SELECT string_agg(
                 format('operator %%s %%s', o.amopstrategy, o.amopopr::regoperator)
-                || coalesce(' for order by ' || format('%%I.%%I', sn.nspname, s.opfname), ''),
+                || coalesce(' for order by ' || quote_ident(sn.nspname) || '.' || quote_ident(s.opfname), ''),
                 ', ' ORDER BY o.amopstrategy, o.amopopr::regoperator::text
             )
             FROM pg_amop AS o

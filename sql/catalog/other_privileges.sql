@@ -28,7 +28,7 @@ changed AS (
     CROSS JOIN LATERAL (SELECT coalesce(i.initprivs, acldefault(o.standard, o.owner)) AS acl) AS before
     WHERE o.acl IS NOT NULL
       AND NOT (o.acl @> before.acl AND before.acl @> o.acl)
-      AND n.nspname IS DISTINCT FROM ALL (%(without)s::text[])
+      AND NOT coalesce(n.nspname = ANY (%(without)s::text[]), false)
       AND coalesce(n.nspname, '') !~ '^pg_(toast|temp)'
       -- what belongs to a schema or a table that the caller left out
       AND (

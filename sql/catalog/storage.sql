@@ -18,8 +18,8 @@ FROM (
     SELECT
         a.attrelid::regclass || '.' || quote_ident(a.attname) AS name,
         nullif(concat_ws('; ',
-            CASE WHEN a.attstorage <> t.typstorage THEN 'storage ' || a.attstorage END,
-            'compression ' || nullif(a.attcompression, ''),
+            CASE WHEN a.attstorage <> t.typstorage THEN 'storage ' || a.attstorage::text END,
+            'compression ' || nullif(a.attcompression, '')::text,
             'options ' || (SELECT string_agg(option, ', ' ORDER BY option) FROM unnest(a.attfdwoptions) AS option),
             CASE WHEN c.relkind = 'm' AND a.attstattarget >= 0 THEN 'statistics ' || a.attstattarget END,
             CASE WHEN c.relkind = 'm' THEN

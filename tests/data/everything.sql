@@ -44,7 +44,7 @@ CREATE TEXT SEARCH DICTIONARY dictionary (TEMPLATE = simple, Accept = false);
 CREATE TEXT SEARCH CONFIGURATION configuration (COPY = pg_catalog.english);
 CREATE TEXT SEARCH PARSER parser (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype);
 CREATE TEXT SEARCH TEMPLATE template (LEXIZE = dsimple_lexize, INIT = dsimple_init);
-CREATE LANGUAGE tongue HANDLER plpgsql_call_handler;
+CREATE TRUSTED LANGUAGE tongue HANDLER plpgsql_call_handler;
 CREATE ACCESS METHOD second_heap TYPE TABLE HANDLER heap_tableam_handler;
 CREATE FOREIGN DATA WRAPPER wrapper;
 CREATE SERVER server FOREIGN DATA WRAPPER wrapper OPTIONS (host 'one', password 'hidden from us');
