@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import catalog, fingerprint, programs
+from mantis_runbook import catalog, fingerprint, programs, restorable
+from mantis_runbook.analyse import analyse
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
+from mantis_runbook.restorable import LeftOut
 from mantis_runbook.target import Target
 
 __all__ = [
@@ -89,11 +93,17 @@ class Backup:
 
 @dataclass(frozen=True)
 class Proof:
-    """The restored copy compared with the snapshot: content per table, and the catalogue."""
+    """The restored copy compared with the snapshot: content per table, and the catalogue.
+
+    `notes` name what no copy can have (`left_out` a whole extension, among them) and what the server could not do with a
+    good copy: none of it makes the backup invalid, and each is to be read.
+    """
 
     content: fingerprint.Comparison
     catalogue: catalog.Difference
     scratch: str
+    notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -177,12 +187,17 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
         who = identity(connection)
         pg_dump = programs.find("pg_dump", server=who.major)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
+            # Before the dump reads them: a restored sequence then stands between this reading and the one after it.
+            positions = fingerprint.positions(connection)
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
             arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}"]
             dump = beside.submit(_run, pg_dump, arguments, target, folder)
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
-            (folder / "fingerprint.json").write_text(fingerprint.take(connection).to_json())
+            (folder / "extensions.json").write_text(json.dumps(restorable.members(connection)))
+            content = fingerprint.take(connection, sequences=positions)
             dump.result()
+            content = replace(content, sequences_later=fingerprint.positions(connection))
+            (folder / "fingerprint.json").write_text(content.to_json())
     _globals(target, folder, who.major)
     pg_restore = programs.find("pg_restore", server=who.major)
     _run(pg_restore, ["--list", f"--file={folder / 'restore_list.txt'}", str(full)], target, folder)
@@ -291,13 +306,17 @@ def prove(backup: Backup, scratch: Target) -> Proof:
                 expected=f"SHA-256 {total}",
                 action="take the backup again; look at the disk before you trust it",
             )
-    _restore(backup, scratch)
+    left, without_tablespaces = _restore(backup, scratch)
     with connect(scratch, "proof", lock_timeout="0") as connection:
-        connection.execute("ANALYZE")
+        unanalysed = analyse(connection)
         expected = backup.fingerprint
-        content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
-        catalogue = catalog.diff(backup.catalog, catalog.snapshot(connection))
-    return Proof(content, catalogue, scratch.parameters["dbname"])
+        found = fingerprint.take(connection, columns=expected.columns)
+        content = restorable.content_as_restored(fingerprint.compare_restored(expected, found), left)
+        catalogue, notes = restorable.as_restored(
+            backup.catalog, catalog.snapshot(connection), left, without_tablespaces=without_tablespaces
+        )
+    told = dict.fromkeys([*(one.note for one in left), *notes, *unanalysed])
+    return Proof(content, catalogue, scratch.parameters["dbname"], tuple(told), left)
 
 
 def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
@@ -323,7 +342,7 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
             ) from None
     expected = backup.fingerprint
     with connect(scratch, "proof", lock_timeout="0") as connection:
-        return fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
+        return fingerprint.compare_restored(expected, fingerprint.take(connection, columns=expected.columns))
 
 
 def _major(target: Target) -> int:
@@ -331,14 +350,23 @@ def _major(target: Target) -> int:
         return identity(connection).major
 
 
-def _restore(backup: Backup, scratch: Target) -> None:
+def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool]:
+    """Restore what the scratch database can hold: what was left out, and whether the original's tablespaces were."""
     with connect(scratch, "restore", lock_timeout="0") as connection:
-        major = identity(connection).major
+        program = programs.find("pg_restore", server=identity(connection).major)
+        contents, left = _restorable(backup, program, scratch, connection)
+        elsewhere = _without_tablespaces(backup, connection)
     variables = scratch.variables()
     variables["PGOPTIONS"] = variables.get("PGOPTIONS", "") + " -c synchronous_commit=off -c maintenance_work_mem=128MB"
-    arguments = ["--exit-on-error", "--jobs=2", f"--dbname={scratch.parameters['dbname']}", str(backup.full)]
+    arguments = ["--exit-on-error", "--jobs=2", f"--dbname={scratch.parameters['dbname']}"]
+    arguments += ["--no-tablespaces"] if elsewhere else []
     try:
-        programs.run(programs.find("pg_restore", server=major), arguments, variables=variables)
+        with tempfile.NamedTemporaryFile("w", prefix="mantis-restore-", suffix=".list") as chosen:
+            if left:
+                chosen.write(restorable.kept_list(contents, left))
+                chosen.flush()
+                arguments.append(f"--use-list={chosen.name}")
+            programs.run(program, [*arguments, str(backup.full)], variables=variables)
     except (ProgramError, subprocess.SubprocessError) as error:
         raise BackupNotProven(
             f"backup {backup.full.name} does not restore",
@@ -346,3 +374,25 @@ def _restore(backup: Backup, scratch: Target) -> None:
             expected="a restore without errors",
             action=f"the dump is kept at {backup.folder}; look at the checks of 00_preparation for what it names",
         ) from None
+    return left, elsewhere
+
+
+def _restorable(
+    backup: Backup, program: Path, scratch: Target, connection: Connection
+) -> tuple[tuple[restorable.Entry, ...], tuple[LeftOut, ...]]:
+    """The dump's contents, and the extensions that cannot be created in the scratch database, with all of theirs."""
+    extensions = {name: text for name, text in backup.catalog["extensions"].items() if name != "plpgsql"}
+    reasons = restorable.refused(connection, extensions)
+    if not reasons:
+        return (), ()
+    listing = programs.run(program, ["--list", "--verbose", str(backup.full)], variables=scratch.variables()).stdout
+    kept = backup.folder / "extensions.json"
+    of_extension = restorable.members_from_json(kept.read_text()) if kept.is_file() else {}
+    contents = restorable.entries(listing)
+    return contents, restorable.left_out(contents, reasons, of_extension)
+
+
+def _without_tablespaces(backup: Backup, connection: Connection) -> bool:
+    wanted = {definition.removeprefix("tablespace ") for definition in backup.catalog["tablespaces"].values()}
+    row = connection.execute("SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace").fetchone()
+    return row is not None and not wanted <= set(row[0])

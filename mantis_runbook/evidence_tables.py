@@ -6,6 +6,7 @@ from typing import Any
 
 from mantis_runbook import checks, predicted, validation
 from mantis_runbook.apply import Applied
+from mantis_runbook.backup import Proof
 from mantis_runbook.display import many
 from mantis_runbook.evidence import Table
 from mantis_runbook.performance import Gate
@@ -18,6 +19,7 @@ __all__ = [
     "gate_facts",
     "gate_tables",
     "lanes_table",
+    "proof_tables",
     "rehearsal_tables",
     "steps_table",
     "validations",
@@ -34,6 +36,20 @@ def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
     return (
         Table(f"{many(len(noticed), 'check')} found something", noticed, "verdict"),
         Table(f"{many(len(quiet), 'check')} found nothing", quiet, "verdict", folded=True),
+    )
+
+
+def proof_tables(proof: Proof) -> tuple[Table, ...]:
+    """What the copy lacks for a reason, a line each, and the entries of the dump that were left out."""
+    notes = [{"verdict": "warn", "the copy and the database": note} for note in proof.notes]
+    entries = [{"extension": one.extension, "entry": text} for one in proof.left_out for text in one.texts]
+    return (
+        *((Table(f"{many(len(notes), 'remark')} on the copy", notes, "verdict"),) if notes else ()),
+        *(
+            (Table(f"{many(len(entries), 'entry', 'entries')} of the dump left out", entries, folded=True),)
+            if entries
+            else ()
+        ),
     )
 
 

@@ -255,13 +255,16 @@ def take(
     ignore: Collection[str] = (),
     row_types: Mapping[str, Mapping[str, RowType]] | None = None,
     written_before: int | None = None,
+    sequences: Mapping[str, SequenceState] | None = None,
 ) -> Fingerprint:
     """Hash the content of `tables` (default: all of the users' tables), each in one pass.
 
     Names are qualified, as PostgreSQL writes them: `public.customer`. `columns` pins what is hashed, and with it which
     tables; one that is gone is left out, and `compare` tells so. `ignore` names tables to leave out.
     `row_types` (of `row_types(…)`) pins the fields of columns that hold another table's rows. `written_before` restricts
-    all tables to rows that transactions before that number (as `xmin` shows it) wrote.
+    all tables to rows that transactions before that number (as `xmin` shows it) wrote. `sequences` are positions that
+    were read earlier (by `positions`).
+    `sequences` (of `positions(…)`) are where the sequences stood before, if that matters.
 
     Inside a transaction of the caller it must be REPEATABLE READ, so that all tables are seen at one instant; else one
     is opened. Raises `Refused` on another isolation level, where row security could hide rows or the role may not read
@@ -271,14 +274,12 @@ def take(
     with _reading(connection):
         pinned_types = row_types or {}
         jobs = [
-            replace(job, row_types=pinned_types.get(job.name, {}))
-            for job in _jobs(connection, tables, columns, ignore)
+            replace(job, row_types=pinned_types.get(job.name, {})) for job in _jobs(connection, tables, columns, ignore)
         ]
-        # First, so that the dump beside us reads them later: each then stands between this reading and one at its end.
-        sequences = _sequences(connection)
+        stand = _sequences(connection) if sequences is None else sequences
         large = _large_objects(connection) if tables is None and written_before is None else None
         hashed = {job.name: _hash(connection, job, written_before) for job in jobs}
-        return Fingerprint(hashed, sequences, large_objects=large)
+        return Fingerprint(hashed, stand, large_objects=large)
 
 
 def positions(connection: Connection) -> dict[str, SequenceState]:

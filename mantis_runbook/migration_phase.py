@@ -259,7 +259,11 @@ class MigrationPhase(Recording):
                 action=f"the dump is kept at {taken.folder}; take another before you go on",
             )
         summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
-        return Evidence(self.number, "prove", "passed", summary, (content,), {"scratch": proof.scratch})
+        tables = (content, *evidence_tables.proof_tables(proof))
+        if proof.left_out:
+            summary += f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
+        word = "warned" if proof.notes else "passed"
+        return Evidence(self.number, "prove", word, summary, tables, {"scratch": proof.scratch})
 
     def _record_proof(self, name: str, *, is_valid: bool) -> None:
         with self.run.connect("proof") as connection:

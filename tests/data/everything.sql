@@ -70,3 +70,4 @@ COMMENT ON PUBLICATION published IS 'a';
 ALTER TABLE t ALTER b SET STORAGE EXTERNAL;
 ALTER TABLE filed SET (toast.autovacuum_enabled = false);
 GRANT SELECT ON pg_stat_statements TO everything_one;
+COMMENT ON SUBSCRIPTION subscribed IS 'its own';
