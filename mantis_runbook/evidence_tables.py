@@ -58,7 +58,17 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
     order = ("fail", "warn", "pass")
     locks = sorted((one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict))
     red = any(one.verdict == "fail" for one in locks)
+    aside = [{"verdict": "warn", "side effect": effect} for effect in found.side_effects]
     return (
+        *(
+            (
+                Table(
+                    many(len(aside), "side effect of the rehearsal", "side effects of the rehearsal"), aside, "verdict"
+                ),
+            )
+            if aside
+            else ()
+        ),
         Table(
             f"locks on existing tables, {many(len(locks), 'statement')}",
             [one.record for one in locks],

@@ -262,7 +262,7 @@ class MigrationPhase(Recording):
         tables = (content, *evidence_tables.proof_tables(proof))
         if proof.left_out:
             summary += f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
-        word = "warned" if proof.notes else "passed"
+        word = "warned" if proof.left_out else "passed"
         return Evidence(self.number, "prove", word, summary, tables, {"scratch": proof.scratch})
 
     def _record_proof(self, name: str, *, is_valid: bool) -> None:
@@ -302,7 +302,10 @@ class MigrationPhase(Recording):
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
         undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
         tested = f"validated with {found.suite.statements_of_tests} statements of tests"
-        summary = f"applied, {tested}, {undone} and applied again; {found.content.message}; {kept.summary}"
+        aside = (
+            f"; {display.many(len(found.side_effects), 'side effect')} of the rehearsal" if found.side_effects else ""
+        )
+        summary = f"applied, {tested}, {undone} and applied again; {found.content.message}{aside}; {kept.summary}"
         evidence = Evidence(
             self.number,
             "rehearse",

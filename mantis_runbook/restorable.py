@@ -170,12 +170,12 @@ def as_restored(
 ) -> tuple[Difference, tuple[str, ...]]:
     """How a restored copy differs, less what no dump brings into another database; that is told, a sentence each."""
     difference = catalog.diff(before, after)
-    notes = {change: _why(change, left, without_tablespaces) for change in difference.changes}
+    notes = {change: _why(change, left, without_tablespaces=without_tablespaces) for change in difference.changes}
     changes = tuple(change for change, note in notes.items() if not note)
     return replace(difference, changes=changes), tuple(dict.fromkeys(note for note in notes.values() if note))
 
 
-def _why(change: Change, left: Sequence[LeftOut], without_tablespaces: bool) -> str:
+def _why(change: Change, left: Sequence[LeftOut], *, without_tablespaces: bool) -> str:
     """Why this difference is none of the dump's; empty where it is one."""
     for one in left:
         if change.after is None and _concerns(change, one):
