@@ -452,7 +452,7 @@ def _sequences(connection: Connection) -> dict[str, SequenceState]:
 def _large_objects(connection: Connection) -> LargeObjects:
     """Page by page where the role may read the table of pages, as a superuser; else by the right on each object."""
     [may] = database.rows(connection, "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') AS read")
-    name = "fingerprint/large_objects" + ("" if may["read"] else "_by_right")
+    name = "fingerprint/large_objects" if may["read"] else "fingerprint/large_objects_by_right"
     query = sql.SQL(database.query(name)).format(first=sql.Literal(SEEDS[0]), second=sql.Literal(SEEDS[1]))
     try:
         [row] = database.rows(connection, query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from workbench import Bench, limits
 
@@ -99,3 +100,22 @@ def test_a_changed_field_in_a_column_of_a_row_type_is_a_change(bench: Bench, cha
     bench.sql(ROW_TYPES)
     done = rehearsed(bench, f"{UP}-- step: rows\nUPDATE holder {change};\n")
     assert [verdict.table for verdict in done.content.differing] == ["public.holder"]
+
+
+@pytest.mark.parametrize(("statement", "refused"), [
+    ("ALTER TABLE old ADD extra text", False),
+    ("ALTER TABLE old ADD extra text; ALTER TABLE old ALTER name SET NOT NULL", False),
+    ("ALTER TABLE old ADD extra integer DEFAULT 7", True),
+    ("ALTER TABLE old ADD extra timestamptz DEFAULT clock_timestamp()", True),
+    ("ALTER TABLE old ALTER touched TYPE bigint", True),
+])  # fmt: skip
+def test_what_postgresql_refuses_while_a_column_holds_rows_of_the_table(
+    bench: Bench, statement: str, refused: bool
+) -> None:
+    """What the check row_types_in_use says."""
+    bench.sql("DELETE FROM old WHERE name IS NULL; CREATE TABLE holder (one old)")
+    if not refused:
+        bench.sql(statement)
+        return
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="uses its row type"):
+        bench.sql(statement)
