@@ -104,10 +104,16 @@ class Proof:
     scratch: str
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    without_tablespaces: bool = False
 
     @property
     def is_valid(self) -> bool:
         return self.content.is_equal and self.catalogue.is_empty
+
+    @property
+    def lacking(self) -> list[str]:
+        """What the dump holds and the copy's server cannot, in words: a plain file restores with it or not at all."""
+        return [f"extension {one.extension}" for one in self.left_out] + ["tablespaces"] * self.without_tablespaces
 
 
 def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int:
@@ -316,7 +322,7 @@ def prove(backup: Backup, scratch: Target) -> Proof:
             backup.catalog, catalog.snapshot(connection), left, without_tablespaces=without_tablespaces
         )
     told = dict.fromkeys([*(one.note for one in left), *notes, *unanalysed])
-    return Proof(content, catalogue, scratch.parameters["dbname"], tuple(told), left)
+    return Proof(content, catalogue, scratch.parameters["dbname"], tuple(told), left, without_tablespaces)
 
 
 def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:

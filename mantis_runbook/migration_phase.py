@@ -263,7 +263,8 @@ class MigrationPhase(Recording):
         if proof.left_out:
             summary += f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
         word = "warned" if proof.left_out else "passed"
-        return Evidence(self.number, "prove", word, summary, tables, {"scratch": proof.scratch})
+        facts = {"scratch": proof.scratch, "lacking": proof.lacking}
+        return Evidence(self.number, "prove", word, summary, tables, facts)
 
     def _record_proof(self, name: str, *, is_valid: bool) -> None:
         with self.run.connect("proof") as connection:
