@@ -361,7 +361,7 @@ def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool
     with connect(scratch, "restore", lock_timeout="0") as connection:
         program = programs.find("pg_restore", server=identity(connection).major)
         contents, left = _restorable(backup, program, scratch, connection)
-        elsewhere = _without_tablespaces(backup, connection)
+        elsewhere = not restorable.has_tablespaces(connection, backup.catalog)
     variables = scratch.variables()
     variables["PGOPTIONS"] = variables.get("PGOPTIONS", "") + " -c synchronous_commit=off -c maintenance_work_mem=128MB"
     arguments = ["--exit-on-error", "--jobs=2", f"--dbname={scratch.parameters['dbname']}"]
@@ -396,9 +396,3 @@ def _restorable(
     of_extension = restorable.members_from_json(kept.read_text()) if kept.is_file() else {}
     contents = restorable.entries(listing)
     return contents, restorable.left_out(contents, reasons, of_extension)
-
-
-def _without_tablespaces(backup: Backup, connection: Connection) -> bool:
-    wanted = {definition.removeprefix("tablespace ") for definition in backup.catalog["tablespaces"].values()}
-    row = connection.execute("SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace").fetchone()
-    return row is not None and not wanted <= set(row[0])

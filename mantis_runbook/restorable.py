@@ -22,6 +22,7 @@ __all__ = [
     "as_restored",
     "content_as_restored",
     "entries",
+    "has_tablespaces",
     "kept_list",
     "left_out",
     "members",
@@ -102,6 +103,13 @@ def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, 
         except psycopg.Error as error:
             reasons[name] = error.diag.message_primary or str(error)
     return reasons
+
+
+def has_tablespaces(connection: Connection, original: Catalog) -> bool:
+    """Whether this server has every tablespace that the original's tables and indexes lie in."""
+    wanted = {definition.removeprefix("tablespace ") for definition in original["tablespaces"].values()}
+    row = connection.execute("SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace").fetchone()
+    return row is not None and wanted <= set(row[0])
 
 
 def left_out(
