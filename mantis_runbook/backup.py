@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,16 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import catalog, commands, fingerprint, likeness, programs, subscriptions
+from mantis_runbook import catalog, commands, fingerprint, likeness, programs, restored_copy, subscriptions
 from mantis_runbook import scratch as scratch_databases
+from mantis_runbook.analyse import analyse
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import Connection, connect, identity
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.likeness import Likeness
 from mantis_runbook.programs import Command
+from mantis_runbook.restored_copy import LeftOut
 from mantis_runbook.scratch import Mark
 from mantis_runbook.session_settings import CLIENT_ENCODING
 from mantis_runbook.target import Target
@@ -108,17 +112,25 @@ class Backup:
 class Proof:
     """The restored copy compared with the snapshot: content per table, and the catalogue.
 
-    `not_taken_over` are settings and rights of the database itself that the server of the copy refused.
+    `notes` name what no copy can have (`left_out` a whole extension, among them) and what the server could not do with a
+    good copy: none of it makes the backup invalid, and each is to be read.
     """
 
     content: fingerprint.Comparison
     catalogue: catalog.Difference
     scratch: str
-    not_taken_over: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    without_tablespaces: bool = False
 
     @property
     def is_valid(self) -> bool:
         return self.content.is_equal and self.catalogue.is_empty
+
+    @property
+    def lacking(self) -> list[str]:
+        """What the dump holds and the copy's server cannot, in words: a plain file restores with it or not at all."""
+        return [f"extension {one.extension}" for one in self.left_out] + ["tablespaces"] * self.without_tablespaces
 
 
 def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int:
@@ -197,13 +209,18 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
     with connect(target, "backup", **patient) as connection:
         who = identity(connection)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
+            # Before the dump reads them: a restored sequence then stands between this reading and the one after it.
+            positions = fingerprint.positions(connection)
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
             arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}", f"--encoding={CLIENT_ENCODING}"]
             dump = beside.submit(_run, commands.command("pg_dump", target, *arguments), folder)
             (folder / LIKENESS).write_text(likeness.read(connection).to_json())
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
-            (folder / "fingerprint.json").write_text(fingerprint.take(connection).to_json())
+            (folder / "extensions.json").write_text(json.dumps(restored_copy.members(connection)))
+            content = fingerprint.take(connection, sequences=positions)
             dump.result()
+            content = replace(content, sequences_later=fingerprint.positions(connection))
+            (folder / "fingerprint.json").write_text(content.to_json())
     _globals(target, folder)
     written: dict[tuple[str, ...], Path] = {("--list",): folder / "restore_list.txt"}
     if derived:
@@ -301,14 +318,18 @@ def prove(backup: Backup, scratch: Target) -> Proof:
                 expected=f"SHA-256 {total}",
                 action="take the backup again; look at the disk before you trust it",
             )
-    _restore(backup, scratch)
+    left, without_tablespaces = _restore(backup, scratch)
     with connect(scratch, "proof", lock_timeout="0") as connection:
-        not_taken_over = likeness.dress(connection, backup.likeness)
-        connection.execute("ANALYZE")
+        not_taken_over = [f"the copy lacks {what}" for what in likeness.dress(connection, backup.likeness)]
+        unanalysed = analyse(connection)
         expected = backup.fingerprint
-        content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
-        catalogue = catalog.diff(backup.catalog, catalog.snapshot(connection))
-    return Proof(content, catalogue, scratch.parameters["dbname"], not_taken_over)
+        found = fingerprint.take(connection, columns=expected.columns)
+        content = restored_copy.content_as_restored(fingerprint.compare_restored(expected, found), left)
+        catalogue, notes = restored_copy.as_restored(
+            backup.catalog, catalog.snapshot(connection), left, without_tablespaces=without_tablespaces
+        )
+    said = dict.fromkeys([*(one.note for one in left), *not_taken_over, *notes, *unanalysed])
+    return Proof(content, catalogue, scratch.parameters["dbname"], tuple(said), left, without_tablespaces)
 
 
 def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
@@ -333,7 +354,7 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
             ) from None
     expected = backup.fingerprint
     with connect(scratch, "proof", lock_timeout="0") as connection:
-        return fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
+        return fingerprint.compare_restored(expected, fingerprint.take(connection, columns=expected.columns))
 
 
 def _require_scratch(scratch: Target) -> None:
@@ -348,14 +369,24 @@ def _require_scratch(scratch: Target) -> None:
         )
 
 
-def _restore(backup: Backup, scratch: Target) -> None:
+def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool]:
+    """Restore what the scratch database can hold: what was left out, and whether the original's tablespaces were."""
     _require_scratch(scratch)
+    with connect(scratch, "restore", lock_timeout="0") as connection:
+        contents, left = _restorable(backup, scratch, connection)
+        elsewhere = not restored_copy.has_tablespaces(connection, backup.catalog)
     session = {"synchronous_commit": "off", "maintenance_work_mem": "128MB"}
     # A subscription in a copy would stand on the original's slot.
-    arguments = ["--exit-on-error", "--no-subscriptions", str(backup.full)]
+    arguments = ["--exit-on-error", "--no-subscriptions", *(["--no-tablespaces"] if elsewhere else [])]
     try:
-        for section in SECTIONS:
-            programs.run(commands.command("pg_restore", scratch, *section, *arguments, settings=session))
+        with tempfile.NamedTemporaryFile("w", prefix="mantis-restore-", suffix=".list") as chosen:
+            if left:
+                chosen.write(restored_copy.kept_list(contents, left))
+                chosen.flush()
+                arguments.append(f"--use-list={chosen.name}")
+            for section in SECTIONS:
+                options = (*section, *arguments, str(backup.full))
+                programs.run(commands.command("pg_restore", scratch, *options, settings=session))
     except (ProgramError, subprocess.SubprocessError) as error:
         raise BackupNotProven(
             f"backup {backup.full.name} does not restore",
@@ -363,3 +394,19 @@ def _restore(backup: Backup, scratch: Target) -> None:
             expected="a restore without errors",
             action=f"the dump is kept at {backup.folder}; look at the checks of 00_preparation for what it names",
         ) from None
+    return left, elsewhere
+
+
+def _restorable(
+    backup: Backup, scratch: Target, connection: Connection
+) -> tuple[tuple[restored_copy.Entry, ...], tuple[LeftOut, ...]]:
+    """The dump's contents, and the extensions that cannot be created in the scratch database, with all of theirs."""
+    extensions = {name: text for name, text in backup.catalog["extensions"].items() if name != "plpgsql"}
+    reasons = restored_copy.refused(connection, extensions)
+    if not reasons:
+        return (), ()
+    listed = commands.offline("pg_restore", "--list", "--verbose", str(backup.full), server=identity(connection).major)
+    kept = backup.folder / "extensions.json"
+    of_extension = restored_copy.members_from_json(kept.read_text()) if kept.is_file() else {}
+    contents = restored_copy.entries(programs.run(listed).stdout)
+    return contents, restored_copy.left_out(contents, reasons, of_extension)

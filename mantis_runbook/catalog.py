@@ -17,14 +17,29 @@ from mantis_runbook.errors import ParameterError
 from mantis_runbook.expressions import flattened
 from mantis_runbook.pinned import DEFINITIONS, pinned, snapshot_of_one_instant
 
-__all__ = ["CLASSES", "COLUMN_ORDER", "Catalog", "Change", "Difference", "diff", "left_behind", "snapshot"]
+__all__ = [
+    "CLASSES", "COLUMN_ORDER", "FIRST_CLASSES", "Catalog", "Change", "Difference", "diff", "left_behind", "snapshot",
+]  # fmt: skip
 
-#: One query of `sql/catalog/` each, in the order in which a report tells them.
-CLASSES = (
+#: Every archived catalogue has these; those of an earlier version of the runbook have no others.
+FIRST_CLASSES = (
     "schemas", "extensions", "enums", "types", "tables", "columns", "column_order", "constraints", "indexes",
     "policies", "privileges", "triggers", "event_triggers", "functions", "views", "sequences", "rules", "statistics",
     "comments",
 )  # fmt: skip
+
+#: One query of `sql/catalog/` each, in the order in which a report tells them.
+CLASSES = (
+    *FIRST_CLASSES,
+    "publications", "subscriptions", "storage", "tablespaces", "inheritance", "not_null_constraints", "base_types",
+    "operators", "operator_classes", "casts", "collations", "conversions", "languages", "transforms", "access_methods",
+    "text_search", "foreign_data", "large_objects", "security_labels", "extension_dependencies", "other_privileges",
+    "other_comments", "database",
+)  # fmt: skip
+
+#: What no rollback answers for: an administrator may set them at any time, large objects are the application's rows, and
+#: PostgreSQL 18 names the constraint of a column that becomes NOT NULL again as it likes.
+NOT_OF_A_ROLLBACK = ("database", "large_objects", "not_null_constraints")
 
 COLUMN_ORDER = "column_order"
 
@@ -39,16 +54,21 @@ _VARCHAR = re.compile(r"'(?:[^']|'')*'::character varying")
 
 @dataclass(frozen=True)
 class Catalog:
-    """Definitions by name, by class: `catalog["indexes"]["public.customer_pkey"]`. Two that are equal have one hash."""
+    """Definitions by name, by class: `catalog["indexes"]["public.customer_pkey"]`. Two that are equal have one hash.
+
+    A catalogue of an earlier version of the runbook has fewer classes: it is compared on those that it has.
+    """
 
     classes: Mapping[str, Mapping[str, str]]
 
     def __post_init__(self) -> None:
-        frozen = {name: MappingProxyType(dict(sorted(self.classes.get(name, {}).items()))) for name in CLASSES}
+        has = [name for name in CLASSES if name in FIRST_CLASSES or name in self.classes]
+        frozen = {name: MappingProxyType(dict(sorted(self.classes.get(name, {}).items()))) for name in has}
         object.__setattr__(self, "classes", MappingProxyType(frozen))
 
     def __getitem__(self, name: str) -> Mapping[str, str]:
-        return self.classes[name]
+        """The definitions of a class; none where this catalogue is older than the class."""
+        return self.classes[name] if name in self.classes or name not in CLASSES else {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.classes)
@@ -83,7 +103,7 @@ class Catalog:
         """Raises `ParameterError` when the text is no catalogue of ours."""
         plain = json.loads(text)
         found = set(plain) if isinstance(plain, dict) else {type(plain).__name__}
-        if found != set(CLASSES):
+        if not set(FIRST_CLASSES) <= found <= set(CLASSES):
             raise ParameterError(
                 "catalogue in JSON", found=", ".join(sorted(found)), expected=", ".join(CLASSES),
                 action="take the snapshot again with this version",
@@ -100,18 +120,19 @@ def snapshot(
     (`public.schema_migrations`). Members of an extension are told by the extension alone. An object's text does not
     depend on the session's settings, nor on OIDs: a database and its restored dump read alike.
 
-    Not covered: roles, settings of the database, publications, foreign servers, operators, collations, casts, text
-    search, security labels, tablespaces, storage and compression of columns.
+    Covered is what `pg_dump --schema-only` shows, and settings of the database. Not covered: roles, whose passwords
+    nobody shall read here, the values of options and settings that may be secrets, and a subscription's connection.
     """
     only = None if schemas is None else list(schemas)
     limits = {"schemas": only, "without": [database.SCHEMA], "ignore": list(ignore)}
     with snapshot_of_one_instant(connection), pinned(connection, DEFINITIONS):
         [scope] = database.rows(connection, database.query("catalog/scope"), limits)
-        return Catalog({name: _read(connection, name, scope) for name in CLASSES})
+        return Catalog({name: _read(connection, name, limits | scope) for name in CLASSES})
 
 
 def _read(connection: Connection, name: str, scope: Mapping[str, object]) -> dict[str, str]:
-    rows = connection.execute(database.query(f"catalog/{name}"), scope).fetchall()
+    older = name == "publications" and connection.info.server_version < 150_000
+    rows = connection.execute(database.query(f"catalog/{name}{'_of_14' if older else ''}"), scope).fetchall()
     return {str(key): _settled(str(definition)) for key, definition in rows}
 
 
@@ -167,8 +188,15 @@ class Difference:
 
     @property
     def after_rollback(self) -> Difference:
-        """What a rollback left behind against the strategy: extensions it made stay, since others may use them by now."""
-        kept = tuple(one for one in self.changes if not (one.kind == "extensions" and one.verb == "added"))
+        """What a rollback left behind against the strategy: extensions it made stay, since others may use them by now.
+
+        Nor does it answer for what is no migration's (`NOT_OF_A_ROLLBACK`).
+        """
+        kept = tuple(
+            one
+            for one in self.changes
+            if not (one.kind == "extensions" and one.verb == "added") and one.kind not in NOT_OF_A_ROLLBACK
+        )
         return replace(self, changes=kept)
 
     def leaving_labels(self, enum: str, labels: Collection[str]) -> Difference:
@@ -234,11 +262,11 @@ class Difference:
 
 
 def diff(before: Catalog, after: Catalog) -> Difference:
-    """What turns the one into the other. Pure: no database is asked."""
+    """What turns the one into the other, in the classes that both have. Pure: no database is asked."""
     changes = [
         change
         for kind in CLASSES
-        if kind != COLUMN_ORDER
+        if kind != COLUMN_ORDER and kind in before.classes and kind in after.classes
         for change in _changes(kind, before[kind], after[kind])
     ]  # fmt: skip
     return Difference(tuple(changes), tuple(_reordered(before, after)))

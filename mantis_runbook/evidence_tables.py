@@ -6,6 +6,7 @@ from typing import Any
 
 from mantis_runbook import checks, predicted, validation
 from mantis_runbook.apply import Applied
+from mantis_runbook.backup import Proof
 from mantis_runbook.display import many
 from mantis_runbook.evidence import Table
 from mantis_runbook.performance import Gate
@@ -19,6 +20,7 @@ __all__ = [
     "gate_facts",
     "gate_tables",
     "lanes_table",
+    "proof_tables",
     "rehearsal_tables",
     "repertoire_facts",
     "repertoire_tables",
@@ -41,12 +43,36 @@ def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
     )
 
 
+def proof_tables(proof: Proof) -> tuple[Table, ...]:
+    """What the copy lacks for a reason, a line each, and the entries of the dump that were left out."""
+    notes = [{"verdict": "warn", "the copy and the database": note} for note in proof.notes]
+    entries = [{"extension": one.extension, "entry": text} for one in proof.left_out for text in one.texts]
+    return (
+        *((Table(f"{many(len(notes), 'remark')} on the copy", notes, "verdict"),) if notes else ()),
+        *(
+            (Table(f"{many(len(entries), 'entry', 'entries')} of the dump left out", entries, folded=True),)
+            if entries
+            else ()
+        ),
+    )
+
+
 def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
     """Locks on existing tables, red ones first, the steps up and down on the copy, validations and tests."""
     order = ("fail", "warn", "pass")
     locks = sorted((one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict))
     red = any(one.verdict == "fail" for one in locks)
+    aside = [{"verdict": "warn", "side effect": effect} for effect in found.side_effects]
     return (
+        *(
+            (
+                Table(
+                    many(len(aside), "side effect of the rehearsal", "side effects of the rehearsal"), aside, "verdict"
+                ),
+            )
+            if aside
+            else ()
+        ),
         Table(
             f"locks on existing tables, {many(len(locks), 'statement')}",
             [one.record for one in locks],

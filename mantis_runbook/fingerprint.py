@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -18,17 +18,22 @@ from psycopg import sql
 from mantis_runbook import database, display
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused
-from mantis_runbook.pinned import CONTENT, pinned, snapshot_of_one_instant
+from mantis_runbook.pinned import CONTENT, DEFINITIONS, pinned, snapshot_of_one_instant
 
 __all__ = [
     "Comparison",
     "Fingerprint",
+    "LargeObjects",
+    "RowType",
     "SequenceState",
     "Sums",
     "TableFingerprint",
     "Verdict",
     "compare",
+    "compare_restored",
     "counts",
+    "positions",
+    "row_types",
     "take",
     "take_parallel",
 ]
@@ -44,6 +49,13 @@ REQUIRED = {
         "open a REPEATABLE READ transaction: tables would differ in their instant",
     ),
 }
+
+#: Rows of another table's type, field by field. IS DISTINCT FROM tells a row of nulls from no row.
+ROW_FIELDS = sql.SQL("CASE WHEN {value} IS DISTINCT FROM NULL THEN ROW({fields})::text END")
+ARRAY_FIELDS = sql.SQL(
+    "(SELECT array_agg(CASE WHEN e IS DISTINCT FROM NULL THEN ROW({fields})::text END)::text || array_dims({value})"
+    " FROM (SELECT unnest({value}) AS e) AS of_array)"
+)
 
 #: The organisation of rows whose org_id is NULL.
 NO_ORGANISATION = ""
@@ -79,14 +91,44 @@ class SequenceState:
 
     last_value: int
     is_called: bool
+    increment: int = 1
+
+    @property
+    def place(self) -> tuple[int, bool]:
+        """Grows as numbers are drawn, whichever way the sequence counts."""
+        return (self.last_value if self.increment > 0 else -self.last_value, self.is_called)
+
+
+@dataclass(frozen=True)
+class LargeObjects:
+    """All large objects: how many, their bytes, and sums over the hashes of their pages and sizes, by number."""
+
+    objects: int
+    bytes: int
+    first: int
+    second: int
+
+
+@dataclass(frozen=True)
+class RowType:
+    """The fields of a column that is of a table's row type, or an array of it: they grow when that table gains a column."""
+
+    fields: tuple[str, ...]
+    is_array: bool
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The content of a database's tables at one instant, by their qualified names."""
+    """The content of a database's tables at one instant, by their qualified names.
+
+    `sequences` were read at the beginning, `sequences_later` at the end of a dump, if there was one. `large_objects` is
+    None where only some tables were looked at, and in what an earlier version of the runbook took.
+    """
 
     tables: Mapping[str, TableFingerprint]
     sequences: Mapping[str, SequenceState]
+    sequences_later: Mapping[str, SequenceState] = field(default_factory=dict)
+    large_objects: LargeObjects | None = None
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
@@ -112,7 +154,9 @@ class Fingerprint:
         """Sums are written as texts, since many a reader of JSON would round them."""
         plain = {
             "tables": {name: _table_to_plain(table) for name, table in self.tables.items()},
-            "sequences": {name: [str(state.last_value), state.is_called] for name, state in self.sequences.items()},
+            "sequences": _sequences_to_plain(self.sequences),
+            "sequences_later": _sequences_to_plain(self.sequences_later),
+            "large_objects": [str(number) for number in astuple(self.large_objects)] if self.large_objects else None,
         }
         return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
@@ -121,8 +165,19 @@ class Fingerprint:
         plain = json.loads(text)
         return cls(
             {name: _table_from_plain(table) for name, table in plain["tables"].items()},
-            {name: SequenceState(int(value), bool(called)) for name, (value, called) in plain["sequences"].items()},
+            _sequences_from_plain(plain["sequences"]),
+            _sequences_from_plain(plain.get("sequences_later", {})),
+            LargeObjects(*map(int, plain["large_objects"])) if plain.get("large_objects") else None,
         )
+
+
+def _sequences_to_plain(sequences: Mapping[str, SequenceState]) -> dict[str, list[Any]]:
+    return {name: [str(state.last_value), state.is_called, state.increment] for name, state in sequences.items()}
+
+
+def _sequences_from_plain(plain: Mapping[str, Sequence[Any]]) -> dict[str, SequenceState]:
+    """An earlier version of the runbook wrote no increment."""
+    return {name: SequenceState(int(value), bool(called), *more) for name, (value, called, *more) in plain.items()}
 
 
 def _table_to_plain(table: TableFingerprint) -> dict[str, Any]:
@@ -156,16 +211,40 @@ class _Job:
     partitioned: bool
     columns: tuple[str, ...]
     has_organisation: bool
+    condition: str | None = None
+    row_types: Mapping[str, RowType] = field(default_factory=dict)
 
-    def query(self) -> sql.Composed:
+    def query(self, written_before: int | None = None) -> sql.Composed:
         return sql.SQL(database.query("fingerprint/content")).format(
             first=sql.Literal(SEEDS[0]),
             second=sql.Literal(SEEDS[1]),
             organisation=sql.Identifier("t", "org_id") if self.has_organisation else sql.SQL("NULL"),
-            columns=sql.SQL(", ").join(sql.Identifier("t", column) for column in self.columns),
-            only=sql.SQL("" if self.partitioned else "ONLY"),
-            table=sql.Identifier(self.schema, self.relation),
+            columns=sql.SQL(", ").join(self._text(column) for column in self.columns),
+            table=self._source(),
+            condition=sql.SQL("")
+            if written_before is None
+            else sql.SQL("WHERE age(t.xmin) > age({}::text::xid)").format(sql.Literal(str(written_before))),
         )
+
+    def _source(self) -> sql.Composed:
+        """The table without those that inherit from it; of an extension's table what the extension has dumped."""
+        only = sql.SQL("" if self.partitioned else "ONLY")
+        source = sql.SQL("{} {}").format(only, sql.Identifier(self.schema, self.relation))
+        if not self.condition:
+            return source
+        return sql.SQL("(SELECT * FROM {} {})").format(source, sql.SQL(self.condition))
+
+    def _text(self, column: str) -> sql.Composable:
+        """The column; of one that holds rows of a table, the fields that are pinned."""
+        value = sql.Identifier("t", column)
+        if (pinned_type := self.row_types.get(column)) is None:
+            return value
+        rows_of = ARRAY_FIELDS if pinned_type.is_array else ROW_FIELDS
+        fields = sql.SQL(", ").join(
+            sql.SQL("({}).{}").format(sql.Identifier("e") if pinned_type.is_array else value, sql.Identifier(name))
+            for name in pinned_type.fields
+        )
+        return rows_of.format(value=value, fields=fields)
 
 
 def take(
@@ -174,11 +253,18 @@ def take(
     columns: Mapping[str, Sequence[str]] | None = None,
     *,
     ignore: Collection[str] = (),
+    row_types: Mapping[str, Mapping[str, RowType]] | None = None,
+    written_before: int | None = None,
+    sequences: Mapping[str, SequenceState] | None = None,
 ) -> Fingerprint:
     """Hash the content of `tables` (default: all of the users' tables), each in one pass.
 
     Names are qualified, as PostgreSQL writes them: `public.customer`. `columns` pins what is hashed, and with it which
     tables; one that is gone is left out, and `compare` tells so. `ignore` names tables to leave out.
+    `row_types` (of `row_types(…)`) pins the fields of columns that hold another table's rows. `written_before` restricts
+    all tables to rows that transactions before that number (as `xmin` shows it) wrote. `sequences` are positions that
+    were read earlier (by `positions`).
+    `sequences` (of `positions(…)`) are where the sequences stood before, if that matters.
 
     Inside a transaction of the caller it must be REPEATABLE READ, so that all tables are seen at one instant; else one
     is opened. Raises `Refused` on another isolation level, where row security could hide rows or the role may not read
@@ -186,8 +272,29 @@ def take(
     Memory grows with the number of organisations, not with the rows.
     """
     with _reading(connection):
-        jobs = _jobs(connection, tables, columns, ignore)
-        return Fingerprint({job.name: _hash(connection, job) for job in jobs}, _sequences(connection))
+        pinned_types = row_types or {}
+        jobs = [
+            replace(job, row_types=pinned_types.get(job.name, {})) for job in _jobs(connection, tables, columns, ignore)
+        ]
+        stand = _sequences(connection) if sequences is None else sequences
+        large = _large_objects(connection) if tables is None and written_before is None else None
+        hashed = {job.name: _hash(connection, job, written_before) for job in jobs}
+        return Fingerprint(hashed, stand, large_objects=large)
+
+
+def positions(connection: Connection) -> dict[str, SequenceState]:
+    """Where the sequences stand now, by their qualified names."""
+    with pinned(connection, DEFINITIONS):
+        return _sequences(connection)
+
+
+def row_types(connection: Connection) -> dict[str, dict[str, RowType]]:
+    """Columns that hold rows of a table (its row type, or an array of it), by table: with the fields of now."""
+    found = dict[str, dict[str, RowType]]()
+    with pinned(connection, DEFINITIONS):
+        for row in database.rows(connection, database.query("fingerprint/row_types"), {"without": [database.SCHEMA]}):
+            found.setdefault(row["name"], {})[row["column"]] = RowType(tuple(row["fields"]), row["is_array"])
+    return found
 
 
 def take_parallel(
@@ -206,21 +313,20 @@ def take_parallel(
     with connect() as first, _importing(first, snapshot):
         jobs = _jobs(first, tables, columns, ignore)
         sequences = _sequences(first)
+        large = _large_objects(first) if tables is None else None
     waiting = deque(jobs)
     with ThreadPoolExecutor(workers, thread_name_prefix="fingerprint") as pool:
         futures = [pool.submit(_work, connect, snapshot, waiting) for _ in range(workers)]
         hashed = reduce(lambda all_, future: all_ | future.result(), futures, dict[str, TableFingerprint]())
-    return Fingerprint({job.name: hashed[job.name] for job in jobs}, sequences)
+    return Fingerprint({job.name: hashed[job.name] for job in jobs}, sequences, large_objects=large)
 
 
 def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
-    """Rows of each of these tables that is there, by its qualified name."""
-    statement = sql.SQL("SELECT count(*) FROM {}")
+    """Rows of each of these tables that is there, by its qualified name; without those of tables that inherit from it."""
+    statement = sql.SQL("SELECT count(*) FROM {} AS t")
     with _reading(connection):
         found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
-        return {
-            job.name: _count(connection, statement.format(sql.Identifier(job.schema, job.relation))) for job in found
-        }
+        return {job.name: _count(connection, statement.format(job._source())) for job in found}
 
 
 def _count(connection: Connection, statement: sql.Composed) -> int:
@@ -301,13 +407,19 @@ def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> _Job:
     there = row["columns"]
     columns = there if pinned_columns is None else [column for column in pinned_columns if column in there]
     return _Job(
-        row["name"], row["schema"], row["relation"], row["partitioned"], tuple(columns), row["has_organisation"]
+        row["name"],
+        row["schema"],
+        row["relation"],
+        row["partitioned"],
+        tuple(columns),
+        row["has_organisation"],
+        row["condition"],
     )
 
 
-def _hash(connection: Connection, job: _Job) -> TableFingerprint:
+def _hash(connection: Connection, job: _Job, written_before: int | None = None) -> TableFingerprint:
     try:
-        found = connection.execute(job.query())
+        found = connection.execute(job.query(written_before))
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
             f"fingerprint of {_short(job.name)}", found=error.diag.message_primary or "no right to read it",
@@ -326,12 +438,30 @@ def _sequences(connection: Connection) -> dict[str, SequenceState]:
     if not found:
         return {}
     query = sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
-            sql.Literal(row["name"]), sql.Identifier(row["schema"], row["relation"])
+        sql.SQL("SELECT {}, last_value, is_called, {} FROM {}").format(
+            sql.Literal(row["name"]), sql.Literal(row["increment"]), sql.Identifier(row["schema"], row["relation"])
         )
         for row in found
     )
-    return {str(name): SequenceState(int(value), bool(called)) for name, value, called in connection.execute(query)}
+    return {
+        str(name): SequenceState(int(value), bool(called), int(increment))
+        for name, value, called, increment in connection.execute(query)
+    }
+
+
+def _large_objects(connection: Connection) -> LargeObjects:
+    """Page by page where the role may read the table of pages, as a superuser; else by the right on each object."""
+    [may] = database.rows(connection, "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') AS read")
+    name = "fingerprint/large_objects" if may["read"] else "fingerprint/large_objects_by_right"
+    query = sql.SQL(database.query(name)).format(first=sql.Literal(SEEDS[0]), second=sql.Literal(SEEDS[1]))
+    try:
+        [row] = database.rows(connection, query)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Refused(
+            "fingerprint of the large objects", found=error.diag.message_primary or "no right to read them",
+            expected="a role that reads all of them, as the dump must", action="GRANT SELECT ON LARGE OBJECT … to our role",
+        ) from error  # fmt: skip
+    return LargeObjects(*(int(row[column] or 0) for column in ("objects", "bytes", "first", "second")))
 
 
 @dataclass(frozen=True)
@@ -399,14 +529,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two fingerprints, table by table."""
+    """Two fingerprints, table by table; and what else differs, a sentence each."""
 
     verdicts: tuple[Verdict, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def is_equal(self) -> bool:
-        """Every table is equal, and there was at least one to compare."""
-        return bool(self.verdicts) and all(verdict.is_equal for verdict in self.verdicts)
+        """Every table is equal, there was at least one to compare, and nothing else differs."""
+        return bool(self.verdicts) and not self.others and all(verdict.is_equal for verdict in self.verdicts)
 
     @property
     def differing(self) -> tuple[Verdict, ...]:
@@ -420,7 +551,7 @@ class Comparison:
             rows = _rows(sum(verdict.found or 0 for verdict in self.verdicts))
             count = len(self.verdicts)
             return f"{count} tables with {rows} are equal" if count > 1 else f"1 table with {rows} is equal"
-        return "; ".join(verdict.message for verdict in self.differing)
+        return "; ".join([*(verdict.message for verdict in self.differing), *self.others])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -443,9 +574,47 @@ class Comparison:
 
 
 def compare(before: Fingerprint, after: Fingerprint) -> Comparison:
-    """Table by table: is what is there now what was there before? Pure; sequences are not compared."""
+    """Table by table: is what is there now what was there before? Pure; large objects too, sequences not."""
     names = sorted(before.tables.keys() | after.tables.keys())
-    return Comparison(tuple(Verdict(name, before.tables.get(name), after.tables.get(name)) for name in names))
+    verdicts = tuple(Verdict(name, before.tables.get(name), after.tables.get(name)) for name in names)
+    return Comparison(verdicts, tuple(_large_differ(before.large_objects, after.large_objects)))
+
+
+def compare_restored(before: Fingerprint, after: Fingerprint) -> Comparison:
+    """A restored dump with the database it was taken of: as `compare`, and where the sequences stand. Pure.
+
+    A dump takes a sequence's value at some time between the two readings that `before` holds: there it must stand,
+    which is equality where nobody drew a number meanwhile. One that went back meanwhile (reset, or begun anew at its
+    end) can stand anywhere, and is not judged.
+    """
+    content = compare(before, after)
+    if not before.sequences_later:
+        return content
+    differing = (
+        _sequence_differs(name, first, before.sequences_later.get(name, first), after.sequences.get(name))
+        for name, first in sorted(before.sequences.items())
+    )
+    return replace(content, others=(*content.others, *filter(None, differing)))
+
+
+def _sequence_differs(name: str, first: SequenceState, last: SequenceState, found: SequenceState | None) -> str:
+    if found is None:
+        return f"sequence {_short(name)} is missing"
+    if last.place < first.place or first.place <= found.place <= last.place:
+        return ""
+    expected = f"{first.last_value:,}" if first == last else f"{first.last_value:,} to {last.last_value:,}"
+    drawn = "" if found.last_value != first.last_value else ", drawn already" if found.is_called else ", not drawn yet"
+    return f"sequence {_short(name)} stands at {found.last_value:,}{drawn}, expected {expected}"
+
+
+def _large_differ(before: LargeObjects | None, after: LargeObjects | None) -> Iterator[str]:
+    if before is None or after is None or before == after:
+        return
+    if (before.objects, before.bytes) != (after.objects, after.bytes):
+        found, expected = (f"{one.objects:,} with {one.bytes:,} bytes" for one in (after, before))
+        yield f"large objects: {found}, expected {expected}"
+    else:
+        yield f"large objects: {after.objects:,} as expected, but their content differs"
 
 
 def _organisation(name: str, found: Sums, expected: Sums) -> str:

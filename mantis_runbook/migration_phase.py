@@ -285,9 +285,12 @@ class MigrationPhase(Recording):
                 action=f"the dump is kept at {taken.folder}; take another before you go on",
             )
         summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
-        if proof.not_taken_over:
-            summary += f"; of the database itself the copy lacks {', '.join(proof.not_taken_over)}"
-        return Evidence(self.number, "prove", "passed", summary, (content,), {"scratch": proof.scratch})
+        tables = (content, *evidence_tables.proof_tables(proof))
+        if proof.left_out:
+            summary += f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
+        word = "warned" if proof.left_out else "passed"
+        facts = {"scratch": proof.scratch, "lacking": proof.lacking}
+        return Evidence(self.number, "prove", word, summary, tables, facts)
 
     def _record_proof(self, name: str, *, is_valid: bool) -> None:
         with self.run.connect("proof") as connection:
@@ -350,7 +353,10 @@ class MigrationPhase(Recording):
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
         undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
         tested = f"validated with {found.suite.statements_of_tests} statements of tests"
-        summary = f"applied, {tested}, {undone} and applied again; {found.content.message}; {kept.summary}"
+        aside = (
+            f"; {display.many(len(found.side_effects), 'side effect')} of the rehearsal" if found.side_effects else ""
+        )
+        summary = f"applied, {tested}, {undone} and applied again; {found.content.message}{aside}; {kept.summary}"
         evidence = Evidence(
             self.number,
             "rehearse",

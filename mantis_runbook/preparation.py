@@ -46,6 +46,9 @@ class Preparation(MigrationPhase):
     def _prove(self) -> Evidence:
         """The full backup first; then the schema-only and data-only files, restored one after the other."""
         proven = super()._prove()
+        if lacking := proven.facts.get("lacking"):
+            beside = f"; the schema-only and data-only files are not proven: no copy here can hold their {', '.join(lacking)}"
+            return replace(proven, verdict="warned", summary=proven.summary + beside)
         server, taken = self._scratch_server(), self._backup()
         with connect(server, "proof") as connection:
             row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()

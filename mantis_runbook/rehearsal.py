@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mantis_runbook import catalog, fingerprint, validation
 from mantis_runbook.apply import Applied, Engine, Watcher
 from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.database import Connection, connect
-from mantis_runbook.fingerprint import Comparison, Fingerprint
+from mantis_runbook.fingerprint import Comparison, Fingerprint, RowType, Verdict
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.locks import Judged, Recorder, judge
@@ -19,16 +20,22 @@ from mantis_runbook.statements import quoted
 from mantis_runbook.target import Target
 from mantis_runbook.validation import Suite
 
-__all__ = ["LEDGER_TABLES", "Rehearsal", "rehearse"]
+__all__ = ["LEDGER_TABLES", "Rehearsal", "rehearse", "set_apart"]
 
 #: Written by the runbook itself while it works, so no part of what must not change.
 LEDGER_TABLES = ("public.schema_migrations", "public.migration_backups")
 
 
+NAME = re.compile(r'"(?:[^"]|"")+"|[\w$]+')
+
+#: Written by the application's triggers whenever rows of its tables are.
+AUDIT_TRAIL = "public.audit_log"
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """What happened on the copy. `content` compares the old columns before and after; `left_behind` the catalogue
-    before and after the rollback."""
+    before and after the rollback. `side_effects` are tables that grew though no migration names them."""
 
     applied: tuple[Applied, ...]
     suite: Suite
@@ -38,6 +45,7 @@ class Rehearsal:
     again: tuple[Applied, ...]
     locks: tuple[Judged, ...] = ()
     touched: tuple[str, ...] = ()
+    side_effects: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -79,17 +87,19 @@ def rehearse(
         completed = Ledger(connection).completed()
         pending = [one for one in migrations if one.version not in completed]
         start = _start(connection, pending)
-        expected = _expected(connection, before, start)
+        row_types = fingerprint.row_types(connection)
+        expected = _expected(connection, before, start, row_types)
         mark = _next_transaction(connection)
         applied = tuple(engine.up(one) for one in pending)
         suite = validation.validate_suite(connection, migrations, earlier=completed)
-        _forget_own_audit(connection, mark)
-        content = fingerprint.compare(expected, fingerprint.take(connection, columns=expected.columns))
+        now = fingerprint.take(connection, columns=expected.columns, row_types=row_types)
+        grown = _grown(connection, expected, now, row_types, mark)
+        content, side_effects = set_apart(fingerprint.compare(expected, now), grown, _words(pending))
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
         again = tuple(engine.up(one) for one in pending)
     judged = tuple(judge(one, environment) for one in recorder.locks)
-    return Rehearsal(applied, suite, content, rolled_back, left_behind, again, judged, recorder.touched)
+    return Rehearsal(applied, suite, content, rolled_back, left_behind, again, judged, recorder.touched, side_effects)
 
 
 def _next_transaction(connection: Connection) -> int:
@@ -98,14 +108,63 @@ def _next_transaction(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _forget_own_audit(connection: Connection, mark: int) -> None:
-    """On the copy only: drop the audit rows that the migration itself caused, so that the older ones can be compared.
+def _grown(
+    connection: Connection,
+    before: Fingerprint,
+    now: Fingerprint,
+    row_types: Mapping[str, Mapping[str, RowType]],
+    mark: int,
+) -> Fingerprint:
+    """Tables with more rows than before, looked at once more without the rows that came since the mark.
 
-    Nobody else writes there, so what came since the mark is the migration's own, such as that of default accounts.
+    Nobody else writes on the copy: what is left are the rows of before, if nobody changed or rewrote them.
     """
-    there = connection.execute("SELECT to_regclass('public.audit_log') IS NOT NULL").fetchone()
-    if there and there[0]:
-        connection.execute("DELETE FROM audit_log WHERE xmin::text::bigint >= %s", (mark,))
+    columns = {
+        name: table.columns
+        for name, table in before.tables.items()
+        if name in now.tables and now.tables[name].total.rows > table.total.rows
+    }
+    if not columns:
+        return Fingerprint({}, {})
+    return fingerprint.take(connection, columns=columns, row_types=row_types, written_before=mark)
+
+
+def set_apart(content: Comparison, grown: Fingerprint, words: Collection[str]) -> tuple[Comparison, tuple[str, ...]]:
+    """The comparison without rows that something on this database wrote because a migration ran; and what that was.
+
+    Pure. Only additions are set apart, where the rows of before are all there as they were, and only in tables whose
+    names are none of the migration's `words`. The application's audit trail is written to by its own triggers, and is not
+    worth a word.
+    """
+    verdicts, effects = list[Verdict](), list[str]()
+    for one in content.verdicts:
+        older = Verdict(one.table, one.before, grown.tables.get(one.table))
+        known = one.table == AUDIT_TRAIL
+        if one.is_equal or not older.is_equal or not (known or _relation(one.table) not in words):
+            verdicts.append(one)
+            continue
+        verdicts.append(older)
+        if not known:
+            effects.append(
+                f"table {one.table} (not touched by this migration) has {one.found:,} rows on the copy after the"
+                f" rehearsal, {one.expected:,} before: something on this database writes to it when a migration runs"
+            )
+    return replace(content, verdicts=tuple(verdicts)), tuple(effects)
+
+
+def _relation(table: str) -> str:
+    """The name without its schema and quotes."""
+    return _plain(NAME.findall(table)[-1])
+
+
+def _words(migrations: Sequence[Migration]) -> frozenset[str]:
+    """Whatever may be a table's name in the files, in the bodies of functions too: rather a word too many."""
+    texts = (statement.text for one in migrations for step in one.up.steps for statement in step.statements)
+    return frozenset(_plain(word) for text in texts for word in NAME.findall(text))
+
+
+def _plain(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
@@ -116,14 +175,19 @@ def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
     return Catalog.from_json(text) if text else catalog.snapshot(connection)
 
 
-def _expected(connection: Connection, before: Fingerprint, start: Catalog) -> Fingerprint:
-    """The content of what was there before the migration; taken anew where the backup holds half of its columns."""
+def _expected(
+    connection: Connection, before: Fingerprint, start: Catalog, row_types: Mapping[str, Mapping[str, RowType]]
+) -> Fingerprint:
+    """The content of what was there before the migration; taken anew where the backup holds half of its columns, and of
+    tables that hold rows of another one, field by field: those gain a field when that table gains a column."""
     tables = {name: table for name, table in before.tables.items() if name not in LEDGER_TABLES}
     older = {
         name: tuple(column for column in table.columns if f"{name}.{quoted(column)}" in start["columns"])
         for name, table in tables.items()
         if name in start["tables"]
     }
-    if older == {name: table.columns for name, table in tables.items()}:
-        return Fingerprint(tables, before.sequences)
-    return fingerprint.take(connection, columns=older)
+    if older != {name: table.columns for name, table in tables.items()}:
+        return fingerprint.take(connection, columns=older, row_types=row_types)
+    if holders := {name: columns for name, columns in older.items() if name in row_types}:
+        tables |= fingerprint.take(connection, columns=holders, row_types=row_types).tables
+    return replace(before, tables=tables)

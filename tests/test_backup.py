@@ -84,6 +84,7 @@ def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database:
         "mantis_schema",
         "mantis_data",
         "catalog.json",
+        "extensions.json",
         "fingerprint.json",
         "database.json",
         "globals.sql",
@@ -178,10 +179,19 @@ def test_a_truncated_dump_that_lists_well_does_not_prove(small: Bench, tmp_path:
     [
         ("UPDATE old SET name = 'another' WHERE id = 5", "old"),
         ("DROP TABLE old", "old"),
+        ("SELECT nextval('turns')", "sequence turns stands at 6, expected 5"),
+        ("ALTER SEQUENCE turns RESTART 5", "sequence turns stands at 5, not drawn yet, expected 5"),
+        ("SELECT nextval('down')", "sequence down stands at -2, expected -1"),
+        ("SELECT lo_put(4711, 3, 'x')", "large objects: 1 as expected, but their content differs"),
+        ("SELECT lo_unlink(4711)", "large objects: 0 with 0 bytes, expected 1 with 5,000 bytes"),
     ],
 )
 def test_a_copy_that_is_not_the_snapshot_is_no_proof(small: Bench, tmp_path: Path, change: str, found: str) -> None:
     """Another dump under this backup's name: it restores, and is not what the fingerprint says."""
+    small.sql(
+        "CREATE SEQUENCE turns START 5; CREATE SEQUENCE down INCREMENT -1; SELECT nextval('turns'), nextval('down')"
+    )
+    small.sql("SELECT lo_from_bytea(4711, convert_to(repeat('large', 1000), 'UTF8'))")
     taken = backup.take(small.target, tmp_path / "backup")
     small.sql(change)
     other = backup.take(small.target, tmp_path / "other")

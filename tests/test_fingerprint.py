@@ -11,9 +11,20 @@ import pytest
 from conftest import fresh_database
 
 from mantis_runbook import database as db
+from mantis_runbook import fingerprint
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused, TargetError
-from mantis_runbook.fingerprint import Fingerprint, SequenceState, Sums, TableFingerprint, compare, take, take_parallel
+from mantis_runbook.fingerprint import (
+    Fingerprint,
+    SequenceState,
+    Sums,
+    TableFingerprint,
+    compare,
+    compare_restored,
+    counts,
+    take,
+    take_parallel,
+)
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -190,6 +201,8 @@ def test_heirs_of_a_plain_table_are_not_counted_twice(standing: Connection) -> N
         before = taken(standing)
         standing.execute("CREATE TABLE heir () INHERITS (sample); INSERT INTO heir (id) VALUES (1)")
         after = take(standing)
+        counted = counts(standing, ["public.sample", "public.heir"])
+    assert counted == {"public.sample": before.tables["public.sample"].total.rows, "public.heir": 1}
     assert after.tables["public.sample"] == before.tables["public.sample"]
     assert after.tables["public.heir"].total.rows == 1
 
@@ -250,6 +263,48 @@ def test_where_sequences_stand_is_recorded_and_not_compared(standing: Connection
     assert before.sequences["public.turns"] == SequenceState(5, is_called=False)
     assert after.sequences["public.turns"] == SequenceState(6, is_called=True)
     assert compare(before, after).is_equal
+
+
+def test_a_role_that_may_read_large_objects_finds_what_a_superuser_finds(standing: Connection) -> None:
+    """One with a hole, one empty, one of zeros: a dump fills holes, so they cannot count."""
+    with taken_back(standing):
+        standing.execute("CREATE ROLE reader_of_objects")
+        standing.execute(
+            "SELECT lo_from_bytea(1, 'text'), lo_put(1, 100000, 'far'), lo_create(2),"
+            " lo_from_bytea(3, decode(repeat('00', 5000), 'hex'))"
+        )
+        whole = take(standing).large_objects
+        for number in (1, 2, 3):
+            standing.execute(f"GRANT SELECT ON LARGE OBJECT {number} TO reader_of_objects")
+        standing.execute("SET LOCAL ROLE reader_of_objects")
+        by_right = fingerprint._large_objects(standing)
+        standing.execute("SET LOCAL ROLE NONE; SELECT lo_put(3, 4000, 'x')")
+        other = take(standing).large_objects
+    assert whole is not None and other is not None
+    assert (whole.objects, whole.bytes) == (3, 105003)
+    assert whole == by_right
+    assert other.bytes == whole.bytes and other.first != whole.first
+
+
+@pytest.mark.parametrize(("first", "last", "found", "equal"), [
+    ((5, True), (5, True), (5, True), True),
+    ((5, True), (5, True), (6, True), False),
+    ((5, False), (5, False), (5, True), False),
+    ((5, True), (9, True), (7, True), True),
+    ((5, True), (9, True), (4, True), False),
+    ((5, True), (9, True), (10, True), False),
+    ((5, True), (2, True), (77, True), True),
+])  # fmt: skip
+def test_a_restored_sequence_stands_between_two_readings_or_is_not_judged(
+    first: tuple[int, bool], last: tuple[int, bool], found: tuple[int, bool], equal: bool
+) -> None:
+    for increment in (1, -1):
+        one, two, three = (
+            {"s": SequenceState(value * increment, called, increment)} for value, called in (first, last, found)
+        )
+        table = {"t": TableFingerprint(("id",), Sums(), {})}
+        compared = compare_restored(Fingerprint(table, one, two), Fingerprint(table, three))
+        assert compared.is_equal is equal, compared.message
 
 
 def test_sums_that_outgrow_64_bits_are_exact() -> None:

@@ -31,6 +31,11 @@ SELECT
                 'range over ' || format_type(r.rngsubtype, NULL),
                 'multirange ' || r.rngmultitypid::regtype,
                 'collation ' || nullif(r.rngcollation, 0)::regcollation,
+                (
+                    SELECT format('operator class %%I.%%I', n.nspname, o.opcname)
+                    FROM pg_opclass AS o JOIN pg_namespace AS n ON n.oid = o.opcnamespace
+                    WHERE o.oid = r.rngsubopc AND NOT o.opcdefault
+                ),
                 'canonical ' || nullif(r.rngcanonical::oid, 0)::regprocedure,
                 'difference ' || nullif(r.rngsubdiff::oid, 0)::regprocedure
             )

@@ -9,7 +9,8 @@ SELECT
     sum(hashtextextended(line, {second}))
 FROM (
     SELECT {organisation} AS organisation, ROW({columns})::text COLLATE "C" AS line
-    FROM {only} {table} AS t
+    FROM {table} AS t
+    {condition}
     OFFSET 0
 ) AS s
 GROUP BY organisation

@@ -3,8 +3,10 @@
 SELECT
     c.oid::regclass::text AS name,
     n.nspname AS schema,
-    c.relname AS relation
+    c.relname AS relation,
+    s.seqincrement AS increment
 FROM pg_class AS c
+JOIN pg_sequence AS s ON s.seqrelid = c.oid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S'
   AND c.relpersistence <> 't'
