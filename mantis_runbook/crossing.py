@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from mantis_runbook.acting import Acts, Guise, as_text
-from mantis_runbook.database import Connection, may_set
+from mantis_runbook.database import Connection, may_set, rows
 
 __all__ = [
     "ALLOWED", "REFUSED", "SAMPLE", "Crossing", "Pair", "Tenant", "bound", "count", "is_nothing", "is_unshown", "judged", "reached",
@@ -38,6 +38,8 @@ TRIES, PAUSE_S = 20, 0.1
 #: Limits of one attempt: longer than a function of the application takes, shorter than anybody waits for a proof; and rows
 #: that are enough to show that there are any.
 LIMIT_S, TEMPORARY, SAMPLE = 10, "256MB", 1000
+
+RECORDED = "SELECT FROM pg_settings WHERE name = 'pg_stat_statements.track'"
 
 #: Ended by such a limit: nothing was shown, neither that tenants are apart nor that they are not.
 UNSHOWN = ("57014", "53400")
@@ -97,6 +99,9 @@ def bound(connection: Connection) -> None:
     limits = {"statement_timeout": f"{LIMIT_S}s"}
     if may_set(connection, "temp_file_limit"):
         limits["temp_file_limit"] = TEMPORARY
+    # What is tried as a user is no statement of the application, and must not be learnt as one.
+    if rows(connection, RECORDED) and may_set(connection, "pg_stat_statements.track"):
+        limits["pg_stat_statements.track"] = "none"
     for name, value in limits.items():
         connection.execute("SELECT set_config(%s, %s, true)", (name, value))
 
