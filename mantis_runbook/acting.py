@@ -69,4 +69,6 @@ def obstacle(connection: Connection, role: str) -> str:
     )
     if not row["there"]:
         return f"there is no role {role}"
-    return "" if row["may"] else f"{own_role(connection)} is no member of {role}: GRANT {role} TO {own_role(connection)}"
+    return (
+        "" if row["may"] else f"{own_role(connection)} is no member of {role}: GRANT {role} TO {own_role(connection)}"
+    )

@@ -34,7 +34,7 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
 
 #: What a statement ends with that names something which is not there: column, function, table, type or role, schema, enum
 #: label, and an actor that nobody can be.
-ABSENT = ("42703", "42883", "42P01", "42704", "3F000", "22P02", "42725", "becoming")
+ABSENT = ("42703", "42883", "42P01", "42704", "3F000", "22P02", "becoming")
 
 BECOMING = "becoming"
 
@@ -76,7 +76,9 @@ class Compatibility:
     def failed(self) -> dict[tuple[str, str, str], str]:
         """(script, actor, step) → what each failed statement ended with, its SQLSTATE first where it ended in an error."""
         return {
-            (run.script, run.actor, result.name): f"{result.sqlstate}: {result.found}" if result.sqlstate else result.found
+            (run.script, run.actor, result.name): f"{result.sqlstate}: {result.found}"
+            if result.sqlstate
+            else result.found
             for run in self.runs
             for result in run.validated.failed
         }
@@ -177,5 +179,3 @@ def _actor(connection: Connection, actor: str, user: Acts) -> tuple[str, Acts]:
     if actor == "owner":
         return own_role(connection), user
     return actor, Guise(dict.fromkeys(user.settings, "")) if actor == "service_role" else user
-
-

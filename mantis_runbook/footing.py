@@ -137,9 +137,7 @@ class Footing:
 
     @cached_property
     def _is_changed_everywhere(self) -> bool:
-        whole = any(
-            text != self.now[kind].get(name) for kind in EVERYWHERE for name, text in self.before[kind].items()
-        )
+        whole = any(text != self.now[kind].get(name) for kind in EVERYWHERE for name, text in self.before[kind].items())
         more = self.now["event_triggers"].keys() - self.before["event_triggers"].keys()
         then, today = (
             {name: text for name, text in side["privileges"].items() if name.startswith("schema ")}

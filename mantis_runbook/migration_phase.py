@@ -51,6 +51,7 @@ from mantis_runbook.errors import (
 )
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.guard import Trip
+from mantis_runbook.learnt import statements as statements_learnt
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.losses import Deletions, Loss
@@ -290,11 +291,14 @@ class MigrationPhase(Recording):
             return self._not_needed("rehearse")
         scratch = self._scratch_server().database(self._scratch_name())
         self._require_fresh_copy()
+        before = self._promises_before(scratch)
         found, gate = self._rehearsed_and_measured(scratch)
-        kept = promises.kept(scratch)
+        with self._proving() as watch:
+            kept = promises.kept(scratch, before, watch)
         word = gate.combined(self.run.environment) if gate else "passed"
         broken = [*found.problems, *kept.problems]
-        problems = [*broken, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
+        slow = [gate.summary(self.run.environment)] if gate and word != "passed" else []
+        problems = [*broken, *kept.doubts, *slow]
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
         undone = f"rolled back ({trace})" if trace else "rolled back without a trace"
         tested = f"validated with {found.suite.statements_of_tests} statements of tests"
@@ -314,6 +318,7 @@ class MigrationPhase(Recording):
                 "locks": predicted.locks(found.locks),
                 "touched": list(found.touched),
                 "test_statements": found.suite.statements_of_tests,
+                **({promises.KEPT: before.as_dict()} if self.number == promises.FIRST else {}),
                 **(evidence_tables.gate_facts(gate, self.run.environment) if gate else {}),
             },
         )
@@ -326,6 +331,13 @@ class MigrationPhase(Recording):
                 action="nothing was changed on the target; correct the migration first",
             )
         return evidence
+
+    def _promises_before(self, scratch: Target) -> promises.Before:
+        """Both proofs on the copy as it was restored: what does not hold there is nothing that a migration did."""
+        with self.run.read("learnt") as connection:
+            learnt = statements_learnt(connection)
+        with self._proving() as watch:
+            return promises.before(scratch, learnt, watch)
 
     def _rehearsed_and_measured(self, scratch: Target) -> tuple[Rehearsal, Gate | None]:
         """The rehearsal; where the environment asks for it, the copy as it was is kept beside and measured against."""

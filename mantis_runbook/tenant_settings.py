@@ -120,7 +120,8 @@ def _unknown(
         if any(name in read and not (read & known) for read in reading.by_table.values())
     }  # fmt: skip
     return {
-        name: tuple(sorted(table for table, read in reading.by_table.items() if name in read)) for name in sorted(decides)
+        name: tuple(sorted(table for table, read in reading.by_table.items() if name in read))
+        for name in sorted(decides)
     }
 
 

@@ -104,9 +104,7 @@ def isolation(
     on the proof before, that one's findings are told.
     """
     then = {(one.table, one.attempt): one for one in before.attempts} if before else {}
-    findings = [
-        _weighed(one, then.get((one.table, one.attempt)), is_unchanged, is_new, is_ours) for one in after.leaks
-    ]
+    findings = [_weighed(one, then.get((one.table, one.attempt)), is_unchanged, is_new, is_ours) for one in after.leaks]
     old = [one for one in (before.leaks if before else ()) if one.table in resting]
     return [*findings, *(Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in old)]
 
@@ -134,9 +132,7 @@ def _weighed(
     return finding(now.verdict, f"before the migration: {was.found if was else 'not seen'}")
 
 
-def _unshown(
-    now: Crossing, finding: Callable[[str, str], Finding], is_unchanged: Callable[[str], bool]
-) -> Finding:
+def _unshown(now: Crossing, finding: Callable[[str, str], Finding], is_unchanged: Callable[[str], bool]) -> Finding:
     """A limit was reached: never equal to another limit that was reached; the catalogue may say that it need not be asked."""
     if is_unchanged(now.table):
         return finding("warn", "not shown within the limit; nothing that decides it was changed by the migration")
@@ -161,12 +157,16 @@ def contract(failed_before: Mapping[Step, str], broken_before: Collection[str], 
     catalogue did not keep then, as sentences.
     """
     findings = [
-        Finding(str(one), "", BEFORE if str(one) in broken_before else "", "warn" if str(one) in broken_before else "fail")
+        Finding(
+            str(one), "", BEFORE if str(one) in broken_before else "", "warn" if str(one) in broken_before else "fail"
+        )
         for one in after.broken or ()
     ]
     for (script, actor, step), found in after.failed.items():
         subject, was = f"{script} as {actor}", failed_before.get((script, actor, step))
-        if was is None:
+        if is_unshown(found) or (was is not None and is_unshown(was)):
+            findings.append(Finding(subject, step, f"{found}; before the migration: {was or 'passed'}", "inconclusive"))
+        elif was is None:
             findings.append(Finding(subject, step, found, "fail"))
         elif after.is_not_applicable(was):
             findings.append(Finding(subject, step, f"not applicable here: {was}", "warn"))
