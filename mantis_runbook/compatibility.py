@@ -10,6 +10,7 @@ import psycopg
 
 from mantis_runbook import settings
 from mantis_runbook.acting import Acts, Guise, acting, own_role
+from mantis_runbook.acts_as import ActsAs
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.contract import Broken, contract_broken
 from mantis_runbook.crossing import bound
@@ -124,8 +125,8 @@ def run(
     return Compatibility(broken, tuple(runs))
 
 
-def user_of(connection: Connection) -> Guise:
-    """A user of the application, as sessions act here. Raises `Inconclusive` when there is none."""
+def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:
+    """A user of the application, as sessions act here (`acts`, where that is known). Raises `Inconclusive` when there is none."""
     with connection.transaction(force_rollback=True):
         bound(connection)
         try:
@@ -135,8 +136,10 @@ def user_of(connection: Connection) -> Guise:
         if not found:
             raise _nobody("no active user with a profile")
         one = person(connection, found[0]["user_id"], found[0]["org_id"])
-        tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
-        return Guise(learn(connection, own_role(connection), [one], tables).values(one))
+        if acts is None:
+            tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
+            acts = learn(connection, own_role(connection), [one], tables)
+        return Guise(acts.values(one))
 
 
 def _nobody(found: str) -> Inconclusive:

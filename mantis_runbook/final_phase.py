@@ -161,7 +161,7 @@ class FinalPhase(Recording):
     def _compatibility(self) -> Evidence:
         with self.run.read("compatibility") as connection, self._proving() as watch:
             found, records, said = promises.weigh_contract(
-                connection, self._before(connection), snapshot(connection), watch
+                connection, self._before(connection), snapshot(connection), watch=watch
             )
         worse, warned = worsened.problems(found), worsened.warnings(found)
         evidence = Evidence(

@@ -95,13 +95,14 @@ class Footing:
     """Two catalogues of one database, before and after a migration.
 
     By names: a function's body is text, and whatever it names counts as used by it. A function that puts names together
-    while it runs, or is written in another language, counts as changed. Pure: no database is asked; what no catalogue
+    while it runs, or is written in another language, counts as changed once anything is. Pure: no database is asked; what no catalogue
     tells (roles, data, settings) is not seen here.
     """
 
     before: Catalog
     now: Catalog
     _memo: dict[Node, bool] = field(default_factory=dict, compare=False, repr=False)
+    _beyond: dict[Node, tuple[Node, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def is_unchanged(self, name: str) -> bool:
         """Whether nothing that decides who sees or writes what changed for a relation or a function of `public`.
@@ -161,7 +162,9 @@ class Footing:
         while ahead:
             node = ahead.pop()
             yield node
-            for beyond in self._edges(node):
+            if node not in self._beyond:
+                self._beyond[node] = tuple(dict.fromkeys(self._edges(node)))
+            for beyond in self._beyond[node]:
                 if beyond not in seen:
                     seen.add(beyond)
                     ahead.append(beyond)
@@ -174,8 +177,34 @@ class Footing:
                 for side in (self._then, self._today)
             )
             body = self.now["functions"].get(name, "") if mode == "function" else ""
-            self._memo[node] = then != today or not any(then.values()) or bool(HIDDEN.search(_code(body)))
+            self._memo[node] = (
+                then != today
+                or not any(then.values())
+                or (bool(HIDDEN.search(_code(body))) and self._is_anything_changed)
+            )
         return self._memo[node]
+
+    @cached_property
+    def _is_anything_changed(self) -> bool:
+        """Whether any relation or function of before is not as it was: a name that is put together may be that one's."""
+        kinds = (
+            "tables",
+            "views",
+            "functions",
+            "columns",
+            "policies",
+            "triggers",
+            "constraints",
+            "rules",
+            "privileges",
+        )
+        return any(
+            text != self.now[kind].get(name) for kind in kinds for name, text in self.before[kind].items()
+        ) or any(
+            _owner(name) in self._then.relations and name not in self.before[kind]
+            for kind in ("policies", "triggers", "constraints", "rules")
+            for name in self.now[kind]
+        )
 
     def _old_columns(self, relation: str) -> frozenset[str]:
         return frozenset(part.name for part in self._then.parts.get(relation, ()) if part.kind == "columns")

@@ -162,7 +162,7 @@ def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
         except Inconclusive as error:
             untried = str(error)
         try:
-            user = compatibility.user_of(connection)
+            user = compatibility.user_of(connection, separation.acts if separation else None)
             works = compatibility.run(connection, _catalog_before(connection), now=catalog, who=user, watch=watch)
             described_now = described.describe(connection, learnt.statements, user)
         except Inconclusive as error:
@@ -189,7 +189,7 @@ def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
     with connect(scratch, "promises") as connection:
         now = snapshot(connection)
         found, records, said, acts = weigh_tenants(connection, was, now, watch=watch, may_rest=True)
-        worse, parts, told = weigh_contract(connection, was, now, watch)
+        worse, parts, told = weigh_contract(connection, was, now, acts, watch)
     return Promises((*found, *worse), tuple(records), tuple(parts), f"{said}, {told}", acts)
 
 
@@ -243,11 +243,11 @@ def weigh_tenants(
 
 
 def weigh_contract(
-    connection: Connection, was: Before, now: Catalog, watch: Watcher = _quiet
+    connection: Connection, was: Before, now: Catalog, acts: ActsAs | None = None, watch: Watcher = _quiet
 ) -> tuple[list[Finding], list[dict[str, Any]], str]:
     """The old application's statements against those of before: findings, a record for each part, and a few words."""
     try:
-        user = compatibility.user_of(connection)
+        user = compatibility.user_of(connection, acts)
     except Inconclusive as error:
         verdict = "warn" if was.unrun else "inconclusive"
         said = f"{error} ({BEFORE})" if was.unrun else str(error)

@@ -44,11 +44,7 @@ def _called(
     written = _written(pair)
     with acting(pair.connection, role, who):
         unknown = _answer(pair, function, str(uuid4()))
-        answers = []
-        for identifier in [] if is_unshown(unknown) else ids:
-            answers.append(_answer(pair, function, identifier))
-            if is_unshown(answers[-1]):
-                break
+        answers = [] if is_unshown(unknown) else _answers(pair, function, ids)
         become(pair.connection, pair.owner, pair.there)
         touched = _touched(pair, tables, written)
         after = _state(pair, touched)
@@ -67,25 +63,53 @@ def _crossing(function: dict[str, Any], attempt: str, found: str) -> Crossing:
     return Crossing(function["name"], attempt, found, judged(found, lambda found: found == "0"))
 
 
+def _answers(pair: Pair, function: dict[str, Any], ids: Sequence[str]) -> list[str]:
+    """The answer for each id: in one statement, or one after the other where one of them ends in an error."""
+    asked = sql.SQL(
+        "SELECT place, r::text FROM unnest({}::uuid[]) WITH ORDINALITY AS asked (id, place), LATERAL {} AS r"
+    ).format(list(ids), _call(function, sql.SQL("asked.id")))
+    try:
+        found = tried(pair.connection, asked, keep=True).fetchall() if ids else []
+    except psycopg.Error:
+        return _one_by_one(pair, function, ids)
+    by_place: dict[object, list[str]] = {}
+    for place, row in found:
+        by_place.setdefault(place, []).append(UUID.sub("…", str(row)))
+    return ["\n".join(sorted(by_place.get(place, []))) for place in range(1, len(ids) + 1)]
+
+
+def _one_by_one(pair: Pair, function: dict[str, Any], ids: Sequence[str]) -> list[str]:
+    """The same, as far as a limit is reached."""
+    answers: list[str] = []
+    for identifier in ids:
+        answers.append(_answer(pair, function, identifier))
+        if is_unshown(answers[-1]):
+            break
+    return answers
+
+
 def _answer(pair: Pair, function: dict[str, Any], identifier: str) -> str:
     """All rows as text, or SQLSTATE and message; ids are masked, for one is asked for and others are drawn."""
     try:
-        found = tried(pair.connection, _call(function, identifier), keep=True).fetchall()
+        found = tried(
+            pair.connection, sql.SQL("SELECT r::text FROM {} AS r").format(_call(function, identifier)), keep=True
+        ).fetchall()
     except psycopg.Error as error:
         return UUID.sub("…", f"{error.sqlstate} {error.diag.message_primary}")
     return "\n".join(sorted(UUID.sub("…", str(row[0])) for row in found))
 
 
-def _call(function: dict[str, Any], identifier: str) -> sql.Composed:
+def _call(function: dict[str, Any], identifier: object) -> sql.Composed:
+    """The call with that id, a value or an expression, for every uuid."""
     values = [
-        {"uuid": identifier, "uuid[]": f"{{{identifier}}}"}.get(kind, sample)
+        {"uuid": identifier, "uuid[]": sql.SQL("ARRAY[{}]").format(identifier)}.get(kind, sample)
         for kind, sample in zip(function["types"], function["samples"], strict=True)
     ]
     arguments = [
         sql.SQL("{}::").format(value) + sql.SQL(kind) for kind, value in zip(function["types"], values, strict=True)
     ]
     name = sql.Identifier("public", function["function"])
-    return sql.SQL("SELECT r::text FROM {}({}) AS r").format(name, sql.SQL(", ").join(arguments))
+    return sql.SQL("{}({})").format(name, sql.SQL(", ").join(arguments))
 
 
 def state(pair: Pair, tables: Sequence[Table]) -> State:

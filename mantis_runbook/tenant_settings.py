@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
@@ -19,6 +20,9 @@ __all__ = ["learn", "person"]
 
 #: Tables that one way to act is tried on, and ways that are tried at most.
 TABLES, WAYS = 3, 100
+
+#: A call in a policy or a body, and how deep calls are followed.
+CALL, DEPTH = re.compile(r'("[^"]+"|[A-Za-z_][\w$]*)\s*\('), 3
 
 Ways = Mapping[str, str | None]
 
@@ -84,17 +88,34 @@ def _email(connection: Connection, user: str) -> str:
 
 
 def _read(connection: Connection) -> _Reading:
+    bodies: dict[str, tuple[str, ...]] = {}
+    for row in rows(connection, query("tenants/policy_functions")):
+        bodies[row["name"]] = (*bodies.get(row["name"], ()), row["text"])
     by_table: dict[str, frozenset[str]] = {}
-    texts: dict[str, tuple[str, ...]] = {}
+    texts: dict[str, dict[str, None]] = {}
     keys: dict[str, None] = {}
     for row in rows(connection, query("tenants/policy_sources")):
-        names, looked_for = settings_in(row["text"])
-        keys |= dict.fromkeys(looked_for)
-        for name in names:
-            texts[name] = (*texts.get(name, ()), row["text"])
-        if row["schema_name"] == "public":
-            by_table[row["table_name"]] = by_table.get(row["table_name"], frozenset()) | frozenset(names)
-    return _Reading(by_table, texts, tuple(keys))
+        for text in _with_what_it_calls(row["text"], bodies):
+            names, looked_for = settings_in(text)
+            keys |= dict.fromkeys(looked_for)
+            for name in names:
+                texts.setdefault(name, {})[text] = None
+            if row["schema_name"] == "public":
+                by_table[row["table_name"]] = by_table.get(row["table_name"], frozenset()) | frozenset(names)
+    return _Reading(by_table, {name: tuple(read) for name, read in texts.items()}, tuple(keys))
+
+
+def _with_what_it_calls(text: str, bodies: Mapping[str, tuple[str, ...]]) -> dict[str, None]:
+    """A policy's expression, and the bodies of the functions that it calls, and that those call."""
+    found, ahead = {text: None}, [(text, 0)]
+    while ahead:
+        caller, depth = ahead.pop()
+        for name in CALL.findall(caller) if depth < DEPTH else ():
+            for body in bodies.get(name.strip('"'), ()):
+                if body not in found:
+                    found[body] = None
+                    ahead.append((body, depth + 1))
+    return found
 
 
 def _ways(acts: ActsAs, free: Sequence[str]) -> Iterator[Ways]:
