@@ -9,12 +9,13 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from mantis_runbook.acting import NOBODY, Guise, obstacle, own_role
+from mantis_runbook.acting import NOBODY, Guise, become, obstacle, own_role
 from mantis_runbook.acts_as import ActsAs, Person
 from mantis_runbook.crossing import Crossing, Pair, Tenant, bound
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Inconclusive
 from mantis_runbook.tenant_functions import on_function
+from mantis_runbook.tenant_made_rows import furnish
 from mantis_runbook.tenant_rows import settle
 from mantis_runbook.tenant_settings import learn, person
 from mantis_runbook.tenant_tables import Table, on_table
@@ -139,6 +140,10 @@ class _Proof:
     def _attempts(self, pair: Pair, tables: Sequence[Table]) -> Iterator[Crossing]:
         made = settle(pair, {table.name: table.may_insert for table in tables})
         yield from (one for one in made if self._is_wanted(one.table))
+        for table in tables:
+            if table.name not in pair.there.rows:
+                furnish(pair, table)
+        become(self.connection, pair.owner, pair.nobody)
         for table in tables:
             if self._is_wanted(table.name):
                 yield from on_table(pair, table)
