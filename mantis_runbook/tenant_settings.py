@@ -54,10 +54,10 @@ def learn(connection: Connection, owner: str, people: Sequence[Person], tables: 
     known, unseen = set(told), dict[frozenset[str], list[Table]]()
     for settings, chosen in sorted(groups.items(), key=lambda group: len(group[0])):
         shown = trial.with_rows(chosen)
-        if shown and trial.sees(acts, shown):
-            known |= {name for name in settings if acts.kinds.get(name)}
-        else:
+        if not shown or not trial.sees(acts, shown):
             unseen[settings] = shown
+        elif len(settings - known) == 1:  # of two, one may have been enough
+            known |= settings
     for settings, shown in unseen.items():
         free = sorted(settings - known)
         way = next((way for way in _ways(acts, free) if trial.sees(acts.trying(way), shown)), None) if shown else None
