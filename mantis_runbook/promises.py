@@ -109,9 +109,13 @@ class Before:
 
 @dataclass(frozen=True)
 class Promises:
-    """Both proofs, each attempt and statement weighed by the same one before the migration."""
+    """Both proofs, each attempt and statement weighed by the same one before the migration.
 
-    findings: tuple[Finding, ...]
+    `crossings` and `statements` are what is not as it should be, `isolation` and `contract` records of all that was tried.
+    """
+
+    crossings: tuple[Finding, ...]
+    statements: tuple[Finding, ...]
     isolation: tuple[Mapping[str, Any], ...]
     contract: tuple[Mapping[str, Any], ...]
     summary: str
@@ -120,17 +124,21 @@ class Promises:
     @property
     def problems(self) -> list[str]:
         """What got worse, in sentences; empty when both promises are kept."""
-        return [str(one) for one in worsened.problems(self.findings) if one.verdict == "fail"]
+        return self._sentences("fail", "tenant isolation is broken", "the old application would not work")
 
     @property
     def doubts(self) -> list[str]:
         """What could not be shown, in sentences."""
-        return [str(one) for one in worsened.problems(self.findings) if one.verdict == "inconclusive"]
+        return self._sentences("inconclusive", "tenant isolation was not shown", "the old application was not tried")
 
     @property
     def warnings(self) -> list[str]:
         """What was so before the migration."""
-        return [str(one) for one in worsened.warnings(self.findings)]
+        return [str(one) for one in worsened.warnings((*self.crossings, *self.statements))]
+
+    def _sentences(self, verdict: str, isolation: str, contract: str) -> list[str]:
+        told = [f"{isolation}: {one}" for one in self.crossings if one.verdict == verdict]
+        return [*told, *(f"{contract}: {one}" for one in self.statements if one.verdict == verdict)]
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -190,7 +198,9 @@ def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
         now = snapshot(connection)
         found, records, said, acts = weigh_tenants(connection, was, now, watch=watch, may_rest=True)
         worse, parts, told = weigh_contract(connection, was, now, acts, watch)
-    return Promises((*found, *worse), tuple(records), tuple(parts), f"{said}, {told}", acts)
+    warned = worsened.warnings((*found, *worse))
+    beside = f"; {many(len(warned), 'thing')} that no migration has to answer for" if warned else ""
+    return Promises(tuple(found), tuple(worse), tuple(records), tuple(parts), f"{said}, {told}{beside}", acts)
 
 
 def weigh_tenants(

@@ -72,7 +72,7 @@ BROKEN_BEFORE = """
     CREATE VIEW opened_long_ago AS SELECT * FROM customer; GRANT SELECT ON opened_long_ago TO authenticated;
     CREATE TABLE parcel (org_id uuid REFERENCES organization, at date NOT NULL CHECK (at > '3000-01-01'));
     ALTER TABLE parcel ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE inventory_item DROP COLUMN location;
+    ALTER TABLE inventory_item DROP COLUMN barcode;
     DROP FUNCTION global_search;
     DROP VIEW v_organization_overview;
     CREATE VIEW v_organization_overview WITH (security_invoker = true) AS SELECT id, name FROM organization;
@@ -295,10 +295,10 @@ def test_what_was_broken_before_the_first_migration_is_a_warning_and_what_got_wo
         )
     problems = promises.kept(broken, kept).problems
     for words in (
-        "customer: read the other tenant's rows: ",
-        "view public.v_recent_activity: is gone",
-        "statement of the application (7 calls as authenticated): SELECT name, notes FROM supplier WHERE org_id = $1: 42703",
-        "tables as authenticated: supplier: ",
+        "tenant isolation is broken: customer: read the other tenant's rows: ",
+        "the old application would not work: view public.v_recent_activity: is gone",
+        "the old application would not work: statement of the application (7 calls as authenticated): SELECT name, notes FROM supplier WHERE org_id = $1: 42703",
+        "the old application would not work: tables as authenticated: supplier: ",
     ):
         assert [one for one in problems if one.startswith(words)], (words, problems)
     assert not [
@@ -318,7 +318,7 @@ def test_one_tenant_alone_was_so_before(database: Target) -> None:
     assert (after.problems, [one for one in after.doubts if "catalogue" not in one]) == ([], [])
     assert any("tenant isolation was not shown" in one and worsened.BEFORE in one for one in after.warnings)
     doubts = promises.kept(database, replace(before, untried="")).doubts
-    assert any("tenant isolation was not shown" in one for one in doubts)
+    assert any("found 1 organisation(s) with an active user" in one for one in doubts)
 
 
 # -- the application's own statements ----------------------------------------------------------------------------------
