@@ -83,6 +83,8 @@ class ActsAs:
         """How sessions act as tenants here, in a sentence."""
         used = [f"{name} ({kind})" for name, kind in self.kinds.items() if kind and name in self.read]
         told = f"sessions act as tenants through: {', '.join(used)}" if used else "no policy reads a setting"
+        if unset := [name for name in self.read if self.kinds.get(name) is None and name not in self.unknown]:
+            told += f"; left unset, for nobody knows what it must hold: {', '.join(unset)} (see {VARIABLE})"
         if not self.unknown:
             return told
         lost = ", ".join(sorted(self.unknown))

@@ -21,7 +21,7 @@ from mantis_runbook.tenant_settings import learn, person
 from mantis_runbook.tenant_tables import Table
 from mantis_runbook.validation import Validated, ValidationResult, validate
 
-__all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run", "user_of"]
+__all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run", "user_of", "without_statements"]
 
 #: Scripts of `sql/compatibility/`, and who runs each; `service` holds what no signed-in user may write. The owner is
 #: whoever the connection is.
@@ -123,6 +123,11 @@ def run(
         runs += list(_runs(connection, script, actors, user))
     broken = None if before is None else tuple(contract_broken(before, now or snapshot(connection)))
     return Compatibility(broken, tuple(runs))
+
+
+def without_statements(before: Catalog | None, now: Catalog) -> Compatibility:
+    """The catalogue alone, where nobody is there to run statements."""
+    return Compatibility(None if before is None else tuple(contract_broken(before, now)), ())
 
 
 def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:

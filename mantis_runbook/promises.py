@@ -258,33 +258,47 @@ def weigh_contract(
     """The old application's statements against those of before: findings, a record for each part, and a few words."""
     try:
         user = compatibility.user_of(connection, acts)
+        works = compatibility.run(connection, _catalog_before(connection), now=now, who=user, watch=watch)
+        findings = worsened.contract(was.failed, was.broken, works)
+        learnt = described.describe(connection, was.described.statements, user)
+        records = [_weighed(record, findings) for record in works.records]
     except Inconclusive as error:
+        works = compatibility.without_statements(_catalog_before(connection), now)
         verdict = "warn" if was.unrun else "inconclusive"
         said = f"{error} ({BEFORE})" if was.unrun else str(error)
-        finding = Finding("the old application", "", said, verdict)
-        return [finding], [{"what": "statements", "verdict": verdict, "found": said}], "no statement was run"
-    works = compatibility.run(connection, _catalog_before(connection), now=now, who=user, watch=watch)
-    learnt = described.describe(connection, was.described.statements, user)
-    findings = worsened.contract(was.failed, was.broken, works)
-    worse = described.worse(was.described, learnt)
-    findings += [
+        findings = worsened.contract(was.failed, was.broken, works)
+        records = [_weighed(record, findings) for record in works.records]
+        records.append({"what": "statements", "actor": "", "statements": 0, "verdict": verdict, "found": said})
+        findings.append(Finding("the old application", "", said, verdict))
+        learnt = Described()
+    worse, part = _weigh_learnt(was.described, learnt)
+    records += part
+    told = was.learnt or "nothing learnt"
+    return [*findings, *worse], records, f"{len(records)} parts of the old application's contract; {told}"
+
+
+def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """Learnt statements against how they were described before: findings, and a record where any were."""
+    compared = {(one.text, one.role) for one in was.statements if not one.error}
+    if not compared:
+        return [], []
+    worse = described.worse(was, now)
+    findings = [
         Finding(f"statement of the application ({one.calls:,} calls as {one.role})", one.name, why, "fail")
         for one, why in worse
     ]
-    records = [_weighed(record, findings) for record in works.records]
-    compared = [one for one in was.described.statements if not one.error]
-    if compared:
-        found = "; ".join(f"{one.name}: {why}" for one, why in worse) or "all are prepared as before"
-        verdict = "fail" if worse else "pass"
-        records.append({
-            "what": "statements learnt from pg_stat_statements", "actor": "", "statements": len(compared),
-            "verdict": verdict, "found": found,
-        })  # fmt: skip
-    return (
-        findings,
-        records,
-        f"{len(records)} parts of the old application's contract; {was.learnt or 'nothing learnt'}",
-    )
+    subject = "statements learnt from pg_stat_statements"
+    if missing := compared - {(one.text, one.role) for one in now.statements}:
+        findings.append(Finding(subject, "", f"{len(missing)} of {len(compared)} were not asked again", "inconclusive"))
+    found = "; ".join(map(str, findings)) or "all are prepared as before"
+    record = {
+        "what": subject,
+        "actor": "",
+        "statements": len(compared),
+        "verdict": worsened.word(findings),
+        "found": found,
+    }
+    return findings, [record]
 
 
 def _weighed(record: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
