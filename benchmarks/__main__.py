@@ -2,7 +2,7 @@
 
     python -m benchmarks [PART …] [--rows 500000] [--scale 1.0] [--repeat 1] [--trials 20]
 
-Parts: ready, backup, rehearsal, fingerprint, gaps, memory; and, only when they are named, growth (from 1 to 20 times the
+Parts: ready, backup, rehearsal, proofs, fingerprint, gaps, memory; and, only when they are named, growth (from 1 to 20 times the
 data, a quarter of an hour) and trials (half an hour).
 """
 
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import click
 
-PARTS = ("ready", "backup", "rehearsal", "fingerprint", "gaps", "memory")
+PARTS = ("ready", "backup", "rehearsal", "proofs", "fingerprint", "gaps", "memory")
 LONG = ("growth", "trials")
 
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS + LONG))
 @click.option("--rows", default=500_000, show_default=True, help="gaps: rows of each table of the change")
-@click.option("--scale", default=1.0, show_default=True, help="gaps, rehearsal: amount of data of the baseline")
+@click.option("--scale", default=1.0, show_default=True, help="gaps, rehearsal, proofs: amount of data of the baseline")
 @click.option("--repeat", default=1, show_default=True, help="gaps: measurements of each")
 @click.option("--trials", default=20, show_default=True, help="trials: of each case")
 def main(parts: tuple[str, ...], rows: int, scale: float, repeat: int, trials: int) -> None:
@@ -34,13 +34,14 @@ def main(parts: tuple[str, ...], rows: int, scale: float, repeat: int, trials: i
         "MANTIS_RUNBOOK_REPORTS": str(folder / "reports"),
         "MANTIS_RUNBOOK_BACKUPS": str(folder / "backups"),
     }
-    from benchmarks import backup, fingerprint, gaps, growth, memory, performance_trials, ready, rehearsal
+    from benchmarks import backup, fingerprint, gaps, growth, memory, performance_trials, proofs, ready, rehearsal
     from mantis_runbook import sandbox
 
     work: dict[str, Callable[[], object]] = {
         "ready": ready.main,
         "backup": backup.main,
         "rehearsal": lambda: rehearsal.main([f"--scale={scale}"], standalone_mode=False),
+        "proofs": lambda: proofs.main([f"--scale={scale}"], standalone_mode=False),
         "fingerprint": lambda: fingerprint.main([], standalone_mode=False),
         "gaps": lambda: gaps.main([f"--rows={rows}", f"--scale={scale}", f"--repeat={repeat}"], standalone_mode=False),
         "memory": memory.main,

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from mantis_runbook import settings
-from mantis_runbook.acting import acting, own_role
+from mantis_runbook.acting import Acts, Guise, acting, own_role
+from mantis_runbook.acts_as import ActsAs
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.contract import Broken, contract_broken
+from mantis_runbook.crossing import bound
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import Inconclusive
 from mantis_runbook.migrations import Script, read_script
+from mantis_runbook.tenant_settings import learn, person
+from mantis_runbook.tenant_tables import Table
 from mantis_runbook.validation import Validated, ValidationResult, validate
 
-__all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run"]
+__all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run", "user_of", "without_statements"]
 
 #: Scripts of `sql/compatibility/`, and who runs each; `service` holds what no signed-in user may write. The owner is
 #: whoever the connection is.
@@ -28,6 +32,12 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "functions": ("authenticated", "service_role", "owner"),
     "service": ("service_role", "owner"),
 }
+
+#: What a statement ends with that names something which is not there: column, function, table, type or role, schema, enum
+#: label, and an actor that nobody can be.
+ABSENT = ("42703", "42883", "42P01", "42704", "3F000", "22P02", "becoming")
+
+BECOMING = "becoming"
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,22 @@ class Compatibility:
         return (*map(str, self.broken or ()), *failed)
 
     @property
+    def failed(self) -> dict[tuple[str, str, str], str]:
+        """(script, actor, step) → what each failed statement ended with, its SQLSTATE first where it ended in an error."""
+        return {
+            (run.script, run.actor, result.name): f"{result.sqlstate}: {result.found}"
+            if result.sqlstate
+            else result.found
+            for run in self.runs
+            for result in run.validated.failed
+        }
+
+    @staticmethod
+    def is_not_applicable(found: str) -> bool:
+        """Whether a statement that ended so before the migration names something which this database never had."""
+        return found.startswith(ABSENT)
+
+    @property
     def records(self) -> list[dict[str, Any]]:
         """One record for the catalogue, then one for each script and actor."""
         return [self._contract(), *map(_record, self.runs)]
@@ -76,16 +102,56 @@ class Compatibility:
         return what | {"verdict": "fail" if self.broken else "pass", "found": found}
 
 
-def run(connection: Connection, before: Catalog | None) -> Compatibility:
+def run(
+    connection: Connection,
+    before: Catalog | None,
+    *,
+    now: Catalog | None = None,
+    who: Acts | None = None,
+    watch: Callable[[str], None] = lambda name: None,
+) -> Compatibility:
     """Hold the catalogue against that of before phase 1, and run the old application's statements; nothing is left of them.
 
     The connection is an autocommit one of the tables' owner, who may become `authenticated` and `service_role`; whatever
-    could not be run has failed. Raises `Inconclusive` when there is no active user to act for.
+    could not be run has failed. `now` is the catalogue where it was read already, `who` the acting user where it is known.
+    Raises `Inconclusive` when there is no active user to act for.
     """
-    user = _user(connection)
-    runs = tuple(run for script, actors in SCRIPTS.items() for run in _runs(connection, script, actors, user))
-    broken = None if before is None else tuple(contract_broken(before, snapshot(connection)))
-    return Compatibility(broken, runs)
+    user = who or user_of(connection)
+    runs = []
+    for script, actors in SCRIPTS.items():
+        watch(f"the old application's statements on {script}")
+        runs += list(_runs(connection, script, actors, user))
+    broken = None if before is None else tuple(contract_broken(before, now or snapshot(connection)))
+    return Compatibility(broken, tuple(runs))
+
+
+def without_statements(before: Catalog | None, now: Catalog) -> Compatibility:
+    """The catalogue alone, where nobody is there to run statements."""
+    return Compatibility(None if before is None else tuple(contract_broken(before, now)), ())
+
+
+def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:
+    """A user of the application, as sessions act here (`acts`, where that is known). Raises `Inconclusive` when there is none."""
+    with connection.transaction(force_rollback=True):
+        bound(connection)
+        try:
+            found = rows(connection, query("tenants/two_tenants"))[:1]
+        except psycopg.errors.ProgrammingError as error:
+            raise _nobody(f"no way to tell users: {error.diag.message_primary}") from None
+        if not found:
+            raise _nobody("no active user with a profile")
+        one = person(connection, found[0]["user_id"], found[0]["org_id"])
+        if acts is None:
+            tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
+            acts = learn(connection, own_role(connection), [one], tables)
+        return Guise(acts.values(one))
+
+
+def _nobody(found: str) -> Inconclusive:
+    return Inconclusive(
+        "the old application's statements were not run", found=found, expected="one",
+        action="run it on a database with at least one tenant",
+    )  # fmt: skip
 
 
 def _record(run: Run) -> dict[str, Any]:
@@ -99,33 +165,25 @@ def _record(run: Run) -> dict[str, Any]:
     }
 
 
-def _user(connection: Connection) -> str:
-    found = rows(connection, query("tenants/two_tenants"))
-    if not found:
-        raise Inconclusive(
-            "the old application's statements were not run", found="no active user with a profile", expected="one",
-            action="run it on a database with at least one tenant",
-        )  # fmt: skip
-    return str(found[0]["user_id"])
-
-
-def _runs(connection: Connection, name: str, actors: tuple[str, ...], user: str) -> Iterator[Run]:
+def _runs(connection: Connection, name: str, actors: tuple[str, ...], user: Acts) -> Iterator[Run]:
     script = read_script(settings.sql() / "compatibility" / f"{name}.sql")
     for actor in actors:
         yield Run(actor, name, _by(connection, actor, user, script))
 
 
-def _by(connection: Connection, actor: str, user: str, script: Script) -> Validated:
+def _by(connection: Connection, actor: str, user: Acts, script: Script) -> Validated:
     try:
-        with acting(connection, *_actor(connection, actor, user)):
-            return validate(connection, script)
+        with connection.transaction(force_rollback=True):
+            bound(connection)
+            with acting(connection, *_actor(connection, actor, user)):
+                return validate(connection, script)
     except psycopg.Error as error:
         reason = error.diag.message_primary or str(error)
-        return Validated(script.path.name, (ValidationResult(f"becoming {actor}", "fail", reason),))
+        return Validated(script.path.name, (ValidationResult(f"{BECOMING} {actor}", "fail", reason, BECOMING),))
 
 
-def _actor(connection: Connection, actor: str, user: str) -> tuple[str, str]:
+def _actor(connection: Connection, actor: str, user: Acts) -> tuple[str, Acts]:
     """Role and user: the service acts for nobody; the owner for a user, since it may be under row-level security too."""
     if actor == "owner":
         return own_role(connection), user
-    return actor, "" if actor == "service_role" else user
+    return actor, Guise(dict.fromkeys(user.settings, "")) if actor == "service_role" else user

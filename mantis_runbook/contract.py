@@ -227,9 +227,20 @@ def _rights(before: Catalog, now: Catalog) -> Iterator[Broken]:
             yield Broken("rights", of, f"lost {told}")
 
 
+def _rules(before: Catalog, now: Catalog) -> Iterator[Broken]:
+    for name, was in before["rules"].items():
+        if _table(name) in now["tables"] and (found := now["rules"].get(name)) != was:
+            yield Broken("rule", name, "is gone" if found is None else f"was {was}, is {found}")
+
+
+def _extensions(before: Catalog, now: Catalog) -> Iterator[Broken]:
+    for name in before["extensions"].keys() - now["extensions"].keys():
+        yield Broken("extension", name, "is gone")
+
+
 PARTS: tuple[Callable[[Catalog, Catalog], Iterator[Broken]], ...] = (
     _tables, _columns, _new_columns, _order, _constraints, _new_constraints, _new_unique_indexes, _enums, _types, _views,
-    _functions, _triggers, _sequences, _rights,
+    _functions, _triggers, _sequences, _rules, _extensions, _rights,
 )  # fmt: skip
 
 

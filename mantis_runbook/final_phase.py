@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mantis_runbook import audit_trail, blockers, checks, criteria, migrations, tenants, validation
+from mantis_runbook import audit_trail, blockers, checks, criteria, migrations, promises, validation, worsened
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.criteria import Trail
-from mantis_runbook.database import rows
+from mantis_runbook.database import Connection, rows
 from mantis_runbook.display import many
 from mantis_runbook.earlier import Earlier
-from mantis_runbook.errors import Refused, ValidationFailed
+from mantis_runbook.errors import Inconclusive, Refused, ValidationFailed
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.evidence_tables import checks_tables
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.phases import PHASES
 from mantis_runbook.recording import Recording, show
+from mantis_runbook.worsened import Finding
 
 __all__ = ["FinalPhase", "schedule"]
 
@@ -140,31 +141,57 @@ class FinalPhase(Recording):
         return self._required(evidence, f"{many(len(failed), 'validation')} failed", "; ".join(failed))
 
     def _tenants(self) -> Evidence:
-        with self.run.connect("tenants") as connection:
-            found = tenants.prove(connection)
-        records = found.records
+        with self.run.connect("tenants") as connection, self._proving() as watch:
+            now = snapshot(connection)
+            found, records, said, acts = promises.weigh_tenants(
+                connection, self._before(connection), now, watch=watch, is_ours=self._made(connection, now)
+            )
+        worse, warned = worsened.problems(found), worsened.warnings(found)
         evidence = Evidence(
-            self.number, "tenants", "failed" if found.leaks else "passed",
-            f"{many(len(found.attempts), 'attempt')} to cross on {len(records)} tables, views and functions, {len(found.leaks)} got through",
-            (Table("tenant isolation: tables, views and functions", records, "verdict", folded=not found.leaks),),
+            self.number, "tenants", _verdict(found),
+            f"{said} on {len(records)} tables, views and functions, {len(worse)} got through{_warned(warned)}",
+            (
+                Table(
+                    "tenant isolation: tables, views and functions", records, "verdict", folded=not worse,
+                    note=acts.summary if acts else "",
+                ),
+            ),
         )  # fmt: skip
-        return self._required(
-            evidence, "tenants are not apart", "; ".join(f"{one.table}: {one.attempt}" for one in found.leaks)
-        )
+        return self._required(evidence, "tenant isolation is broken", "; ".join(map(str, worse)))
 
     def _compatibility(self) -> Evidence:
-        from mantis_runbook import compatibility
-
-        with self.run.read("compatibility") as connection:
-            text = StepJournal(connection, "", "").catalog_before("001")
-            found = compatibility.run(connection, Catalog.from_json(text) if text else None)
-        failed = [record for record in found.records if record["verdict"] != "pass"]
+        with self.run.read("compatibility") as connection, self._proving() as watch:
+            found, records, said = promises.weigh_contract(
+                connection, self._before(connection), snapshot(connection), watch=watch
+            )
+        worse, warned = worsened.problems(found), worsened.warnings(found)
         evidence = Evidence(
-            self.number, "compatibility", "failed" if failed else "passed",
-            f"{len(found.records)} parts of the old application's contract, {len(failed)} broken",
-            (Table("compatibility contract", found.records, "verdict", folded=not failed),),
+            self.number, "compatibility", _verdict(found), f"{said}, {len(worse)} broken{_warned(warned)}",
+            (Table("compatibility contract", records, "verdict", folded=not worse),),
         )  # fmt: skip
-        return self._required(evidence, "the old application would not work", "; ".join(map(str, failed)))
+        return self._required(evidence, "the old application would not work", "; ".join(map(str, worse)))
+
+    def _before(self, connection: Connection) -> promises.Before:
+        """What was so before any migration: kept by the rehearsal of the first; without it the whole promise must hold."""
+        text = StepJournal(connection, "", "").catalog_before("001")
+        catalog = Catalog.from_json(text) if text else None
+        kept = self._earlier().evidence.get((promises.FIRST, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
+        return promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
+
+    @staticmethod
+    def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
+        """Whether a migration made a table, a view or a function; a partition is its table's, whoever made it."""
+        journal = StepJournal(connection, "", "")
+        made: set[str] = set()
+        for one in migrations.load():
+            then, after = journal.catalog_before(one.version), journal.catalog_after(one.version)
+            if then and after:
+                old, new = Catalog.from_json(then), Catalog.from_json(after)
+                for kind in ("tables", "views", "functions"):
+                    made |= new[kind].keys() - old[kind].keys()
+        made |= {name for name, text in now["tables"].items() if "partition of " in text}
+        plain = {name.replace("public.", "") for name in made}
+        return lambda name: name in plain
 
     def _criteria(self) -> Evidence:
         earlier = self._earlier()
@@ -192,7 +219,7 @@ class FinalPhase(Recording):
         if evidence.good:
             return evidence
         show(evidence)
-        raise ValidationFailed(
+        raise (Inconclusive if evidence.verdict == "inconclusive" else ValidationFailed)(
             what,
             found=found or "nothing was checked",
             expected="none",
@@ -221,6 +248,16 @@ class FinalPhase(Recording):
                 Catalog.from_json(text) if text else None,
                 snapshot(connection),
             )
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    """The verdict of a verb whose findings are weighed by what was so before."""
+    words = {"pass": "passed", "warn": "warned", "inconclusive": "inconclusive", "fail": "failed"}
+    return words[worsened.word(findings)]
+
+
+def _warned(findings: Sequence[Finding]) -> str:
+    return f"; {many(len(findings), 'thing')} that no migration has to answer for" if findings else ""
 
 
 def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], now: datetime) -> list[dict[str, Any]]:

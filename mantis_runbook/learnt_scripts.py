@@ -14,6 +14,7 @@ from psycopg import sql
 
 from mantis_runbook import acting
 from mantis_runbook import statements as grammar
+from mantis_runbook.acts_as import ActsAs
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.learnt import MARK, LearntStatement
 
@@ -45,6 +46,15 @@ SELECT set_config('drawn.user', coalesce(
 ), false);""".strip()
 ANY_USER = "SELECT set_config('drawn.user', coalesce((SELECT id FROM profile ORDER BY id LIMIT 1)::text, ''), false);"
 
+#: The organisation whose rows are drawn, else that of the drawn user; and both as a token's claims.
+OWN_ORG = (
+    "coalesce(nullif(current_setting('drawn.org', true), ''),"
+    " (SELECT org_id::text FROM profile WHERE id::text = current_setting('drawn.user')), '')"
+)
+CLAIMS = (
+    "json_build_object('sub', current_setting('drawn.user'), 'org_id', " + OWN_ORG + ", 'role', 'authenticated')::text"
+)
+
 TEXTS = ("text", "character varying", "character")
 
 
@@ -64,7 +74,7 @@ Columns = Mapping[str, Mapping[str, _Column]]
 
 
 def written(
-    connection: Connection, learnt: Sequence[LearntStatement], folder: Path, *, only_reads: bool
+    connection: Connection, learnt: Sequence[LearntStatement], folder: Path, acts: ActsAs, *, only_reads: bool
 ) -> tuple[tuple[Path, ...], dict[str, str]]:
     """Write a script for each statement that the server can prepare; the paths, and by name why others were left out.
 
@@ -77,7 +87,7 @@ def written(
     for number, one in enumerate(learnt, 1):
         name = f"learnt_{number:02}_{_slug(one)}"
         try:
-            text = _script(connection, one, only_reads=only_reads)
+            text = _script(connection, one, acts, only_reads=only_reads)
         except (psycopg.Error, LookupError) as error:
             diagnosis = error.diag.message_primary if isinstance(error, psycopg.Error) else error.args[0]
             left_out[name] = f"cannot be played with values of ours: {diagnosis}"
@@ -93,7 +103,7 @@ def _slug(one: LearntStatement) -> str:
     return re.sub(r"\W+", "_", f"{one.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII).strip("_")
 
 
-def _script(connection: Connection, one: LearntStatement, *, only_reads: bool) -> str:
+def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_reads: bool) -> str:
     """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is known for."""
     root = grammar.tree(one.text)
     types = _types(connection, one.text)
@@ -122,7 +132,7 @@ def _script(connection: Connection, one: LearntStatement, *, only_reads: bool) -
             "BEGIN;",
             *(["SET LOCAL transaction_read_only = on;"] if only_reads else []),
             *([f"SET LOCAL ROLE {role};"] if role else []),
-            *_acts(columns),
+            *_acts(columns, acts),
             f"{body}\n{MARK};",
             "ROLLBACK;",
             "",
@@ -299,11 +309,18 @@ def _user(columns: Columns) -> Iterator[str]:
         yield ANY_USER
 
 
-def _acts(columns: Columns) -> Iterator[str]:
-    """The one place that says how a session of this installation tells who acts."""
-    if "id" in columns.get("profile", {}):
-        said = ", ".join(f"set_config('{name}', current_setting('drawn.user'), true)" for name in acting.WHO)
-        yield f"SELECT {said};"
+def _acts(columns: Columns, acts: ActsAs) -> Iterator[str]:
+    """A session of this installation tells who acts by the settings that its policies read."""
+    if "id" not in columns.get("profile", {}):
+        return
+    holds = {"user": "current_setting('drawn.user')", "org": OWN_ORG, "claims": CLAIMS}
+    pairs = [f"set_config({_literal(name)}, {holds[kind]}, true)" for name, kind in acts.kinds.items() if kind in holds]
+    if pairs:
+        yield f"SELECT {', '.join(pairs)};"
+
+
+def _literal(text: str) -> str:
+    return sql.Literal(text).as_string(None)
 
 
 def _role(connection: Connection, role: str) -> str:

@@ -55,6 +55,7 @@ from mantis_runbook.errors import (
 )
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.guard import Trip
+from mantis_runbook.learnt import statements as statements_learnt
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.losses import Deletions, Loss
@@ -342,12 +343,15 @@ class MigrationPhase(Recording):
             return self._not_needed("rehearse")
         scratch = self._scratch_server().database(self._scratch_name())
         self._require_fresh_copy()
+        before = self._promises_before(scratch)
         found, gate, played = self._rehearsed_and_measured(scratch)
-        kept = promises.kept(scratch)
+        with self._proving() as watch:
+            kept = promises.kept(scratch, before, watch)
         word = gate.combined(self.run.environment) if gate else "passed"
         unjudged = f"performance not judged: {played.missing}" if played and played.missing else ""
         broken = [*found.problems, *kept.problems]
-        problems = [*broken, *([gate.summary(self.run.environment)] if gate and word != "passed" else [])]
+        slow = [gate.summary(self.run.environment)] if gate and word != "passed" else []
+        problems = [*broken, *kept.doubts, *slow]
         if unjudged and self.run.environment.performance.timed_decides:
             problems.append(unjudged)
         trace = found.left_behind.summary if found.left_behind.labels_left else ""
@@ -379,6 +383,7 @@ class MigrationPhase(Recording):
                 "locks": predicted.locks(found.locks),
                 "touched": list(found.touched),
                 "test_statements": found.suite.statements_of_tests,
+                **({promises.KEPT: before.as_dict()} if self.number == promises.FIRST else {}),
                 **(evidence_tables.gate_facts(gate, self.run.environment) if gate else {}),
                 **(evidence_tables.repertoire_facts(played) if played else {}),
             },
@@ -393,6 +398,13 @@ class MigrationPhase(Recording):
                 action="nothing was changed on the target; correct the migration first",
             )
         return evidence
+
+    def _promises_before(self, scratch: Target) -> promises.Before:
+        """Both proofs on the copy as it was restored: what does not hold there is nothing that a migration did."""
+        with self.run.read("learnt") as connection:
+            learnt = statements_learnt(connection)
+        with self._proving() as watch:
+            return promises.before(scratch, learnt, watch)
 
     def _rehearsed_and_measured(self, scratch: Target) -> tuple[Rehearsal, Gate | None, Repertoire | None]:
         """The rehearsal; where the environment asks for it, the copy as it was is kept beside and measured against."""

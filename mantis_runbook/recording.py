@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.journal import Entry
 from mantis_runbook.parameters import Parameters
 from mantis_runbook.phases import PhaseDefinition
-from mantis_runbook.progress import Progress
+from mantis_runbook.progress import Progress, live
 from mantis_runbook.run import Run
 from mantis_runbook.verdict import Verdict, phase_verdict
 
@@ -218,6 +219,12 @@ class Recording:
             e for e in self.run.journal.entries() if e.facts.get("phase") == self.number and e.facts.get("verb") == verb
         ]
         return sum(e.event == "verb.started" for e in events) > 1
+
+    @contextmanager
+    def _proving(self) -> Iterator[Callable[[str], None]]:
+        """A line that says what is tried now."""
+        with live() as update:
+            yield lambda name: update(display.callout("info", f"trying {name}"))
 
     def _progress(self, what: str, *, journalled: bool = True) -> Progress:
         return Progress(what, self.run.journal if journalled else None, self.number, self.migrations)

@@ -17,6 +17,7 @@ from mantis_runbook.performance import Accepted
 from mantis_runbook.scenarios import Scenario
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
+from mantis_runbook.tenant_settings import learn_here
 
 __all__ = ["ADVICE", "Repertoire", "for_the_gate", "for_the_load", "ours_for_the_load", "refuse_unfit"]
 
@@ -132,7 +133,8 @@ def _learnt(stage: _Stage, target: Target, folder: Path, beside: Repertoire, *, 
     with connect(target, "learning") as connection:
         known = learnt.statements(connection)
     wanted = [one for one in known.statements if one.only_reads or not only_reads]
-    paths, unplayable = learnt_scripts.written(stage.connection, wanted, folder, only_reads=only_reads)
+    acts = learn_here(stage.connection)
+    paths, unplayable = learnt_scripts.written(stage.connection, wanted, folder, acts, only_reads=only_reads)
     played = stage.played(paths, lambda one: False)
     for path in set(paths) - set(played.scripts):
         path.unlink()

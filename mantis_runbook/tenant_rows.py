@@ -25,7 +25,7 @@ def settle(pair: Pair, insertable: dict[str, bool]) -> Iterator[Crossing]:
         _introduce(pair, tenant, steps)
         for step in steps:
             yield _make(pair, tenant, step, "authenticated" if insertable[step.name] else pair.owner)
-    become(pair.connection, pair.owner, "")
+    become(pair.connection, pair.owner, pair.nobody)
 
 
 def _introduce(pair: Pair, tenant: Tenant, steps: list[Step]) -> None:
@@ -40,7 +40,7 @@ def _make(pair: Pair, tenant: Tenant, step: Step, role: str) -> Crossing:
     attempt = "insert an own row"
     try:
         with pair.connection.transaction():
-            become(pair.connection, role, tenant.user)
+            become(pair.connection, role, tenant)
             for statement in step.statements:
                 pair.connection.execute(statement.text)
             row = pair.connection.execute("SELECT current_setting(%s)", (f"tenants.{step.name}",)).fetchone()

@@ -10,8 +10,19 @@ from uuid import uuid4
 
 from psycopg import sql
 
-from mantis_runbook.acting import NOBODY, acting
-from mantis_runbook.crossing import ALLOWED, REFUSED, Crossing, Pair, Tenant, count, reached, stopped, where
+from mantis_runbook.acting import Acts, acting
+from mantis_runbook.crossing import (
+    REFUSED,
+    Crossing,
+    Pair,
+    Tenant,
+    count,
+    is_nothing,
+    judged,
+    reached,
+    stopped,
+    where,
+)
 from mantis_runbook.database import rows
 
 __all__ = ["Table", "on_table"]
@@ -68,11 +79,11 @@ def on_table(pair: Pair, table: Table) -> Iterator[Crossing]:
     if foreign is None or own is None or copy is None:
         yield Crossing(table.name, "reach a row of another tenant", "there is none to reach for", "inconclusive")
         return
-    for who, role, user in (("nobody", "anon", ""), ("a user of no organisation", "authenticated", NOBODY)):
-        attempt = _Attempt(pair, table, role, user)
-        yield attempt.reach(f"read as {who}", count(table.relation))
-        yield from _changes(attempt, foreign, copy, f" as {who}")
-    yield from _as_user(_Attempt(pair, table, "authenticated", pair.here.user), foreign, own, copy)
+    for words, role, who in pair.strangers:
+        attempt = _Attempt(pair, table, role, who)
+        yield attempt.reach(f"read as {words}", count(table.relation))
+        yield from _changes(attempt, foreign, copy, f" as {words}")
+    yield from _as_user(_Attempt(pair, table, "authenticated", pair.here), foreign, own, copy)
 
 
 @dataclass(frozen=True)
@@ -82,14 +93,14 @@ class _Attempt:
     pair: Pair
     table: Table
     role: str
-    user: str
+    who: Acts
 
     def made(self, words: str, statement: sql.Composed, passes: Callable[[str], bool]) -> Crossing:
-        found = reached(self.pair.connection, self.role, self.user, statement)
-        return Crossing(self.table.name, words, found, "pass" if passes(found) else "fail")
+        found = reached(self.pair.connection, self.role, self.who, statement)
+        return Crossing(self.table.name, words, found, judged(found, passes))
 
     def reach(self, words: str, statement: sql.Composed) -> Crossing:
-        return self.made(words, statement, lambda found: found in ALLOWED)
+        return self.made(words, statement, lambda found: is_nothing(found, self.who))
 
 
 def _as_user(
@@ -133,10 +144,12 @@ def _blind(attempt: _Attempt, own: sql.Composable) -> Iterator[Crossing]:
     Deleting may end at a row that others refer to, whosever it is: that shows nothing, and is not held against the table.
     """
     table, pair = attempt.table, attempt.pair
-    with acting(pair.connection, pair.owner, pair.here.user):
-        row = pair.connection.execute(count(table.relation, own)).fetchone()
-    assert row is not None
-    limit = int(row[0])
+    everything = sql.SQL("SELECT count(*) FROM {} AS r{}").format(table.relation, where(own))
+    counted = reached(pair.connection, pair.owner, pair.here, everything)
+    if not counted.isdigit():
+        yield Crossing(table.name, "change rows unseen", f"own rows were not counted: {counted}", "inconclusive")
+        return
+    limit = int(counted)
 
     def own_only(found: str) -> bool:
         return found == REFUSED or (found.isdigit() and int(found) <= limit)
@@ -152,8 +165,9 @@ def _blind(attempt: _Attempt, own: sql.Composable) -> Iterator[Crossing]:
 
 def _shared(pair: Pair, table: Table) -> Iterator[Crossing]:
     """A table of all tenants: nobody reads it, and no user writes it."""
-    yield _Attempt(pair, table, "anon", "").reach("read as nobody", count(table.relation))
-    user = _Attempt(pair, table, "authenticated", pair.here.user)
+    if "anon" in pair.roles:
+        yield _Attempt(pair, table, "anon", pair.nobody).reach("read as nobody", count(table.relation))
+    user = _Attempt(pair, table, "authenticated", pair.here)
     insert = sql.SQL("INSERT INTO {} DEFAULT VALUES").format(table.relation)
     yield user.made("insert rows for all tenants", insert, lambda found: found == REFUSED)
     yield user.reach("change rows of all tenants", _set(table, table.key, table.key, TRUE))
@@ -162,12 +176,10 @@ def _shared(pair: Pair, table: Table) -> Iterator[Crossing]:
 
 def _copy(pair: Pair, table: Table, foreign: sql.Composable) -> dict[str, Any] | None:
     """A row of the other tenant, as its owner sees it, with an id of its own; the newest kind there is: one made for this."""
-    made = table.made_by(pair.there)
-    order = sql.SQL(" ORDER BY {} DESC").format(made) if made else sql.SQL("")
-    statement = sql.SQL("SELECT to_jsonb(r)::text AS row FROM {} AS r WHERE {}{} LIMIT 1").format(
-        table.relation, foreign, order
+    statement = sql.SQL("SELECT to_jsonb(r)::text AS row FROM {} AS r WHERE {} LIMIT 1").format(
+        table.relation, table.made_by(pair.there) or foreign
     )
-    with acting(pair.connection, pair.owner, pair.there.user):
+    with acting(pair.connection, pair.owner, pair.there):
         found = rows(pair.connection, statement)
     if not found:
         return None

@@ -39,11 +39,12 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """One statement of a validation: passed, or what it found."""
+    """One statement of a validation: passed, or what it found; with the SQLSTATE where it ended in an error."""
 
     name: str
     verdict: str
     found: str = ""
+    sqlstate: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Validated:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [vars(result) for result in self.results]
+        return [{"name": one.name, "verdict": one.verdict, "found": one.found} for one in self.results]
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _run(connection: Connection, name: str, statement: Statement) -> ValidationR
     try:
         columns, violations = _violations(connection, statement)
     except psycopg.Error as error:
-        return ValidationResult(name, "fail", error.diag.message_primary or str(error))
+        return ValidationResult(name, "fail", error.diag.message_primary or str(error), error.sqlstate or "")
     if violations:
         shown = "; ".join(
             ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)) for row in violations[:SHOWN]

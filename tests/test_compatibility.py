@@ -234,6 +234,19 @@ def test_a_table_may_become_a_partitioned_one(changes: dict[str, dict[str, str]]
         assert one.startswith(words)
 
 
+def test_rules_and_extensions_belong_to_the_contract() -> None:
+    before = a_catalog(**LOG, rules={"public.log.kept": "ON DELETE DO NOTHING"}, extensions={"citext": "1.6"})
+    after = a_catalog(**LOG, rules={"public.log.kept": "ON DELETE DO ALSO SELECT 1"}, extensions={"citext": "1.7"})
+    gone = a_catalog(**LOG)
+    assert [str(one) for one in contract_broken(before, gone)] == [
+        "rule public.log.kept: is gone",
+        "extension citext: is gone",
+    ]
+    assert [str(one) for one in contract_broken(before, after)] == [
+        "rule public.log.kept: was ON DELETE DO NOTHING, is ON DELETE DO ALSO SELECT 1"
+    ]
+
+
 # -- the statements, broken on purpose ---------------------------------------------------------------------------------
 
 STATEMENTS = [

@@ -505,7 +505,7 @@ def test_a_migration_that_opens_a_way_between_tenants_is_stopped_by_its_rehearsa
         "CREATE POLICY user_2fa_of_own_user ON user_2fa\n    FOR ALL TO authenticated\n    USING (user_id = (SELECT tenant_user_id()))",
         "CREATE POLICY user_2fa_of_own_user ON user_2fa\n    FOR ALL TO authenticated\n    USING (true)",
     )
-    with pytest.raises(Failed, match="tenants are not apart: user_2fa"):
+    with pytest.raises(Failed, match="tenant isolation is broken: user_2fa"):
         _rehearsed()
     assert ask(prepared, STATUS) is None
 

@@ -3,8 +3,8 @@
 SELECT
     p.oid::regprocedure::text AS name,
     p.proname::text AS function,
-    has_function_privilege('authenticated', p.oid, 'EXECUTE') AS for_users,
-    has_function_privilege('anon', p.oid, 'EXECUTE') AS for_nobody,
+    coalesce(has_function_privilege(to_regrole('authenticated')::oid, p.oid, 'EXECUTE'), false) AS for_users,
+    coalesce(has_function_privilege(to_regrole('anon')::oid, p.oid, 'EXECUTE'), false) AS for_nobody,
     ARRAY(
         SELECT format_type(type, NULL)
         FROM unnest(p.proargtypes) WITH ORDINALITY AS argument (type, number)
@@ -30,6 +30,6 @@ FROM pg_proc AS p
 WHERE pronamespace = 'public'::regnamespace
   AND prokind = 'f'
   AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-  AND (has_function_privilege('authenticated', p.oid, 'EXECUTE') OR has_function_privilege('anon', p.oid, 'EXECUTE'))
+  AND (coalesce(has_function_privilege(to_regrole('authenticated')::oid, p.oid, 'EXECUTE'), false) OR coalesce(has_function_privilege(to_regrole('anon')::oid, p.oid, 'EXECUTE'), false))
   AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
 ORDER BY name

@@ -18,7 +18,7 @@ WHERE relnamespace = 'public'::regnamespace
             AND NOT coalesce(reloptions && '{security_barrier=true,security_barrier=on,security_barrier=1,security_barrier=yes}', false)
         )
     )
-    AND (has_any_column_privilege('authenticated', oid, 'SELECT') OR has_any_column_privilege('anon', oid, 'SELECT'))
+    AND (coalesce(has_any_column_privilege(to_regrole('authenticated')::oid, oid, 'SELECT'), false) OR coalesce(has_any_column_privilege(to_regrole('anon')::oid, oid, 'SELECT'), false))
     AND pg_get_userbyid(relowner) <> 'authenticated'
     AND NOT EXISTS (
         SELECT FROM pg_depend JOIN pg_extension ON pg_extension.oid = refobjid

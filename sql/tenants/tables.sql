@@ -31,8 +31,8 @@ SELECT
     named.settable,
     EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid AND polcmd IN ('w', 'd')) AS is_split,
     named.defaulted[1] AS defaulted,
-    has_any_column_privilege('authenticated', pg_class.oid, 'SELECT') AS may_select,
-    has_table_privilege('authenticated', pg_class.oid, 'INSERT') AS may_insert
+    coalesce(has_any_column_privilege(to_regrole('authenticated')::oid, pg_class.oid, 'SELECT'), false) AS may_select,
+    coalesce(has_table_privilege(to_regrole('authenticated')::oid, pg_class.oid, 'INSERT'), false) AS may_insert
 FROM pg_class
 CROSS JOIN LATERAL (
     SELECT
@@ -50,7 +50,7 @@ LEFT JOIN LATERAL (
     JOIN tenant ON tenant.oid = confrelid
     JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
     WHERE conrelid = pg_class.oid AND contype = 'f' AND cardinality(conkey) = 1 AND attnotnull AND confrelid <> conrelid
-    ORDER BY confrelid = 'public.profile'::regclass, attnum
+    ORDER BY confrelid = to_regclass('public.profile'), attnum
     LIMIT 1
 ) AS home ON true
 WHERE relnamespace = 'public'::regnamespace
