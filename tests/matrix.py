@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import fnmatch
+import functools
 import json
 import multiprocessing
 import os
@@ -30,7 +31,7 @@ from conftest import chosen, made_server
 from psycopg.conninfo import make_conninfo
 from variants import Variant, build, load
 
-from mantis_runbook import phases, preparation, sandbox, settings, watch
+from mantis_runbook import migrations, phases, preparation, sandbox, settings, watch
 from mantis_runbook.errors import Refused
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.server import Server
@@ -190,7 +191,9 @@ def _carried_out(source: str, namespace: dict[str, Any]) -> Any:
 
 def held(parameters: dict[str, str]) -> dict[str, Any]:
     """The catalogues' rows, the tables' numbers of rows, the server's scratch databases."""
-    options = "-c default_transaction_read_only=off -c statement_timeout=0 -c search_path=pg_catalog -c row_security=off"
+    options = (
+        "-c default_transaction_read_only=off -c statement_timeout=0 -c search_path=pg_catalog -c row_security=off"
+    )
     with psycopg.connect(**parameters, autocommit=True, client_encoding="utf8", options=options) as connection:
         state: dict[str, Any] = {
             name: set(connection.execute(f"SELECT ctid::text, xmin::text FROM {name}").fetchall())
@@ -249,7 +252,10 @@ def prepared(major: int) -> Iterator[Server]:
     os.environ["MPLBACKEND"] = "Agg"
     warnings.filterwarnings("ignore")
     watch.NOISE_S, preparation.PAUSE_S = 0.5, 0.02
-    with made_server(chosen()[major], wal_level="logical", max_connections="200") as server:
+    migrations.load = functools.cache(migrations.load)  # the files are long, and read for every verb
+    with made_server(
+        chosen()[major], wal_level="logical", max_connections="200", fsync="on", full_page_writes="on"
+    ) as server:
         server.start()
         yield server
 
