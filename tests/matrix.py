@@ -29,9 +29,9 @@ from typing import Any
 import psycopg
 from conftest import chosen, made_server
 from psycopg.conninfo import make_conninfo
-from variants import Variant, build, load
+from variants import Variant, build, load, remove
 
-from mantis_runbook import migrations, phases, preparation, sandbox, settings, watch
+from mantis_runbook import migrations, phases, preparation, settings, watch
 from mantis_runbook.errors import Refused
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.server import Server
@@ -49,10 +49,11 @@ CATALOGUES = (
     "pg_publication", "pg_default_acl", "pg_event_trigger",
 )  # fmt: skip
 TABLES = """
-    SELECT oid::bigint, quote_ident(relnamespace::regnamespace::text) || '.' || quote_ident(relname)
+    SELECT pg_class.oid::bigint, format('%I.%I', nspname, relname)
     FROM pg_class
-    WHERE relkind = 'r' AND relnamespace <> 'pg_catalog'::regnamespace AND relnamespace::regnamespace::text <> 'information_schema'
-    ORDER BY oid
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg\\_temp%'
+    ORDER BY pg_class.oid
 """
 COPIES = "SELECT datname::text FROM pg_database WHERE datname LIKE 'mantis\\_scratch%' ORDER BY datname"
 
@@ -102,7 +103,7 @@ def attempt(server: Server, variant: Variant, *, numbers: str = "all", once: boo
         with _named(variant, parameters) as target:
             outcome, message = _outcome(outside, variant, target, numbers, once=once)
     finally:
-        sandbox.drop(server, database)
+        remove(server, database)
         _drop_copies(server)
     named = outcome != "refused" or variant.names.lower() in message.lower()
     return Outcome(
@@ -243,7 +244,7 @@ def _drop_copies(server: Server) -> None:
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         copies = [name for (name,) in connection.execute(COPIES).fetchall()]
     for name in copies:
-        sandbox.drop(server, name)
+        remove(server, name)
 
 
 @contextmanager

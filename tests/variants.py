@@ -12,20 +12,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import sandbox
+from mantis_runbook import sandbox, settings
 from mantis_runbook.server import Server
 
-__all__ = ["Variant", "build", "load"]
+__all__ = ["Variant", "build", "load", "remove"]
 
 FOLDER = Path(__file__).with_name("installations")
 HEADER = re.compile(r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|gate): *(.*)$", re.MULTILINE)
 EXPECTED = ("passes", "refused", "passes or refused")
 SCALE, SEED = 0.01, 2026
+
+SUBSCRIBED = (
+    "SELECT subname::text FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE datname = %s"
+)
+SUBSCRIPTIONS = f"SELECT count(*) FROM ({SUBSCRIBED}) AS here"
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def load() -> tuple[Variant, ...]:
 
 def build(server: Server, variant: Variant, name: str) -> dict[str, str]:
     """Make the variant in a database of that name; the parameters by which the runbook is to reach it."""
-    sandbox.drop(server, name)
+    remove(server, name)
     if variant.encoding or "empty" in variant.shape:
         parameters = _of_its_own(server, variant, name)
     else:
@@ -78,11 +82,29 @@ def build(server: Server, variant: Variant, name: str) -> dict[str, str]:
     return parameters | ({"user": variant.role} if variant.role else {})
 
 
+def remove(server: Server, name: str) -> None:
+    """Drop a database, its subscriptions first: they hold it, and their slots, if any, are nobody's."""
+    with psycopg.connect(**server.parameters, autocommit=True) as connection:
+        if connection.execute(SUBSCRIPTIONS, [name]).fetchone() == (0,):
+            return sandbox.drop(server, name)
+        held = [one for (one,) in connection.execute(SUBSCRIBED, [name]).fetchall()]
+    with psycopg.connect(**server.parameters | {"dbname": name}, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        for subscription in map(sql.Identifier, held):
+            for command in (
+                "ALTER SUBSCRIPTION {} DISABLE",
+                "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",
+                "DROP SUBSCRIPTION {}",
+            ):
+                connection.execute(sql.SQL(command).format(subscription))
+    return sandbox.drop(server, name)
+
+
 def _template(server: Server, shape: str) -> str:
     """The name of the baseline in that shape, made when the first variant asks for it."""
     name = "template_" + (re.sub(r"\W+", "_", shape) or "supabase")
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
-        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return name
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
     sandbox.load_baseline(server.parameters | {"dbname": name}, scale=SCALE, seed=SEED, **_options(shape))
@@ -95,12 +117,12 @@ def _of_its_own(server: Server, variant: Variant, name: str) -> dict[str, str]:
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0{encoding}'.encode())
     parameters = server.parameters | {"dbname": name}
-    chosen = sandbox._baseline_files
-    with (
-        patch.object(sandbox, "_baseline_files", lambda auth: [one for one in chosen(auth) if "data" not in one.name]),
-        psycopg.connect(**parameters, autocommit=True, client_encoding="utf8") as connection,
-    ):
-        sandbox.load_baseline(connection, scale=SCALE, seed=SEED, **_options(variant.shape))
+    options = _options(variant.shape)
+    files = [path for path in sandbox._baseline_files(options["auth"]) if path.name != "09_data.sql"]
+    files += [settings.sql() / "baseline" / "force_rls.sql"] if options["force_rls"] else []
+    with psycopg.connect(**parameters, autocommit=True, client_encoding="utf8") as connection:
+        for path in files:
+            connection.execute(path.read_text().replace("…", "...").encode())  # LATIN1 has no ellipsis
     return parameters
 
 

@@ -6,4 +6,5 @@ CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 SELECT pg_stat_statements_reset();
 SELECT count(*) FROM customer WHERE org_id = (SELECT id FROM organization ORDER BY id LIMIT 1);
 UPDATE customer SET phone = '1' WHERE false;
-VACUUM;
+CREATE TABLE noted (id integer);
+DROP TABLE noted;
