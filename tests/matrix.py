@@ -29,7 +29,7 @@ from typing import Any
 import psycopg
 from conftest import chosen, made_server
 from psycopg.conninfo import make_conninfo
-from variants import Variant, build, load, remove
+from variants import Variant, build, load, make_role, remove
 
 from mantis_runbook import migrations, phases, preparation, settings, watch
 from mantis_runbook.errors import Refused
@@ -56,6 +56,9 @@ TABLES = """
     ORDER BY pg_class.oid
 """
 COPIES = "SELECT datname::text FROM pg_database WHERE datname LIKE 'mantis\\_scratch%' ORDER BY datname"
+
+#: The variable that names another server for backups, where a variant asks for one.
+SCRATCH = "MATRIX_SCRATCH"
 
 #: A last line of a message is enough for a table; the whole is printed beside it.
 SHORT = 400
@@ -100,8 +103,8 @@ def attempt(server: Server, variant: Variant, *, numbers: str = "all", once: boo
     try:
         parameters = build(server, variant, database)
         outside = server.parameters | {"dbname": database}
-        with _named(variant, parameters) as target:
-            outcome, message = _outcome(outside, variant, target, numbers, once=once)
+        with _scratch(variant, server.version) as scratch, _named(variant, parameters, scratch) as target:
+            outcome, message = _outcome(outside, target, numbers, once=once)
     finally:
         remove(server, database)
         _drop_copies(server)
@@ -112,7 +115,7 @@ def attempt(server: Server, variant: Variant, *, numbers: str = "all", once: boo
     )  # fmt: skip
 
 
-def _outcome(outside: dict[str, str], variant: Variant, target: str, numbers: str, *, once: bool) -> tuple[str, str]:
+def _outcome(outside: dict[str, str], target: str, numbers: str, *, once: bool) -> tuple[str, str]:
     before = held(outside)
     try:
         _climb(target, numbers, "first pass")
@@ -154,6 +157,7 @@ def _roll_back(target: str) -> None:
 def _cells(phase: PhaseDefinition, where: str, given: dict[str, str]) -> Any:
     """Every cell of a notebook, shown as a kernel would show it; the value of the last."""
     given = given | {"environment": "development", "operator": "matrix"}
+    given |= {"scratch": SCRATCH} if SCRATCH in os.environ else {}
     namespace: dict[str, Any] = {}
     value = None
     for cell in json.loads(phase.notebook.read_text())["cells"]:
@@ -215,10 +219,26 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _named(variant: Variant, parameters: dict[str, str]) -> Iterator[str]:
+def _scratch(variant: Variant, major: int) -> Iterator[dict[str, str]]:
+    """Where backups are restored: beside the target, or on a server of its own that has the same roles."""
+    if not variant.scratch:
+        yield {}
+        return
+    with made_server(chosen()[major]) as server:
+        server.start()
+        with psycopg.connect(**server.parameters, autocommit=True) as connection:
+            connection.execute("CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS")
+        if variant.role:
+            make_role(server, "postgres", variant.role)
+        yield server.parameters | ({"user": variant.role} if variant.role else {})
+
+
+@contextmanager
+def _named(variant: Variant, parameters: dict[str, str], scratch: dict[str, str]) -> Iterator[str]:
     """The name of a variable that holds the target's connection string, and folders of this attempt's own."""
     folder, name = Path(mkdtemp(prefix="mantis-matrix-")), f"MATRIX_{variant.name.upper()}"
     changes = {name: make_conninfo(**parameters), "MANTIS_RUNBOOK_ENVIRONMENTS": str(folder / "environments.toml")}
+    changes |= {SCRATCH: make_conninfo(**scratch)} if scratch else {}
     changes |= {f"MANTIS_RUNBOOK_{one}": str(folder / one.lower()) for one in ("REPORTS", "BACKUPS", "SANDBOX")}
     (folder / "environments.toml").write_text(_limits(variant))
     before = {key: os.environ.get(key) for key in changes}

@@ -2,7 +2,8 @@
 
 A file of `tests/installations/` opens with a header: `-- variant:` its name, `-- kind:` what it stands for, `-- expect:`
 `passes`, `refused` or `passes or refused`; for a refusal `-- names:` a word that its message must hold and `-- reason:` why
-it is right. Optional are `-- shape:` (`extended`, `forced`, `empty`), `-- versions:`, `-- encoding:`, `-- role:`, `-- gate: on`.
+it is right. Optional are `-- shape:` (`extended`, `forced`, `empty`), `-- versions:`, `-- encoding:`,
+`-- role:` (who migrates, made by `sql/roles/migration_role.sql`), `-- scratch: elsewhere`, `-- gate: on`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import sandbox, settings
+from mantis_runbook import programs, sandbox, settings
 from mantis_runbook.server import Server
+from mantis_runbook.target import Target
 
-__all__ = ["Variant", "build", "load", "remove"]
+__all__ = ["Variant", "build", "load", "make_role", "remove"]
 
 FOLDER = Path(__file__).with_name("installations")
-HEADER = re.compile(r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|gate): *(.*)$", re.MULTILINE)
+HEADER = re.compile(
+    r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|scratch|gate): *(.*)$", re.MULTILINE
+)
 EXPECTED = ("passes", "refused", "passes or refused")
+ROLE = settings.sql() / "roles" / "migration_role.sql"
 SCALE, SEED = 0.01, 2026
 
 SUBSCRIBED = (
@@ -46,6 +51,7 @@ class Variant:
     versions: str = ""
     encoding: str = ""
     role: str = ""
+    scratch: str = ""
     gate: str = ""
 
     @property
@@ -79,7 +85,18 @@ def build(server: Server, variant: Variant, name: str) -> dict[str, str]:
         parameters = sandbox.clone(server, _template(server, variant.shape), name)
     with psycopg.connect(**parameters, autocommit=True, client_encoding="utf8") as connection:
         connection.execute(variant.text.encode())
+    if variant.role:
+        make_role(server, name, variant.role)
     return parameters | ({"user": variant.role} if variant.role else {})
+
+
+def make_role(server: Server, database: str, role: str) -> None:
+    """As a DBA would, by the script of the repository."""
+    psql = programs.find("psql", server=server.version)
+    arguments = ["--no-psqlrc", "--quiet", "--output=/dev/null", f"--set=role={role}", f"--file={ROLE}"]
+    programs.run(
+        psql, arguments, variables=Target(database, "variable", server.parameters | {"dbname": database}).variables()
+    )
 
 
 def remove(server: Server, name: str) -> None:

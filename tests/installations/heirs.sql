@@ -8,5 +8,7 @@ CREATE TABLE customer_archive (archived_at timestamptz DEFAULT now()) INHERITS (
 ALTER TABLE customer_archive ADD PRIMARY KEY (id);
 INSERT INTO customer_archive SELECT * FROM ONLY customer ORDER BY id LIMIT 15;
 UPDATE customer_archive SET id = gen_random_uuid();
+ALTER TABLE customer_archive ENABLE ROW LEVEL SECURITY;
 CREATE TABLE supplier_archive () INHERITS (supplier);
 INSERT INTO supplier_archive SELECT * FROM ONLY supplier ORDER BY id LIMIT 3;
+ALTER TABLE supplier_archive ENABLE ROW LEVEL SECURITY;

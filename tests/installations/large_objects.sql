@@ -2,7 +2,7 @@
 -- kind: large objects with rights and comments, and a table that names them
 -- expect: passes
 
-CREATE TABLE attachment (id integer PRIMARY KEY, org_id uuid, body oid);
+CREATE TABLE attachment (id integer PRIMARY KEY, tenant uuid, body oid);
 INSERT INTO attachment
 SELECT n, (SELECT id FROM organization ORDER BY id LIMIT 1), lo_from_bytea(0, decode(repeat(md5(n::text), 500), 'hex'))
 FROM generate_series(1, 8) AS n;
