@@ -30,6 +30,7 @@ from mantis_runbook import (
     promises,
     rehearsal,
     replay,
+    rights,
     samples,
     validation,
 )
@@ -39,7 +40,7 @@ from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert
 from mantis_runbook.apply import Applied, Engine, refuse_unable
 from mantis_runbook.backup import Backup, Proof
-from mantis_runbook.database import refuse_pooler
+from mantis_runbook.database import connect, refuse_pooler
 from mantis_runbook.errors import (
     ApprovalMissing,
     BackupNotProven,
@@ -135,10 +136,11 @@ class MigrationPhase(Recording):
                 refuse_unable(connection, self.migrations)
             lax = {"durability"} if self.run.environment.unsafe_durability else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
+            with connect(self._scratch_server(), "rights") as scratch:
+                found = replace(found, results=(*found.results, rights.may_restore(connection, scratch)))
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
         for program in ("pg_dump", "pg_restore", "pg_dumpall"):
             programs.find(program, server=self.run.identity.major)
-        self._scratch_server()
         evidence = Evidence(
             self.number,
             "precheck",

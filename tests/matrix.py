@@ -229,7 +229,7 @@ def _scratch(variant: Variant, major: int) -> Iterator[dict[str, str]]:
         with psycopg.connect(**server.parameters, autocommit=True) as connection:
             connection.execute("CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS")
         if variant.role:
-            make_role(server, "postgres", variant.role)
+            make_role(server, "postgres", variant.role, "--set=bypass_rls=true")
         yield server.parameters | ({"user": variant.role} if variant.role else {})
 
 

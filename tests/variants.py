@@ -90,10 +90,10 @@ def build(server: Server, variant: Variant, name: str) -> dict[str, str]:
     return parameters | ({"user": variant.role} if variant.role else {})
 
 
-def make_role(server: Server, database: str, role: str) -> None:
+def make_role(server: Server, database: str, role: str, *more: str) -> None:
     """As a DBA would, by the script of the repository."""
     psql = programs.find("psql", server=server.version)
-    arguments = ["--no-psqlrc", "--quiet", "--output=/dev/null", f"--set=role={role}", f"--file={ROLE}"]
+    arguments = ["--no-psqlrc", "--quiet", "--output=/dev/null", f"--set=role={role}", *more, f"--file={ROLE}"]
     programs.run(
         psql, arguments, variables=Target(database, "variable", server.parameters | {"dbname": database}).variables()
     )

@@ -17,11 +17,16 @@
 --     SET on session_replication_role           phase 3 fills currencies without the application's triggers; proofs restore data alone
 --     SET on deadlock_timeout                   autovacuum gives way to a step within 20 ms
 --     CREATE on the database and on public      extensions, the schema mantis_runbook, new tables
---     BYPASSRLS, where a table FORCEs RLS       an owner would see a part of such a table, and back up that part
+--     BYPASSRLS, where a table FORCEs RLS       an owner would see a part of such a table, and back up that part; a server for
+--                                               scratch databases has no such table yet: add --set=bypass_rls=true there
 
 \if :{?role}
 \else
     \set role mantis_migrator
+\endif
+\if :{?bypass_rls}
+\else
+    \set bypass_rls false
 \endif
 \set ON_ERROR_STOP on
 
@@ -29,7 +34,7 @@ BEGIN;
 SET LOCAL lock_timeout = '500ms';
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL client_min_messages = warning;
-SELECT set_config('mantis.role', :'role', true) AS role \gset made_
+SELECT set_config('mantis.role', :'role', true) AS role, set_config('mantis.bypass_rls', :'bypass_rls', true) AS bypass_rls \gset given_
 
 -- Owners of what is neither the system's nor an extension's, by the classes of what a dump holds with an owner.
 CREATE TEMPORARY VIEW owned AS
@@ -124,7 +129,7 @@ BEGIN
         EXECUTE format('GRANT SET ON PARAMETER session_replication_role, deadlock_timeout TO %I', name);
     END IF;
 
-    IF EXISTS (SELECT FROM pg_class WHERE relforcerowsecurity) THEN
+    IF current_setting('mantis.bypass_rls')::boolean OR EXISTS (SELECT FROM pg_class WHERE relforcerowsecurity) THEN
         EXECUTE format('ALTER ROLE %I BYPASSRLS', name);
     END IF;
 END

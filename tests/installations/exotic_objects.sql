@@ -18,7 +18,6 @@ CREATE PROCEDURE tidy_up() LANGUAGE sql AS 'DELETE FROM widget_data_cache WHERE 
 CREATE OPERATOR FAMILY by_length USING btree;
 CREATE FUNCTION compare_lengths(text, text) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT length($1) - length($2)';
 CREATE CONVERSION my_latin FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
-CREATE TRUSTED LANGUAGE our_plpgsql HANDLER plpgsql_call_handler INLINE plpgsql_inline_handler VALIDATOR plpgsql_validator;
 
 CREATE TABLE shop (
     code    short_code  PRIMARY KEY,
