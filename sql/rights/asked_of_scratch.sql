@@ -27,34 +27,38 @@ object (owner, acl) AS (
     UNION ALL
     SELECT defaclrole, defaclacl FROM pg_default_acl
 ),
-asked (kind, name, detail) AS (
-    SELECT 'owner', owner::regrole::text, '' FROM object
+role (kind, id) AS (
+    SELECT 'owner', owner FROM object
     UNION
-    SELECT 'named', grantee::regrole::text, '' FROM object CROSS JOIN aclexplode(acl) WHERE grantee <> 0
+    SELECT 'named', grantee FROM object CROSS JOIN aclexplode(acl)
     UNION
-    SELECT 'named', role::regrole::text, '' FROM pg_policy CROSS JOIN unnest(polroles) AS role WHERE role <> 0
+    SELECT 'named', id FROM pg_policy CROSS JOIN unnest(polroles) AS id
+),
+asked (kind, name) AS (
+    -- A role that was dropped while it stood in an ACL: pg_dump writes its number.
+    SELECT kind, coalesce(rolname::text, id::text) FROM role LEFT JOIN pg_roles ON oid = id WHERE id <> 0
     UNION
-    SELECT 'extension', extname::text, extversion FROM pg_extension WHERE extname <> 'plpgsql'
+    SELECT 'extension', extname::text FROM pg_extension WHERE extname <> 'plpgsql'
     UNION
-    SELECT 'superuser', format('event trigger %I', evtname), '' FROM pg_event_trigger AS e
+    SELECT 'superuser', format('event trigger %I', evtname) FROM pg_event_trigger AS e
     WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_event_trigger'::regclass AND objid = e.oid AND deptype = 'e')
     UNION
-    SELECT 'superuser', format('publication %I', pubname), '' FROM pg_publication WHERE puballtables
+    SELECT 'superuser', format('publication %I', pubname) FROM pg_publication WHERE puballtables
     UNION
-    SELECT 'superuser', format('operator class %I', opcname), '' FROM pg_opclass JOIN here ON here.oid = opcnamespace
+    SELECT 'superuser', format('operator class %I', opcname) FROM pg_opclass JOIN here ON here.oid = opcnamespace
     WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_opclass'::regclass AND objid = pg_opclass.oid AND deptype = 'e')
     UNION
-    SELECT 'superuser', format('operator family %I', opfname), '' FROM pg_opfamily JOIN here ON here.oid = opfnamespace
+    SELECT 'superuser', format('operator family %I', opfname) FROM pg_opfamily JOIN here ON here.oid = opfnamespace
     WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_opfamily'::regclass AND objid = pg_opfamily.oid AND deptype = 'e')
     UNION
-    SELECT 'superuser', format('language %I', lanname), '' FROM pg_language
+    SELECT 'superuser', format('language %I', lanname) FROM pg_language
     WHERE lanispl
       AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_language'::regclass AND objid = pg_language.oid AND deptype = 'e')
     UNION
-    SELECT 'superuser', 'function ' || p.oid::regprocedure, '' FROM pg_proc AS p JOIN here ON here.oid = p.pronamespace
+    SELECT 'superuser', 'function ' || p.oid::regprocedure FROM pg_proc AS p JOIN here ON here.oid = p.pronamespace
     JOIN pg_language ON pg_language.oid = prolang AND NOT lanpltrusted AND lanname <> 'sql'
     WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
     UNION
-    SELECT 'row security', 'forced', '' FROM pg_class JOIN here ON here.oid = relnamespace WHERE relforcerowsecurity
+    SELECT 'row security', 'forced' FROM pg_class JOIN here ON here.oid = relnamespace WHERE relforcerowsecurity
 )
-SELECT kind, name, detail FROM asked ORDER BY kind, name
+SELECT kind, name FROM asked ORDER BY kind, name

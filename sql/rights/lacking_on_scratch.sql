@@ -4,8 +4,9 @@ WITH ours AS (
     SELECT rolname, rolsuper, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = current_user
 ),
 asked AS (
-    SELECT kind, name, to_regrole(name) AS role
-    FROM jsonb_to_recordset(%(asked)s::jsonb) AS (kind text, name text)
+    SELECT kind, CASE WHEN kind IN ('owner', 'named') THEN quote_ident(name) ELSE name END AS name, pg_roles.oid AS role
+    FROM jsonb_to_recordset(%(asked)s::jsonb) AS given (kind text, name text)
+    LEFT JOIN pg_roles ON rolname = name
 ),
 owner AS (
     SELECT asked.name, pg_roles.rolsuper AS is_super
