@@ -17,15 +17,16 @@ import re
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
 
+import matplotlib.pyplot as plt
 import psycopg
 from conftest import chosen, made_server
 from psycopg.conninfo import make_conninfo
@@ -64,6 +65,10 @@ SCRATCH = "MATRIX_SCRATCH"
 SHORT = 400
 
 
+#: How far an attempt goes: the phases; and all of them rolled back; and the phases again.
+Extent = Literal["once", "back", "twice"]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of one variant on one version."""
@@ -97,14 +102,14 @@ class Stopped(Exception):
         super().__init__(f"{where}: {kind}{' '.join(str(error).split())}")
 
 
-def attempt(server: Server, variant: Variant, *, numbers: str = "all", once: bool = False) -> Outcome:
+def attempt(server: Server, variant: Variant, *, numbers: str = "all", extent: Extent = "twice") -> Outcome:
     """Build the variant, take it through the phases, back, and through them again; whatever happens is the outcome."""
     began, database = time.monotonic(), f"matrix_{variant.name}"
     try:
         parameters = build(server, variant, database)
         outside = server.parameters | {"dbname": database}
         with _scratch(variant, server.version) as scratch, _named(variant, parameters, scratch) as target:
-            outcome, message = _outcome(outside, target, numbers, once=once)
+            outcome, message = _outcome(outside, target, numbers, extent)
     finally:
         remove(server, database)
         _drop_copies(server)
@@ -115,7 +120,7 @@ def attempt(server: Server, variant: Variant, *, numbers: str = "all", once: boo
     )  # fmt: skip
 
 
-def _outcome(outside: dict[str, str], target: str, numbers: str, *, once: bool) -> tuple[str, str]:
+def _outcome(outside: dict[str, str], target: str, numbers: str, extent: Extent) -> tuple[str, str]:
     before = held(outside)
     try:
         _climb(target, numbers, "first pass")
@@ -127,10 +132,12 @@ def _outcome(outside: dict[str, str], target: str, numbers: str, *, once: bool) 
         return "FAILS", str(stopped)
     except Exception as error:  # the matrix goes on, whatever one installation does to it
         return "FAILS", f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if once:
+    if extent == "once":
         return "passes", "passed once"
     try:
         _roll_back(target)
+        if extent == "back":
+            return "passes", "passed, rolled back"
         _climb(target, numbers, "second pass")
     except Stopped as stopped:
         return "FAILS", str(stopped)
@@ -182,12 +189,9 @@ def _carried_out(source: str, namespace: dict[str, Any]) -> Any:
     if last is None:
         return None
     value = eval(compile(ast.Expression(last.value), "cell", "eval"), namespace)
+    plt.close("all")
     if hasattr(value, "_repr_html_"):
         value._repr_html_()
-    elif hasattr(value, "savefig"):
-        import matplotlib.pyplot as plt
-
-        plt.close("all")
     return value
 
 
@@ -270,24 +274,26 @@ def _drop_copies(server: Server) -> None:
 @contextmanager
 def prepared(major: int) -> Iterator[Server]:
     """A running server of that version, and this process set to wait for nothing that a matrix does not look at."""
-    os.environ["MPLBACKEND"] = "Agg"
-    warnings.filterwarnings("ignore")
-    watch.NOISE_S, preparation.PAUSE_S = 0.5, 0.02
-    migrations.load = functools.cache(migrations.load)  # the files are long, and read for every verb
-    with made_server(
-        chosen()[major], wal_level="logical", max_connections="200", fsync="on", full_page_writes="on"
-    ) as server:
+    with (
+        patch.dict(os.environ, MPLBACKEND="Agg"),
+        patch.object(watch, "NOISE_S", 0.5),
+        patch.object(preparation, "PAUSE_S", 0.02),
+        patch.object(migrations, "load", functools.cache(migrations.load)),  # long files, read for every verb
+        made_server(
+            chosen()[major], wal_level="logical", max_connections="200", fsync="on", full_page_writes="on"
+        ) as server,
+    ):
         server.start()
         yield server
 
 
-def _batch(major: int, names: Sequence[str], numbers: str, once: bool) -> list[Outcome]:
+def _batch(major: int, names: Sequence[str], numbers: str, extent: Extent) -> list[Outcome]:
     """Some variants on one server, each shown as soon as it is known."""
     outcomes = []
     with prepared(major) as server:
         for variant in load():
             if variant.name in names:
-                outcomes.append(attempt(server, variant, numbers=numbers, once=once))
+                outcomes.append(attempt(server, variant, numbers=numbers, extent=extent))
                 print(outcomes[-1].line, flush=True)
     return outcomes
 
@@ -311,7 +317,7 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"\n{len(outcomes)} attempts, {len(outcomes) - len(wrong)} as expected, {len(wrong)} not")
     for outcome in wrong:
         print(outcome.line)
-    if asked.phases == "all" and not asked.once and asked.write:
+    if asked.phases == "all" and asked.extent == "twice" and asked.write:
         PAGE.write_text(page(outcomes))
     return 1 if wrong else 0
 
@@ -324,9 +330,9 @@ def _carry_out(wanted: Sequence[tuple[int, str]], asked: argparse.Namespace) -> 
         for major in majors for share in range(shares)
     ]  # fmt: skip
     if asked.jobs == 1:
-        return [one for major, names in batches for one in _batch(major, names, asked.phases, asked.once)]
+        return [one for major, names in batches for one in _batch(major, names, asked.phases, asked.extent)]
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_batch, major, names, asked.phases, asked.once) for major, names in batches]
+        running = [pool.submit(_batch, major, names, asked.phases, asked.extent) for major, names in batches]
         return [one for batch in as_completed(running) for one in batch.result()]
 
 
@@ -335,7 +341,12 @@ def _asked(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], help="names, or patterns, separated by commas")
     parser.add_argument("--version", action="append", type=int, default=[], help="18; may be given more than once")
     parser.add_argument("--phases", default="all", help="such as 0-2: stop there")
-    parser.add_argument("--once", action="store_true", help="do not roll back and pass again")
+    parser.add_argument(
+        "--once", dest="extent", action="store_const", const="once", default="twice", help="do not roll back"
+    )
+    parser.add_argument(
+        "--back", dest="extent", action="store_const", const="back", help="roll back, but do not pass again"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes, each with a server of its own")
     parser.add_argument("--no-page", dest="write", action="store_false", help="leave docs/installations.md as it is")
     return parser.parse_args(words)

@@ -10,6 +10,8 @@ CREATE TABLE ops.row_history (
     row_before  jsonb
 );
 CREATE TABLE customer_history (LIKE customer, changed_at timestamptz DEFAULT clock_timestamp());
+ALTER TABLE customer_history ENABLE ROW LEVEL SECURITY;
+CREATE POLICY customer_history_of_own_organization ON customer_history USING (org_id = (SELECT current_org_id()));
 
 CREATE FUNCTION ops.keep_history()
     RETURNS trigger

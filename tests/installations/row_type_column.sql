@@ -10,6 +10,11 @@ CREATE TABLE customer_merge (
     merged_at  timestamptz     DEFAULT now()
 );
 
+ALTER TABLE customer_merge ENABLE ROW LEVEL SECURITY;
+CREATE POLICY customer_merge_of_own_organization ON customer_merge
+    USING (kept IN (SELECT id FROM customer WHERE org_id = (SELECT current_org_id())));
+CREATE INDEX customer_merge_kept_idx ON customer_merge (kept);
+
 INSERT INTO customer_merge (kept, merged, orders)
 SELECT c.id, c, ARRAY(SELECT o FROM purchase_order AS o WHERE o.org_id = c.org_id ORDER BY o.id LIMIT 2)
 FROM customer AS c
