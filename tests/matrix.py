@@ -61,8 +61,9 @@ COPIES = "SELECT datname::text FROM pg_database WHERE datname LIKE 'mantis\\_scr
 #: The variable that names another server for backups, where a variant asks for one.
 SCRATCH = "MATRIX_SCRATCH"
 
-#: A last line of a message is enough for a table; the whole is printed beside it.
+#: The beginning of a message is enough for a table; the whole is printed. Folders of an attempt's own say nothing there.
 SHORT = 400
+FOLDERS = re.compile(r"/\S*mantis-matrix-[^\s;,]*")
 
 
 #: How far an attempt goes: the phases; and all of them rolled back; and the phases again.
@@ -87,7 +88,8 @@ class Outcome:
 
     @property
     def row(self) -> str:
-        short = self.message if len(self.message) <= SHORT else self.message[:SHORT] + " …"
+        said = FOLDERS.sub("…", self.message)
+        short = said if len(said) <= SHORT else said[:SHORT] + " …"
         mark = "" if self.is_expected else "**not expected** "
         escaped = short.replace("|", "\\|").replace("<", "&lt;")
         return f"| {self.variant} | {self.version} | {mark}{self.outcome} | {escaped} | {self.seconds:.0f} |"
@@ -370,7 +372,7 @@ def page(outcomes: Iterable[Outcome]) -> str:
     return (
         "# Installations\n\n"
         "Written by `make installations`. Each variant is a few lines of SQL in `tests/installations/` on top of the baseline."
-        " *Passes*: all phases, rolled back, all phases again. *Refused*: by the precheck of phase 0, with nothing changed.\n\n"
+        " *Passes*: all phases, rolled back, all phases again. *Refused*: by the precheck of phase 0, with nothing changed. The message says how far an attempt went.\n\n"
         f"| variant | PostgreSQL | outcome | message | seconds |\n|---|---|---|---|---|\n{listed}\n\n"
         f"## What each stands for\n\n| variant | kind | expected | why a refusal is right |\n|---|---|---|---|\n{kinds}\n"
     )
