@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-code test-notebooks lab bench bench-gate lint lock lock-check notebooks stop clean
+.PHONY: help run test test-code test-notebooks lab installations bench bench-gate lint lock lock-check notebooks stop clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,6 +35,9 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: $(READY)  ## open JupyterLab on the sandbox, with options if you like: make lab LAB="--port 9999 --no-browser"
 	$(BIN)/mantis-runbook sandbox start
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(AS_ROOT) $(LAB)
+
+installations: $(READY)  ## every variant of an installation through all phases, back, and again; ONLY=name VERSION=18 for some
+	$(BIN)/python tests/matrix.py $(if $(ONLY),--only $(ONLY)) $(if $(VERSION),--version $(VERSION))
 
 bench: $(READY)  ## measure: sandbox, backup, proof and rehearsal, fingerprints, gaps beside plain psql, memory
 	$(BIN)/python -m benchmarks $(BENCH)

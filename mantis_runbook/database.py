@@ -200,11 +200,19 @@ def _reason(error: psycopg.Error, target: Target) -> str:
 
 
 def identity(connection: Connection) -> Identity:
-    """Whom this connection reached. Works without superuser rights."""
-    row = connection.execute(
-        "SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database(),"
-        " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), current_setting('server_version_num')::integer, current_user::text"
-    ).fetchone()
+    """Whom this connection reached. Works without superuser rights; raises `TargetError` where even these were taken away."""
+    try:
+        row = connection.execute(
+            "SELECT (SELECT system_identifier::text FROM pg_control_system()), current_database(),"
+            " (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), current_setting('server_version_num')::integer, current_user::text"
+        ).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise TargetError(
+            f"role {connection.info.user} may not ask which server this is",
+            found=error.diag.message_primary or "permission denied",
+            expected="the system identifier, which a plan is bound to",
+            action="GRANT EXECUTE ON FUNCTION pg_control_system() TO this role, in this database",
+        ) from None
     assert row is not None
     return Identity(*row)
 

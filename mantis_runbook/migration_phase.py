@@ -33,6 +33,7 @@ from mantis_runbook import (
     repertoire,
     replay,
     restorable,
+    rights,
     samples,
     validation,
 )
@@ -149,7 +150,8 @@ class MigrationPhase(Recording):
             lax |= {"publications_that_grow"} if limits.publications_may_grow else set[str]()
             found = checks.run(connection, self.number, tolerate=lax)
             with connect(self._scratch_server(), "precheck", lock_timeout="10s") as scratch:
-                found = replace(found, results=(*found.results, restorable.check(connection, scratch)))
+                of_copies = (restorable.check(connection, scratch), rights.may_restore(connection, scratch))
+            found = replace(found, results=(*found.results, *of_copies))
             free = backup.refuse_full_disk(connection, self.run.backups, self.run.environment.disk_factor)
         for program in ("pg_dump", "pg_dumpall"):
             commands.command(program, self.run.target)

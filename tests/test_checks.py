@@ -200,6 +200,12 @@ BROKEN = [
         "fail", "customer: policies apply to this role, by FORCE",
     ),
     ("role_sees_statistics", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "warn", "role weak: does not have"),
+    (
+        "role_may_act", 0, "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail", "authenticated: this role may not SET ROLE to it",
+    ),
+    ("role_may_set", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "session_replication_role: this role may not"),
+    ("role_reads_everything", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "schema auth: no USAGE on it"),
     ("other_ledger", 0, BASELINE("older_tooling_a.sql").read_text(), "pass", "columns migration_name, executed_at"),
     ("other_ledger", 0, BASELINE("older_tooling_b.sql").read_text(), "pass", "columns id, name, filename"),
     ("is_mantisnxt", 0, "DROP TABLE widget_data_cache", "fail", "widget_data_cache: no such table"),

@@ -2,8 +2,8 @@
 -- title: What the migrating role may do
 -- severity: fail
 -- phases: all
--- expected: a superuser, or the owner of every table, with CREATE on schema public and on the database
--- action: run as the tables' owner, or GRANT it to this role; GRANT CREATE ON SCHEMA public, GRANT CREATE ON DATABASE
+-- expected: a superuser, or the owner of every table, with EXECUTE on the application's functions, CREATE on schema public and on the database
+-- action: run as the tables' owner, or GRANT it to this role; GRANT EXECUTE ON FUNCTION, GRANT CREATE ON SCHEMA public, GRANT CREATE ON DATABASE; sql/roles/migration_role.sql does all of it
 -- reads: catalogues
 SELECT object, found, detail
 FROM (
@@ -24,5 +24,14 @@ FROM (
       AND NOT relispartition
       AND NOT pg_has_role(relowner, 'USAGE')
       AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
+
+    UNION ALL
+
+    SELECT 4, 'function ' || oid::regprocedure, 1, 'this role may not EXECUTE it, so no trigger or policy of ours can call it'
+    FROM pg_proc
+    WHERE pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'auth'))
+      AND has_schema_privilege(pronamespace, 'USAGE')
+      AND NOT has_function_privilege(oid, 'EXECUTE')
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
 ) AS lacking
 ORDER BY part, object
