@@ -71,7 +71,13 @@ def test_a_database_that_is_not_mantisnxt(
     project: Project, empty_newest: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with nothing_changes(empty_newest):
-        refused(project.call("run", "--phases", "0", *DEVELOPMENT), "this is no database of MantisNXT", "is_mantisnxt: found", "ai_conversation", "expected")
+        refused(
+            project.call("run", "--phases", "0", *DEVELOPMENT),
+            "this is no database of MantisNXT",
+            "is_mantisnxt: found",
+            "ai_conversation",
+            "expected",
+        )
     assert project.verbs("0")["precheck"] == "refused"
     assert project.summary()["verdict"] == "refused"
 
