@@ -34,4 +34,4 @@ def without_default_rights(connection: Connection, statement: Statement) -> Iter
     for row in rows(connection, query("engine/rights_of_others")):
         if (row["class"], row["oid"]) not in before and not row["is_usual"]:
             # Both come from the catalogue, quoted by the server.
-            connection.execute(sql.SQL(f"REVOKE ALL ON {row['named']} FROM {row['role']} CASCADE"))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(f"REVOKE ALL ON {row['named']} FROM {row['role']} CASCADE"))
