@@ -55,7 +55,7 @@ RIGHTS = """
         FROM pg_namespace WHERE nspname = 'mantis_runbook'
     ) AS held, aclexplode(acl)
     WHERE grantee <> (SELECT datdba FROM pg_database WHERE datname = current_database())
-      AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = tableoid AND objid = oid AND deptype = 'e')
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = held.tableoid AND objid = held.oid AND deptype = 'e')
 """
 USERS = ("anon", "authenticated", "service_role")
 
