@@ -48,7 +48,7 @@ def test_states_follow_each_other_as_the_table_says(bench: Bench) -> None:
         for before, after in itertools.product((None, *STATES), STATES):
             connection.execute("DELETE FROM mantis_runbook.schema_migrations")
             if before:
-                insert = "INSERT INTO schema_migrations (version, description, status) VALUES ('001', 'x', %s)"
+                insert = "INSERT INTO mantis_runbook.schema_migrations (version, description, status) VALUES ('001', 'x', %s)"
                 connection.execute(insert, [before])
             if after in TRANSITIONS[before]:
                 book.set(migration, after)
