@@ -13,8 +13,9 @@ import stamina
 
 from mantis_runbook import backfill, blockers, catalog, outside
 from mantis_runbook.database import GIVING_WAY, Connection, connect, is_lost, may_set, query, rows, settle
+from mantis_runbook.default_rights import without_default_rights
 from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
-from mantis_runbook.ledger import Ledger, Pass, StepJournal
+from mantis_runbook.ledger import Ledger, Pass, StepJournal, close
 from mantis_runbook.lock import Fence
 from mantis_runbook.migrations import Migration, Script, Statement, Step
 from mantis_runbook.settings import Environment
@@ -206,6 +207,7 @@ class Engine:
         seen = {} if resumed else {"catalog": self._catalog(connection)}
         with connection.transaction():
             self.fence.check(connection, in_transaction=True)
+            close(connection)
             ledger.set(migration, "running")
             if not resumed:
                 journal.write(migration.version, direction, "begun", detail=seen)
@@ -339,7 +341,7 @@ class _Work:
             self.engine.fence.check(self.connection, in_transaction=True)
             for statement in self.step.statements:
                 self.engine.stop()
-                with self._observed(statement):
+                with without_default_rights(self.connection, statement), self._observed(statement):
                     self.connection.execute(statement.text)
             self.connection.execute("RESET ROLE")
             self._journal("done", duration_ms=(time.monotonic() - began) * 1000)

@@ -14,7 +14,7 @@ from mantis_runbook.database import SCHEMA, Connection, query, rows
 from mantis_runbook.errors import Refused
 from mantis_runbook.migrations import Migration
 
-__all__ = ["TRANSITIONS", "Ledger", "LedgerRow", "Pass", "StepJournal", "install", "shape"]
+__all__ = ["TRANSITIONS", "Ledger", "LedgerRow", "Pass", "StepJournal", "close", "install", "shape"]
 
 #: From which state a migration may pass to which: the only changes of `status` the runbook ever writes.
 TRANSITIONS: dict[str | None, set[str]] = {
@@ -46,19 +46,23 @@ def shape(connection: Connection, table: str = "public.schema_migrations") -> st
 
 
 def _schema(connection: Connection) -> str:
-    """Where our ledger lives: public, or the runbook's own schema beside older tooling's table."""
-    return "public" if shape(connection) != "foreign" else SCHEMA
+    """Where our ledger lives: the runbook's own schema, or public where an older version made it and it was not moved yet."""
+    if shape(connection, f"{SCHEMA}.schema_migrations") == "ours":
+        return SCHEMA
+    return "public" if shape(connection) == "ours" else SCHEMA
 
 
 def install(connection: Connection) -> None:
-    """Create ledger and journal where they are missing; running it again changes nothing.
+    """Create ledger and journal where they are missing, closed to every role but the owner; running it again changes nothing.
 
-    A `schema_migrations` of another shape is left untouched; ours then lives in the schema `mantis_runbook`.
+    Both live in the schema `mantis_runbook`, so that a `schema_migrations` of the application, there already or made
+    later, has its place in public; what an older version of ours made there moves.
     """
     with connection.transaction():
         # Only another installation is waited for; nothing of the application's is locked here.
         connection.execute("SET LOCAL lock_timeout = '30s'")
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('mantis_runbook.install', 0))")
+        connection.execute(query("ledger/005_home"))
         connection.execute(query("ledger/020_journal"))
         connection.execute(query("ledger/030_seal"))
         connection.execute(query("ledger/040_kept_value"))
@@ -67,6 +71,12 @@ def install(connection: Connection) -> None:
         if shape(connection, f"{home}.schema_migrations") == "none":
             connection.execute("SELECT set_config('search_path', %s, true)", (home,))
             connection.execute(query("ledger/010_ledger"))
+        close(connection)
+
+
+def close(connection: Connection) -> None:
+    """Take every right on what we keep from all roles but the owner, as default privileges or an older version gave it."""
+    connection.execute(query("ledger/060_rights"))
 
 
 class Ledger:

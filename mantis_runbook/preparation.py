@@ -38,6 +38,7 @@ class Preparation(MigrationPhase):
             for path in sorted(plans.preparation_files()):
                 if path.parent.name == "monitoring":
                     connection.execute(path.read_text())
+            ledger.close(connection)
             book = Ledger(connection).require()
             checks.note_before(connection)
         note = "a schema_migrations of older tooling stays untouched; " if foreign else ""

@@ -131,7 +131,7 @@ def test_a_rollback_cut_off_half_way_is_neither_completed_nor_applied_again(benc
 
 
 def test_a_database_without_a_ledger_is_refused(bench: Bench) -> None:
-    bench.sql("DROP TABLE schema_migrations")
+    bench.sql("DROP TABLE mantis_runbook.schema_migrations")
     with pytest.raises(Refused, match="the database has no ledger"):
         bench.up(bench.migration(TWO_STEPS.format(more="11")))
     assert bench.there("fresh") == [False]
@@ -452,7 +452,7 @@ def test_a_build_found_complete_is_not_repeated(bench: Bench) -> None:
     bench.up(migration)
     oid = bench.value("SELECT 'old_touched_idx'::regclass::oid")
     bench.sql("DELETE FROM mantis_runbook.journal WHERE state IN ('done', 'ended')")
-    bench.sql("UPDATE schema_migrations SET status = 'running'")
+    bench.sql("UPDATE mantis_runbook.schema_migrations SET status = 'running'")
     [step] = bench.up(migration).steps
     assert step.note == "found complete"
     assert bench.value("SELECT 'old_touched_idx'::regclass::oid") == oid

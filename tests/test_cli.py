@@ -81,14 +81,14 @@ def test_a_run_migrates_under_load_and_tells_how_it_went_and_a_second_one_finds_
     assert [spell["errors"] for spell in spells if spell["errors"]] == []
     assert project.summary()["load"]["failed"] == 0
 
-    applied = ask(database, "SELECT applied_at FROM schema_migrations")
+    applied = ask(database, "SELECT applied_at FROM mantis_runbook.schema_migrations")
     before, journalled = state(database)[0], ask(database, "SELECT count(*) FROM mantis_runbook.journal")
     second = project.call("run", "--phases", "1", *DEVELOPMENT)
     assert second.exit_code == 0, second.output
     assert project.verbs("1") == {"precheck": "warned"} | dict.fromkeys(list(project.verbs("1"))[1:], "passed")
     skipped = {one["verb"] for one in project.events("verb.finished") if one["summary"].startswith("not needed")}
     assert skipped == {"back_up", "prove", "rehearse", "migrate", "compare"}
-    assert ask(database, "SELECT applied_at FROM schema_migrations") == applied
+    assert ask(database, "SELECT applied_at FROM mantis_runbook.schema_migrations") == applied
     assert ask(database, "SELECT count(*) FROM mantis_runbook.journal") == journalled
     assert catalog.diff(before, state(database)[0]).is_empty
     assert [path for path in (settings.backups() / project.runs()[-1].name).rglob("*") if path.is_file()] == []
@@ -181,7 +181,7 @@ def test_in_staging_the_approved_plan_runs_and_the_rollback_wants_its_versions_t
             assert "expected '001' typed" in refused.stderr
     result = project.call("rollback", "001", "--confirm", "001", *STAGING)
     assert result.exit_code == 0, result.output
-    assert ask(prepared, "SELECT status FROM schema_migrations") == "rolled_back"
+    assert ask(prepared, "SELECT status FROM mantis_runbook.schema_migrations") == "rolled_back"
     assert catalog.diff(before, state(prepared)[0]).after_rollback.is_empty
 
 
@@ -200,7 +200,7 @@ def test_status_tells_where_a_database_stands(project: Project, unprepared: Targ
 def test_status_tells_applied_migrations_backups_and_runs(project: Project, migrated: Target) -> None:
     execute(
         migrated,
-        "INSERT INTO migration_backups (phase, backup_location, backup_size_bytes, checksum, is_valid)"
+        "INSERT INTO mantis_runbook.migration_backups (phase, backup_location, backup_size_bytes, checksum, is_valid)"
         " VALUES ('1', '/b/proven', 1, 'x', true), ('1', '/b/not_yet', 1, 'x', NULL), ('1', '/b/bad', 1, 'x', false)",
     )
     shown = project.call("status", "--target", "TEST_DSN").stdout
@@ -230,7 +230,7 @@ def test_a_rollback_leaves_the_catalogue_of_before_and_the_migration_can_be_appl
 ) -> None:
     result = project.call("rollback", "001", *DEVELOPMENT)
     assert result.exit_code == 0, result.output
-    assert ask(migrated, "SELECT status FROM schema_migrations") == "rolled_back"
+    assert ask(migrated, "SELECT status FROM mantis_runbook.schema_migrations") == "rolled_back"
     assert ask(migrated, "SELECT to_regclass('api_key')") is None
     assert "carry_out" in result.stdout
     carried_out = next(one for one in project.events("verb.finished") if one["verb"] == "carry_out")
@@ -240,7 +240,7 @@ def test_a_rollback_leaves_the_catalogue_of_before_and_the_migration_can_be_appl
     assert "001 is rolled_back" in again.stderr
     result = project.call("run", "--phases", "1", *DEVELOPMENT)
     assert result.exit_code == 0, result.output
-    assert ask(migrated, "SELECT status FROM schema_migrations") == "completed"
+    assert ask(migrated, "SELECT status FROM mantis_runbook.schema_migrations") == "completed"
 
 
 @pytest.mark.parametrize(

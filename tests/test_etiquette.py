@@ -255,7 +255,7 @@ def complete(target: Target) -> bool:
         made = connection.execute(
             "SELECT to_regclass('customer_tier_idx') IS NOT NULL, to_regclass('customer_note') IS NOT NULL"
         )
-        status = connection.execute("SELECT status FROM schema_migrations WHERE version = '001'")
+        status = connection.execute("SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'")
         found = (*index.fetchone(), *columns.fetchone(), *made.fetchone(), *status.fetchone())
     return found == (True, 2, True, True, "completed")
 

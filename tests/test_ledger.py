@@ -27,7 +27,7 @@ def columns(bench: Bench, table: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_ledger_has_the_strategys_columns(bench: Bench) -> None:
-    assert columns(bench, "schema_migrations") == [
+    assert columns(bench, "mantis_runbook.schema_migrations") == [
         ("id", "uuid", True),
         ("version", "text", True),
         ("description", "text", True),
@@ -36,7 +36,7 @@ def test_the_ledger_has_the_strategys_columns(bench: Bench) -> None:
         ("checksum", "text", False),
         ("status", "text", False),
     ]
-    assert [name for name, _, _ in columns(bench, "migration_backups")] == [
+    assert [name for name, _, _ in columns(bench, "mantis_runbook.migration_backups")] == [
         "id", "phase", "backup_location", "backup_size_bytes", "checksum", "created_at", "verified_at", "is_valid",
     ]  # fmt: skip
 
@@ -46,9 +46,9 @@ def test_states_follow_each_other_as_the_table_says(bench: Bench) -> None:
     with bench.connect() as connection:
         book = Ledger(connection)
         for before, after in itertools.product((None, *STATES), STATES):
-            connection.execute("DELETE FROM schema_migrations")
+            connection.execute("DELETE FROM mantis_runbook.schema_migrations")
             if before:
-                insert = "INSERT INTO schema_migrations (version, description, status) VALUES ('001', 'x', %s)"
+                insert = "INSERT INTO mantis_runbook.schema_migrations (version, description, status) VALUES ('001', 'x', %s)"
                 connection.execute(insert, [before])
             if after in TRANSITIONS[before]:
                 book.set(migration, after)
@@ -62,7 +62,9 @@ def test_states_follow_each_other_as_the_table_says(bench: Bench) -> None:
 def test_what_a_completed_row_holds(bench: Bench) -> None:
     migration = bench.migration(UP)
     bench.up(migration)
-    [row] = bench.sql("SELECT version, description, status, checksum, rollback_sql FROM schema_migrations")
+    [row] = bench.sql(
+        "SELECT version, description, status, checksum, rollback_sql FROM mantis_runbook.schema_migrations"
+    )
     assert row == ("001", "A sample", "completed", migration.checksum, migration.rollback.text)
     with bench.connect() as connection:
         assert Ledger(connection).completed() == ("001",)
@@ -70,10 +72,16 @@ def test_what_a_completed_row_holds(bench: Bench) -> None:
 
 def test_installing_again_changes_nothing(bench: Bench) -> None:
     bench.up(bench.migration(UP))
-    before = bench.sql("SELECT * FROM schema_migrations"), bench.sql("SELECT * FROM mantis_runbook.journal")
+    before = (
+        bench.sql("SELECT * FROM mantis_runbook.schema_migrations"),
+        bench.sql("SELECT * FROM mantis_runbook.journal"),
+    )
     with bench.connect() as connection:
         ledger.install(connection)
-    assert (bench.sql("SELECT * FROM schema_migrations"), bench.sql("SELECT * FROM mantis_runbook.journal")) == before
+    assert (
+        bench.sql("SELECT * FROM mantis_runbook.schema_migrations"),
+        bench.sql("SELECT * FROM mantis_runbook.journal"),
+    ) == before
 
 
 def test_two_installations_at_once_make_one_ledger(empty_database: Target, tmp_path: Path) -> None:
@@ -131,7 +139,7 @@ def test_a_strategys_ledger_that_is_there_is_used(empty_database: Target, tmp_pa
     bench.sql((settings.sql() / "ledger" / "010_ledger.sql").read_text())
     bench.sql("INSERT INTO schema_migrations (version, description, status) VALUES ('000', 'by hand', 'completed')")
     bench.prepare().up(bench.migration(UP))
-    assert bench.sql("SELECT version FROM schema_migrations ORDER BY version") == [("000",), ("001",)]
+    assert bench.sql("SELECT version FROM mantis_runbook.schema_migrations ORDER BY version") == [("000",), ("001",)]
 
 
 def test_backups_are_recorded_and_proven(bench: Bench) -> None:

@@ -57,8 +57,9 @@ CREATE FUNCTION prepare_partition(target regclass, partition_name text, period t
     SET search_path = public, pg_temp
 AS $$
 DECLARE
-    parent  record;
-    made    regclass;
+    parent    record;
+    made      regclass;
+    open_to   text;
 BEGIN
     SELECT nspname, relname, relowner, pg_get_userbyid(relowner) AS owner
     INTO parent
@@ -82,7 +83,14 @@ BEGIN
     END IF;
 
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', made);
-    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, anon, authenticated', made);
+    -- Whatever default privileges gave, to whichever role: it would read around the policies of the table.
+    FOR open_to IN
+        SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+        FROM pg_class, aclexplode(relacl)
+        WHERE pg_class.oid = made AND grantee <> relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', made, open_to);
+    END LOOP;
     EXECUTE format('GRANT ALL ON %s TO service_role', made);
     EXECUTE format(
         'COMMENT ON TABLE %s IS %L',
