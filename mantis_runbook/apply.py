@@ -360,8 +360,6 @@ class _Work:
         if outside.needs_young_snapshots(statement):
             self._wait_for_old_snapshots()
         trace = self._trace(statement)
-        if self._is_served_already(statement, trace):
-            return
         if trace.is_done and self.was_started:
             self.note = "found complete"
             self._record("done", note=self.note)
@@ -382,16 +380,6 @@ class _Work:
             for text in (*trace.repairs, trace.instead or statement.text):
                 self._execute_outside(text, concurrently=outside.waits_without_blocking(statement))
         self._record("done", duration_ms=(time.monotonic() - began) * 1000)
-
-    def _is_served_already(self, statement: Statement, trace: outside.Trace) -> bool:
-        """Whether an index under another name serves as well, where the step says that this is enough; noted as done then."""
-        if not self.step.unless_indexed or self.was_started or trace.is_done:
-            return False
-        if not (other := outside.index_in_its_place(self.connection, statement)):
-            return False
-        self.note = f"not built: {other} serves in its place"
-        self._record("done", note=self.note)
-        return True
 
     def _execute_outside(self, text: str, *, concurrently: bool) -> None:
         """One statement in autocommit, under a deadline; CONCURRENTLY waits for others without blocking anybody."""

@@ -9,7 +9,7 @@ from typing import Any
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.statements import Statement, nodes, option, quoted, relation_name, tree
 
-__all__ = ["Trace", "index_in_its_place", "needs_young_snapshots", "trace", "waits_without_blocking"]
+__all__ = ["Trace", "needs_young_snapshots", "trace", "waits_without_blocking"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,6 @@ def trace(connection: Connection, statement: Statement) -> Trace:
     """What the catalogue has of the statement. Nothing for those that may simply run again (VACUUM, ALTER SYSTEM …)."""
     look = TRACES.get(statement.kind)
     return look(connection, statement) if look else Trace()
-
-
-def index_in_its_place(connection: Connection, statement: Statement) -> str:
-    """A valid index under another name that begins with the columns which this CREATE INDEX names; empty if there is none."""
-    index = tree(statement.text)
-    columns = [part.index_elem.name for part in index.index_params]
-    asked = {"table": relation_name(index.relation), "name": index.idxname, "columns": columns}
-    found = rows(connection, query("engine/index_in_its_place"), asked)
-    return str(found[0]["name"]) if found else ""
 
 
 def _is_concurrent_reindex(statement: Statement) -> bool:

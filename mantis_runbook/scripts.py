@@ -24,21 +24,17 @@ MARKER = re.compile(r"batched over (.+)")
 #: that no trigger of the application is meant for, and neither updated_at nor audit_log shall show it as a user's work.
 QUIET = "without triggers"
 
-#: An index for the sake of its columns: where a valid one that begins with them is there under another name, it serves.
-UNLESS_INDEXED = "unless indexed"
-
 
 @dataclass(frozen=True)
 class Step:
     """The unit of atomicity, of retry, of progress and of resume; `batched_over` is the table a backfill walks over,
-    `without_triggers` says that its batches fire none, `unless_indexed` that an index which serves as well is enough."""
+    `without_triggers` says that its batches fire none."""
 
     name: str
     line: int
     statements: tuple[Statement, ...]
     batched_over: str | None = None
     without_triggers: bool = False
-    unless_indexed: bool = False
 
     @property
     def transactional(self) -> bool:
@@ -49,7 +45,6 @@ class Step:
     def sha256(self) -> str:
         """Over the statements and the marker; comments and the step's place in the file may change."""
         marks = f"{self.batched_over or ''}{QUIET if self.without_triggers else ''}"
-        marks += UNLESS_INDEXED if self.unless_indexed else ""
         return sha256("\n".join([marks, *(one.sha256 for one in self.statements)]).encode())
 
 
@@ -208,7 +203,7 @@ def _steps(source: Source) -> tuple[Step, ...]:
 def _step(mark: Comment, statements: tuple[Statement, ...]) -> Step:
     name, markers = _named(mark)
     tables = [match[1] for one in markers if (match := MARKER.fullmatch(one))]
-    return Step(name, mark.line, statements, tables[0] if tables else None, QUIET in markers, UNLESS_INDEXED in markers)
+    return Step(name, mark.line, statements, tables[0] if tables else None, QUIET in markers)
 
 
 def _named(mark: Comment) -> tuple[str, list[str]]:
@@ -232,13 +227,9 @@ def _problems_of_marks(source: Source) -> list[_Problem]:
             problems.append(
                 _Problem(mark.line, "a step without a name", "say what it does: -- step: customer contacts")
             )
-        action = (
-            "write 'batched over <table>' (and then 'without triggers' where it is meant), 'unless indexed', or single"
-            " spaces"
-        )
+        action = "write 'batched over <table>' (and then 'without triggers' where it is meant), or single spaces"
         tables = [one for one in markers if MARKER.fullmatch(one)]
-        known = {UNLESS_INDEXED} if not tables else {QUIET}
-        unknown = [marker for marker in markers if not MARKER.fullmatch(marker) and marker not in known]
+        unknown = [one for one in markers if not MARKER.fullmatch(one) and not (one == QUIET and tables)]
         problems += [_Problem(mark.line, f"unknown marker {one!r}", action) for one in unknown]
         if len(tables) > 1:
             problems.append(_Problem(mark.line, "a second table to batch over", "keep one"))
@@ -293,25 +284,7 @@ def _problems_of_step(step: Step) -> list[_Problem]:
     if not step.statements:
         return [_Problem(step.line, f"step {step.name!r} is empty", "remove it, or write its statements")]
     batch = _problems_of_batch(step) if step.batched_over else _problems_of_parameters(step)
-    if step.unless_indexed and (flaw := _flaw_of_index(step)):
-        batch.append(
-            _Problem(step.line, f"step {step.name!r} is marked 'unless indexed' and {flaw}", "leave the mark out")
-        )
     return _problems_of_mixing(f"step {step.name!r}", step.statements) + batch
-
-
-def _flaw_of_index(step: Step) -> str:
-    """Why another index could not serve in the place of this step's; empty where one could."""
-    if [statement.kind for statement in step.statements] != ["IndexStmt"]:
-        return "is not one CREATE INDEX"
-    index = tree(step.statements[0].text)
-    if index.unique or index.HasField("where_clause") or index.index_including_params or index.access_method != "btree":
-        return "makes an index that is unique, partial, covering or no btree"
-    if any(
-        not part.index_elem.name or part.index_elem.opclass or part.index_elem.collation for part in index.index_params
-    ):
-        return "makes an index on expressions, or with an operator class or collation of its own"
-    return ""
 
 
 def _problems_of_mixing(what: str, statements: Sequence[Statement]) -> list[_Problem]:

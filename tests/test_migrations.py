@@ -340,24 +340,15 @@ REFUSALS = {
         "-- step: a\nSELECT 1;\n-- step: a\nSELECT 2;\n",
         "001_x.sql:3: found a second step 'a' (the first: line 1); rename one",
     ),
-    "no index where another could serve": (
-        "-- step: a  unless indexed\nCREATE TABLE t (a integer);\n",
-        "001_x.sql:1: found step 'a' is marked 'unless indexed' and is not one CREATE INDEX; leave the mark out",
-    ),
-    "an index in whose place no other can serve": (
-        "-- step: a  unless indexed\nCREATE UNIQUE INDEX CONCURRENTLY i ON t (a);\n",
-        "001_x.sql:1: found step 'a' is marked 'unless indexed' and makes an index that is unique, partial, covering or no"
-        " btree; leave the mark out",
-    ),
     "an unknown marker": (
         "-- step: a  batched by t\nSELECT 1;\n",
         "001_x.sql:1: found unknown marker 'batched by t'; write 'batched over <table>' (and then 'without triggers' where it"
-        " is meant), 'unless indexed', or single spaces",
+        " is meant), or single spaces",
     ),
     "an unknown marker behind a known one": (
         "-- step: a  batched over t  without thinking\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",
         "001_x.sql:1: found unknown marker 'without thinking'; write 'batched over <table>' (and then 'without triggers' where"
-        " it is meant), 'unless indexed', or single spaces",
+        " it is meant), or single spaces",
     ),
     "two tables to batch over": (
         "-- step: a  batched over t  batched over u\nDELETE FROM t WHERE id > $1 AND id <= $2;\n",

@@ -132,7 +132,7 @@ def test_afterwards_the_checks_find_nothing(server: Server, baseline_template: s
     names = (
         "partitions_missing", "unindexed_foreign_keys", "duplicate_indexes", "invalid_indexes", "unvalidated_constraints",
         "tenant_tables_without_rls", "tables_without_primary_key", "ways_around_rls", "broken_objects",
-        "partitions_in_the_way", "audit_log_dependents", "audit_log_dated_ahead",
+        "partitions_in_the_way", "audit_log_dependents", "audit_log_dated_ahead", "foreign_keys_indexed_already",
         "unmarked_personal_data",
     )  # fmt: skip
     with migrated(server, baseline_template, "009") as connection:
