@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -14,11 +15,13 @@ import stamina
 from mantis_runbook import backfill, blockers, catalog, outside
 from mantis_runbook.database import GIVING_WAY, Connection, connect, is_lost, may_set, query, rows, settle
 from mantis_runbook.default_rights import without_default_rights
+from mantis_runbook.display import many
 from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
 from mantis_runbook.ledger import Ledger, Pass, StepJournal, close
 from mantis_runbook.lock import Fence
 from mantis_runbook.migrations import Migration, Script, Statement, Step
 from mantis_runbook.settings import Environment
+from mantis_runbook.statements import parse_statements
 from mantis_runbook.target import Target
 
 __all__ = ["Applied", "Engine", "StepResult", "refuse_unable"]
@@ -269,6 +272,8 @@ class Engine:
             self.settle(connection, direction)
             if step.batched_over:
                 work.in_batches(before.last_key.get(step.name))
+            elif step.for_each_row:
+                work.for_each_row()
             elif step.transactional:
                 work.in_one_transaction()
             else:
@@ -352,17 +357,36 @@ class _Work:
         What became of a try before this one, the catalogue decides: done, half, not begun.
         """
         self.was_started = was_started
-        self._retried(self._outside)
+        self._retried(lambda: self._outside(self.step.statements[0]))
 
-    def _outside(self) -> None:
-        statement = self.step.statements[0]
+    def for_each_row(self) -> None:
+        """The statements that the step's SELECT finds, one after the other; a cut run finds those that are left."""
+        question, made = self.step.statements[0], 0
+        began = time.monotonic()
+        for (text,) in self._retried(lambda: self.connection.execute(question.text).fetchall()):
+            [statement] = parse_statements(text)
+            if statement.kind not in {"IndexStmt", "DropStmt"} or not statement.outside_transaction:
+                raise StepFailed(
+                    f"step {self.step.name!r} of migration {self.version} found what it may not run",
+                    found=statement.summary,
+                    expected="CREATE INDEX CONCURRENTLY or DROP INDEX CONCURRENTLY",
+                    action="correct the SELECT of the step",
+                )
+            self.was_started = False
+            self._retried(partial(self._outside, statement, ends_step=False))
+            made += 1
+        self.note = f"{many(made, 'statement')} found in the catalogue"
+        self._retried(lambda: self._record("done", duration_ms=(time.monotonic() - began) * 1000, note=self.note))
+
+    def _outside(self, statement: Statement, *, ends_step: bool = True) -> None:
         self.engine.fence.check(self.connection, in_transaction=False)
         if outside.needs_young_snapshots(statement):
             self._wait_for_old_snapshots()
         trace = self._trace(statement)
         if trace.is_done and self.was_started:
             self.note = "found complete"
-            self._record("done", note=self.note)
+            if ends_step:
+                self._record("done", note=self.note)
             return
         if trace.is_done and statement.kind == "IndexStmt":
             raise StepFailed(
@@ -379,7 +403,8 @@ class _Work:
         with self._observed(statement):
             for text in (*trace.repairs, trace.instead or statement.text):
                 self._execute_outside(text, concurrently=outside.waits_without_blocking(statement))
-        self._record("done", duration_ms=(time.monotonic() - began) * 1000)
+        if ends_step:
+            self._record("done", duration_ms=(time.monotonic() - began) * 1000)
 
     def _execute_outside(self, text: str, *, concurrently: bool) -> None:
         """One statement in autocommit, under a deadline; CONCURRENTLY waits for others without blocking anybody."""

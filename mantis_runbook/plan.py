@@ -52,6 +52,8 @@ class Plan:
                 "statements": len(step.statements),
                 "how": "in batches"
                 if step.batched_over
+                else "each outside a transaction"
+                if step.for_each_row
                 else "in a transaction"
                 if step.transactional
                 else "outside a transaction",

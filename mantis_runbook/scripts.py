@@ -24,27 +24,32 @@ MARKER = re.compile(r"batched over (.+)")
 #: that no trigger of the application is meant for, and neither updated_at nor audit_log shall show it as a user's work.
 QUIET = "without triggers"
 
+#: A step whose only statement is a SELECT: each row is a statement that runs outside a transaction, for objects that
+#: only the catalogue of the database in front of us can name.
+EACH = "for each row"
+
 
 @dataclass(frozen=True)
 class Step:
     """The unit of atomicity, of retry, of progress and of resume; `batched_over` is the table a backfill walks over,
-    `without_triggers` says that its batches fire none."""
+    `without_triggers` says that its batches fire none; `for_each_row` that its SELECT finds the statements to run."""
 
     name: str
     line: int
     statements: tuple[Statement, ...]
     batched_over: str | None = None
     without_triggers: bool = False
+    for_each_row: bool = False
 
     @property
     def transactional(self) -> bool:
         """Whether the step runs in one transaction, together with its journal row."""
-        return not any(one.outside_transaction for one in self.statements)
+        return not self.for_each_row and not any(one.outside_transaction for one in self.statements)
 
     @property
     def sha256(self) -> str:
         """Over the statements and the marker; comments and the step's place in the file may change."""
-        marks = f"{self.batched_over or ''}{QUIET if self.without_triggers else ''}"
+        marks = f"{self.batched_over or ''}{QUIET if self.without_triggers else ''}{EACH if self.for_each_row else ''}"
         return sha256("\n".join([marks, *(one.sha256 for one in self.statements)]).encode())
 
 
@@ -203,7 +208,7 @@ def _steps(source: Source) -> tuple[Step, ...]:
 def _step(mark: Comment, statements: tuple[Statement, ...]) -> Step:
     name, markers = _named(mark)
     tables = [match[1] for one in markers if (match := MARKER.fullmatch(one))]
-    return Step(name, mark.line, statements, tables[0] if tables else None, QUIET in markers)
+    return Step(name, mark.line, statements, tables[0] if tables else None, QUIET in markers, EACH in markers)
 
 
 def _named(mark: Comment) -> tuple[str, list[str]]:
@@ -229,7 +234,12 @@ def _problems_of_marks(source: Source) -> list[_Problem]:
             )
         action = "write 'batched over <table>' (and then 'without triggers' where it is meant), or single spaces"
         tables = [one for one in markers if MARKER.fullmatch(one)]
-        unknown = [one for one in markers if not MARKER.fullmatch(one) and not (one == QUIET and tables)]
+        alone = EACH in markers and not tables
+        unknown = [
+            one
+            for one in markers
+            if not MARKER.fullmatch(one) and not (one == QUIET and tables) and not (one == EACH and alone)
+        ]
         problems += [_Problem(mark.line, f"unknown marker {one!r}", action) for one in unknown]
         if len(tables) > 1:
             problems.append(_Problem(mark.line, "a second table to batch over", "keep one"))
@@ -283,6 +293,9 @@ def _problems_of_cut(source: Source, steps: Sequence[Step]) -> list[_Problem]:
 def _problems_of_step(step: Step) -> list[_Problem]:
     if not step.statements:
         return [_Problem(step.line, f"step {step.name!r} is empty", "remove it, or write its statements")]
+    if step.for_each_row and [one.kind for one in step.statements] != ["SelectStmt"]:
+        what = f"step {step.name!r}, {EACH}, has {step.statements[0].summary}"
+        return [_Problem(step.line, what, "write one SELECT that returns statements")]
     batch = _problems_of_batch(step) if step.batched_over else _problems_of_parameters(step)
     return _problems_of_mixing(f"step {step.name!r}", step.statements) + batch
 

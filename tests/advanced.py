@@ -55,6 +55,9 @@ def _carry_out(connection: Connection, step: Step) -> None:
             if step.batched_over:
                 with psycopg.RawCursor(connection) as cursor:
                     cursor.execute(statement.text, (LOWEST, HIGHEST))
+            elif step.for_each_row:
+                for (text,) in connection.execute(statement.text).fetchall():
+                    connection.execute(text)
             else:
                 connection.execute(statement.text)
 

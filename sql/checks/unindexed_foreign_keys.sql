@@ -17,19 +17,34 @@ JOIN pg_attribute ON attrelid = conrelid AND pg_attribute.attnum = key_column.at
 WHERE contype = 'f'
   AND conparentid = 0
   AND relnamespace = 'public'::regnamespace
-  AND NOT EXISTS (
+  AND pg_has_role(relowner, 'USAGE')
+  -- A partitioned table has one when each of its partitions has.
+  AND EXISTS (
       SELECT
-      FROM pg_index
-      WHERE indrelid = conrelid
-        AND indisvalid
-        AND indnkeyatts >= cardinality(conkey)
-        AND (string_to_array(indkey::text, ' ')::smallint[])[1:cardinality(conkey)] @> conkey
-        AND (
-            indpred IS NULL
-            OR pg_get_expr(indpred, indrelid) = (
-                SELECT format('(%I IS NOT NULL)', attname) FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]
+      FROM (
+          SELECT conrelid AS relation WHERE relkind <> 'p'
+          UNION ALL
+          SELECT relid FROM pg_partition_tree(conrelid) WHERE relkind = 'p' AND isleaf
+      ) AS part
+      WHERE NOT EXISTS (
+          SELECT
+          FROM pg_index
+          CROSS JOIN LATERAL (
+              SELECT array_agg(attname) AS begins_with
+              FROM unnest((string_to_array(indkey::text, ' ')::smallint[])[1:cardinality(conkey)]) AS place (attnum)
+              JOIN pg_attribute ON attrelid = indrelid AND pg_attribute.attnum = place.attnum
+          ) AS named
+          WHERE indrelid = relation
+            AND indisvalid
+            AND indnkeyatts >= cardinality(conkey)
+            AND begins_with @> (SELECT array_agg(attname) FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey))
+            AND (
+                indpred IS NULL
+                OR pg_get_expr(indpred, indrelid) = (
+                    SELECT format('(%I IS NOT NULL)', attname) FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]
+                )
             )
-        )
+      )
   )
 GROUP BY con.oid, relname, conname, confrelid
 ORDER BY 1
