@@ -178,6 +178,28 @@ def test_a_row_of_today_is_refused_before_and_taken_after(server: Server, baseli
         assert one(connection, "SELECT max(high) > now() + interval '6 months' FROM partition_bounds('system_metric')")
 
 
+def test_new_partitions_get_what_their_siblings_have_and_the_table_has_not(
+    server: Server, baseline_template: str
+) -> None:
+    with migrated(server, baseline_template, "005") as connection:
+        connection.execute(
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO anon, authenticated, service_role;"
+            "CREATE INDEX only_there ON system_metric_2025_q3 (lower(metric_name)) WHERE source IS NOT NULL;"
+            "ALTER TABLE system_metric_2025_q3 SET (autovacuum_vacuum_scale_factor = 0.01);"
+            "ALTER TABLE system_metric_2025_q3 ALTER COLUMN source SET STATISTICS 321"
+        )
+        carry_out(connection, script("006"))
+        made = connection.execute(
+            "SELECT reloptions, (SELECT count(*) FROM pg_index WHERE indrelid = pg_class.oid AND indpred IS NOT NULL),"
+            " (SELECT attstattarget FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'source'),"
+            " has_table_privilege('anon', pg_class.oid, 'SELECT')"
+            " FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+            " WHERE inhparent = 'system_metric'::regclass AND obj_description(inhrelid, 'pg_class') LIKE '%made by%'"
+        ).fetchall()
+        assert len(made) > 2
+        assert set(map(str, made)) == {"(['autovacuum_vacuum_scale_factor=0.01'], 1, 321, False)"}
+
+
 def test_inserts_go_on_while_partitions_are_attached(server: Server, baseline_template: str) -> None:
     """Writers of old dates never fail; those of today fail before, and never again once the first one got through."""
     with migrated(server, baseline_template, "005") as connection:

@@ -43,7 +43,7 @@ BREAKS = [
     ("ALTER TABLE ONLY audit_log ALTER COLUMN timestamp DROP DEFAULT", "columns of audit_log differ from before: timestamp"),
     ("ALTER TABLE audit_log ALTER COLUMN timestamp DROP DEFAULT", "columns of audit_log missing or different: timestamp"),
     ("COMMENT ON COLUMN audit_log.ip_address IS NULL", "columns of audit_log differ from before: ip_address"),
-    ("ALTER TABLE audit_log DROP CONSTRAINT audit_log_org_id_fkey", "no foreign key that is set to NULL: org_id"),
+    ("ALTER TABLE audit_log DROP CONSTRAINT audit_log_org_id_fkey", "audit_log has no foreign key on: org_id"),
     ("ALTER TABLE audit_log_history ADD CONSTRAINT more CHECK (action IS NOT NULL)", "rules of audit_log differ from before: more"),
     (
         "ALTER TABLE audit_log_history DROP CONSTRAINT audit_log_dated_before_its_partitions",
@@ -459,3 +459,22 @@ def test_a_view_made_since_stops_the_way_back_and_is_named(server: Server, basel
         with beside(lambda: carry_out(connection, script(MIGRATION, "rollback"))) as way_back:
             pass
         assert way_back.error is None
+
+
+def test_defaults_and_foreign_keys_stay_as_this_database_had_them(server: Server, baseline_template: str) -> None:
+    with migrated(server, baseline_template, "006") as connection:
+        connection.execute(
+            "CREATE FUNCTION uuid_generate_v4() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()';"
+            "ALTER TABLE audit_log ALTER COLUMN id SET DEFAULT uuid_generate_v4(),"
+            " ADD COLUMN origin text NOT NULL DEFAULT 'app', DROP CONSTRAINT audit_log_org_id_fkey,"
+            " ADD CONSTRAINT audit_log_org_id_fkey FOREIGN KEY (org_id) REFERENCES organization ON DELETE CASCADE"
+        )
+        before = catalog.snapshot(connection)
+        carry_out(connection, script("007"))
+        assert found(connection, script("007", "validate")) == ""
+        assert one(
+            connection,
+            "SELECT confdeltype FROM pg_constraint WHERE conrelid = 'audit_log'::regclass AND conname = 'audit_log_org_id_fkey'",
+        ) in ("c", b"c")
+        carry_out(connection, script("007", "rollback"))
+        assert str(catalog.diff(before, catalog.snapshot(connection))).splitlines()[1:] == []

@@ -57,9 +57,11 @@ CREATE FUNCTION prepare_partition(target regclass, partition_name text, period t
     SET search_path = public, pg_temp
 AS $$
 DECLARE
-    parent    record;
-    made      regclass;
-    open_to   text;
+    parent   record;
+    made     regclass;
+    sibling  regclass;
+    own      record;
+    open_to  text;
 BEGIN
     SELECT nspname, relname, relowner, pg_get_userbyid(relowner) AS owner
     INTO parent
@@ -80,6 +82,49 @@ BEGIN
     END IF;
     IF (SELECT relowner FROM pg_class WHERE oid = made) <> parent.relowner THEN
         EXECUTE format('ALTER TABLE %s OWNER TO %I', made, parent.owner);
+    END IF;
+
+    -- What the newest partition has of its own, and the table has not: indexes that were made partition by partition, storage
+    -- parameters, statistics targets.
+    SELECT inhrelid
+    INTO sibling
+    FROM pg_inherits
+    JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE inhparent = target AND relkind = 'r'
+      AND inhrelid IS DISTINCT FROM (SELECT partdefid FROM pg_partitioned_table WHERE partrelid = target)
+    ORDER BY pg_get_expr(relpartbound, inhrelid) DESC
+    LIMIT 1;
+    IF sibling IS NOT NULL THEN
+        FOR own IN
+            SELECT
+                CASE WHEN indisunique THEN ' UNIQUE' ELSE '' END AS is_unique,
+                substring(pg_get_indexdef(indexrelid) FROM ' USING .*') AS definition
+            FROM pg_index
+            WHERE indrelid = sibling
+              AND indisvalid
+              AND NOT indisexclusion
+              AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = indexrelid)
+              AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
+              AND NOT EXISTS (
+                  SELECT
+                  FROM pg_index AS there
+                  WHERE there.indrelid = made
+                    AND there.indisunique >= pg_index.indisunique
+                    AND substring(pg_get_indexdef(there.indexrelid) FROM ' USING .*') = substring(pg_get_indexdef(pg_index.indexrelid) FROM ' USING .*')
+              )
+            ORDER BY indexrelid
+        LOOP
+            EXECUTE format('CREATE%s INDEX ON %s%s', own.is_unique, made, own.definition);
+        END LOOP;
+        FOR own IN SELECT option_name, option_value FROM pg_class, pg_options_to_table(reloptions) WHERE oid = sibling LOOP
+            EXECUTE format('ALTER TABLE %s SET (%I = %L)', made, own.option_name, own.option_value);
+        END LOOP;
+        FOR own IN
+            SELECT attname, attstattarget FROM pg_attribute
+            WHERE attrelid = sibling AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0
+        LOOP
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', made, own.attname, own.attstattarget);
+        END LOOP;
     END IF;
 
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', made);
