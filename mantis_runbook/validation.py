@@ -29,6 +29,9 @@ __all__ = [
 
 SHOWN = 5
 
+#: How a test begins what it raises where this database has not what it needs: neither a pass nor a failure.
+NOT_APPLICABLE = "not applicable here: "
+
 #: The columns of the strategy's data-integrity tests.
 COUNTED = ["test_case", "failure_count"]
 
@@ -39,7 +42,8 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """One statement of a validation: passed, or what it found; with the SQLSTATE where it ended in an error."""
+    """One statement of a validation: passed, or what it found, with the SQLSTATE where it ended in an error; `warn` where
+    it does not apply here, and says why."""
 
     name: str
     verdict: str
@@ -60,7 +64,7 @@ class Validated:
 
     @property
     def failed(self) -> tuple[ValidationResult, ...]:
-        return tuple(result for result in self.results if result.verdict != "pass")
+        return tuple(result for result in self.results if result.verdict == "fail")
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -159,7 +163,9 @@ def _run(connection: Connection, name: str, statement: Statement) -> ValidationR
     try:
         columns, violations = _violations(connection, statement)
     except psycopg.Error as error:
-        return ValidationResult(name, "fail", error.diag.message_primary or str(error), error.sqlstate or "")
+        message = error.diag.message_primary or str(error)
+        verdict = "warn" if message.startswith(NOT_APPLICABLE) else "fail"
+        return ValidationResult(name, verdict, message, error.sqlstate or "")
     if violations:
         shown = "; ".join(
             ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)) for row in violations[:SHOWN]

@@ -41,6 +41,16 @@ def test_what_a_statement_finds(bench: Bench, tmp_path: Path) -> None:
         assert (result.name, result.verdict, result.found) == ("rule", "fail" if found else "pass", found)
 
 
+def test_one_that_says_it_does_not_apply_has_neither_passed_nor_failed(bench: Bench, tmp_path: Path) -> None:
+    raised = "DO $$ BEGIN RAISE EXCEPTION 'not applicable here: one organisation alone'; END $$"
+    found = validated(bench, tmp_path, f"-- step: rule\n{raised};\n-- step: other\nSELECT 1;")
+    assert [(result.verdict, result.found) for result in found.results] == [
+        ("warn", "not applicable here: one organisation alone"),
+        ("fail", "1 row(s): ?column? 1"),
+    ]
+    assert [result.name for result in found.failed] == ["other"]
+
+
 def test_an_assertion_fails_on_a_database_that_switched_assertions_off(bench: Bench, tmp_path: Path) -> None:
     bench.sql(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET plpgsql.check_asserts = off', current_database()); END $$"

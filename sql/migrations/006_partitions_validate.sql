@@ -60,7 +60,6 @@ WHERE parent_index.indexrelid IS NOT NULL
 -- step: a row of today goes to its quarter
 DO $$
 DECLARE
-    today    text := to_char(now() AT TIME ZONE 'UTC', '_YYYY"_q"Q');
     attempt  record;
     place    regclass;
 BEGIN
@@ -78,7 +77,8 @@ BEGIN
         ) AS attempts (name, statement)
     LOOP
         EXECUTE format(attempt.statement, 'now()') INTO place;
-        ASSERT place IS NULL OR place = to_regclass(attempt.name || today), format('a row of today in %s went to %s', attempt.name, place);
+        -- Into whichever partition is there for today: an owner may have made months, or a year, before us.
+        ASSERT place IS NULL OR place = (SELECT part FROM partition_bounds(attempt.name::regclass) WHERE low <= now() AND high > now()), format('a row of today in %s went to %s', attempt.name, place);
         EXECUTE format(attempt.statement, '''1999-01-01''') INTO place;
         ASSERT place IS NULL OR place = (SELECT partdefid FROM pg_partitioned_table WHERE partrelid = attempt.name::regclass),
             format('a row of 1999 in %s went to %s', attempt.name, place);

@@ -27,6 +27,13 @@ BEGIN
         EXECUTE format('INSERT INTO %s (id) VALUES ($1)', coalesce(to_regclass('auth.users'), to_regclass('auth.users_extended')))
         USING test_user_id;
         INSERT INTO profile (id, org_id, role, display_name) VALUES (test_user_id, test_org_id, 'admin', 'Test User');
+        -- Where the platform's table says itself where a user belongs, it has to say so of these as well.
+        IF EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('auth.users_extended') AND attname = 'org_id' AND NOT attisdropped
+        ) THEN
+            EXECUTE 'UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id = u.id AND p.created_at = now()';
+        END IF;
 
         PERFORM set_config('request.jwt.claim.sub', test_user_id::text, true),
                 set_config('app.current_user_id', test_user_id::text, true),
@@ -177,6 +184,13 @@ BEGIN
         EXECUTE format('INSERT INTO %s (id) VALUES ($1)', coalesce(to_regclass('auth.users'), to_regclass('auth.users_extended')))
         USING test_user_id;
         INSERT INTO profile (id, org_id, role, display_name) VALUES (test_user_id, test_org_id, 'admin', 'Test User');
+        -- Where the platform's table says itself where a user belongs, it has to say so of these as well.
+        IF EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('auth.users_extended') AND attname = 'org_id' AND NOT attisdropped
+        ) THEN
+            EXECUTE 'UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id = u.id AND p.created_at = now()';
+        END IF;
         INSERT INTO customer (org_id, name) VALUES (test_org_id, 'Test') RETURNING id INTO test_customer_id;
         INSERT INTO product (org_id, name, sku, base_price) VALUES (test_org_id, 'Test', 'T', 1) RETURNING id INTO test_product_id;
         INSERT INTO invoice (org_id, customer_id, due_date, created_by)

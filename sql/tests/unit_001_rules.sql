@@ -14,7 +14,9 @@ DECLARE
     one       record;
     refused   text;
 BEGIN
-    ASSERT somebody IS NOT NULL, 'this test needs a profile';
+    IF somebody IS NULL THEN
+        RAISE EXCEPTION 'not applicable here: this test needs a profile';
+    END IF;
 
     FOR one IN
         SELECT * FROM (VALUES

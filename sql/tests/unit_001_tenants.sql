@@ -10,7 +10,9 @@ DECLARE
     far_org  uuid := (SELECT org_id FROM profile WHERE id = other);
     seen     bigint;
 BEGIN
-    ASSERT one IS NOT NULL AND other IS NOT NULL, 'this test needs two organisations with a user each';
+    IF one IS NULL OR other IS NULL THEN
+        RAISE EXCEPTION 'not applicable here: this test needs two organisations with a user each, one of them no admin';
+    END IF;
     INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix)
     VALUES (own_org, one, 'a', 'unit test a', 'a'), (far_org, other, 'b', 'unit test b', 'b');
     INSERT INTO user_session (user_id, session_token_hash, expires_at)

@@ -43,7 +43,7 @@ BEGIN
         ), new_supplier AS (
             INSERT INTO supplier (org_id, name) VALUES (writer.org_id, 'Unit') RETURNING id
         ), new_item AS (
-            INSERT INTO inventory_item (org_id, sku, name, category) VALUES (writer.org_id, 'unit-002', 'Unit', 'tools') RETURNING id
+            INSERT INTO inventory_item (org_id, sku, name, category) VALUES (writer.org_id, 'unit-002', 'Unit', (enum_range(NULL::inventory_category))[1]) RETURNING id
         ), new_list AS (
             INSERT INTO price_list (org_id, name, currency) VALUES (writer.org_id, 'Unit', 'EUR') RETURNING id
         ), new_quote AS (
