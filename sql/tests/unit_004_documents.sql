@@ -14,8 +14,7 @@ DECLARE
 BEGIN
     SELECT id, org_id INTO writer FROM profile ORDER BY id LIMIT 1;
     IF NOT FOUND THEN
-        RAISE NOTICE 'there is no user: rules were not tried';
-        RETURN;
+        RAISE EXCEPTION 'not applicable here: there is no user: rules were not tried';
     END IF;
 
     BEGIN
@@ -72,8 +71,7 @@ DECLARE
 BEGIN
     SELECT id, org_id INTO writer FROM profile ORDER BY id LIMIT 1;
     IF NOT FOUND THEN
-        RAISE NOTICE 'there is no user: versions were not tried';
-        RETURN;
+        RAISE EXCEPTION 'not applicable here: there is no user: versions were not tried';
     END IF;
 
     BEGIN
@@ -139,8 +137,7 @@ BEGIN
     ORDER BY owner.id, peer.id, other.id, boss.id, stranger.id
     LIMIT 1;
     IF NOT FOUND THEN
-        RAISE NOTICE 'there are not the users for it: access levels were not tried';
-        RETURN;
+        RAISE EXCEPTION 'not applicable here: there are not the users for it: access levels were not tried';
     END IF;
 
     BEGIN

@@ -12,8 +12,7 @@ DECLARE
 BEGIN
     SELECT id, org_id INTO writer FROM profile ORDER BY id LIMIT 1;
     IF NOT FOUND THEN
-        RAISE NOTICE 'there is no user: rules were not tried';
-        RETURN;
+        RAISE EXCEPTION 'not applicable here: there is no user: rules were not tried';
     END IF;
 
     BEGIN
