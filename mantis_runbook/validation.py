@@ -29,7 +29,7 @@ __all__ = [
 
 SHOWN = 5
 
-#: How a test begins what it raises where this database has not what it needs: neither a pass nor a failure.
+#: How a test begins the notice (or error) that it raises where this database has not what it needs: no pass, no failure.
 NOT_APPLICABLE = "not applicable here: "
 
 #: The columns of the strategy's data-integrity tests.
@@ -160,18 +160,27 @@ def require(validated: Iterable[Validated]) -> None:
 
 
 def _run(connection: Connection, name: str, statement: Statement) -> ValidationResult:
+    notices: list[str] = []
+
+    def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
+        notices.append(diagnostic.message_primary or "")
+
+    connection.add_notice_handler(hear)
     try:
         columns, violations = _violations(connection, statement)
     except psycopg.Error as error:
         message = error.diag.message_primary or str(error)
         verdict = "warn" if message.startswith(NOT_APPLICABLE) else "fail"
         return ValidationResult(name, verdict, message, error.sqlstate or "")
+    finally:
+        connection.remove_notice_handler(hear)
     if violations:
         shown = "; ".join(
             ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)) for row in violations[:SHOWN]
         )
         return ValidationResult(name, "fail", f"{len(violations)} row(s): {shown}")
-    return ValidationResult(name, "pass")
+    inapplicable = next((notice for notice in notices if notice.startswith(NOT_APPLICABLE)), "")
+    return ValidationResult(name, "warn" if inapplicable else "pass", inapplicable)
 
 
 def _violations(connection: Connection, statement: Statement) -> tuple[list[str], list[Any]]:
@@ -181,6 +190,7 @@ def _violations(connection: Connection, statement: Statement) -> tuple[list[str]
     """
     for attempt in stamina.retry_context(on=BUSY, attempts=None, timeout=PATIENCE_S, wait_initial=0.25, wait_max=1.0):
         with attempt, connection.transaction(force_rollback=True):
+            connection.execute("SET LOCAL client_min_messages = notice")
             cursor = connection.execute(statement.text)
             columns = [column.name for column in cursor.description or ()]
             found = cursor.fetchall() if cursor.description else []

