@@ -760,3 +760,29 @@ def test_errors_name_what_was_found_and_what_to_do(bench: Bench) -> None:
     with pytest.raises(RunbookError) as caught:
         bench.up(bench.migration("-- step: nonsense\nSELECT nothing_like_that FROM old;"))
     assert caught.value.what and caught.value.found and caught.value.action
+
+
+def test_a_step_for_each_row_runs_what_its_select_finds_and_goes_on_after_a_cut(bench: Bench) -> None:
+    bench.sql("CREATE TABLE left_a (i integer); CREATE TABLE left_b (i integer)")
+    up = (
+        "-- step: indexes  for each row\n"
+        "SELECT format('CREATE INDEX CONCURRENTLY %I ON %I (i)', relname || '_each', relname) FROM pg_class"
+        " WHERE relname IN ('left_a', 'left_b') AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisvalid)"
+        " ORDER BY relname;"
+    )
+    migration = bench.migration(up)
+    # As a build that was cut off leaves it: invalid, and under the name it shall have.
+    bench.sql("CREATE INDEX left_b_each ON left_b (i)")
+    bench.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'left_b_each'::regclass")
+    bench.up(migration)
+    assert bench.sql(
+        "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indexrelid::regclass::text LIKE '%_each' ORDER BY 1"
+    ) == [("left_a_each", True), ("left_b_each", True)]
+    assert bench.status() == "completed"
+
+
+def test_a_step_for_each_row_runs_nothing_but_indexes(bench: Bench) -> None:
+    migration = bench.migration("-- step: all  for each row\nSELECT 'DROP TABLE old';")
+    with pytest.raises(StepFailed, match="found what it may not run"):
+        bench.up(migration)
+    assert bench.sql("SELECT to_regclass('old') IS NOT NULL") == [(True,)]
