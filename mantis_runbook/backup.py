@@ -24,7 +24,7 @@ from mantis_runbook import catalog, commands, fingerprint, likeness, programs, r
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook.analyse import analyse
 from mantis_runbook.catalog import Catalog
-from mantis_runbook.database import Connection, connect, identity
+from mantis_runbook.database import Connection, connect, identity, query, rows
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.likeness import Likeness
@@ -338,23 +338,39 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
     Raises `BackupNotProven` when one of them does not restore.
     """
     _require_scratch(scratch)
-    for kind in ("schema", "data"):
-        path = next(backup.folder / name for name in backup.sizes if name.startswith(f"mantis_{kind}_"))
-        # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work a second time.
-        session = {"synchronous_commit": "off"} | ({"session_replication_role": "replica"} if kind == "data" else {})
-        arguments = ["--quiet", "--output=/dev/null", f"--file={path}"]
-        try:
-            programs.run(commands.command("psql", scratch, *arguments, settings=session))
-        except ProgramError as error:
-            raise BackupNotProven(
-                f"backup {path.name} does not restore",
-                found=str(error),
-                expected="a restore without errors",
-                action=f"the file is kept at {path}; the full backup beside it has a proof of its own",
-            ) from None
+    _read_file(backup, scratch, "schema")
+    # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work a second time.
+    with _triggers_at_rest(scratch):
+        _read_file(backup, scratch, "data", session_replication_role="replica")
     expected = backup.fingerprint
     with connect(scratch, "proof", lock_timeout="0") as connection:
         return fingerprint.compare_restored(expected, fingerprint.take(connection, columns=expected.columns))
+
+
+def _read_file(backup: Backup, scratch: Target, kind: str, **session: str) -> None:
+    path = next(backup.folder / name for name in backup.sizes if name.startswith(f"mantis_{kind}_"))
+    arguments = ["--quiet", "--output=/dev/null", f"--file={path}"]
+    try:
+        programs.run(commands.command("psql", scratch, *arguments, settings=session | {"synchronous_commit": "off"}))
+    except ProgramError as error:
+        raise BackupNotProven(
+            f"backup {path.name} does not restore",
+            found=str(error),
+            expected="a restore without errors",
+            action=f"the file is kept at {path}; the full backup beside it has a proof of its own",
+        ) from None
+
+
+@contextmanager
+def _triggers_at_rest(scratch: Target) -> Iterator[None]:
+    """Those that fire in a replica's sessions as well (ENABLE ALWAYS, ENABLE REPLICA): the others rest there already."""
+    with connect(scratch, "proof", lock_timeout="0") as connection:
+        found = rows(connection, query("backup/triggers_of_replicas"))
+        for trigger in found:
+            connection.execute(trigger["rest"].encode())
+        yield
+        for trigger in found:
+            connection.execute(trigger["wake"].encode())
 
 
 def _require_scratch(scratch: Target) -> None:
