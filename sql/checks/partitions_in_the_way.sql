@@ -1,6 +1,6 @@
 -- check: partitions_in_the_way
 -- title: Tables and partitions where phase 4 makes partitions
--- severity: warn, fail from 4
+-- severity: fail
 -- phases: 0,4
 -- expected: no table that has the name of a partition to come, and no partition that covers a quarter to come only in part
 -- action: a detached partition: ALTER TABLE … ATTACH PARTITION … FOR VALUES FROM … TO …, with whole quarters in UTC, or ALTER TABLE … RENAME TO …_before; a partition that ends within a quarter: make one for the rest of that quarter

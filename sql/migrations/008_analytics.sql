@@ -316,18 +316,22 @@ SELECT
     coalesce(t.currencies, '{}') AS currencies,
     coalesce(t.amounts, '{}') AS amounts_by_currency,
     i.quantity_on_hand,
-    i.quantity_on_hand - i.quantity_reserved AS quantity_available,
+    i.quantity_on_hand - held.reserved AS quantity_available,
     CASE
         WHEN NOT i.is_active THEN 'inactive'
         WHEN i.quantity_on_hand = 0 THEN 'out_of_stock'
-        WHEN i.quantity_on_hand = i.quantity_reserved THEN 'all_reserved'
-        WHEN i.quantity_on_hand - i.quantity_reserved <= i.reorder_point THEN 'low_stock'
+        WHEN i.quantity_on_hand = held.reserved THEN 'all_reserved'
+        WHEN i.quantity_on_hand - held.reserved <= i.reorder_point THEN 'low_stock'
         WHEN i.quantity_on_hand > i.max_stock_level THEN 'overstocked'
         ELSE 'in_stock'
     END AS stock_status,
     coalesce(i.unit_price * i.quantity_on_hand, 0) AS stock_value,
     i.currency AS stock_currency
 FROM inventory_item AS i
+-- Some installations reserve nothing: their items have no such column.
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN to_jsonb(i) ? 'quantity_reserved' THEN (to_jsonb(i) ->> 'quantity_reserved')::integer ELSE 0 END AS reserved
+) AS held
 LEFT JOIN orders AS o ON o.inventory_item_id = i.id
 LEFT JOIN totals AS t ON t.inventory_item_id = i.id
 WITH NO DATA;
