@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import programs, sandbox, settings
+from mantis_runbook import commands, programs, sandbox, settings
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -92,11 +92,9 @@ def build(server: Server, variant: Variant, name: str) -> dict[str, str]:
 
 def make_role(server: Server, database: str, role: str, *more: str) -> None:
     """As a DBA would, by the script of the repository."""
-    psql = programs.find("psql", server=server.version)
-    arguments = ["--no-psqlrc", "--quiet", "--output=/dev/null", f"--set=role={role}", *more, f"--file={ROLE}"]
-    programs.run(
-        psql, arguments, variables=Target(database, "variable", server.parameters | {"dbname": database}).variables()
-    )
+    target = Target(database, "variable", server.parameters | {"dbname": database})
+    arguments = ["--output=/dev/null", f"--set=role={role}", *more, f"--file={ROLE}"]
+    programs.run(commands.command("psql", target, *arguments))
 
 
 def remove(server: Server, name: str) -> None:
