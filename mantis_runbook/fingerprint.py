@@ -31,6 +31,7 @@ __all__ = [
     "counts",
     "take",
     "take_parallel",
+    "take_relation",
 ]
 
 #: Two hashes of one row text that have nothing in common but the text.
@@ -188,6 +189,14 @@ def take(
     with _reading(connection):
         jobs = _jobs(connection, tables, columns, ignore)
         return Fingerprint({job.name: _hash(connection, job) for job in jobs}, _sequences(connection))
+
+
+def take_relation(connection: Connection, schema: str, relation: str) -> TableFingerprint:
+    """One table by itself: a partition too, which `take` hashes with its root only, and no table that inherits."""
+    with _reading(connection):
+        found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
+        columns = tuple(row["name"] for row in found)
+        return _hash(connection, _Job(f"{schema}.{relation}", schema, relation, False, columns, "org_id" in columns))
 
 
 def take_parallel(
