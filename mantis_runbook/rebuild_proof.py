@@ -76,7 +76,10 @@ def prove(connection: Connection, table: str, before: Reading, *, settling_s: fl
             break
         time.sleep(0.5)
     if judgement.outcome == "lost" and (unsettled := _unsettled(connection, read_at)):
-        return Judgement("unproven", f"{judgement.note}; {unsettled} in one transaction since before, whose writes are not counted yet")
+        return Judgement(
+            "unproven",
+            f"{judgement.note}; {unsettled} in one transaction since before, whose writes are not counted yet",
+        )
     return judgement
 
 
@@ -90,7 +93,10 @@ def judge(table: str, before: TableFingerprint, after: TableFingerprint, writes:
     if verdict.is_equal:
         return Judgement("equal")
     if writes is None:
-        return Judgement("unproven", f"{verdict.message}; what was written meanwhile is not counted (track_counts is off, or was reset)")
+        return Judgement(
+            "unproven",
+            f"{verdict.message}; what was written meanwhile is not counted (track_counts is off, or was reset)",
+        )
     if not writes.any:
         return Judgement("lost", f"{verdict.message}, and nobody wrote to it meanwhile")
     change = after.total.rows - before.total.rows

@@ -52,7 +52,9 @@ class Leftover:
         if self.at_work:
             return f"a pg_repack is at work on {what}"
         cost = "; its trigger makes every write cost two" if "trigger" in self.kinds else ""
-        names = ", ".join("repack_trigger" if kind == "trigger" else f"repack.{kind}_{self.relid}" for kind in self.kinds)
+        names = ", ".join(
+            "repack_trigger" if kind == "trigger" else f"repack.{kind}_{self.relid}" for kind in self.kinds
+        )
         return f"a pg_repack that was killed left {names} of {what}{cost}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from mantis_runbook import bloat, ledger, phase, programs, run
+from mantis_runbook import bloat, ledger, phase, programs, rebuild_proof, repack_leftovers, repackable, run
 from mantis_runbook.advanced_phase import AdvancedPhase
 from mantis_runbook.bloat import Bloat, Bloated
 from mantis_runbook.database import Connection, connect
@@ -123,7 +123,9 @@ def test_a_bloated_table_shrinks_under_writes_and_keeps_its_content(repackable: 
             over.set()
             writer.join()
         (one,) = done.tables
-        assert (one.table, one.state, one.note) == ("Bloated", "rebuilt", "")
+        assert one.table == "Bloated"
+        assert one.state in {"rebuilt", "unproven"}
+        assert "written to meanwhile" in one.note
         assert one.after < one.before / 4
         assert connection.execute('SELECT count(*) FROM "Bloated" WHERE id >= 1000000').fetchone() == (len(written),)
         connection.execute('DELETE FROM "Bloated" WHERE id >= 1000000')
@@ -148,9 +150,9 @@ def test_policies_that_bind_the_owner_are_seen_and_a_superusers_rebuild_keeps_ev
         connection.execute("CREATE ROLE bloat_owner NOLOGIN")
         try:
             connection.execute('ALTER TABLE "Bloated" OWNER TO bloat_owner; SET ROLE bloat_owner')
-            assert bloat._hides_rows(connection, "Bloated")
+            assert "BYPASSRLS" in repackable.refusal(connection, "Bloated")
             connection.execute("RESET ROLE")
-            assert not bloat._hides_rows(connection, "Bloated")
+            assert repackable.refusal(connection, "Bloated") == ""
             assert [one.state for one in bloat.rebuild(repackable).tables] == ["rebuilt"]
             assert connection.execute(CONTENT).fetchone() == before
         finally:
