@@ -8,7 +8,6 @@ import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from psycopg import sql
+
 from mantis_runbook import fingerprint
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.fingerprint import TableFingerprint, Verdict
@@ -72,14 +74,18 @@ def prove(connection: Connection, table: str, before: Reading, *, settling_s: fl
     deadline = time.monotonic() + settling_s
     while True:
         judgement = judge(table, before.content, content, _since(before.writes, _writes(connection, table)))
-        if judgement.outcome != "lost" or time.monotonic() >= deadline:
+        if (
+            judgement.outcome != "lost"
+            or time.monotonic() >= deadline
+            or not _others(connection, "backend_start", read_at)
+        ):
             break
         time.sleep(0.5)
-    if judgement.outcome == "lost" and (unsettled := _unsettled(connection, read_at)):
-        return Judgement(
-            "unproven",
-            f"{judgement.note}; {unsettled} in one transaction since before, whose writes are not counted yet",
+    if judgement.outcome == "lost" and (sessions := _others(connection, "xact_start", read_at)):
+        words = (
+            f"{sessions} sessions are in a transaction begun before it was read, and what they wrote is not counted yet"
         )
+        return Judgement("unproven", f"{judgement.note}; but {words}")
     return judgement
 
 
@@ -124,12 +130,10 @@ def _since(before: Writes | None, now: Writes | None) -> Writes | None:
     return None if min(writes.inserted, writes.updated, writes.deleted) < 0 else writes
 
 
-def _unsettled(connection: Connection, since: object) -> str:
-    """Sessions that have been in one transaction since before that instant: what they wrote before it may not be counted."""
-    (row,) = rows(
-        connection,
-        "SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database() AND xact_start < %s"
-        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        (since,),
-    )
-    return f"{row['sessions']} session(s) are" if row["sessions"] else ""
+def _others(connection: Connection, column: str, instant: object) -> int:
+    """Sessions of others that began (or whose transaction did) before that instant. One that has ended is counted whole."""
+    statement = sql.SQL(
+        "SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database() AND {} < %s"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    ).format(sql.Identifier(column))
+    return int(rows(connection, statement, (instant,))[0]["sessions"])
