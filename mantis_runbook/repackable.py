@@ -16,6 +16,10 @@ __all__ = ["is_superuser", "program", "refusal"]
 #: are interrupted (their release notes of 1.4 and 1.3.3, https://reorg.github.io/pg_repack/#releases).
 OLDEST = (1, 4)
 
+#: The functions of older ones refuse whoever is no superuser, when the table is copied and its trigger made. The program
+#: then tries to clean up by such a function, again and again, and never ends (tried with 1.4.8, on PostgreSQL 15.18).
+FOR_OWNERS = (1, 5)
+
 HIDDEN = "row security hides rows of it from this role, and a rebuild would lose them; use a role with BYPASSRLS"
 
 NO_KEY = "it has no primary key and no unique index on columns that are NOT NULL; add one, or use VACUUM FULL while nobody works"
@@ -33,7 +37,7 @@ def program(connection: Connection) -> tuple[Path | None, str]:
     if not installed:
         return None, "pg_repack is not installed in this database (CREATE EXTENSION pg_repack)"
     wanted, major = installed[0]["extversion"], identity(connection).major
-    if is_too_old(wanted):
+    if is_older(wanted, OLDEST):
         oldest = ".".join(map(str, OLDEST))
         return None, (
             f"the extension is pg_repack {wanted}, expected {oldest} or newer: an older one ends the application's sessions"
@@ -44,6 +48,11 @@ def program(connection: Connection) -> tuple[Path | None, str]:
     if not fitting:
         there = ", ".join(sorted({_version(path) or "?" for path in candidates})) or "none"
         return None, f"the extension is pg_repack {wanted}, the program must be too, and there is {there}"
+    if not is_superuser(connection) and is_older(wanted, FOR_OWNERS):
+        return None, (
+            f"pg_repack {wanted} works for superusers only: for this role it would hang and leave its trigger behind;"
+            " run it as a superuser, or install 1.5 or newer"
+        )
     if not is_superuser(connection) and (grants := rows(connection, query("repack/rights"))):
         words = "; ".join(row["grant"] for row in grants)
         return None, f"this role may not use pg_repack; as a superuser: {words}"
@@ -68,9 +77,8 @@ def is_superuser(connection: Connection) -> bool:
     return connection.info.parameter_status("is_superuser") == "on"
 
 
-def is_too_old(version: str) -> bool:
-    numbers = [int(number) for number in re.findall(r"\d+", version)[:2]]
-    return tuple(numbers) < OLDEST
+def is_older(version: str, than: tuple[int, int]) -> bool:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < than
 
 
 @cache
