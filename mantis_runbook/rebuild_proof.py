@@ -134,6 +134,6 @@ def _others(connection: Connection, column: str, instant: object) -> int:
     """Sessions of others that began (or whose transaction did) before that instant. One that has ended is counted whole."""
     statement = sql.SQL(
         "SELECT count(*) AS sessions FROM pg_stat_activity WHERE datname = current_database() AND {} < %s"
-        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        " AND application_name NOT LIKE 'mantis-runbook/%%' AND backend_type = 'client backend'"
     ).format(sql.Identifier(column))
     return int(rows(connection, statement, (instant,))[0]["sessions"])
