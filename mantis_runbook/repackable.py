@@ -74,6 +74,7 @@ def refusal(connection: Connection, table: str) -> str:
 
 
 def is_superuser(connection: Connection) -> bool:
+    """Whether our role is one, as the server says now."""
     return connection.info.parameter_status("is_superuser") == "on"
 
 
