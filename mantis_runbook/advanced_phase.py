@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from mantis_runbook import bloat, checks
+from mantis_runbook import bloat, checks, repack_leftovers
 from mantis_runbook.bloat import Rebuilding
 from mantis_runbook.display import duration, many
-from mantis_runbook.errors import Refused
+from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.lock import hold
 from mantis_runbook.migration_phase import MigrationPhase
@@ -41,14 +41,18 @@ class AdvancedPhase(MigrationPhase):
         """Tables by wasted space. Where the parameter `repack` says yes, those above the threshold are rebuilt by
         pg_repack, if it is installed.
 
-        Reads only otherwise. A table that could not be rebuilt does not fail the phase. Raises `Refused` where tables are to
+        Reads only otherwise. A table that could not be rebuilt does not fail the phase; one that lost rows does: raises
+        `Failed`. Raises `Refused` where tables are to
         be rebuilt and the phase did not migrate in this run, or another runner is at work.
         """
         with self.run.read("bloat") as connection:
             found, why_not = bloat.measure(connection), bloat.why_not(connection)
+            left = repack_leftovers.leftovers(connection)
         above = found.above()
         tables = [_bloat_table(found)]
         summary = f"{many(len(above), 'table')} of {len(found.tables)} worth a rebuild ({WORTH_IT})"
+        if left:
+            tables.append(Table("left by pg_repack", [{"table": one.table, "found": one.message} for one in left]))
         if self.parameters.repack == "yes":
             done = self._rebuild()
             tables.append(Table("rebuilt by pg_repack", [_rebuilt_record(one) for one in done.tables]))
@@ -56,6 +60,10 @@ class AdvancedPhase(MigrationPhase):
             summary += f"; {done.note or f'{rebuilt} of {len(done.tables)} rebuilt'}"
         else:
             summary += f"; {why_not or 'pg_repack is installed, and rebuilds them where the parameter repack says yes'}"
+        if stale := [one for one in left if not one.at_work]:
+            summary += (
+                f"; {many(len(stale), 'table')} with remains of a killed pg_repack, which a rebuild removes first"
+            )
         return Evidence(self.number, "bloat", "info", summary, tuple(tables))
 
     def _rebuild(self) -> Rebuilding:
@@ -72,6 +80,14 @@ class AdvancedPhase(MigrationPhase):
         self.run.journal.append(
             "bloat.rebuilt", phase=self.number, note=done.note, tables=[asdict(one) for one in done.tables]
         )
+        if done.lost:
+            raise Failed(
+                f"the rebuild of {', '.join(one.table for one in done.lost)} lost rows",
+                found="; ".join(one.note for one in done.lost),
+                expected="the rows that were there before",
+                action="stop the application's writes, and restore the table from this phase's backup, which was proven"
+                " (pg_restore --data-only --table); no other table was rebuilt",
+            )
         return done
 
     def indexes(self) -> Evidence:

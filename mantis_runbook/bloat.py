@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import secrets
 import subprocess
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
 from psycopg import sql
 
-from mantis_runbook import commands, display, programs
-from mantis_runbook.database import Connection, connect, identity, query, rows
+from mantis_runbook import commands, display, programs, rebuild_proof, repack_leftovers, repackable
+from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.errors import ProgramError
 from mantis_runbook.lock import Fence
 from mantis_runbook.target import Target
@@ -28,9 +27,15 @@ THRESHOLD, SMALLEST = 0.3, 8 * 1024 * 1024
 #: How long pg_repack tries for its two short locks (ACCESS EXCLUSIVE) before it gives a table up, ending nobody's session.
 WAIT_S = 30
 
-HIDDEN = "row security hides rows of it from this role, and a rebuild would lose them; use a role with BYPASSRLS"
+#: For its sessions. Its own tries for those two locks end after a second at most, by `statement_timeout`; this ends the
+#: waits that it has no limit for, which would queue the application behind them: its clean-up after an interrupt in
+#: versions before 1.5.0 (https://github.com/reorg/pg_repack/pull/298). What that leaves is removed here.
+SESSION = {"row_security": "off", "lock_timeout": "2s", "client_connection_check_interval": "200ms"}
 
-State = Literal["rebuilt", "skipped", "failed", "not installed"]
+#: How a note begins of a program that ended well and left the table as it was.
+GIVEN_UP = "pg_repack gave it up: "
+
+State = Literal["rebuilt", "unproven", "lost", "skipped", "failed", "not installed"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,11 @@ class Bloated:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What became of one table. Sizes in bytes, of the table with its indexes and TOAST; duration in seconds."""
+    """What became of one table. Sizes in bytes, of the table with its indexes and TOAST; duration in seconds.
+
+    `rebuilt`: its content was compared, and is what it was. `unproven`: rebuilt, and what was written meanwhile leaves
+    open whether all of it is there. `lost`: it is not.
+    """
 
     table: str
     state: State
@@ -91,6 +100,11 @@ class Rebuilding:
 
     tables: tuple[Rebuilt, ...]
     note: str = ""
+
+    @property
+    def lost(self) -> tuple[Rebuilt, ...]:
+        """Tables that do not hold what they held. No further one was rebuilt then."""
+        return tuple(one for one in self.tables if one.state == "lost")
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -139,89 +153,86 @@ def rebuild(
 ) -> Rebuilding:
     """Rebuild the tables named, or all, that are above the threshold, one after the other, while they are in use.
 
-    pg_repack copies a table beside itself and keeps up with writes by a trigger; it asks for ACCESS EXCLUSIVE twice, for
-    up to a second at a time, ends nobody's session, and leaves a table that it cannot lock as it is. Where it is not
-    installed, in the database and as a program of the same version, nothing is done and the result says so. A table
-    that could not be rebuilt is reported, never raised: bloat is a matter of comfort. Raises `FenceLost` before a table
-    when another runner took over from the one with this fence.
+    What an earlier pg_repack left is removed first. pg_repack copies a table beside itself and keeps up with writes by a
+    trigger; it asks for ACCESS EXCLUSIVE twice, for up to a second at a time, ends nobody's session, and leaves a table
+    that it cannot lock as it is. Where it is not installed, in the database and as a program of the same version, nothing
+    is done and the result says so. A table that could not be rebuilt is reported, never raised: bloat is a matter of
+    comfort. After one that lost rows (`lost`) no other is begun. Raises `FenceLost` before a table when another runner took
+    over from the one with this fence.
     """
     with connect(target, "bloat") as connection:
         found = measure(connection)
         wanted = [one for one in found.above(threshold, smallest) if tables is None or one in tables]
-        program, why_not = _program(connection)
+        program, why_not = repackable.program(connection)
         if program is None:
             sizes = {one: _size(connection, one) for one in wanted}
             missing = [Rebuilt(one, "not installed", sizes[one], sizes[one], 0.0, why_not) for one in wanted]
             return Rebuilding(tuple(missing), why_not)
-        options = [] if _is_superuser(connection) else ["--no-superuser-check"]
-        options += ["--no-order", "--no-kill-backend", f"--wait-timeout={wait_s}"]
-        done = []
+        if fence:
+            fence.check(connection, in_transaction=False)
+        remaining = _removed(connection)
+        options = [] if repackable.is_superuser(connection) else ["--no-superuser-check"]
+        # Without a password in its environment it would ask the terminal for one, and 1.4.8 does so for ever.
+        options += ["--no-password", "--no-order", "--no-kill-backend", f"--wait-timeout={wait_s}"]
+        done: list[Rebuilt] = []
         for one in wanted:
             if fence:
                 fence.check(connection, in_transaction=False)
-            done.append(_rebuilt(connection, program, options, target, one, deadline_s))
+            reason = remaining.get(one) or repackable.refusal(connection, one)
+            if reason:
+                size = _size(connection, one)
+                done.append(Rebuilt(one, "skipped", size, size, 0.0, reason))
+                continue
+            arguments = [*options, f"--table={sql.Identifier('public', one).as_string(connection)}"]
+            command = commands.command(program, target, *arguments, settings=SESSION)
+            done.append(_rebuilt(connection, command, one, deadline_s))
+            if done[-1].state == "lost":
+                break
         return Rebuilding(tuple(done))
 
 
 def why_not(connection: Connection) -> str:
     """Why no table can be rebuilt here; empty where pg_repack is installed, in the database and as a program."""
-    return _program(connection)[1]
+    return repackable.program(connection)[1]
 
 
-def _rebuilt(
-    connection: Connection, program: Path, options: Sequence[str], target: Target, table: str, deadline_s: float
-) -> Rebuilt:
-    before, file = _size(connection, table), _file(connection, table)
-    if _hides_rows(connection, table):
-        return Rebuilt(table, "skipped", before, before, 0.0, HIDDEN)
-    name = sql.Identifier("public", table).as_string(connection)
+def _removed(connection: Connection) -> dict[str, str]:
+    """Remove what killed ones left; tables of which something had to stay, and why: nothing begins beside that."""
+    found = repack_leftovers.leftovers(connection)
+    reasons = {one.table: one.message if one.at_work else repack_leftovers.remove(connection, one) for one in found}
+    return {table: reason for table, reason in reasons.items() if reason}
+
+
+def _rebuilt(connection: Connection, command: programs.Command, table: str, deadline_s: float) -> Rebuilt:
+    size, file = _size(connection, table), _file(connection, table)
+    before = rebuild_proof.read(connection, table)
     began = time.monotonic()
-    state: State = "failed"
+    note = _run(connection, command, deadline_s)
+    left = _removed(connection).get(table, "")
+    duration = time.monotonic() - began
+    # Its exit code says nothing: 0 as well when it gave the table up, 1 when it failed after the swap. The file tells.
+    is_new = _file(connection, table) != file
+    judgement = rebuild_proof.prove(connection, table, before) if is_new else None
+    if judgement:
+        states: dict[str, State] = {"lost": "lost", "unproven": "unproven"}
+        state, note = states.get(judgement.outcome, "rebuilt"), judgement.note
+    else:
+        state = "skipped" if note.startswith(GIVEN_UP) else "failed"
+    return Rebuilt(table, state, size, _size(connection, table), duration, "; ".join(filter(None, (note, left))))
+
+
+def _run(connection: Connection, command: programs.Command, deadline_s: float) -> str:
+    """Its last words. A program that did not end in time is ended, and so are its sessions, which could go on."""
+    mark = f"repack-{secrets.token_hex(6)}"
+    marked = replace(command, environment=command.environment | {"PGAPPNAME": mark})
     try:
-        # What policies hide becomes an error, never a missing row.
-        arguments = [*options, f"--table={name}"]
-        repack = commands.command(program, target, *arguments, settings={"row_security": "off"})
-        done = programs.run(repack, timeout=deadline_s)
-        note = _last_line(done.stderr)
-        state = "skipped"
+        return f"{GIVEN_UP}{_last_line(programs.run(marked, timeout=deadline_s).stderr)}"
     except ProgramError as error:
-        note = _last_line(str(error))
+        return _last_line(str(error))
     except subprocess.TimeoutExpired:
-        note = f"not done within {deadline_s:.0f} s; what it left behind goes with: DROP EXTENSION pg_repack, then CREATE it again"
-    # Its exit code is 0 as well when it gave the table up: the file on disk tells.
-    if state == "skipped" and _file(connection, table) != file:
-        state, note = "rebuilt", ""
-    return Rebuilt(table, state, before, _size(connection, table), time.monotonic() - began, note)
-
-
-def _hides_rows(connection: Connection, table: str) -> bool:
-    """Whether row security applies to our role on this table: as the owner under FORCE, a repack would copy what it sees."""
-    return bool(_number(connection, "SELECT row_security_active(format('public.%%I', %s::text)::regclass)::int", table))
-
-
-def _program(connection: Connection) -> tuple[Path | None, str]:
-    """pg_repack of the extension's own version, or why there is none."""
-    installed = rows(connection, "SELECT extversion FROM pg_extension WHERE extname = 'pg_repack'")
-    if not installed:
-        return None, "pg_repack is not installed in this database (CREATE EXTENSION pg_repack)"
-    wanted, major = installed[0]["extversion"], identity(connection).major
-    candidates = [path for folder in programs.folders() if (path := folder / "pg_repack").is_file()]
-    fitting = [path for path in candidates if _version(path) == wanted]
-    if not fitting:
-        there = ", ".join(sorted({_version(path) or "?" for path in candidates})) or "none"
-        return None, f"the extension is pg_repack {wanted}, the program must be too, and there is {there}"
-    return next((path for path in fitting if f"/{major}/" in str(path)), fitting[0]), ""
-
-
-@cache
-def _version(program: Path) -> str:
-    """Its version, as `pg_repack 1.4.8` says it; "" when it does not say."""
-    try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    match = re.search(r"pg_repack (\S+)", said)
-    return match[1] if match else ""
+        return f"not done within {deadline_s:.0f} s, and ended"
+    finally:
+        repack_leftovers.end_sessions(connection, mark)
 
 
 def _size(connection: Connection, table: str) -> int:
@@ -230,10 +241,6 @@ def _size(connection: Connection, table: str) -> int:
 
 def _file(connection: Connection, table: str) -> int:
     return _number(connection, "SELECT pg_relation_filenode(format('public.%%I', %s::text)::regclass)::bigint", table)
-
-
-def _is_superuser(connection: Connection) -> bool:
-    return connection.info.parameter_status("is_superuser") == "on"
 
 
 def _number(connection: Connection, statement: str, table: str) -> int:

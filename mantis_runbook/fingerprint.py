@@ -36,6 +36,7 @@ __all__ = [
     "row_types",
     "take",
     "take_parallel",
+    "take_relation",
 ]
 
 #: Two hashes of one row text that have nothing in common but the text.
@@ -295,6 +296,14 @@ def row_types(connection: Connection) -> dict[str, dict[str, RowType]]:
         for row in database.rows(connection, database.query("fingerprint/row_types"), {"without": [database.SCHEMA]}):
             found.setdefault(row["name"], {})[row["column"]] = RowType(tuple(row["fields"]), row["is_array"])
     return found
+
+
+def take_relation(connection: Connection, schema: str, relation: str) -> TableFingerprint:
+    """One table by itself: a partition too, which `take` hashes with its root only, and no table that inherits."""
+    with _reading(connection):
+        found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
+        columns = tuple(row["name"] for row in found)
+        return _hash(connection, _Job(f"{schema}.{relation}", schema, relation, False, columns, "org_id" in columns))
 
 
 def take_parallel(

@@ -393,7 +393,7 @@ def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(bench: Bench,
         2,
     )
     bench.up(migration)
-    assert restore(bench, server, done.salvage.folder).returncode == 0
+    assert restore(bench, done.salvage.folder).returncode == 0
     assert bench.sql(MOODS) == [
         (4, "glad"), (5, "calm"), (6, None), (7, "glad"), (8, "calm"), (5001, "calm"), (5002, "glad")
     ]  # fmt: skip

@@ -1,4 +1,4 @@
--- Objects that an extension takes with it when it is dropped (ALTER … DEPENDS ON EXTENSION).
+-- Objects that an extension takes with it when it is dropped (ALTER ... DEPENDS ON EXTENSION).
 SELECT
     i.type || ' ' || i.identity AS name,
     'depends on extension ' || string_agg(quote_ident(e.extname), ', ' ORDER BY e.extname) AS definition

@@ -10,7 +10,7 @@
 -- What it gets, and which part of the runbook needs it:
 --     ownership of what superusers own here     ALTER TABLE, CREATE INDEX, triggers, policies, foreign keys; dump and restore
 --     membership in other owners of objects     the same, for what supabase_auth_admin and its like own
---     membership in anon, authenticated …       tenants and the application's contract are proven by acting as them
+--     membership in anon, authenticated ...       tenants and the application's contract are proven by acting as them
 --     CREATEDB                                  backups are proven on a scratch database
 --     pg_read_all_data                          pg_dump reads every table of every schema
 --     pg_monitor                                monitor, guard and prechecks see other roles' sessions and statements
