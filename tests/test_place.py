@@ -227,7 +227,8 @@ def test_no_service_and_no_secret_is_left_for_a_program(
             made = commands.command(name, target, settings={"maintenance_work_mem": "2MB"})
             assert SECRET not in " ".join(made.arguments) + repr(made)
             assert made.environment["PGPASSWORD"] == SECRET
-            assert made.environment["PGOPTIONS"] == "-c work_mem=1MB -c maintenance_work_mem=2MB"
+            assert made.environment["PGOPTIONS"].startswith("-c work_mem=1MB -c statement_timeout=0 ")
+            assert made.environment["PGOPTIONS"].endswith(" -c maintenance_work_mem=2MB")
             assert not stray.keys() & made.environment.keys()
         with connect(bench.target, "test") as connection:  # no options of its own: the stray service's are not taken
             assert connection.execute("SHOW work_mem").fetchone() == ("4MB",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -132,7 +133,10 @@ def test_a_copy_has_the_encoding_and_the_locale_of_its_original(server: Server, 
             copy = backup.create_scratch(target, "mantis_scratch_shaped", taken.likeness)
             assert backup.prove(taken, copy).is_valid
             with connect(copy, "test") as connection:
-                assert likeness.read(connection) == like
+                apart = tuple(
+                    right for right in like.rights if right[1] != "CONNECT"
+                )  # nobody else has business in a copy
+                assert likeness.read(connection) == replace(like, rights=apart)
                 assert connection.execute("SELECT name FROM guest").fetchone() == ("Zoë",)
         finally:
             backup.drop_scratch(target, "mantis_scratch_shaped")
