@@ -135,6 +135,16 @@ def test_both_installations_can_go_up_and_down(empty_database: Target, auth: str
         assert without_extensions(before, catalog.snapshot(connection)) == []
 
 
+def test_a_function_of_the_owners_that_the_extension_would_make_stays_and_no_extension_is_made(
+    baseline: Connection,
+) -> None:
+    baseline.execute("CREATE FUNCTION uuid_generate_v4() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()'")
+    (first, *_) = migrations.read_script(UP).steps
+    for statement in first.statements:
+        baseline.execute(statement.text)
+    assert number(baseline, "SELECT count(*) FROM pg_extension WHERE extname = 'uuid-ossp'") == 0
+
+
 def test_uuid_ossp_is_skipped_with_a_warning_where_the_server_does_not_offer_it(baseline: Connection) -> None:
     offered = number(baseline, "SELECT count(*) FROM pg_available_extensions WHERE name = 'uuid-ossp'")
     said: list[str] = []

@@ -464,8 +464,8 @@ def test_a_view_made_since_stops_the_way_back_and_is_named(server: Server, basel
 def test_defaults_and_foreign_keys_stay_as_this_database_had_them(server: Server, baseline_template: str) -> None:
     with migrated(server, baseline_template, "006") as connection:
         connection.execute(
-            "CREATE FUNCTION uuid_generate_v4() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()';"
-            "ALTER TABLE audit_log ALTER COLUMN id SET DEFAULT uuid_generate_v4(),"
+            "CREATE FUNCTION uuid_of_theirs() RETURNS uuid LANGUAGE sql AS 'SELECT gen_random_uuid()';"
+            "ALTER TABLE audit_log ALTER COLUMN id SET DEFAULT uuid_of_theirs(),"
             " ADD COLUMN origin text NOT NULL DEFAULT 'app', DROP CONSTRAINT audit_log_org_id_fkey,"
             " ADD CONSTRAINT audit_log_org_id_fkey FOREIGN KEY (org_id) REFERENCES organization ON DELETE CASCADE"
         )

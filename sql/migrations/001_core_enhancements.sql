@@ -39,7 +39,9 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp') THEN
+    IF to_regprocedure('public.uuid_generate_v4()') IS NOT NULL THEN
+        NULL;  -- the extension's own, or the owner's, which would stand in the way of the extension's
+    ELSIF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp') THEN
         CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
     ELSE
         RAISE WARNING 'extension uuid-ossp is skipped: this server does not offer it, and nothing of ours depends on it';

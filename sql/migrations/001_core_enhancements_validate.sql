@@ -17,7 +17,8 @@ BEGIN
     ASSERT missing IS NULL, format('extensions missing: %s', missing);
 
     ASSERT EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp')
-        OR NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp'),
+        OR NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp')
+        OR to_regprocedure('public.uuid_generate_v4()') IS NOT NULL,
         'extensions missing: uuid-ossp, which this server offers';
 END
 $$;
