@@ -104,7 +104,7 @@ def _half_applied(seen: Mapping[str, Any], objects: tuple[Mapping[str, str], ...
     open_ = f"; {_named(seen['without_rls'])} without row-level security" if seen["without_rls"] else ""
     return Recognised(
         "half applied",
-        "the enhanced schema is here already in part, and this runbook did not make it: "
+        "the enhanced schema is half applied here, and not by this runbook: "
         + ", ".join(part for part in parts if part)
         + open_,
         "make way for the migrations: DROP what holds no rows, RENAME what does (ALTER TABLE lead RENAME TO lead_before,"

@@ -93,7 +93,6 @@ def test_a_failure_after_phase_0_is_shown_with_its_phase_and_its_message(matrix_
     assert "no more tables, please" in failed.message
 
 
-@pytest.mark.xfail(reason="the refusals are other parts of issue 19: take this mark away once they are merged")
 @pytest.mark.parametrize("name", ["read_only", "sql_ascii", "half_applied", "later_mantisnxt"])
 def test_a_variant_that_is_to_be_refused_is_refused_in_phase_0(matrix_server: Server, name: str) -> None:
     outcome = matrix.attempt(matrix_server, KNOWN[name])

@@ -44,7 +44,7 @@ def test_a_schema_enhanced_by_hand_is_told_in_the_first_sentence_with_the_way_ou
     text = refusal(baseline)
     first, *details = text.splitlines()
     assert first.startswith(
-        "the enhanced schema is here already in part, and this runbook did not make it: 1 table (lead),"
+        "the enhanced schema is half applied here, and not by this runbook: 1 table (lead),"
         " 1 type (lead_status), 1 column (purchase_order.currency); lead without row-level security"
     )
     assert "RENAME TO lead_before" in text

@@ -26,7 +26,7 @@ from mantis_runbook.target import Target
 DEVELOPMENT = ("--target", "TEST_DSN", "--environment", "development")
 NAMES = {"target": "TEST_DSN", "environment": "development"}
 
-STATUS = "SELECT status FROM schema_migrations WHERE version = '001'"
+STATUS = "SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'"
 
 #: Holds on the target alone, not on the restored copy that a rehearsal works on.
 ON_THE_TARGET = "current_database() NOT LIKE 'mantis\\_scratch\\_%'"
@@ -98,7 +98,9 @@ def test_a_run_that_was_killed_while_it_migrated_is_resumed_by_the_next_one(proj
     assert f"resuming run {cut.name}, which was interrupted in migration 001" in result.stdout
     assert project.run() == cut
     assert ask(prepared, STATUS) == "completed"
-    assert ask(prepared, "SELECT count(*) FROM migration_backups") == 1, "the proven backup was not taken again"
+    assert ask(prepared, "SELECT count(*) FROM mantis_runbook.migration_backups") == 1, (
+        "the proven backup was not taken again"
+    )
     assert (cut / "01_core_enhancements.try1.ipynb").is_file()
     assert (cut / "01_core_enhancements.try1.html").is_file()
     told = re.sub(r"<[^>]+>|\s+", " ", (cut / "index.html").read_text())
@@ -141,7 +143,7 @@ def test_a_run_that_left_a_migration_half_done_and_whose_folder_is_gone_says_wha
     execute(
         prepared,
         "INSERT INTO mantis_runbook.journal (run, version, direction, state, who) VALUES ('gone', '001', 'up', 'begun', 'test')",
-        "INSERT INTO schema_migrations (version, description, status) VALUES ('001', 'Core', 'running')",
+        "INSERT INTO mantis_runbook.schema_migrations (version, description, status) VALUES ('001', 'Core', 'running')",
     )
     refused = project.call("run", "--phases", "1", *DEVELOPMENT)
     assert refused.exit_code == 2
@@ -160,7 +162,7 @@ def test_a_run_that_another_runner_is_at_work_on_is_not_taken_over(
     execute(
         prepared,
         "INSERT INTO mantis_runbook.journal (run, version, direction, state, who) VALUES ('other', '001', 'up', 'begun', 'test')",
-        "INSERT INTO schema_migrations (version, description, status) VALUES ('001', 'Core', 'running')",
+        "INSERT INTO mantis_runbook.schema_migrations (version, description, status) VALUES ('001', 'Core', 'running')",
     )
     with hold(prepared, "other", "somebody"):
         refused = project.call("run", "--phases", "1", *DEVELOPMENT)
@@ -341,7 +343,7 @@ def nothing_changes_but_backups(target: Target) -> Iterator[None]:
 # -- locked tables -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("table", ["profile", "schema_migrations"])
+@pytest.mark.parametrize("table", ["public.profile", "mantis_runbook.schema_migrations"])
 def test_a_precheck_gives_up_on_a_locked_table_soon_and_names_who_holds_it(
     project: Project, prepared: Target, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
@@ -356,7 +358,7 @@ def test_a_precheck_gives_up_on_a_locked_table_soon_and_names_who_holds_it(
             core.precheck()
         locked_s = time.monotonic() - began
         holder.rollback()
-    assert f"{table} by pid {pid} (maintenance, idle in transaction, LOCK" in str(refused.value)
+    assert f"{table.rpartition('.')[2]} by pid {pid} (maintenance, idle in transaction, LOCK" in str(refused.value)
     began = time.monotonic()
     assert core.precheck().verdict in ("passed", "warned")
     assert locked_s < 2.5 + 1.5 * (time.monotonic() - began), "its patience, beside what it takes without a lock"
@@ -379,7 +381,7 @@ def test_cells_run_twice_in_the_wrong_order_or_after_a_kernel_restart_repeat_no_
     first = core.back_up()
     again = core.back_up()
     assert again._repr_html_() == first._repr_html_()
-    assert ask(prepared, "SELECT count(*) FROM migration_backups") == 1
+    assert ask(prepared, "SELECT count(*) FROM mantis_runbook.migration_backups") == 1
 
     restarted = phase.open("1", NAMES)  # a new kernel, with the same parameters
     assert restarted.run.name == core.run.name
@@ -394,7 +396,7 @@ def test_cells_run_twice_in_the_wrong_order_or_after_a_kernel_restart_repeat_no_
     other.compare()
     assert other.conclude().verdict == "passed"
     assert ask(prepared, "SELECT count(*) FROM mantis_runbook.journal") == journalled
-    assert ask(prepared, "SELECT count(*) FROM migration_backups") == 1
+    assert ask(prepared, "SELECT count(*) FROM mantis_runbook.migration_backups") == 1
     started = [one["verb"] for one in project.events("verb.started")]
     assert sorted(started) == sorted(set(started)), "each verb was carried out once"
     assert len(project.events("phase.finished")) == 1

@@ -91,7 +91,7 @@ def test_a_migration_that_the_probe_did_not_see_is_inconclusive_however_often_it
     for _ in range(3):
         with pytest.raises(Inconclusive, match="the probe did not see all of the migration"):
             core.migrate()
-    assert ask(prepared, "SELECT status FROM schema_migrations WHERE version = '001'") == "completed"
+    assert ask(prepared, "SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'") == "completed"
     kept = archive.read_evidence(core.run.folder, "1", "migrate")
     assert kept is not None
     assert kept["verdict"] == "inconclusive"
