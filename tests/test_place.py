@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from conftest import chosen, fresh_database, made_server
-from project import Project
+from project import Project, scratch_databases
 from psycopg import sql
 from workbench import Bench
 
@@ -158,6 +158,7 @@ def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
     monkeypatch.setenv("PGSERVICE", "scratch")
     project.limit("scratch", '"other"')
+    left_by_others = scratch_databases(unprepared)
     words = ("run", "--phases", "0", "--target", "mine", "--environment", "development", "--scratch")
     refused = project.call(*words, "own")
     assert (refused.exit_code, project.runs()) == (2, [])
@@ -166,13 +167,10 @@ def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
     assert done.exit_code == 0, done.output
     for server, names in ((other, {"postgres", "template0", "template1"}), (newest_server, set())):
         with psycopg.connect(**server.parameters) as connection:
-            found = connection.execute(
-                "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch%'"
-            ).fetchall()
-            assert found == []
             databases = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
             assert not names or databases == names
         assert tables(server, "postgres") == []
+    assert scratch_databases(unprepared) == left_by_others
 
 
 def test_psql_looks_where_it_is_before_it_works(bench: Bench, stranger: str, tmp_path: Path) -> None:
