@@ -68,7 +68,7 @@ class AdvancedPhase(MigrationPhase):
 
     def _rebuild(self) -> Rebuilding:
         """Behind the migration, which was approved, and alone: it writes every row anew, beside no other runner."""
-        if "migrate" not in self._passed():
+        if "migrate" not in self.record.passed():
             raise Refused(
                 "no table is rebuilt yet",
                 found=f"migrate not passed in run {self.run.name}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from mantis_runbook.already_applied import is_applied
 from mantis_runbook.backup import sha256
 from mantis_runbook.control_totals import Totals, compare, control_totals, differences, keep, summed
 from mantis_runbook.database import Connection, connect
@@ -14,10 +15,19 @@ from mantis_runbook.errors import Failed, Inconclusive, ParameterError, Refused
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.iso_4217 import AMOUNT_DIGITS, MINOR_UNITS
 from mantis_runbook.ledger import Ledger
-from mantis_runbook.migration_phase import MigrationPhase
+from mantis_runbook.migration_phase import Around, MigrationPhase, Verb
+from mantis_runbook.phase_copy import PhaseCopy
+from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.rollback import APPLIED
 
-__all__ = ["FinancePhase", "currency_additions", "currency_choices"]
+__all__ = [
+    "FinancePhase",
+    "amounts_file",
+    "currency_additions",
+    "currency_choices",
+    "keep_amounts",
+    "kept_amounts",
+]
 
 #: The migration that adds the labels, and gives every amount its currency.
 FINANCE = "003"
@@ -70,150 +80,160 @@ def _refuse_unfit(code: str, where: str) -> None:
         )
 
 
+def _after_decisions(record: PhaseRecord, precheck: Verb) -> Evidence:
+    """Precheck, once what the operator decided is on record."""
+    _record_decisions(record)
+    return precheck(record)
+
+
+def _record_decisions(record: PhaseRecord) -> None:
+    """Keep what the operator decided, in the database, before anything is checked or dumped.
+
+    A currency that is added is decided to stand for itself; the migration's first step makes it a label. Raises
+    `ParameterError` for what is no currency, says two things, or comes too late to be carried out by the migration.
+    """
+    mapped = currency_choices(record.parameters.currency_map)
+    added = currency_additions(record.parameters.currency_add)
+    with record.run.connect("decisions") as connection:
+        book = Ledger(connection).require()
+        known, on_record = _labels(connection), book.decided("currency")
+        for code in (code for code, value in on_record.items() if code == value):
+            _refuse_unfit(code, "mantis_runbook.decision, where it stands to be added")
+        _refuse_unclear(mapped, added, known | {code for code, value in on_record.items() if code == value})
+        choices = {**mapped, **{code: code for code in added}}
+        news = {code: value for code, value in choices.items() if on_record.get(code) != value}
+        if (row := book.all().get(FINANCE)) and row.status in APPLIED:
+            _refuse_late(news, known, is_completed=row.status == "completed")
+        book.decide("currency", choices, record.run.operator)
+    if choices:
+        record.run.journal.append("decision.recorded", phase=record.number, subject="currency", choices=choices)
+
+
+def _between_control_totals(record: PhaseRecord, rehearse: Verb) -> Evidence:
+    """The rehearsal, with the control totals of the copy taken before and after."""
+    if is_applied(record):
+        return rehearse(record)
+    copy = PhaseCopy(record)
+    copy.require_fresh()
+    with connect(copy.target, "control totals", lock_timeout="0") as connection:
+        before = control_totals(connection, "before")
+    rehearsed = rehearse(record)
+    with connect(copy.target, "control totals", lock_timeout="0") as connection:
+        after = control_totals(connection, "after")
+    _require_agreement(record, before, after, "rehearse", "in the rehearsal")
+    table = Table(f"{len(before)} control totals, equal before and after", summed(before))
+    return replace(
+        rehearsed, tables=(*rehearsed.tables, table), facts={**rehearsed.facts, "control_totals": len(before)}
+    )
+
+
+def _on_agreeing_totals(record: PhaseRecord, approve: Verb) -> Evidence:
+    """The approval rests on control totals that agree: without them the rehearsal has not passed, and says none."""
+    if is_applied(record):
+        return approve(record)
+    count = record.facts("rehearse").get("control_totals")
+    if count is None:
+        raise Refused(
+            "phase 3 cannot be approved", found="no control totals", expected="totals that agree in the rehearsal",
+            action="run the rehearsal's cell first",
+        )  # fmt: skip
+    approved = approve(record)
+    grounds = f"{count} control totals agree in the rehearsal" if count else "0 control totals, there is no money yet"
+    return replace(approved, summary=f"{approved.summary}; {grounds}")
+
+
+def _after_keeping_amounts(record: PhaseRecord, migrate: Verb) -> Evidence:
+    """The migration, once it is kept what every row of money holds."""
+    if not is_applied(record):
+        keep_amounts(record)
+    return migrate(record)
+
+
+def keep_amounts(record: PhaseRecord) -> None:
+    """Keep the rows of money as they are before the first step. What a migration that was cut off began with stays."""
+    path = amounts_file(record)
+    with record.run.read("amounts before") as connection:
+        row = Ledger(connection).all().get(FINANCE)
+        is_begun = row is not None and row.status in APPLIED
+        if is_begun and kept_amounts(record):
+            return
+        count = keep(connection, path)
+    record.run.journal.append(
+        KEPT, phase=record.number, file=path.name, rows=count, sha256=sha256(path), migration_had_begun=is_begun
+    )
+
+
+def amounts_file(record: PhaseRecord) -> Path:
+    """Where the rows of money are kept."""
+    return record.run.backups / f"amounts-{FINANCE}.copy"
+
+
+def kept_amounts(record: PhaseRecord) -> Mapping[str, Any] | None:
+    """What the journal says about the amounts this run kept; None where this run migrated nothing."""
+    found = [entry.facts for entry in record.run.journal.entries() if entry.event == KEPT]
+    return found[-1] if found else None
+
+
+def _with_the_amounts_kept(record: PhaseRecord, validate: Verb) -> Evidence:
+    """The validations; then the amounts that were kept before the first step beside those on the target.
+
+    An already applied phase is not asked again: the application has changed its amounts since, as it may.
+    """
+    validated, kept = validate(record), kept_amounts(record)
+    if kept is None:
+        return replace(
+            validated, summary=f"{validated.summary}; no amounts to compare: nothing was migrated in this run"
+        )
+    _require_kept(record, kept)
+    with record.run.read("control totals") as connection:
+        found = compare(connection, amounts_file(record))
+    _require_agreement(record, found.before, found.after, "validate", "on the target")
+    late = "; they were kept when the migration had begun: what it did before is not covered"
+    tables = [Table(f"{len(found.after)} control totals on the target, equal before and after", summed(found.after))]
+    if found.left_out:
+        tables.append(Table("left out of them, and why", found.left_out))
+    return replace(
+        validated,
+        summary=f"{validated.summary}; {found.summary}{late if kept['migration_had_begun'] else ''}",
+        tables=(*validated.tables, *tables),
+    )
+
+
+def _require_kept(record: PhaseRecord, kept: Mapping[str, Any]) -> None:
+    path = amounts_file(record)
+    if not path.is_file() or sha256(path) != kept["sha256"]:
+        raise Inconclusive(
+            f"the amounts from before migration {FINANCE} are gone",
+            found=f"no {path}, or another",
+            expected=f"SHA-256 {kept['sha256']}",
+            action="bring the file back; without it nobody can say whether an amount was lost",
+        )
+
+
+def _require_agreement(record: PhaseRecord, before: Totals, after: Totals, verb: str, where: str) -> None:
+    found = differences(before, after)
+    if not found:
+        return
+    first, what = found[0], f"{len(found)} control totals differ {where}"
+    record.show_red(Evidence(record.number, verb, "failed", what, (Table(what, found),)))
+    raise Failed(
+        what,
+        found=f"organisation {first['organisation']}, {first['amount']} {first['currency']}: {first['after']}",
+        expected=f"{first['before']}",
+        action="no amount may be lost, change, or change its currency: look at the first difference before anything else",
+    )
+
+
 class FinancePhase(MigrationPhase):
     """The strategy's high risk: nothing is guessed, and no amount changes its currency unnoticed."""
 
-    def _precheck(self) -> Evidence:
-        self._record_decisions()
-        return super()._precheck()
-
-    def _record_decisions(self) -> None:
-        """Keep what the operator decided, in the database, before anything is checked or dumped.
-
-        A currency that is added is decided to stand for itself; the migration's first step makes it a label. Raises
-        `ParameterError` for what is no currency, says two things, or comes too late to be carried out by the migration.
-        """
-        mapped = currency_choices(self.parameters.currency_map)
-        added = currency_additions(self.parameters.currency_add)
-        with self.run.connect("decisions") as connection:
-            book = Ledger(connection).require()
-            known, on_record = _labels(connection), book.decided("currency")
-            for code in (code for code, value in on_record.items() if code == value):
-                _refuse_unfit(code, "mantis_runbook.decision, where it stands to be added")
-            _refuse_unclear(mapped, added, known | {code for code, value in on_record.items() if code == value})
-            choices = {**mapped, **{code: code for code in added}}
-            news = {code: value for code, value in choices.items() if on_record.get(code) != value}
-            if (row := book.all().get(FINANCE)) and row.status in APPLIED:
-                _refuse_late(news, known, is_completed=row.status == "completed")
-            book.decide("currency", choices, self.run.operator)
-        if choices:
-            self.run.journal.append("decision.recorded", phase=self.number, subject="currency", choices=choices)
-
-    def _rehearse(self) -> Evidence:
-        """As every phase, with the control totals of the copy taken before and after."""
-        if self._nothing_to_do():
-            return super()._rehearse()
-        self._require_fresh_copy()
-        with self._scratch_connection() as connection:
-            before = control_totals(connection, "before")
-        rehearsed = super()._rehearse()
-        with self._scratch_connection() as connection:
-            after = control_totals(connection, "after")
-        self._require_agreement(before, after, "rehearse", "in the rehearsal")
-        table = Table(f"{len(before)} control totals, equal before and after", summed(before))
-        return replace(
-            rehearsed, tables=(*rehearsed.tables, table), facts={**rehearsed.facts, "control_totals": len(before)}
-        )
-
-    def _scratch_connection(self) -> Connection:
-        return connect(self._scratch_server().database(self._scratch_name()), "control totals", lock_timeout="0")
-
-    def _approve(self, answer: str) -> Evidence:
-        """The approval rests on control totals that agree: without them the rehearsal has not passed, and says none."""
-        if self._nothing_to_do():
-            return super()._approve(answer)
-        count = self._facts("rehearse").get("control_totals")
-        if count is None:
-            raise Refused(
-                "phase 3 cannot be approved", found="no control totals", expected="totals that agree in the rehearsal",
-                action="run the rehearsal's cell first",
-            )  # fmt: skip
-        approved = super()._approve(answer)
-        grounds = (
-            f"{count} control totals agree in the rehearsal" if count else "0 control totals, there is no money yet"
-        )
-        return replace(approved, summary=f"{approved.summary}; {grounds}")
-
-    def _migrate(self) -> Evidence:
-        """As every phase, once it is kept what every row of money holds."""
-        if not self._nothing_to_do():
-            self._keep_amounts()
-        return super()._migrate()
-
-    def _keep_amounts(self) -> None:
-        """Keep the rows of money as they are before the first step. What a migration that was cut off began with stays."""
-        with self.run.read("amounts before") as connection:
-            row = Ledger(connection).all().get(FINANCE)
-            is_begun = row is not None and row.status in APPLIED
-            if is_begun and self._kept_amounts():
-                return
-            count = keep(connection, self._amounts)
-        self.run.journal.append(
-            KEPT,
-            phase=self.number,
-            file=self._amounts.name,
-            rows=count,
-            sha256=sha256(self._amounts),
-            migration_had_begun=is_begun,
-        )
-
-    @property
-    def _amounts(self) -> Path:
-        return self.run.backups / f"amounts-{FINANCE}.copy"
-
-    def _kept_amounts(self) -> Mapping[str, Any] | None:
-        """What the journal says about the amounts this run kept; None where this run migrated nothing."""
-        found = [entry.facts for entry in self.run.journal.entries() if entry.event == KEPT]
-        return found[-1] if found else None
-
-    def _validate(self) -> Evidence:
-        """As every phase; then the amounts that were kept before the first step beside those on the target.
-
-        An already applied phase is not asked again: the application has changed its amounts since, as it may.
-        """
-        validated = super()._validate()
-        kept = self._kept_amounts()
-        if kept is None:
-            return replace(
-                validated, summary=f"{validated.summary}; no amounts to compare: nothing was migrated in this run"
-            )
-        self._require_kept(kept)
-        with self.run.read("control totals") as connection:
-            found = compare(connection, self._amounts)
-        self._require_agreement(found.before, found.after, "validate", "on the target")
-        late = "; they were kept when the migration had begun: what it did before is not covered"
-        tables = [
-            Table(f"{len(found.after)} control totals on the target, equal before and after", summed(found.after))
-        ]
-        if found.left_out:
-            tables.append(Table("left out of them, and why", found.left_out))
-        return replace(
-            validated,
-            summary=f"{validated.summary}; {found.summary}{late if kept['migration_had_begun'] else ''}",
-            tables=(*validated.tables, *tables),
-        )
-
-    def _require_kept(self, kept: Mapping[str, Any]) -> None:
-        if not self._amounts.is_file() or sha256(self._amounts) != kept["sha256"]:
-            raise Inconclusive(
-                f"the amounts from before migration {FINANCE} are gone",
-                found=f"no {self._amounts}, or another",
-                expected=f"SHA-256 {kept['sha256']}",
-                action="bring the file back; without it nobody can say whether an amount was lost",
-            )
-
-    def _require_agreement(self, before: Totals, after: Totals, verb: str, where: str) -> None:
-        found = differences(before, after)
-        if not found:
-            return
-        first, what = found[0], f"{len(found)} control totals differ {where}"
-        self._show_red(Evidence(self.number, verb, "failed", what, (Table(what, found),)))
-        raise Failed(
-            what,
-            found=f"organisation {first['organisation']}, {first['amount']} {first['currency']}: {first['after']}",
-            expected=f"{first['before']}",
-            action="no amount may be lost, change, or change its currency: look at the first difference before anything else",
-        )
+    around: ClassVar[Mapping[str, Around]] = {
+        "precheck": _after_decisions,
+        "rehearse": _between_control_totals,
+        "approve": _on_agreeing_totals,
+        "migrate": _after_keeping_amounts,
+        "validate": _with_the_amounts_kept,
+    }
 
 
 def _refuse_unclear(mapped: Mapping[str, str], added: Collection[str], known: Collection[str]) -> None:

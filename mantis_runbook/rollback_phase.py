@@ -13,13 +13,13 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migrations import Migration
 from mantis_runbook.parameters import RollbackParameters
-from mantis_runbook.recording import Recording
+from mantis_runbook.recording import RecordedPhase
 from mantis_runbook.target import Target
 
 __all__ = ["LookOnly", "RollbackPhase"]
 
 
-class RollbackPhase(Recording):
+class RollbackPhase(RecordedPhase):
     """Rolling back one version, or all after it, newest first."""
 
     parameters: RollbackParameters
@@ -31,15 +31,15 @@ class RollbackPhase(Recording):
 
     def choose(self) -> Evidence:
         """The versions that will go, newest first. Raises `Refused` when later ones stand on one of them."""
-        return self._verb("choose", self._choose)
+        return self.record.once("choose", self._choose)
 
     def confirm(self, answer: str = "") -> Evidence:
         """Raises `ApprovalMissing` unless the versions were typed, where the environment asks for it."""
-        return self._verb("confirm", lambda: self._confirm(answer))
+        return self.record.once("confirm", lambda: self._confirm(answer))
 
     def carry_out(self) -> Evidence:
         """Salvage what only these versions hold, drop what they made, compare the catalogue with the start."""
-        return self._verb("carry_out", self._carry_out)
+        return self.record.once("carry_out", self._carry_out)
 
     def _choose(self) -> Evidence:
         with self.run.connect("rollback") as connection:
@@ -61,13 +61,13 @@ class RollbackPhase(Recording):
 
     def _chosen(self) -> tuple[Migration, ...]:
         known = migrations.load()
-        return tuple(migrations.find(known, version) for version in self._facts("choose")["versions"])
+        return tuple(migrations.find(known, version) for version in self.record.facts("choose")["versions"])
 
     def _confirm(self, answer: str) -> Evidence:
         chosen, typed = self._chosen(), answer or self.parameters.confirm
         if self.run.environment.rollback_confirmation and not typed:
             names = " ".join(one.version for one in chosen)
-            typed = self._ask(f"type {names} to roll back: ", names)
+            typed = self.record.ask(f"type {names} to roll back: ", names)
         rollbacks.require_confirmation(self.run.environment, chosen, typed)
         if not typed:
             return Evidence(self.number, "confirm", "passed", f"{self.run.environment.name} needs no confirmation")
@@ -75,7 +75,7 @@ class RollbackPhase(Recording):
         return Evidence(self.number, "confirm", "passed", how, facts={"approver": self.run.operator})
 
     def _carry_out(self) -> Evidence:
-        with self._progress("rollback") as progress:
+        with self.record.progress("rollback") as progress:
             done = rollbacks.roll_back(self.run, self._chosen(), rollbacks.salvage_folder(self.run), watch=progress)
         steps: list[dict[str, Any]] = [record for one in done.applied for record in one.records]
         tables = [Table("steps", steps, "state"), Table(f"salvaged into {done.salvage.folder}", done.salvage.records)]

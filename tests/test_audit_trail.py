@@ -13,6 +13,7 @@ from mantis_runbook.catalog import snapshot
 from mantis_runbook.criteria import Trail
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.errors import ValidationFailed
+from mantis_runbook.final_criteria import criteria, earlier_runs, verified_trail
 from mantis_runbook.final_phase import FinalPhase
 from mantis_runbook.journal import Journal
 from mantis_runbook.ledger import Ledger
@@ -168,8 +169,8 @@ def test_the_final_phase_verifies_and_a_tampered_run_fails_it(project: Project, 
     begun = phase.open("1", {"target": "TEST_DSN", "environment": "development"})
     final = FinalPhase(begun.run, PHASES[5], Parameters())
     with pytest.raises(ValidationFailed, match="Zero data loss.*Audit trails complete"):
-        final._criteria()
-    trail = final._trail(final._earlier())
+        criteria(final.record)
+    trail = verified_trail(final.record, earlier_runs(final.record))
     assert [one for one in trail.broken if EARLIER in one][0].endswith(
         "summary.json was changed: same size, other content"
     )

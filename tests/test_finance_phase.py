@@ -13,7 +13,14 @@ from project import ask, execute
 from mantis_runbook.control_totals import compare, differences, keep
 from mantis_runbook.database import connect
 from mantis_runbook.errors import Failed, Inconclusive, ParameterError, Refused
-from mantis_runbook.finance_phase import FinancePhase, currency_additions, currency_choices
+from mantis_runbook.finance_phase import (
+    FinancePhase,
+    amounts_file,
+    currency_additions,
+    currency_choices,
+    keep_amounts,
+    kept_amounts,
+)
 from mantis_runbook.migration_phase import MigrationPhase
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
@@ -218,18 +225,18 @@ def test_what_the_application_may_do_fails_neither_the_run_that_migrates_nor_a_l
 
 def test_what_a_cut_migration_began_with_stays_and_a_new_one_begins_anew(target: Target) -> None:
     finance = opened(target)
-    finance._keep_amounts()
+    keep_amounts(finance.record)
     execute(target, "UPDATE customer SET lifetime_value = lifetime_value + 1 WHERE lifetime_value < 1000")
-    finance._keep_amounts()
-    begun = finance._kept_amounts()
+    keep_amounts(finance.record)
+    begun = kept_amounts(finance.record)
     up(target, "003")
-    finance._keep_amounts()
-    assert finance._kept_amounts() == begun
+    keep_amounts(finance.record)
+    assert kept_amounts(finance.record) == begun
     other = opened(target)
-    other._keep_amounts()
-    assert (begun["migration_had_begun"], other._kept_amounts()["migration_had_begun"]) == (False, True)
+    keep_amounts(other.record)
+    assert (begun["migration_had_begun"], kept_amounts(other.record)["migration_had_begun"]) == (False, True)
     with connect(target, "test") as connection:
-        found = compare(connection, finance._amounts)
+        found = compare(connection, amounts_file(finance.record))
     assert found.compared == found.kept == begun["rows"]
 
 
@@ -259,7 +266,7 @@ def test_a_currency_that_the_migration_mistakes_fails_the_rehearsal_and_is_never
         finance.approve()
 
     with monkeypatch.context() as careless:
-        careless.setattr(FinancePhase, "_rehearse", MigrationPhase._rehearse)
+        careless.delitem(FinancePhase.around, "rehearse")
         finance.rehearse()
     with pytest.raises(Refused, match="phase 3 cannot be approved: found no control totals"):
         finance.approve()

@@ -1,0 +1,80 @@
+"""The copy that is restored from a phase's backup: on which server, under which name, made, adopted, and dropped."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from mantis_runbook import backup
+from mantis_runbook import scratch as scratch_databases
+from mantis_runbook import target as targets
+from mantis_runbook.backup import Backup
+from mantis_runbook.errors import Refused
+from mantis_runbook.phase_record import PhaseRecord
+from mantis_runbook.scratch import Mark
+from mantis_runbook.target import Target
+
+__all__ = ["PhaseCopy"]
+
+
+class PhaseCopy:
+    """The scratch database of one phase in one run: the backup is proven on it, and the migration rehearsed."""
+
+    def __init__(self, record: PhaseRecord) -> None:
+        self._record, self._run = record, record.run
+
+    @property
+    def backup(self) -> Backup:
+        """The backup that this phase took in this run."""
+        return Backup.from_dict(self._record.facts("back_up")["backup"])
+
+    @cached_property
+    def server(self) -> Target:
+        """Where backups are restored: beside the target where the environment allows it, else a server that was named."""
+        if self._record.parameters.scratch:
+            server = targets.resolve(self._record.parameters.scratch)
+            if self._run.environment.scratch == "other":
+                scratch_databases.refuse_same_server(self._run.target, server, self._run.environment.name)
+            return server
+        if self._run.environment.scratch == "beside":
+            return self._run.target
+        raise Refused(
+            f"environment {self._run.environment.name} restores backups on another server",
+            found="no parameter `scratch`",
+            expected="a target on another server",
+            action="name one (parameter `scratch`, or --scratch)",
+        )
+
+    @property
+    def name(self) -> str:
+        """The copy's name on that server."""
+        return scratch_databases.name_for(self._run, self._record.number)
+
+    @property
+    def target(self) -> Target:
+        """The copy itself, whether it exists or not."""
+        return self.server.database(self.name)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the copy is there now."""
+        return backup.has_scratch(self.server, self.name)
+
+    def create(self) -> Target:
+        """An empty database to restore into, made like the original; one of this name that exists is dropped."""
+        return backup.create_scratch(self.server, self.name, self.backup.likeness, self._mark)
+
+    def require_fresh(self) -> None:
+        """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
+        if self._record.was_cut("rehearse") or not self.exists:
+            backup.prove(self.backup, self.create())
+        else:
+            scratch_databases.adopt(self.server, self.name, self._mark)
+
+    def drop(self) -> None:
+        """Drop the copy, where this phase may have made one."""
+        if self._record.parameters.scratch or self._run.environment.scratch == "beside":
+            backup.drop_scratch(self.server, self.name)
+
+    @property
+    def _mark(self) -> Mark:
+        return scratch_databases.mark_of(self._run.name, self._run.target.name, self._run.identity.database)

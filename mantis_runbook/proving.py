@@ -1,0 +1,69 @@
+"""Prove: the dump restored into a scratch database, and compared with the snapshot it was taken from."""
+
+from __future__ import annotations
+
+from mantis_runbook import backup, evidence_tables
+from mantis_runbook.already_applied import is_applied, not_needed
+from mantis_runbook.backup import Proof
+from mantis_runbook.errors import BackupNotProven
+from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.ledger import Ledger
+from mantis_runbook.phase_copy import PhaseCopy
+from mantis_runbook.phase_record import PhaseRecord
+
+__all__ = ["prove", "record_proof"]
+
+
+def prove(record: PhaseRecord) -> Evidence:
+    """Only a backup that restores, equal in content and catalogue, is recorded as valid. Raises `BackupNotProven`."""
+    if is_applied(record):
+        return not_needed(record, "prove")
+    copy = PhaseCopy(record)
+    taken = copy.backup
+    proof = backup.prove(taken, copy.create())
+    record_proof(record, taken.full.name, is_valid=proof.is_valid)
+    content = _content(proof)
+    if not proof.is_valid:
+        record.show_red(Evidence(record.number, "prove", "failed", proof.content.message, (content,)))
+        raise BackupNotProven(
+            f"backup of phase {record.number} does not match its snapshot",
+            found=_mismatch(proof),
+            expected="equal content and an equal catalogue",
+            action=f"the dump is kept at {taken.folder}; take another before you go on",
+        )
+    summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
+    if proof.left_out:
+        summary += f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
+    return Evidence(
+        record.number,
+        "prove",
+        "warned" if proof.left_out else "passed",
+        summary,
+        (content, *evidence_tables.proof_tables(proof)),
+        {"scratch": proof.scratch, "lacking": proof.lacking},
+    )
+
+
+def record_proof(record: PhaseRecord, name: str, *, is_valid: bool) -> None:
+    """Write into the ledger whether a file of this phase's backup is proven, or was found not to be valid."""
+    with record.run.connect("proof") as connection:
+        Ledger(connection).require().record_proof(record.facts("back_up")["ids"][name], is_valid=is_valid)
+
+
+def _content(proof: Proof) -> Table:
+    records = [
+        {
+            "table": verdict.table,
+            "verdict": "pass" if verdict.is_equal else "fail",
+            "rows restored": verdict.found,
+            "rows in the snapshot": verdict.expected,
+        }
+        for verdict in proof.content.verdicts
+    ]
+    return Table("content, table by table", records, "verdict", folded=proof.is_valid)
+
+
+def _mismatch(proof: Proof) -> str:
+    content = "" if proof.content.is_equal else proof.content.message
+    catalogue = "" if proof.catalogue.is_empty else str(proof.catalogue)
+    return "; ".join(part for part in (content, catalogue) if part)

@@ -1,0 +1,27 @@
+"""Validate: every validation of the phase's migrations, and the tests of the strategy that belong to them."""
+
+from __future__ import annotations
+
+from mantis_runbook import display, evidence_tables, validation
+from mantis_runbook.evidence import Evidence
+from mantis_runbook.phase_record import PhaseRecord
+
+__all__ = ["validate"]
+
+
+def validate(record: PhaseRecord) -> Evidence:
+    """Raises `ValidationFailed` where one fails."""
+    with record.run.read("validation") as connection:
+        suite = validation.validate_suite(connection, record.migrations)
+    problems = suite.problems
+    evidence = Evidence(
+        record.number,
+        "validate",
+        "failed" if problems else "passed",
+        f"{display.many(suite.statements, 'validation')}, {len(problems)} failed",
+        (evidence_tables.validations(suite.scripts),),
+    )
+    if problems:
+        record.show_red(evidence)
+        validation.require(suite.scripts)
+    return evidence
