@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mantis_runbook import checks, predicted, validation
-from mantis_runbook.apply import Applied
 from mantis_runbook.backup import Proof
 from mantis_runbook.display import many
+from mantis_runbook.engine_results import Applied
 from mantis_runbook.evidence import Table
 from mantis_runbook.performance import Gate
 from mantis_runbook.probe import FOR_P99, FOR_P999, ProbeResult

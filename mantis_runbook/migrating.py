@@ -7,8 +7,9 @@ from dataclasses import replace
 from mantis_runbook import display, evidence_tables, predicted
 from mantis_runbook.alerts import Alert
 from mantis_runbook.already_applied import is_applied, not_needed
-from mantis_runbook.apply import Applied, Engine
+from mantis_runbook.apply import Engine
 from mantis_runbook.approving import refuse_other_plan
+from mantis_runbook.engine_results import Applied
 from mantis_runbook.errors import RunbookError
 from mantis_runbook.evidence import Evidence
 from mantis_runbook.guard import Trip

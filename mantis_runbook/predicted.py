@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mantis_runbook import display
-from mantis_runbook.apply import Applied
+from mantis_runbook.engine_results import Applied
 from mantis_runbook.journal import Entry
 from mantis_runbook.locks import Judged, strongest
 

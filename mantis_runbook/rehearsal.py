@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mantis_runbook import catalog, fingerprint, validation
-from mantis_runbook.apply import Applied, Engine, Watcher
+from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.database import Connection, connect
+from mantis_runbook.engine_results import Applied, Watcher
 from mantis_runbook.fingerprint import Comparison, Fingerprint, RowType, Verdict
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.lock import hold

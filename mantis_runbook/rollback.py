@@ -10,9 +10,10 @@ from pathlib import Path
 import psycopg
 
 from mantis_runbook import catalog, salvage
-from mantis_runbook.apply import Applied, Engine, Watcher
+from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.database import GIVING_WAY, Connection
+from mantis_runbook.engine_results import Applied, Watcher
 from mantis_runbook.errors import ApprovalMissing, Failed, FenceLost, ParameterError, Refused, RunbookError
 from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
 from mantis_runbook.lock import hold

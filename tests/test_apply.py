@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from workbench import Bench, beside, wait_for
 
-from mantis_runbook import apply, blockers
+from mantis_runbook import blockers, engine_outside, engine_session
 from mantis_runbook.apply import refuse_unable
 from mantis_runbook.database import GIVING_WAY, Connection, settle
 from mantis_runbook.errors import LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
@@ -37,7 +37,7 @@ VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('old_tou
 @pytest.fixture
 def young(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot counts as old sooner than an operator would think so."""
-    monkeypatch.setattr(apply, "OLD_SNAPSHOT_S", 0.3)
+    monkeypatch.setattr(engine_outside, "OLD_SNAPSHOT_S", 0.3)
 
 
 # -- steps and ledger ----------------------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ def test_autovacuum_gives_way_to_the_engine(
     assert done.steps[0].state == "done"
 
     wait_for(lambda: bench.sql(working), "another autovacuum of old", timeout=60)
-    monkeypatch.setattr(apply, "GIVING_WAY", {})
+    monkeypatch.setattr(engine_session, "GIVING_WAY", {})
     again = bench.migration("-- step: more\nALTER TABLE old ADD COLUMN more integer;", version="002")
     with pytest.raises(LockNotObtained, match="autovacuum") as refusal:
         bench.up(again, step_deadline_s=3)
@@ -463,7 +463,7 @@ def test_an_old_snapshot_is_waited_for(young: None, bench: Bench) -> None:
     bench.sql("CREATE TABLE unrelated (id integer)")
     migration = bench.migration(INDEX)
     with holding(bench, "SELECT count(*) FROM unrelated", default_transaction_isolation="repeatable read") as reader:
-        time.sleep(apply.OLD_SNAPSHOT_S)
+        time.sleep(engine_outside.OLD_SNAPSHOT_S)
         with beside(lambda: bench.up(migration, step_deadline_s=30)) as runner:
             wait_for(lambda: [1 for event, _ in bench.heard if event == "step.waiting"], "the engine to wait")
             assert bench.journal("started") == []
@@ -494,7 +494,7 @@ def test_what_holds_a_build_up_is_named_at_the_deadline(
     with bench.connect("report") as other:
         for statement in hold_up:
             other.execute(statement)
-        time.sleep(apply.OLD_SNAPSHOT_S)
+        time.sleep(engine_outside.OLD_SNAPSHOT_S)
         with pytest.raises(LockNotObtained, match=f"cannot build its index: found {named}"):
             bench.up(migration, step_deadline_s=1)
         assert bench.there("old_touched_idx") == [False], "nothing was begun"
@@ -509,7 +509,7 @@ def test_a_snapshot_in_another_database_holds_nobody_up(young: None, bench: Benc
     with psycopg.connect(**elsewhere) as other:  # type: ignore[arg-type]
         other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         other.execute("SELECT count(*) FROM pg_class")
-        time.sleep(apply.OLD_SNAPSHOT_S)
+        time.sleep(engine_outside.OLD_SNAPSHOT_S)
         bench.up(bench.migration(INDEX), step_deadline_s=1)
     assert bench.value(VALID) is True
     assert "step.waiting" not in [event for event, _ in bench.heard]

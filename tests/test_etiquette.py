@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from workbench import wait_for
 
-from mantis_runbook import apply, ledger, migrations, samples, settings
-from mantis_runbook.apply import Applied, Engine
+from mantis_runbook import engine_outside, ledger, migrations, samples, settings
+from mantis_runbook.apply import Engine
 from mantis_runbook.database import connect
+from mantis_runbook.engine_results import Applied
 from mantis_runbook.errors import LockNotObtained
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
@@ -319,7 +320,7 @@ def test_a_blocked_index_build_names_its_blocker_and_finishes_once_it_is_gone(
 def test_an_old_snapshot_is_named_before_the_build_begins(
     target: Target, migration: Migration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apply, "OLD_SNAPSHOT_S", 0.3)
+    monkeypatch.setattr(engine_outside, "OLD_SNAPSHOT_S", 0.3)
     with session(target, "monthly report") as old:
         old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT count(*) FROM pg_class")

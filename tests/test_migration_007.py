@@ -31,8 +31,8 @@ from conftest import fresh_database
 from workbench import Bench, beside
 
 from mantis_runbook import catalog, checks, ledger, migrations
-from mantis_runbook.apply import Applied
 from mantis_runbook.database import Connection
+from mantis_runbook.engine_results import Applied
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from workbench import Bench, Beside, beside, limits, wait_for
 
-from mantis_runbook import apply
+from mantis_runbook import engine_outside
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import GuardTripped
 from mantis_runbook.guard import Guard, Trip
@@ -100,7 +100,7 @@ def test_while_it_pauses_between_two_tries(bench: Bench, pause_ms: int) -> None:
 
 
 def test_while_it_waits_for_an_old_snapshot(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply, "OLD_SNAPSHOT_S", 0.0)
+    monkeypatch.setattr(engine_outside, "OLD_SNAPSHOT_S", 0.0)
     tripping, migration = Tripping(), bench.migration(INDEX)
     with holding(bench, "SELECT count(*) FROM pg_class"), at_work(bench, migration, tripping) as runner:
         waits(bench, 2)
@@ -111,7 +111,7 @@ def test_while_it_waits_for_an_old_snapshot(bench: Bench, monkeypatch: pytest.Mo
 
 def test_while_somebody_else_builds_the_index(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     tripping, migration = Tripping(), bench.migration(INDEX)
-    monkeypatch.setattr(apply, "OLD_SNAPSHOT_S", 3600.0)
+    monkeypatch.setattr(engine_outside, "OLD_SNAPSHOT_S", 3600.0)
     with holding(bench, "INSERT INTO old VALUES (0, 'zero')") as writer:
         with beside(lambda: bench.sql(INDEX.splitlines()[1])) as other:
             wait_for(lambda: bench.sql("SELECT 1 FROM pg_stat_progress_create_index"), "the other build")

@@ -16,8 +16,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from mantis_runbook import ledger, migrations, settings
-from mantis_runbook.apply import Applied, Engine
+from mantis_runbook.apply import Engine
 from mantis_runbook.database import GIVING_WAY, Connection, settle
+from mantis_runbook.engine_results import Applied
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration
