@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mantis_runbook import backup, commands, programs, sandbox
+from mantis_runbook.scratch import create_scratch, drop_scratch
 from mantis_runbook.target import Target, resolve
 
 ROUNDS = 3
@@ -36,18 +37,18 @@ def timed(work: Callable[[Target, Path], None], target: Target, folder: Path) ->
 
 def plain(target: Target, folder: Path) -> None:
     """What everybody does: pg_dump, and pg_restore into a database beside."""
-    file, scratch = folder / "plain.backup", backup.create_scratch(target, "mantis_scratch_bench")
+    file, scratch = folder / "plain.backup", create_scratch(target, "mantis_scratch_bench")
     programs.run(commands.command("pg_dump", target, "--format=custom", f"--file={file}"))
     programs.run(commands.command("pg_restore", scratch, str(file)))
-    backup.drop_scratch(target, "mantis_scratch_bench")
+    drop_scratch(target, "mantis_scratch_bench")
 
 
 def _ours(target: Target, folder: Path) -> None:
     taken = backup.take(target, folder / "ours")
-    proof = backup.prove(taken, backup.create_scratch(target, "mantis_scratch_bench"))
+    proof = backup.prove(taken, create_scratch(target, "mantis_scratch_bench"))
     if not proof.is_valid:
         raise SystemExit(f"the proof failed: {proof.content.message}")
-    backup.drop_scratch(target, "mantis_scratch_bench")
+    drop_scratch(target, "mantis_scratch_bench")
     shutil.rmtree(folder / "ours")
 
 

@@ -10,12 +10,12 @@ from mantis_runbook import sandbox
 PROGRAM = """
 import resource, shutil, tempfile
 from pathlib import Path
-from mantis_runbook import backup
+from mantis_runbook import backup, scratch
 from mantis_runbook.target import resolve
 folder = Path(tempfile.mkdtemp(prefix="mantis-bench-"))
 taken = backup.take(resolve(), folder / "backup")
-backup.prove(taken, backup.create_scratch(resolve(), "mantis_scratch_bench"))
-backup.drop_scratch(resolve(), "mantis_scratch_bench")
+backup.prove(taken, scratch.create_scratch(resolve(), "mantis_scratch_bench"))
+scratch.drop_scratch(resolve(), "mantis_scratch_bench")
 shutil.rmtree(folder)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

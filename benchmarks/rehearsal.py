@@ -22,6 +22,7 @@ from benchmarks.performance_trials import database
 from mantis_runbook import backup, ledger, migrations, rehearsal, sandbox, settings
 from mantis_runbook.database import connect
 from mantis_runbook.migrations import Migration
+from mantis_runbook.scratch import create_scratch, drop_scratch
 from mantis_runbook.target import Target, resolve
 
 SCRATCH = "mantis_scratch_bench"
@@ -44,7 +45,7 @@ def ours(target: Target, folder: Path, steps: Sequence[Migration]) -> tuple[floa
     """Seconds until the backup is proven, and those of the rehearsal on the restored copy."""
     began = time.monotonic()
     taken = backup.take(target, folder / "ours")
-    scratch = backup.create_scratch(target, SCRATCH)
+    scratch = create_scratch(target, SCRATCH)
     try:
         if not (proof := backup.prove(taken, scratch)).is_valid:
             raise SystemExit(f"the proof failed: {proof.content.message}")
@@ -56,7 +57,7 @@ def ours(target: Target, folder: Path, steps: Sequence[Migration]) -> tuple[floa
             raise SystemExit(f"the rehearsal failed: {'; '.join(found.problems)}")
         return proven, time.monotonic() - began - proven
     finally:
-        backup.drop_scratch(target, SCRATCH)
+        drop_scratch(target, SCRATCH)
         shutil.rmtree(folder / "ours")
 
 

@@ -18,28 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from mantis_runbook import catalog, commands, fingerprint, likeness, programs, restored_copy, subscriptions
+from mantis_runbook import beside_tables, catalog, commands, fingerprint, likeness, programs, restored_copy
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook.analyse import analyse
 from mantis_runbook.catalog import Catalog
+from mantis_runbook.comparison import Comparison, compare_restored
 from mantis_runbook.database import Connection, connect, identity, query, rows
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.likeness import Likeness
 from mantis_runbook.programs import Command
 from mantis_runbook.restored_copy import LeftOut
-from mantis_runbook.scratch import Mark
 from mantis_runbook.session_settings import CLIENT_ENCODING
 from mantis_runbook.target import Target
 
 __all__ = [
     "Backup",
     "Proof",
-    "create_scratch",
-    "drop_scratch",
-    "has_scratch",
     "prove",
     "prove_derived",
     "refuse_full_disk",
@@ -116,7 +112,7 @@ class Proof:
     good copy: none of it makes the backup invalid, and each is to be read.
     """
 
-    content: fingerprint.Comparison
+    content: Comparison
     catalogue: catalog.Difference
     scratch: str
     notes: tuple[str, ...] = ()
@@ -210,7 +206,7 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
         who = identity(connection)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
             # Before the dump reads them: a restored sequence then stands between this reading and the one after it.
-            positions = fingerprint.positions(connection)
+            positions = beside_tables.positions(connection)
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
             arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}", f"--encoding={CLIENT_ENCODING}"]
             dump = beside.submit(_run, commands.command("pg_dump", target, *arguments), folder)
@@ -219,7 +215,7 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
             (folder / "extensions.json").write_text(json.dumps(restored_copy.members(connection)))
             content = fingerprint.take(connection, sequences=positions)
             dump.result()
-            content = replace(content, sequences_later=fingerprint.positions(connection))
+            content = replace(content, sequences_later=beside_tables.positions(connection))
             (folder / "fingerprint.json").write_text(content.to_json())
     _globals(target, folder)
     written: dict[tuple[str, ...], Path] = {("--list",): folder / "restore_list.txt"}
@@ -271,40 +267,6 @@ def sha256(path: Path) -> str:
 # -- the proof ---------------------------------------------------------------------------------------------------
 
 
-def create_scratch(server: Target, name: str, like: Likeness | None = None, mark: Mark | None = None) -> Target:
-    """An empty database of that name on the server; one left by a cut run is replaced.
-
-    It has the encoding and locale of the database that it is to be `like`, else the server's. Raises `Refused` when the role may not create databases, or the disk is full.
-    """
-    drop_scratch(server, name)
-    with connect(server, "scratch", lock_timeout="0") as connection:
-        try:
-            shape = likeness.shape(connection, like)
-            scratch_databases.make(connection, name, "template0", mark or scratch_databases.mark_of(), shape)
-        except psycopg.errors.DatabaseError as error:
-            raise Refused(
-                f"scratch database {name} cannot be created",
-                found=error.diag.message_primary or "refused",
-                expected="a role with CREATEDB, and disk",
-                action="grant CREATEDB, free some disk, or name another server with the parameter `scratch`",
-            ) from None
-    return server.database(name)
-
-
-def has_scratch(server: Target, name: str) -> bool:
-    """Whether a database of that name is there."""
-    with connect(server, "scratch") as connection:
-        return connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
-
-
-def drop_scratch(server: Target, name: str) -> None:
-    """Drop a scratch database, if it is there. Only names of ours are ever dropped."""
-    scratch_databases.require_ours(name)
-    subscriptions.forget(server, name)
-    with connect(server, "scratch", lock_timeout="0") as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 def prove(backup: Backup, scratch: Target) -> Proof:
     """Restore the full backup into the (empty) scratch database and compare it with its own snapshot.
 
@@ -324,7 +286,7 @@ def prove(backup: Backup, scratch: Target) -> Proof:
         unanalysed = analyse(connection)
         expected = backup.fingerprint
         found = fingerprint.take(connection, columns=expected.columns)
-        content = restored_copy.content_as_restored(fingerprint.compare_restored(expected, found), left)
+        content = restored_copy.content_as_restored(compare_restored(expected, found), left)
         catalogue, notes = restored_copy.as_restored(
             backup.catalog, catalog.snapshot(connection), left, without_tablespaces=without_tablespaces
         )
@@ -332,7 +294,7 @@ def prove(backup: Backup, scratch: Target) -> Proof:
     return Proof(content, catalogue, scratch.parameters["dbname"], tuple(said), left, without_tablespaces)
 
 
-def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
+def prove_derived(backup: Backup, scratch: Target) -> Comparison:
     """Restore the schema-only and then the data-only file into the (empty) scratch database, and compare the content.
 
     Raises `BackupNotProven` when one of them does not restore.
@@ -344,7 +306,7 @@ def prove_derived(backup: Backup, scratch: Target) -> fingerprint.Comparison:
         _read_file(backup, scratch, "data", session_replication_role="replica")
     expected = backup.fingerprint
     with connect(scratch, "proof", lock_timeout="0") as connection:
-        return fingerprint.compare_restored(expected, fingerprint.take(connection, columns=expected.columns))
+        return compare_restored(expected, fingerprint.take(connection, columns=expected.columns))
 
 
 def _read_file(backup: Backup, scratch: Target, kind: str, **session: str) -> None:

@@ -9,7 +9,7 @@ from mantis_runbook.backup import Proof
 from mantis_runbook.display import many
 from mantis_runbook.engine_results import Applied
 from mantis_runbook.evidence import Table
-from mantis_runbook.performance import Gate
+from mantis_runbook.gate import Gate
 from mantis_runbook.probe import FOR_P99, FOR_P999, ProbeResult
 from mantis_runbook.rehearsal import Rehearsal
 from mantis_runbook.repertoire import Repertoire

@@ -15,32 +15,24 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import database, display
+from mantis_runbook import beside_tables, database, display
+from mantis_runbook.beside_tables import LargeObjects, SequenceState, sequences_from_plain, sequences_to_plain
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused
+from mantis_runbook.hashed_table import HashedTable, RowType
 from mantis_runbook.pinned import CONTENT, DEFINITIONS, pinned, snapshot_of_one_instant
 
 __all__ = [
-    "Comparison",
+    "NO_ORGANISATION",
     "Fingerprint",
-    "LargeObjects",
-    "RowType",
-    "SequenceState",
     "Sums",
     "TableFingerprint",
-    "Verdict",
-    "compare",
-    "compare_restored",
     "counts",
-    "positions",
     "row_types",
     "take",
     "take_parallel",
     "take_relation",
 ]
-
-#: Two hashes of one row text that have nothing in common but the text.
-SEEDS = (0x4D616E746973, 0x52756E626F6F6B)
 
 #: Settings without which a fingerprint would not be what it says it is.
 REQUIRED = {
@@ -50,13 +42,6 @@ REQUIRED = {
         "open a REPEATABLE READ transaction: tables would differ in their instant",
     ),
 }
-
-#: Rows of another table's type, field by field. IS DISTINCT FROM tells a row of nulls from no row.
-ROW_FIELDS = sql.SQL("CASE WHEN {value} IS DISTINCT FROM NULL THEN ROW({fields})::text END")
-ARRAY_FIELDS = sql.SQL(
-    "(SELECT array_agg(CASE WHEN e IS DISTINCT FROM NULL THEN ROW({fields})::text END)::text || array_dims({value})"
-    " FROM (SELECT unnest({value}) AS e) AS of_array)"
-)
 
 #: The organisation of rows whose org_id is NULL.
 NO_ORGANISATION = ""
@@ -84,38 +69,6 @@ class TableFingerprint:
     columns: tuple[str, ...]
     total: Sums
     organisations: Mapping[str, Sums]
-
-
-@dataclass(frozen=True)
-class SequenceState:
-    """Where a sequence stands. Sequences belong to no transaction: it may be later than the snapshot of the rows."""
-
-    last_value: int
-    is_called: bool
-    increment: int = 1
-
-    @property
-    def place(self) -> tuple[int, bool]:
-        """Grows as numbers are drawn, whichever way the sequence counts."""
-        return (self.last_value if self.increment > 0 else -self.last_value, self.is_called)
-
-
-@dataclass(frozen=True)
-class LargeObjects:
-    """All large objects: how many, their bytes, and sums over the hashes of their pages and sizes, by number."""
-
-    objects: int
-    bytes: int
-    first: int
-    second: int
-
-
-@dataclass(frozen=True)
-class RowType:
-    """The fields of a column that is of a table's row type, or an array of it: they grow when that table gains a column."""
-
-    fields: tuple[str, ...]
-    is_array: bool
 
 
 @dataclass(frozen=True)
@@ -155,8 +108,8 @@ class Fingerprint:
         """Sums are written as texts, since many a reader of JSON would round them."""
         plain = {
             "tables": {name: _table_to_plain(table) for name, table in self.tables.items()},
-            "sequences": _sequences_to_plain(self.sequences),
-            "sequences_later": _sequences_to_plain(self.sequences_later),
+            "sequences": sequences_to_plain(self.sequences),
+            "sequences_later": sequences_to_plain(self.sequences_later),
             "large_objects": [str(number) for number in astuple(self.large_objects)] if self.large_objects else None,
         }
         return json.dumps(plain, sort_keys=True, ensure_ascii=False)
@@ -166,19 +119,10 @@ class Fingerprint:
         plain = json.loads(text)
         return cls(
             {name: _table_from_plain(table) for name, table in plain["tables"].items()},
-            _sequences_from_plain(plain["sequences"]),
-            _sequences_from_plain(plain.get("sequences_later", {})),
+            sequences_from_plain(plain["sequences"]),
+            sequences_from_plain(plain.get("sequences_later", {})),
             LargeObjects(*map(int, plain["large_objects"])) if plain.get("large_objects") else None,
         )
-
-
-def _sequences_to_plain(sequences: Mapping[str, SequenceState]) -> dict[str, list[Any]]:
-    return {name: [str(state.last_value), state.is_called, state.increment] for name, state in sequences.items()}
-
-
-def _sequences_from_plain(plain: Mapping[str, Sequence[Any]]) -> dict[str, SequenceState]:
-    """An earlier version of the runbook wrote no increment."""
-    return {name: SequenceState(int(value), bool(called), *more) for name, (value, called, *more) in plain.items()}
 
 
 def _table_to_plain(table: TableFingerprint) -> dict[str, Any]:
@@ -200,52 +144,6 @@ def _sums_to_plain(sums: Sums) -> list[str]:
 
 def _sums_from_plain(plain: Sequence[str]) -> Sums:
     return Sums(int(plain[0]), int(plain[1]), int(plain[2]))
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One table to hash: where it is and which of its columns count."""
-
-    name: str
-    schema: str
-    relation: str
-    partitioned: bool
-    columns: tuple[str, ...]
-    has_organisation: bool
-    condition: str | None = None
-    row_types: Mapping[str, RowType] = field(default_factory=dict)
-
-    def query(self, written_before: int | None = None) -> sql.Composed:
-        return sql.SQL(database.query("fingerprint/content")).format(
-            first=sql.Literal(SEEDS[0]),
-            second=sql.Literal(SEEDS[1]),
-            organisation=sql.Identifier("t", "org_id") if self.has_organisation else sql.SQL("NULL"),
-            columns=sql.SQL(", ").join(self._text(column) for column in self.columns),
-            table=self._source(),
-            condition=sql.SQL("")
-            if written_before is None
-            else sql.SQL("WHERE age(t.xmin) > age({}::text::xid)").format(sql.Literal(str(written_before))),
-        )
-
-    def _source(self) -> sql.Composed:
-        """The table without those that inherit from it; of an extension's table what the extension has dumped."""
-        only = sql.SQL("" if self.partitioned else "ONLY")
-        source = sql.SQL("{} {}").format(only, sql.Identifier(self.schema, self.relation))
-        if not self.condition:
-            return source
-        return sql.SQL("(SELECT * FROM {} {})").format(source, sql.SQL(self.condition))
-
-    def _text(self, column: str) -> sql.Composable:
-        """The column; of one that holds rows of a table, the fields that are pinned."""
-        value = sql.Identifier("t", column)
-        if (pinned_type := self.row_types.get(column)) is None:
-            return value
-        rows_of = ARRAY_FIELDS if pinned_type.is_array else ROW_FIELDS
-        fields = sql.SQL(", ").join(
-            sql.SQL("({}).{}").format(sql.Identifier("e") if pinned_type.is_array else value, sql.Identifier(name))
-            for name in pinned_type.fields
-        )
-        return rows_of.format(value=value, fields=fields)
 
 
 def take(
@@ -277,16 +175,10 @@ def take(
         jobs = [
             replace(job, row_types=pinned_types.get(job.name, {})) for job in _jobs(connection, tables, columns, ignore)
         ]
-        stand = _sequences(connection) if sequences is None else sequences
-        large = _large_objects(connection) if tables is None and written_before is None else None
+        stand = beside_tables.sequences(connection) if sequences is None else sequences
+        large = beside_tables.large_objects(connection) if tables is None and written_before is None else None
         hashed = {job.name: _hash(connection, job, written_before) for job in jobs}
         return Fingerprint(hashed, stand, large_objects=large)
-
-
-def positions(connection: Connection) -> dict[str, SequenceState]:
-    """Where the sequences stand now, by their qualified names."""
-    with pinned(connection, DEFINITIONS):
-        return _sequences(connection)
 
 
 def row_types(connection: Connection) -> dict[str, dict[str, RowType]]:
@@ -303,7 +195,9 @@ def take_relation(connection: Connection, schema: str, relation: str) -> TableFi
     with _reading(connection):
         found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
         columns = tuple(row["name"] for row in found)
-        return _hash(connection, _Job(f"{schema}.{relation}", schema, relation, False, columns, "org_id" in columns))
+        return _hash(
+            connection, HashedTable(f"{schema}.{relation}", schema, relation, False, columns, "org_id" in columns)
+        )
 
 
 def take_parallel(
@@ -321,8 +215,8 @@ def take_parallel(
     """
     with connect() as first, _importing(first, snapshot):
         jobs = _jobs(first, tables, columns, ignore)
-        sequences = _sequences(first)
-        large = _large_objects(first) if tables is None else None
+        sequences = beside_tables.sequences(first)
+        large = beside_tables.large_objects(first) if tables is None else None
     waiting = deque(jobs)
     with ThreadPoolExecutor(workers, thread_name_prefix="fingerprint") as pool:
         futures = [pool.submit(_work, connect, snapshot, waiting) for _ in range(workers)]
@@ -335,7 +229,7 @@ def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
     statement = sql.SQL("SELECT count(*) FROM {} AS t")
     with _reading(connection):
         found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
-        return {job.name: _count(connection, statement.format(job._source())) for job in found}
+        return {job.name: _count(connection, statement.format(job.source())) for job in found}
 
 
 def _count(connection: Connection, statement: sql.Composed) -> int:
@@ -345,7 +239,7 @@ def _count(connection: Connection, statement: sql.Composed) -> int:
 
 
 def _work(
-    connect: Callable[[], AbstractContextManager[Connection]], snapshot: str, waiting: deque[_Job]
+    connect: Callable[[], AbstractContextManager[Connection]], snapshot: str, waiting: deque[HashedTable]
 ) -> dict[str, TableFingerprint]:
     """Hash tables until none is waiting; an error empties the queue, so that the other workers end soon."""
     hashed = {}
@@ -359,7 +253,7 @@ def _work(
     return hashed
 
 
-def _next(waiting: deque[_Job]) -> _Job | None:
+def _next(waiting: deque[HashedTable]) -> HashedTable | None:
     try:
         return waiting.popleft()
     except IndexError:
@@ -397,7 +291,7 @@ def _jobs(
     tables: Collection[str] | None,
     columns: Mapping[str, Sequence[str]] | None,
     ignore: Collection[str],
-) -> list[_Job]:
+) -> list[HashedTable]:
     """The tables to hash, the largest first."""
     scope = {"without": [database.SCHEMA], "ignore": list(ignore)}
     found = database.rows(connection, database.query("fingerprint/tables"), scope)
@@ -412,10 +306,10 @@ def _jobs(
     return [_job(row, None if columns is None else columns[name]) for name, row in known.items() if name in wanted]
 
 
-def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> _Job:
+def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> HashedTable:
     there = row["columns"]
     columns = there if pinned_columns is None else [column for column in pinned_columns if column in there]
-    return _Job(
+    return HashedTable(
         row["name"],
         row["schema"],
         row["relation"],
@@ -426,12 +320,12 @@ def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> _Job:
     )
 
 
-def _hash(connection: Connection, job: _Job, written_before: int | None = None) -> TableFingerprint:
+def _hash(connection: Connection, job: HashedTable, written_before: int | None = None) -> TableFingerprint:
     try:
         found = connection.execute(job.query(written_before))
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
-            f"fingerprint of {_short(job.name)}", found=error.diag.message_primary or "no right to read it",
+            f"fingerprint of {job.name.removeprefix('public.')}", found=error.diag.message_primary or "no right to read it",
             expected="a role that reads every row", action="connect as a superuser or as a role with BYPASSRLS",
         ) from error  # fmt: skip
     groups = {
@@ -440,212 +334,3 @@ def _hash(connection: Connection, job: _Job, written_before: int | None = None) 
     }
     total = reduce(Sums.__add__, groups.values(), Sums())
     return TableFingerprint(job.columns, total, groups if job.has_organisation else {})
-
-
-def _sequences(connection: Connection) -> dict[str, SequenceState]:
-    found = database.rows(connection, database.query("fingerprint/sequences"), {"without": [database.SCHEMA]})
-    if not found:
-        return {}
-    query = sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {}, last_value, is_called, {} FROM {}").format(
-            sql.Literal(row["name"]), sql.Literal(row["increment"]), sql.Identifier(row["schema"], row["relation"])
-        )
-        for row in found
-    )
-    return {
-        str(name): SequenceState(int(value), bool(called), int(increment))
-        for name, value, called, increment in connection.execute(query)
-    }
-
-
-def _large_objects(connection: Connection) -> LargeObjects:
-    """Page by page where the role may read the table of pages, as a superuser; else by the right on each object."""
-    [may] = database.rows(connection, "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') AS read")
-    name = "fingerprint/large_objects" if may["read"] else "fingerprint/large_objects_by_right"
-    query = sql.SQL(database.query(name)).format(first=sql.Literal(SEEDS[0]), second=sql.Literal(SEEDS[1]))
-    try:
-        [row] = database.rows(connection, query)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise Refused(
-            "fingerprint of the large objects", found=error.diag.message_primary or "no right to read them",
-            expected="a role that reads all of them, as the dump must", action="GRANT SELECT ON LARGE OBJECT … to our role",
-        ) from error  # fmt: skip
-    return LargeObjects(*(int(row[column] or 0) for column in ("objects", "bytes", "first", "second")))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One table, compared. Either side is None where the table is not there. Rows are `(found, expected)`."""
-
-    table: str
-    before: TableFingerprint | None
-    after: TableFingerprint | None
-
-    @property
-    def is_equal(self) -> bool:
-        if self.before is None or self.after is None or self.before.columns != self.after.columns:
-            return False
-        return self.before.total == self.after.total and not self.organisations
-
-    @property
-    def expected(self) -> int | None:
-        return None if self.before is None else self.before.total.rows
-
-    @property
-    def found(self) -> int | None:
-        return None if self.after is None else self.after.total.rows
-
-    @property
-    def missing_columns(self) -> tuple[str, ...]:
-        """Columns that were hashed before and are not there any more."""
-        if self.before is None or self.after is None:
-            return ()
-        return tuple(column for column in self.before.columns if column not in self.after.columns)
-
-    @property
-    def organisations(self) -> dict[str, tuple[Sums, Sums]]:
-        """Where it differs: organisation → (found, expected). Empty where one side has no org_id."""
-        if self.before is None or self.after is None or not (self.before.organisations and self.after.organisations):
-            return {}
-        old, new = self.before.organisations, self.after.organisations
-        pairs = {name: (new.get(name, Sums()), old.get(name, Sums())) for name in sorted(old.keys() | new.keys())}
-        return {name: (found, expected) for name, (found, expected) in pairs.items() if found != expected}
-
-    @property
-    def message(self) -> str:
-        """One line: `customer has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
-        table = _short(self.table)
-        if self.before is None:
-            return f"{table} was not there before, and has {_rows(self.found)}"
-        if self.after is None:
-            return f"{table} is missing, expected {_rows(self.expected)}"
-        if self.missing_columns:
-            return f"{table} has lost {', '.join(self.missing_columns)}, so its content cannot be compared"
-        if self.before.columns != self.after.columns:
-            return f"{table} was hashed over other columns, so its content cannot be compared"
-        if self.found != self.expected:
-            return f"{table} has {_rows(self.found)}, expected {self.expected:,}{self._where()}"
-        if not self.is_equal:
-            return f"{table} has {_rows(self.found)} as expected, but their content differs{self._where()}"
-        return f"{table} is equal, {_rows(self.found)}"
-
-    def _where(self) -> str:
-        """The first three organisations in which it differs, and how many more there are."""
-        parts = [_organisation(name, found, expected) for name, (found, expected) in self.organisations.items()]
-        more = [f"{len(parts) - 3} more"] if len(parts) > 3 else []
-        return f" ({', '.join(parts[:3] + more)})" if parts else ""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two fingerprints, table by table; and what else differs, a sentence each."""
-
-    verdicts: tuple[Verdict, ...]
-    others: tuple[str, ...] = ()
-
-    @property
-    def is_equal(self) -> bool:
-        """Every table is equal, there was at least one to compare, and nothing else differs."""
-        return bool(self.verdicts) and not self.others and all(verdict.is_equal for verdict in self.verdicts)
-
-    @property
-    def differing(self) -> tuple[Verdict, ...]:
-        return tuple(verdict for verdict in self.verdicts if not verdict.is_equal)
-
-    @property
-    def message(self) -> str:
-        if not self.verdicts:
-            return "no table was compared"
-        if self.is_equal:
-            rows = _rows(sum(verdict.found or 0 for verdict in self.verdicts))
-            count = len(self.verdicts)
-            return f"{count} tables with {rows} are equal" if count > 1 else f"1 table with {rows} is equal"
-        return "; ".join([*(verdict.message for verdict in self.differing), *self.others])
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        lines = [
-            (v.table, "equal" if v.is_equal else "differs", v.found, v.expected, len(v.organisations), v.message)
-            for v in self.verdicts
-        ]
-        names = ["table", "verdict", "found", "expected", "organisations", "message"]
-        return pd.DataFrame(lines, columns=names).astype({"found": "Int64", "expected": "Int64"})
-
-    def __str__(self) -> str:
-        return self.message
-
-    def _repr_html_(self) -> str:
-        """The differing tables first, each with what differs."""
-        ordered = sorted(self.verdicts, key=lambda verdict: (verdict.is_equal, verdict.table))
-        differing = f"{len(self.differing)} of {len(self.verdicts)} tables differ"
-        caption = differing if self.differing else self.message
-        return display.table([_line(verdict) for verdict in ordered], verdict_column="verdict", caption=caption)
-
-
-def compare(before: Fingerprint, after: Fingerprint) -> Comparison:
-    """Table by table: is what is there now what was there before? Pure; large objects too, sequences not."""
-    names = sorted(before.tables.keys() | after.tables.keys())
-    verdicts = tuple(Verdict(name, before.tables.get(name), after.tables.get(name)) for name in names)
-    return Comparison(verdicts, tuple(_large_differ(before.large_objects, after.large_objects)))
-
-
-def compare_restored(before: Fingerprint, after: Fingerprint) -> Comparison:
-    """A restored dump with the database it was taken of: as `compare`, and where the sequences stand. Pure.
-
-    A dump takes a sequence's value at some time between the two readings that `before` holds: there it must stand,
-    which is equality where nobody drew a number meanwhile. One that went back meanwhile (reset, or begun anew at its
-    end) can stand anywhere, and is not judged.
-    """
-    content = compare(before, after)
-    if not before.sequences_later:
-        return content
-    differing = (
-        _sequence_differs(name, first, before.sequences_later.get(name, first), after.sequences.get(name))
-        for name, first in sorted(before.sequences.items())
-    )
-    return replace(content, others=(*content.others, *filter(None, differing)))
-
-
-def _sequence_differs(name: str, first: SequenceState, last: SequenceState, found: SequenceState | None) -> str:
-    if found is None:
-        return f"sequence {_short(name)} is missing"
-    if last.place < first.place or first.place <= found.place <= last.place:
-        return ""
-    expected = f"{first.last_value:,}" if first == last else f"{first.last_value:,} to {last.last_value:,}"
-    drawn = "" if found.last_value != first.last_value else ", drawn already" if found.is_called else ", not drawn yet"
-    return f"sequence {_short(name)} stands at {found.last_value:,}{drawn}, expected {expected}"
-
-
-def _large_differ(before: LargeObjects | None, after: LargeObjects | None) -> Iterator[str]:
-    if before is None or after is None or before == after:
-        return
-    if (before.objects, before.bytes) != (after.objects, after.bytes):
-        found, expected = (f"{one.objects:,} with {one.bytes:,} bytes" for one in (after, before))
-        yield f"large objects: {found}, expected {expected}"
-    else:
-        yield f"large objects: {after.objects:,} as expected, but their content differs"
-
-
-def _organisation(name: str, found: Sums, expected: Sums) -> str:
-    who = f"organisation {name[:8]}…" if name != NO_ORGANISATION else "without organisation"
-    if found.rows == expected.rows:
-        return f"{who}: other content"
-    return f"{who}: {abs(found.rows - expected.rows):,} {'fewer' if found.rows < expected.rows else 'more'}"
-
-
-def _rows(count: int | None) -> str:
-    return f"{count or 0:,} row{'' if count == 1 else 's'}"
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("public.")
-
-
-def _line(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "table": _short(verdict.table),
-        "verdict": "pass" if verdict.is_equal else "fail",
-        "rows found": verdict.found,
-        "rows expected": verdict.expected,
-        "what differs": "" if verdict.is_equal else verdict.message,
-    }

@@ -12,6 +12,7 @@ from mantis_runbook.database import connect, query, rows
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.parameters import MissionParameters, read
+from mantis_runbook.picture import Picture
 from mantis_runbook.progress import live
 from mantis_runbook.run import at_work, environment_for
 
@@ -84,7 +85,7 @@ class Mission:
         proven = sum(record["proof"] == "proven" for record in records)
         return self._shown("backups", f"{proven} of {len(records)} backup files are proven", Table("backups", records))
 
-    def watch(self, seconds: float = 3.0, every: float = 0.5) -> charts.Picture:
+    def watch(self, seconds: float = 3.0, every: float = 0.5) -> Picture:
         """Sample the strategy's monitor for so many seconds; the picture moves while it does, and stays as it ended."""
         import pandas as pd
 

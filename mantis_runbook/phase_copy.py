@@ -57,11 +57,11 @@ class PhaseCopy:
     @property
     def exists(self) -> bool:
         """Whether the copy is there now."""
-        return backup.has_scratch(self.server, self.name)
+        return scratch_databases.has_scratch(self.server, self.name)
 
     def create(self) -> Target:
         """An empty database to restore into, made like the original; one of this name that exists is dropped."""
-        return backup.create_scratch(self.server, self.name, self.backup.likeness, self._mark)
+        return scratch_databases.create_scratch(self.server, self.name, self.backup.likeness, self._mark)
 
     def require_fresh(self) -> None:
         """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
@@ -73,7 +73,7 @@ class PhaseCopy:
     def drop(self) -> None:
         """Drop the copy, where this phase may have made one."""
         if self._record.parameters.scratch or self._run.environment.scratch == "beside":
-            backup.drop_scratch(self.server, self.name)
+            scratch_databases.drop_scratch(self.server, self.name)
 
     @property
     def _mark(self) -> Mark:

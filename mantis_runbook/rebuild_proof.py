@@ -9,8 +9,9 @@ from typing import Literal
 from psycopg import sql
 
 from mantis_runbook import fingerprint
+from mantis_runbook.comparison import Verdict
 from mantis_runbook.database import Connection, query, rows
-from mantis_runbook.fingerprint import TableFingerprint, Verdict
+from mantis_runbook.fingerprint import TableFingerprint
 
 __all__ = ["Judgement", "Reading", "Writes", "judge", "prove", "read"]
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from mantis_runbook import catalog, fingerprint, validation
 from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog, Difference
+from mantis_runbook.comparison import Comparison, Verdict, compare
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.engine_results import Applied, Watcher
-from mantis_runbook.fingerprint import Comparison, Fingerprint, RowType, Verdict
+from mantis_runbook.fingerprint import Fingerprint
+from mantis_runbook.hashed_table import RowType
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.lock import hold
 from mantis_runbook.locks import Judged, Recorder, judge
@@ -95,7 +97,7 @@ def rehearse(
         suite = validation.validate_suite(connection, migrations, earlier=completed)
         now = fingerprint.take(connection, columns=expected.columns, row_types=row_types)
         grown = _grown(connection, expected, now, row_types, mark)
-        content, side_effects = set_apart(fingerprint.compare(expected, now), grown, _words(pending))
+        content, side_effects = set_apart(compare(expected, now), grown, _words(pending))
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
         again = tuple(engine.up(one) for one in pending)

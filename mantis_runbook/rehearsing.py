@@ -19,8 +19,8 @@ from mantis_runbook import (
 from mantis_runbook.already_applied import is_applied, not_needed
 from mantis_runbook.errors import Failed, Inconclusive
 from mantis_runbook.evidence import Evidence, Table
+from mantis_runbook.gate import Gate
 from mantis_runbook.learnt import statements as statements_learnt
-from mantis_runbook.performance import Gate
 from mantis_runbook.phase_copy import PhaseCopy
 from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.progress import live

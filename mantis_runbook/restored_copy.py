@@ -12,9 +12,9 @@ import psycopg
 
 from mantis_runbook import catalog
 from mantis_runbook.catalog import Catalog, Change, Difference
+from mantis_runbook.comparison import Comparison
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.errors import BackupNotProven
-from mantis_runbook.fingerprint import Comparison
 
 __all__ = [
     "Entry",

@@ -11,7 +11,7 @@ from typing import Any
 import papermill
 import psycopg
 
-from mantis_runbook import backup, manifest, repertoire, report, settings, workload
+from mantis_runbook import manifest, repertoire, report, settings, workload
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert, Alerts
@@ -176,7 +176,7 @@ def _drop_scratch(run: Run, phase: PhaseDefinition, scratch: str) -> None:
     server = targets.resolve(scratch) if scratch else run.target
     if scratch or run.environment.scratch == "beside":
         with suppress(RunbookError, psycopg.Error):
-            backup.drop_scratch(server, scratch_databases.name_for(run, phase.number))
+            scratch_databases.drop_scratch(server, scratch_databases.name_for(run, phase.number))
 
 
 def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:

@@ -22,7 +22,8 @@ from tqdm import tqdm
 from mantis_runbook import programs, settings
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Failed, ProgramError, Refused, TargetError
-from mantis_runbook.server import Server, reachable, reachable_programs, temporary
+from mantis_runbook.server import Server
+from mantis_runbook.server_account import reachable, reachable_programs, temporary
 from mantis_runbook.target import SANDBOX_STATE, sandbox_folder
 
 __all__ = [

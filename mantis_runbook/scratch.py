@@ -17,13 +17,15 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
+from mantis_runbook import likeness, subscriptions
 from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.errors import Refused
+from mantis_runbook.likeness import Likeness
 from mantis_runbook.run import Run
 from mantis_runbook.target import Target
 
 __all__ = [
-    "PREFIX", "Mark", "Scratch", "adopt", "all_on", "drop", "make", "mark_of", "name_for", "refuse_same_server", "require_ours",
+    "PREFIX", "Mark", "Scratch", "adopt", "all_on", "create_scratch", "drop", "drop_scratch", "has_scratch", "make", "mark_of", "name_for", "refuse_same_server", "require_ours",
 ]  # fmt: skip
 
 #: How the names of scratch databases begin; no other is ever written to or dropped.
@@ -114,6 +116,41 @@ def make(connection: Connection, name: str, template: str, mark: Mark, shape: sq
         sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(database),
     ):
         connection.execute(statement)
+
+
+def create_scratch(server: Target, name: str, like: Likeness | None = None, mark: Mark | None = None) -> Target:
+    """An empty database of that name on the server; one left by a cut run is replaced.
+
+    It has the encoding and locale of the database that it is to be `like`, else the server's. Raises `Refused` when the
+    role may not create databases, or the disk is full.
+    """
+    drop_scratch(server, name)
+    with connect(server, "scratch", lock_timeout="0") as connection:
+        try:
+            shape = likeness.shape(connection, like)
+            make(connection, name, "template0", mark or mark_of(), shape)
+        except psycopg.errors.DatabaseError as error:
+            raise Refused(
+                f"scratch database {name} cannot be created",
+                found=error.diag.message_primary or "refused",
+                expected="a role with CREATEDB, and disk",
+                action="grant CREATEDB, free some disk, or name another server with the parameter `scratch`",
+            ) from None
+    return server.database(name)
+
+
+def has_scratch(server: Target, name: str) -> bool:
+    """Whether a database of that name is there."""
+    with connect(server, "scratch") as connection:
+        return connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+
+
+def drop_scratch(server: Target, name: str) -> None:
+    """Drop a scratch database, if it is there. Only names of ours are ever dropped."""
+    require_ours(name)
+    subscriptions.forget(server, name)
+    with connect(server, "scratch", lock_timeout="0") as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def adopt(server: Target, name: str, mark: Mark) -> None:

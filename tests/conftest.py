@@ -25,7 +25,8 @@ from mantis_runbook import plan as plans
 from mantis_runbook.apply import Engine
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.lock import hold
-from mantis_runbook.server import Server, private_folder, reachable_programs
+from mantis_runbook.server import Server
+from mantis_runbook.server_account import private_folder, reachable_programs
 from mantis_runbook.target import Target
 
 SCALE, SEED = 0.02, 2026

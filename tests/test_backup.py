@@ -22,6 +22,7 @@ from mantis_runbook import backup, commands, programs
 from mantis_runbook.backup import Backup, Proof
 from mantis_runbook.database import connect
 from mantis_runbook.errors import BackupNotProven, ProgramError, Refused, RunbookError
+from mantis_runbook.scratch import create_scratch, drop_scratch
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -31,9 +32,9 @@ SECRET = "hunter2-geheim"
 @contextmanager
 def scratch(target: Target, name: str = "mantis_scratch_test") -> Iterator[Target]:
     try:
-        yield backup.create_scratch(target, name)
+        yield create_scratch(target, name)
     finally:
-        backup.drop_scratch(target, name)
+        drop_scratch(target, name)
 
 
 def proven(target: Target, taken: Backup) -> Proof:
@@ -398,7 +399,7 @@ def test_a_role_that_row_security_does_not_filter_backs_up(small: Bench, tmp_pat
 
 def test_a_role_without_createdb_gets_no_scratch_database(small: Bench) -> None:
     with role(small, "NOCREATEDB") as poor, pytest.raises(Refused) as caught:
-        backup.create_scratch(poor, "mantis_scratch_test")
+        create_scratch(poor, "mantis_scratch_test")
     assert str(caught.value) == (
         "scratch database mantis_scratch_test cannot be created: found permission denied to create database, expected a"
         " role with CREATEDB, and disk; grant CREATEDB, free some disk, or name another server with the parameter `scratch`"
@@ -408,7 +409,7 @@ def test_a_role_without_createdb_gets_no_scratch_database(small: Bench) -> None:
 def test_only_scratch_databases_of_ours_are_ever_dropped(small: Bench) -> None:
     before = small.sql("SELECT datname FROM pg_database ORDER BY 1")
     for name in ("postgres", "mantis_db", "scratch", "Mantis_scratch_x", " mantis_scratch_x", ""):
-        for work in (backup.drop_scratch, backup.create_scratch):
+        for work in (drop_scratch, create_scratch):
             with pytest.raises(Refused, match="is no scratch database of the runbook"):
                 work(small.target, name)
     assert small.sql("SELECT datname FROM pg_database ORDER BY 1") == before
@@ -418,7 +419,7 @@ def test_a_scratch_database_left_by_a_cut_run_is_replaced(small: Bench) -> None:
     with scratch(small.target) as first:
         with psycopg.connect(**first.parameters, autocommit=True) as connection:  # type: ignore[arg-type]
             connection.execute("CREATE TABLE left_over ()")
-            second = backup.create_scratch(small.target, "mantis_scratch_test")
+            second = create_scratch(small.target, "mantis_scratch_test")
             with pytest.raises(psycopg.OperationalError):
                 connection.execute("SELECT 1")
         with psycopg.connect(**second.parameters) as connection:  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ from project import REPOSITORY, Project, ask, execute, nothing_changes, state
 from psycopg.conninfo import make_conninfo
 
 from mantis_runbook import catalog, database
-from mantis_runbook.server import Server, account, free_port, private_folder
+from mantis_runbook.server import Server, free_port
+from mantis_runbook.server_account import account, private_folder
 from mantis_runbook.target import Target
 
 DEVELOPMENT = ("--target", "TEST_DSN", "--environment", "development")

@@ -10,21 +10,13 @@ import psycopg
 import pytest
 from conftest import fresh_database
 
+from mantis_runbook import beside_tables
 from mantis_runbook import database as db
-from mantis_runbook import fingerprint
+from mantis_runbook.beside_tables import SequenceState
+from mantis_runbook.comparison import compare, compare_restored
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused, TargetError
-from mantis_runbook.fingerprint import (
-    Fingerprint,
-    SequenceState,
-    Sums,
-    TableFingerprint,
-    compare,
-    compare_restored,
-    counts,
-    take,
-    take_parallel,
-)
+from mantis_runbook.fingerprint import Fingerprint, Sums, TableFingerprint, counts, take, take_parallel
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -277,7 +269,7 @@ def test_a_role_that_may_read_large_objects_finds_what_a_superuser_finds(standin
         for number in (1, 2, 3):
             standing.execute(f"GRANT SELECT ON LARGE OBJECT {number} TO reader_of_objects")
         standing.execute("SET LOCAL ROLE reader_of_objects")
-        by_right = fingerprint._large_objects(standing)
+        by_right = beside_tables.large_objects(standing)
         standing.execute("SET LOCAL ROLE NONE; SELECT lo_put(3, 4000, 'x')")
         other = take(standing).large_objects
     assert whole is not None and other is not None

@@ -18,7 +18,6 @@ import pytest
 
 from mantis_runbook import guard as guards
 from mantis_runbook import ledger, migrations, sandbox, settings
-from mantis_runbook import server as servers
 from mantis_runbook.apply import Engine
 from mantis_runbook.database import connect
 from mantis_runbook.errors import GuardTripped, ParameterError, Refused
@@ -26,7 +25,8 @@ from mantis_runbook.guard import Gauge, Guard, Trip, gauge, judge, unwatched
 from mantis_runbook.lock import hold
 from mantis_runbook.monitor import Monitor, Reading
 from mantis_runbook.probe import Live, Probe
-from mantis_runbook.server import Server
+from mantis_runbook.server import SUPERUSER, Server
+from mantis_runbook.server_account import as_account, private_folder
 from mantis_runbook.settings import Environment, GuardLimits
 from mantis_runbook.target import Target
 from mantis_runbook.workload import running, scenarios
@@ -188,10 +188,10 @@ def test_a_watcher_that_fell_silent_trips(target: Target, who: str, monkeypatch:
 @contextmanager
 def standby_of(primary: Server) -> Iterator[Server]:
     """A streaming standby, by pg_basebackup."""
-    folder = servers.private_folder("mantis-standby-")
+    folder = private_folder("mantis-standby-")
     command = [primary.bin / "pg_basebackup", "-D", folder / "data", "-R", "-c", "fast", "-X", "stream"]
-    place = [f"--host={primary.socket}", f"--port={primary.port}", f"--username={servers.SUPERUSER}"]
-    subprocess.run([*command, *place], check=True, **servers._as_account())
+    place = [f"--host={primary.socket}", f"--port={primary.port}", f"--username={SUPERUSER}"]
+    subprocess.run([*command, *place], check=True, **as_account())
     standby = Server(primary.bin, folder / "data", folder / "socket", settings=dict(primary.settings))
     try:
         standby.start()

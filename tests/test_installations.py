@@ -14,6 +14,7 @@ from mantis_runbook import catalog, commands, fingerprint, ledger, migrations, r
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog
+from mantis_runbook.comparison import compare
 from mantis_runbook.database import Connection, connect, query, rows
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.lock import hold
@@ -126,7 +127,7 @@ def descend(connection: Connection, target: Target, states: list[Catalog], old: 
         done = rollbacks.roll_back(begun, (migration,), folder / f"salvage-{migration.version}")
         assert done.left_behind.is_empty, str(done.left_behind)
         assert catalog.left_behind(before, catalog.snapshot(connection)).is_empty, migration.label
-        assert fingerprint.compare(old, content(connection, old)).is_equal, migration.label
+        assert compare(old, content(connection, old)).is_equal, migration.label
         salvaged += [migration.version] if done.salvage.rows else []
     return salvaged
 
@@ -157,7 +158,7 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
         assert rows(connection, COMPLETED) == [{"version": one.version} for one in KNOWN]
         assert rows(connection, OTHER_LEDGER) == theirs
         connection.execute(writes)
-        assert fingerprint.compare(baseline, content(connection, baseline)).is_equal
+        assert compare(baseline, content(connection, baseline)).is_equal
 
         write_everywhere(connection)
         post_an_entry(connection)
@@ -175,7 +176,7 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
         up(target, KNOWN)
         assert failed_validations(target, KNOWN) == []
         restore(target, [tmp_path / f"salvage-{version}" for version in reversed(salvaged)])
-        restored = fingerprint.compare(new, content(connection, new))
+        restored = compare(new, content(connection, new))
         assert restored.is_equal, restored.message
         assert rows(connection, "SELECT count(*) AS posted FROM journal_entry WHERE is_posted") == [{"posted": 1}]
         assert failed_validations(target, KNOWN) == []
@@ -206,5 +207,5 @@ def test_all_go_back_at_once_from_a_state_between(
         done = rollbacks.roll_back(begun, tuple(reversed(KNOWN[:state])), tmp_path / "salvage")
         assert done.left_behind.is_empty, str(done.left_behind)
         assert catalog.left_behind(before, catalog.snapshot(connection)).is_empty
-        assert fingerprint.compare(kept, content(connection, kept)).is_equal
+        assert compare(kept, content(connection, kept)).is_equal
         assert done.salvage.rows > 2 * len({one.table for one in done.salvage.files}) - 2

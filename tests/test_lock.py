@@ -16,7 +16,8 @@ from workbench import Bench, beside, wait_for
 from mantis_runbook.database import refuse_pooler
 from mantis_runbook.errors import FenceLost, PoolerRefused, Refused
 from mantis_runbook.lock import KEY, Fence, hold
-from mantis_runbook.server import Server, free_port, private_folder
+from mantis_runbook.server import Server, free_port
+from mantis_runbook.server_account import private_folder
 from mantis_runbook.target import Target
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

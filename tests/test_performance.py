@@ -31,7 +31,8 @@ from mantis_runbook import (
 from mantis_runbook.counting import Count, Counted
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.errors import Failed, MigrationFileError, ParameterError, Refused
-from mantis_runbook.performance import Accepted, Deterministic, Gate, Timed
+from mantis_runbook.gate import Deterministic, Gate, Timed
+from mantis_runbook.performance import Accepted
 from mantis_runbook.scenarios import Assignment
 from mantis_runbook.server import Server
 from mantis_runbook.settings import Environment, PerformanceLimits

@@ -34,6 +34,7 @@ from mantis_runbook import (
 )
 from mantis_runbook.database import connect
 from mantis_runbook.errors import Refused, TargetError
+from mantis_runbook.scratch import create_scratch, drop_scratch, has_scratch
 from mantis_runbook.server import Server, free_port
 from mantis_runbook.target import Target, resolve
 
@@ -108,12 +109,12 @@ def test_a_copy_is_restored_into_the_scratch_database_and_nowhere_else(
         taken = backup.take(named[way], tmp_path / f"backup-{number}", derived=True)
         assert taken.database == bench.target.parameters["dbname"]
         for prove in (backup.prove, backup.prove_derived):
-            scratch = backup.create_scratch(resolve("elsewhere"), "mantis_scratch_place")
+            scratch = create_scratch(resolve("elsewhere"), "mantis_scratch_place")
             try:
                 assert prove(taken, scratch)
                 assert "meant" in tables(server, "mantis_scratch_place")
             finally:
-                backup.drop_scratch(resolve("elsewhere"), "mantis_scratch_place")
+                drop_scratch(resolve("elsewhere"), "mantis_scratch_place")
         with pytest.raises(
             Refused, match=f"would be restored into database {stranger}; expected|would be restored into"
         ):
@@ -391,7 +392,7 @@ def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, ser
     bench.sql("CREATE ROLE curious LOGIN")
     bench.sql("CREATE ROLE maker LOGIN CREATEDB")  # no superuser is needed
     maker = Target("maker", "variable", bench.target.parameters | {"user": "maker"})
-    made = backup.create_scratch(maker, "mantis_scratch_closed")
+    made = create_scratch(maker, "mantis_scratch_closed")
     try:
         with replay.copied(made) as copy:
             for place in (made, copy):
@@ -400,7 +401,7 @@ def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, ser
                 with connect(place, "test") as ours:
                     assert ours.execute("SELECT current_database()").fetchone() == (place.parameters["dbname"],)
     finally:
-        backup.drop_scratch(bench.target, "mantis_scratch_closed")
+        drop_scratch(bench.target, "mantis_scratch_closed")
         bench.sql("DROP ROLE curious")
         bench.sql("DROP ROLE maker")
 
@@ -410,7 +411,7 @@ def killed(target: Target) -> str:
     code = (
         "import os, signal, sys; from mantis_runbook import backup, scratch; from mantis_runbook.target import resolve\n"
         "mark = scratch.mark_of('20260101T000000Z-killed', 'TEST_DSN', 'x')\n"
-        "backup.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark=mark); os.kill(os.getpid(), signal.SIGKILL)"
+        "scratch.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark=mark); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent).returncode == -9
     return "mantis_scratch_killed"
@@ -420,7 +421,7 @@ def test_what_a_killed_run_left_is_named_and_dropped_and_what_a_living_one_uses_
     bench: Bench, reports: Path
 ) -> None:
     left, ours, unmarked = killed(bench.target), "mantis_scratch_alive", "mantis_scratch_unmarked"
-    backup.create_scratch(bench.target, ours)
+    create_scratch(bench.target, ours)
     bench.sql(f"CREATE DATABASE {unmarked}")
     try:
 
@@ -442,10 +443,10 @@ def test_what_a_killed_run_left_is_named_and_dropped_and_what_a_living_one_uses_
         assert call("clean", ours, "--yes")[0] == 2
         assert call("clean", "postgres", "--yes")[0] == 2
         assert f"dropped {unmarked}" in call("clean", unmarked, "--yes")[1]
-        assert backup.has_scratch(bench.target, ours)
+        assert has_scratch(bench.target, ours)
     finally:
         for name in (left, ours, unmarked):
-            backup.drop_scratch(bench.target, name)
+            drop_scratch(bench.target, name)
 
 
 def test_a_scratch_server_that_is_the_targets_own_is_no_other(bench: Bench, own_server: Callable[..., Server]) -> None:

@@ -19,6 +19,7 @@ from mantis_runbook import backup, ledger, sandbox, settings
 from mantis_runbook.apply import Engine
 from mantis_runbook.database import connect
 from mantis_runbook.lock import hold
+from mantis_runbook.scratch import create_scratch, drop_scratch, has_scratch
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -81,18 +82,18 @@ def test_a_subscription_of_the_target_is_in_no_copy_and_its_slot_streams_on(
     target = here.place("target")
 
     taken = backup.take(target, tmp_path / "backup", derived=True)
-    copy = backup.create_scratch(target, "mantis_scratch_feed", taken.likeness)
+    copy = create_scratch(target, "mantis_scratch_feed", taken.likeness)
     assert backup.prove(taken, copy).content.is_equal
     asked = "SELECT count(*) FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE datname LIKE 'mantis%'"
     assert here.value("postgres", asked) == 0
-    assert backup.prove_derived(taken, backup.create_scratch(target, "mantis_scratch_feed", taken.likeness)).is_equal
+    assert backup.prove_derived(taken, create_scratch(target, "mantis_scratch_feed", taken.likeness)).is_equal
     assert here.value("postgres", asked) == 0
 
     # As a restore without --no-subscriptions leaves it: disabled, and on the original's slot.
     create = "CREATE SUBSCRIPTION rates_feed CONNECTION {} PUBLICATION rates WITH (connect = false, slot_name = 'rates_feed')"
     here.execute("mantis_scratch_feed", sql.SQL(create).format(make_conninfo(**here.place("source").parameters)))
-    backup.drop_scratch(target, "mantis_scratch_feed")
-    assert not backup.has_scratch(target, "mantis_scratch_feed")
+    drop_scratch(target, "mantis_scratch_feed")
+    assert not has_scratch(target, "mantis_scratch_feed")
     here.execute("source", "INSERT INTO rate VALUES ('EUR', 1.08)")
     wait_for(lambda: here.value("target", "SELECT count(*) FROM rate") == 1, "the row to arrive")
     assert here.streams("rates_feed")
@@ -120,9 +121,9 @@ def test_a_publisher_streams_through_backup_proof_and_all_migrations(replicated:
         ledger.install(connection)
     taken = backup.take(target, tmp_path / "backup")
     try:
-        assert backup.prove(taken, backup.create_scratch(target, "mantis_scratch_sales", taken.likeness)).is_valid
+        assert backup.prove(taken, create_scratch(target, "mantis_scratch_sales", taken.likeness)).is_valid
     finally:
-        backup.drop_scratch(target, "mantis_scratch_sales")
+        drop_scratch(target, "mantis_scratch_sales")
     with hold(target, "test", "test") as fence:
         engine = Engine(target, settings.environment("development"), "test", "test", fence)
         for migration in known():

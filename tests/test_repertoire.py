@@ -17,6 +17,7 @@ from workbench import wait_for
 from mantis_runbook import owner_scripts, performance, phase, repertoire, replay, runner, scenarios, settings, workload
 from mantis_runbook.database import connect
 from mantis_runbook.errors import Failed, Inconclusive, MigrationFileError, ParameterError
+from mantis_runbook.gate import Gate
 from mantis_runbook.journal import Journal
 from mantis_runbook.settings import Environment
 from mantis_runbook.summary import read as summarised
@@ -58,7 +59,7 @@ def played(target: Target, tmp_path: Path, environment: Environment = QUICK) -> 
     return repertoire.for_the_gate(target, target, environment, tmp_path / "workload")
 
 
-def measured(target: Target, found: repertoire.Repertoire, *changes: str) -> performance.Gate:
+def measured(target: Target, found: repertoire.Repertoire, *changes: str) -> Gate:
     """The gate over this database against itself with these changes."""
     with replay.copied(target) as before:
         execute(target, *changes)

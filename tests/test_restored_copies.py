@@ -13,6 +13,7 @@ from psycopg import sql
 from mantis_runbook import backup
 from mantis_runbook.backup import Proof
 from mantis_runbook.errors import BackupNotProven
+from mantis_runbook.scratch import create_scratch, drop_scratch
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
 
@@ -20,9 +21,9 @@ from mantis_runbook.target import Target
 def proven(target: Target, folder: Path) -> Proof:
     taken = backup.take(target, folder)
     try:
-        return backup.prove(taken, backup.create_scratch(target, "mantis_scratch_restored"))
+        return backup.prove(taken, create_scratch(target, "mantis_scratch_restored"))
     finally:
-        backup.drop_scratch(target, "mantis_scratch_restored")
+        drop_scratch(target, "mantis_scratch_restored")
 
 
 def execute(target: Target, statement: str) -> None:
@@ -105,14 +106,14 @@ def test_a_table_that_cannot_be_analysed_is_named_and_the_others_have_statistics
         "CREATE TABLE sound AS SELECT n FROM generate_series(1, 100) AS n",
     )
     taken = backup.take(empty_database, tmp_path / "backup")
-    copy = backup.create_scratch(empty_database, "mantis_scratch_analysed")
+    copy = create_scratch(empty_database, "mantis_scratch_analysed")
     try:
         proof = backup.prove(taken, copy)
         with psycopg.connect(**copy.parameters) as connection:  # type: ignore[arg-type]
             version = connection.info.server_version
             analysed = connection.execute("SELECT tablename FROM pg_stats WHERE schemaname = 'public'").fetchall()
     finally:
-        backup.drop_scratch(empty_database, "mantis_scratch_analysed")
+        drop_scratch(empty_database, "mantis_scratch_analysed")
     assert proof.is_valid
     assert ("sound",) in analysed
     assert [

@@ -19,7 +19,8 @@ from mantis_runbook import sandbox, settings
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.errors import Failed, ProgramError, Refused, TargetError
 from mantis_runbook.sandbox import Sandbox, load_baseline
-from mantis_runbook.server import Server, private_folder, reachable
+from mantis_runbook.server import Server
+from mantis_runbook.server_account import private_folder, reachable
 from mantis_runbook.target import Target, resolve
 
 SCALE = 0.01

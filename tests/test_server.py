@@ -18,9 +18,10 @@ import psycopg
 import pytest
 from conftest import made_server
 
-from mantis_runbook import programs, server
+from mantis_runbook import programs, server_account
 from mantis_runbook.errors import ProgramError, Refused
-from mantis_runbook.server import Server, free_port, private_folder, reachable, reachable_programs
+from mantis_runbook.server import Server, free_port
+from mantis_runbook.server_account import private_folder, reachable, reachable_programs
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another user run the server")
 
@@ -292,7 +293,7 @@ def test_the_wheels_programs_are_copied_out_of_a_private_clone(
     private.chmod(0o700)
     folder = private / package.name / "pginstall" / "bin"
     monkeypatch.setattr(programs, "embedded_folder", lambda: folder)
-    monkeypatch.setattr(server, "temporary", lambda: place.parent)
+    monkeypatch.setattr(server_account, "temporary", lambda: place.parent)
 
     copied = reachable_programs(folder)
     try:

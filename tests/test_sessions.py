@@ -17,6 +17,7 @@ from workbench import Bench
 from mantis_runbook import backup, checks, commands, likeness, sandbox, settings
 from mantis_runbook.database import SESSION, connect, is_lost, refuse_read_only
 from mantis_runbook.errors import TargetError
+from mantis_runbook.scratch import create_scratch, drop_scratch
 from mantis_runbook.server import Server
 from mantis_runbook.session_settings import ABSENT_IN_SOME
 from mantis_runbook.target import Target
@@ -91,7 +92,7 @@ def test_no_setting_of_a_database_reaches_a_session_of_ours(beset: Bench) -> Non
 def test_a_backup_of_such_a_database_is_proven_and_its_copy_has_the_same_settings(beset: Bench, tmp_path: Path) -> None:
     taken = backup.take(beset.target, tmp_path / "backup", derived=True)
     try:
-        copy = backup.create_scratch(beset.target, "mantis_scratch_beset", taken.likeness)
+        copy = create_scratch(beset.target, "mantis_scratch_beset", taken.likeness)
         proof = backup.prove(taken, copy)
         assert proof.is_valid, (proof.content.message, str(proof.catalogue))
         assert [note for note in proof.notes if note.startswith("the copy lacks")] == []
@@ -102,10 +103,10 @@ def test_a_backup_of_such_a_database_is_proven_and_its_copy_has_the_same_setting
         assert [right for right in before.rights if right[1] != "CONNECT"] == [("tenant_of_beset", "CREATE", False)]
         assert [right for right in after.rights if right[1] != "CONNECT"] == [("tenant_of_beset", "CREATE", False)]
         assert ("tenant_of_beset", "CONNECT", False) not in after.rights
-        empty = backup.create_scratch(beset.target, "mantis_scratch_beset", taken.likeness)
+        empty = create_scratch(beset.target, "mantis_scratch_beset", taken.likeness)
         assert backup.prove_derived(taken, empty).is_equal
     finally:
-        backup.drop_scratch(beset.target, "mantis_scratch_beset")
+        drop_scratch(beset.target, "mantis_scratch_beset")
 
 
 def test_a_migration_is_applied_and_rolled_back_there(beset: Bench) -> None:
@@ -130,7 +131,7 @@ def test_a_copy_has_the_encoding_and_the_locale_of_its_original(server: Server, 
                 connection.execute("CREATE TABLE guest (name text); INSERT INTO guest VALUES ('Zoë')")
                 like = likeness.read(connection)
             taken = backup.take(target, tmp_path / like.encoding)
-            copy = backup.create_scratch(target, "mantis_scratch_shaped", taken.likeness)
+            copy = create_scratch(target, "mantis_scratch_shaped", taken.likeness)
             assert backup.prove(taken, copy).is_valid
             with connect(copy, "test") as connection:
                 apart = tuple(
@@ -139,19 +140,19 @@ def test_a_copy_has_the_encoding_and_the_locale_of_its_original(server: Server, 
                 assert likeness.read(connection) == replace(like, rights=apart)
                 assert connection.execute("SELECT name FROM guest").fetchone() == ("Zoë",)
         finally:
-            backup.drop_scratch(target, "mantis_scratch_shaped")
+            drop_scratch(target, "mantis_scratch_shaped")
             sandbox.drop(server, "shaped")
 
 
 def test_a_setting_that_the_copy_s_server_refuses_is_named_and_nothing_fails(bench: Bench, server: Server) -> None:
-    copy = backup.create_scratch(bench.target, "mantis_scratch_refusing")
+    copy = create_scratch(bench.target, "mantis_scratch_refusing")
     unknown = likeness.Setting("", "default_table_access_method", "columnar")
     stranger = likeness.Setting("nobody_here", "work_mem", "1MB")
     try:
         with connect(copy, "test") as connection:
             refusals = likeness.dress(connection, likeness.Likeness(settings=(unknown, stranger)))
     finally:
-        backup.drop_scratch(bench.target, "mantis_scratch_refusing")
+        drop_scratch(bench.target, "mantis_scratch_refusing")
     assert str(likeness.Setting("", "app.jwt_secret", "hunter2")) == "app.jwt_secret = …"
     assert refusals[-1] == 'work_mem = 1MB of role nobody_here (role "nobody_here" does not exist)'
 
