@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,9 +16,8 @@ import psycopg
 from mantis_runbook import blockers, display, findings_before, migrations, settings
 from mantis_runbook.database import Connection, query
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
-from mantis_runbook.ledger import Ledger, StepJournal
-from mantis_runbook.migrations import Migration
-from mantis_runbook.planned import planned
+from mantis_runbook.patience import Patience, reading
+from mantis_runbook.planned_ahead import as_json, planned_ahead
 
 __all__ = [
     "KEPT",
@@ -36,8 +33,8 @@ __all__ = [
     "run",
 ]
 
-#: Seconds a run waits for locked tables, all its checks together; milliseconds that a check waits once they are over.
-PATIENCE_S, IMPATIENT_MS = 5.0, 10
+#: Seconds a run waits for locked tables, all its checks together.
+PATIENCE_S = 5.0
 
 #: Findings that a result keeps; how many there were is kept besides.
 KEPT = 20
@@ -52,15 +49,6 @@ HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each
 SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
 COMMENTS = re.compile(r"\A(?:--.*\n)+")
 NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
-
-#: So that a row is neither overlooked nor counted twice, and its text reads the same everywhere.
-SESSION = {
-    "search_path": "public, mantis_runbook, pg_temp",
-    "row_security": "off",
-    "check_function_bodies": "on",
-    "DateStyle": "ISO, YMD",
-    "TimeZone": "UTC",
-}
 
 
 @dataclass(frozen=True)
@@ -237,7 +225,7 @@ def run(
             "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
         )
     told = _told(connection, str(phase))
-    patience = _Patience(round((PATIENCE_S if patience_s is None else patience_s) * 1000))
+    patience = Patience(round((PATIENCE_S if patience_s is None else patience_s) * 1000))
     results = (_run(connection, known[name], told, patience, name in tolerate) for name in chosen)
     judged = _beside_before(connection, Checks(str(phase), tuple(results)))
     return replace(judged, results=tuple(replace(result, found=result.found[:KEPT]) for result in judged.results))
@@ -250,7 +238,7 @@ def note_before(connection: Connection) -> bool:
     before us and may stay as they are. Returns whether anything was noted.
     """
     known = {path.stem: _read(path, "0") for path in _files() if not path.stem.startswith("report_")}
-    told, patience = _told(connection, "0"), _Patience(round(PATIENCE_S * 1000))
+    told, patience = _told(connection, "0"), Patience(round(PATIENCE_S * 1000))
     found = [
         (check.name, finding.object, finding.found)
         for check in known.values()
@@ -260,10 +248,10 @@ def note_before(connection: Connection) -> bool:
     return findings_before.note(connection, found)
 
 
-def _tried_findings(connection: Connection, check: Check, told: Told, patience: _Patience) -> list[Finding]:
+def _tried_findings(connection: Connection, check: Check, told: Told, patience: Patience) -> list[Finding]:
     """All findings of a check; none of one that cannot run now: what it would find then counts as new."""
     try:
-        with _reading(connection, patience):
+        with reading(connection, patience):
             return list(_findings(connection, check, told))
     except psycopg.Error:
         return []
@@ -308,7 +296,7 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
         raise ParameterError(
             "report", found=name, expected="one of " + ", ".join(reports()), action="choose one of them"
         )
-    with blockers.refusing(connection), _reading(connection, _Patience(round(PATIENCE_S * 1000))):
+    with blockers.refusing(connection), reading(connection, Patience(round(PATIENCE_S * 1000))):
         cursor = connection.execute(query(f"checks/report_{name}"))
         frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
         if "statement" not in frame:
@@ -342,23 +330,10 @@ def _read(path: Path, phase: str) -> Check:
     )  # fmt: skip
 
 
-@dataclass
-class _Patience:
-    """For how many milliseconds a statement of this run may wait for a lock: all there are, until one did."""
-
-    lock_timeout_ms: int
-
-    def spent(self, connection: Connection) -> str:
-        """Who was waited for in vain. From now on nobody is waited for."""
-        waited_ms, self.lock_timeout_ms = self.lock_timeout_ms, min(IMPATIENT_MS, self.lock_timeout_ms)
-        named = "; ".join(blockers.of_readers(connection)) or "a session that has let go since"
-        return f"waited {display.duration(waited_ms)} for what is locked: {named}"
-
-
-def _run(connection: Connection, check: Check, told: Told, patience: _Patience, tolerated: bool) -> Result:  # noqa: FBT001
+def _run(connection: Connection, check: Check, told: Told, patience: Patience, tolerated: bool) -> Result:  # noqa: FBT001
     start = time.monotonic()
     try:
-        with _reading(connection, patience):
+        with reading(connection, patience):
             findings = list(_findings(connection, check, told))
     except psycopg.errors.LockNotAvailable:
         reason = patience.spent(connection)
@@ -372,16 +347,6 @@ def _run(connection: Connection, check: Check, told: Told, patience: _Patience, 
         severity = "warn" if tolerated and check.severity == "fail" else check.severity
     verdict: Verdict = "pass" if not findings or severity == "info" else "warn" if severity == "warn" else "fail"
     return Result(check, verdict, tuple(findings), len(findings), (time.monotonic() - start) * 1000)
-
-
-@contextmanager
-def _reading(connection: Connection, patience: _Patience) -> Iterator[None]:
-    """A transaction that can change nothing, with the settings that checks are written for."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION READ ONLY")
-        for name, value in (SESSION | {"lock_timeout": f"{patience.lock_timeout_ms}ms"}).items():
-            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
-        yield
 
 
 def _findings(connection: Connection, check: Check, told: Told) -> Iterator[Finding]:
@@ -416,35 +381,8 @@ def _told(connection: Connection, phase: str) -> Told:
     known = cache(migrations.load)
     return {
         "mantis_runbook.planned": cache(lambda: planned_ahead(connection, phase, known)),
-        "mantis_runbook.made": cache(lambda: _json(known())),
+        "mantis_runbook.made": cache(lambda: as_json(known())),
     }
-
-
-def planned_ahead(connection: Connection, phase: str, known: Callable[[], Iterable[Migration]] | None = None) -> str:
-    """What the migrations ahead of that phase make, as JSON for the setting that queries read."""
-    return _json(_ahead(connection, phase, (known or migrations.load)()))
-
-
-def _json(chosen: Iterable[Migration]) -> str:
-    """All that these migrations make."""
-    return json.dumps([asdict(one) for migration in chosen for one in planned(migration)])
-
-
-def _ahead(connection: Connection, phase: str, known: Iterable[Migration]) -> list[Migration]:
-    """The migrations ahead: those of the phase, in phase 0 all. What was begun is ours."""
-    ahead = known if phase == "0" else migrations.order_for(known, phase)
-    return [migration for migration in ahead if not _begun(connection, migration.version)]
-
-
-def _begun(connection: Connection, version: str) -> bool:
-    """Whether some of the migration's objects may be there by right: it was applied, or a pass over it is open."""
-    row = Ledger(connection).all().get(version)
-    if row is not None and row.status == "completed":
-        return True
-    if connection.execute("SELECT to_regclass('mantis_runbook.journal')").fetchone() == (None,):
-        return False
-    last = StepJournal(connection, "", "").last_pass(version)
-    return last is not None and bool(last.started or last.done) and (last.direction == "up" or last.is_open)
 
 
 def _sentence(result: Result) -> str:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
-import psycopg
 
 from mantis_runbook import (
     alerts,
@@ -20,7 +15,6 @@ from mantis_runbook import (
     interruption,
     leftovers,
     lint,
-    manifest,
     migrations,
     phases,
     plan,
@@ -31,8 +25,12 @@ from mantis_runbook import (
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import scratch as scratches
 from mantis_runbook import target as targets
-from mantis_runbook.database import ENDED, connect, identity, refuse_read_only
-from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused, RunbookError
+from mantis_runbook.cli_archives import report_, verify
+from mantis_runbook.cli_errors import told
+from mantis_runbook.cli_options import ENVIRONMENT, OPERATOR, PHASES, SCRATCH, TARGET
+from mantis_runbook.cli_sandbox import sandbox
+from mantis_runbook.database import connect, identity, refuse_read_only
+from mantis_runbook.errors import ApprovalMissing, Refused
 from mantis_runbook.interruption import Interruption
 from mantis_runbook.journal import Journal
 from mantis_runbook.ledger import Ledger
@@ -40,36 +38,6 @@ from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.summary import read as read_summary
 
 __all__ = ["main"]
-
-TARGET = click.option(
-    "--target",
-    default="",
-    metavar="NAME",
-    help="Database to work on: sandbox, a libpq service, PG (the PG* variables), DB (DB_HOST, DB_PORT, DB_NAME, DB_USER), "
-    "or the name of a variable holding a connection string. Default: the sandbox.",
-)
-ENVIRONMENT = click.option(
-    "--environment",
-    default="",
-    metavar="NAME",
-    help="Limits and gates: development, staging or production. Default: development for the sandbox, else production.",
-)
-OPERATOR = click.option(
-    "--operator", default="", metavar="WHO", help="Who is responsible for this run. Default: your login name."
-)
-PHASES = click.option(
-    "--phases",
-    "wanted",
-    default="all",
-    metavar="all|N|N-M",
-    help="Phases to carry out, such as all, 0, 0-1. Default: all.",
-)
-SCRATCH = click.option(
-    "--scratch",
-    default="",
-    metavar="NAME",
-    help="Target on whose server backups are restored. Default: beside the target, where the environment allows it.",
-)
 
 #: Variables that name a file or folder. A notebook's kernel works in another folder, so they are made absolute.
 PLACES = (
@@ -79,47 +47,6 @@ PLACES = (
 
 #: How long a `run` waits for the lock of a runner that was killed to be freed by the server.
 PATIENCE_S = 10.0
-
-#: What a shell calls a program that SIGPIPE ended: neither passed nor failed, its output was not read to the end.
-PIPE_CLOSED = 141
-
-
-def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An error of ours becomes one message and its exit code; never a traceback, never half a word."""
-
-    @wraps(function)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except RunbookError as error:
-            click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
-            sys.exit(error.exit_code)
-        except psycopg.Error as error:
-            words = error.diag.message_primary or " ".join(str(error).split())
-            what = "the connection to the server was lost" if error.sqlstate in (None, *ENDED) else "the server refused"
-            click.secho(f"{what}: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
-            sys.exit(1)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout.fileno()):
-                # What is left in the buffer would complain once more when the interpreter closes it.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                sys.exit(PIPE_CLOSED)
-            click.secho(f"{error.filename or 'the system'}: {error.strerror or error}", err=True, fg="red")
-            sys.exit(1)
-        except KeyboardInterrupt:
-            click.secho(
-                "interrupted; run the same command again: it resumes where this one stopped", err=True, fg="yellow"
-            )
-            sys.exit(3)
-
-    return wrapped
-
-
-def _is_unread(output: int) -> bool:
-    """Whether the reader of this pipe has gone, as `| head` does when it has seen enough."""
-    asked = select.poll()
-    asked.register(output, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -161,7 +88,7 @@ def main() -> None:
     default="",
     help="In phase 4, rebuild tables that waste much space with pg_repack, where it is installed.",
 )
-@_told
+@told
 def run_(
     target: str,
     environment: str,
@@ -291,7 +218,7 @@ def _tell(folder: Path) -> None:
 @TARGET
 @ENVIRONMENT
 @PHASES
-@_told
+@told
 def plan_(target: str, environment: str, wanted: str) -> None:
     """Show what would run, statement by statement, and the hash that approves it. Reads only."""
     place, chosen = targets.resolve(target), phases.select(wanted)
@@ -322,7 +249,7 @@ def _tell_plan(planned: plan.Plan) -> None:
 @main.command()
 @TARGET
 @SCRATCH
-@_told
+@told
 def status(target: str, scratch: str) -> None:
     """Show which migrations the database has, which backups are proven, the runs so far, and what killed ones left."""
     place = targets.resolve(target)
@@ -353,7 +280,7 @@ def status(target: str, scratch: str) -> None:
 @TARGET
 @SCRATCH
 @click.option("--yes", is_flag=True, help="Drop them without asking.")
-@_told
+@told
 def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> None:
     """Drop scratch databases that killed runs left; shows them first. One of another machine is dropped when it is named.
 
@@ -391,7 +318,7 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
     metavar="VERSIONS",
     help="The versions that will go, newest first; asked for where the environment wants it.",
 )
-@_told
+@told
 def rollback(version: str, target: str, environment: str, operator: str, scope: str, confirm: str) -> None:
     """Roll VERSION back: salvage what only it holds, drop what it made, and compare the catalogue with the start."""
     place = targets.resolve(target)
@@ -418,126 +345,6 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
     sys.exit(finished.verdict.exit_code)
 
 
-@main.command()
-@click.argument("name", required=False, metavar="[RUN]")
-@TARGET
-@_told
-def verify(name: str | None, target: str) -> None:
-    """Check that nothing in a run's archive was changed, removed or cut short. Default: the newest run."""
-    folder = _run_folder(name)
-    problems = manifest.verify(folder, _kept_head(folder, target))
-    for problem in problems:
-        click.secho(f"  {problem}", fg="red")
-    click.echo(f"{folder.name}: {f'{len(problems)} problem(s)' if problems else 'everything is as it was written'}")
-    sys.exit(1 if problems else 0)
-
-
-def _run_folder(name: str | None) -> Path:
-    runs = archive.all_runs()
-    if not runs:
-        raise ParameterError("there is no run to verify", found=f"none in {settings.reports()}", action="run one first")
-    known = {folder.name: folder for folder in runs}
-    if name and name.rstrip("/").split("/")[-1] not in known:
-        raise ParameterError(
-            "run", found=repr(name), expected=f"one of those in {settings.reports()}", action="see reports/index.html"
-        )
-    return known[name.rstrip("/").split("/")[-1]] if name else runs[-1]
-
-
-def _kept_head(folder: Path, target: str) -> str | None:
-    """The head kept in the database, where it can be asked; the archive is verified without it otherwise."""
-    try:
-        with connect(targets.resolve(target or archive.target_of(folder)), "verify") as connection:
-            book = Ledger(connection)
-            kept, why = book.archived_head(folder.name) if book.exists else None, "it keeps none of this run"
-    except (RunbookError, psycopg.Error) as error:
-        kept, why = None, str(error)
-    if kept is None:
-        click.secho(f"the head kept in the database was not compared: {why}", err=True, fg="yellow")
-    return kept
-
-
-@main.command("report")
-@click.argument("name", required=False, metavar="[RUN]")
-@click.option(
-    "--finish", is_flag=True, help="Declare the run finished first, such as one carried out cell by cell in JupyterLab."
-)
-@_told
-def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
-    """Make the pages of a run again from its journal and notebooks, such as of one that was killed."""
-    folder = _run_folder(name)
-    if finish and not run.is_finished(folder):
-        _finish(folder)
-    from mantis_runbook import report
-
-    click.echo(report.build(folder))
-    report.index(settings.reports())
-
-
-def _finish(folder: Path) -> None:
-    target, environment = archive.target_of(folder), read_summary(folder).environment
-    ended = run.open_run(target, environment, "", folder.name)
-    from mantis_runbook import runner
-
-    with run.working(ended):
-        runner.archive_run(ended)
-
-
-@main.group()
-def sandbox() -> None:
-    """A PostgreSQL of your own with the MantisNXT baseline and synthetic data, to try everything on."""
-
-
-SCALE = click.option("--scale", default=1.0, show_default=True, help="Amount of data; 1 is about 300,000 rows.")
-SEED = click.option("--seed", default=2026, show_default=True, help="Same seed and scale, same data.")
-
-
-@sandbox.command("start")
-@SCALE
-@SEED
-@_told
-def sandbox_start(scale: float, seed: int) -> None:
-    """Start the sandbox, and fill it if it is empty."""
-    from mantis_runbook import sandbox as box
-
-    click.echo(box.start(scale, seed))
-
-
-@sandbox.command("stop")
-@_told
-def sandbox_stop() -> None:
-    """Stop the sandbox; its data stays."""
-    from mantis_runbook import sandbox as box
-
-    click.echo("stopped" if box.stop() else "it was not running")
-
-
-@sandbox.command("status")
-@_told
-def sandbox_status() -> None:
-    """Show whether the sandbox runs, and what it holds."""
-    from mantis_runbook import sandbox as box
-
-    found = box.status()
-    click.echo(found or "not running; start it with `mantis-runbook sandbox start`")
-    sys.exit(0 if found else 1)
-
-
-@sandbox.command("reset")
-@SCALE
-@SEED
-@_told
-def sandbox_reset(scale: float, seed: int) -> None:
-    """Make the sandbox anew, with fresh data; what was migrated there is gone."""
-    from mantis_runbook import sandbox as box
-
-    click.echo(box.reset(scale, seed))
-
-
-@sandbox.command("uri")
-@_told
-def sandbox_uri() -> None:
-    """Print the sandbox's connection string, for psql and other clients."""
-    from mantis_runbook import sandbox as box
-
-    click.echo(box.uri())
+main.add_command(verify)
+main.add_command(report_)
+main.add_command(sandbox)

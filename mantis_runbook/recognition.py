@@ -10,6 +10,7 @@ from mantis_runbook import checks
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.display import many
 from mantis_runbook.errors import PrecheckFailed
+from mantis_runbook.planned_ahead import planned_ahead
 
 __all__ = ["Recognised", "recognise", "require_baseline"]
 
@@ -56,9 +57,7 @@ def require_baseline(connection: Connection, phase: str) -> None:
 def recognise(connection: Connection, phase: str) -> Recognised:
     """Hold the catalogue beside what the migrations ahead of that phase make. Reads only."""
     with connection.transaction():
-        connection.execute(
-            "SELECT set_config('mantis_runbook.planned', %s, true)", (checks.planned_ahead(connection, phase),)
-        )
+        connection.execute("SELECT set_config('mantis_runbook.planned', %s, true)", (planned_ahead(connection, phase),))
         seen = rows(connection, query("recognition/schema"))[0]
     if seen["of_baseline"] < FEWEST:
         return _another(seen)
