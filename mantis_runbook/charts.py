@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mantis_runbook.display import duration, many
-from mantis_runbook.latency_chart import latency
-from mantis_runbook.picture import (
+from mantis_runbook.drawing import (
     BLACK,
     BLUE,
     GREEN,
@@ -34,6 +33,7 @@ from mantis_runbook.picture import (
     room,
     times,
 )
+from mantis_runbook.latency_chart import latency
 
 __all__ = [
     "bars_of_sizes", "durations", "gantt", "latency", "monitoring", "organisations", "save",

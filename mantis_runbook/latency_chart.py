@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mantis_runbook.display import duration, many
-from mantis_runbook.picture import (
+from mantis_runbook.drawing import (
     CYCLE,
     INK,
     MARKERS,

@@ -9,10 +9,10 @@ from typing import Any
 from mantis_runbook import archive, charts, display, interruption, migrations, phases, summary
 from mantis_runbook import target as targets
 from mantis_runbook.database import connect, query, rows
+from mantis_runbook.drawing import Picture
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.parameters import MissionParameters, read
-from mantis_runbook.picture import Picture
 from mantis_runbook.progress import live
 from mantis_runbook.run import at_work, environment_for
 
