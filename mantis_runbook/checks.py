@@ -24,6 +24,7 @@ from mantis_runbook.planned import planned
 
 __all__ = [
     "KEPT",
+    "NAMED",
     "PATIENCE_S",
     "Check",
     "Checks",
@@ -40,7 +41,10 @@ __all__ = [
 PATIENCE_S, IMPATIENT_MS = 5.0, 10
 
 #: Findings that a result keeps; how many there were is kept besides.
-KEPT = 20
+KEPT = 500
+
+#: How many of them a line names; the fold below the table of checks has all that are kept.
+NAMED = 3
 
 Severity = Literal["fail", "warn", "info"]
 Verdict = Literal["pass", "warn", "fail"]
@@ -126,8 +130,8 @@ class Result:
         """The findings in one line."""
         if not self.found:
             return "nothing"
-        more = f"; and {self.total - 3} more" if self.total > 3 else ""
-        return "; ".join(map(str, self.found[:3])) + more
+        more = f"; and {self.total - NAMED} more" if self.total > NAMED else ""
+        return "; ".join(map(str, self.found[:NAMED])) + more
 
 
 @dataclass(frozen=True)
