@@ -192,10 +192,15 @@ class Difference:
 
         Nor does it answer for what is no migration's (`NOT_OF_A_ROLLBACK`).
         """
+        stay = {one.name for one in self.changes if one.kind == "extensions" and one.verb == "added"}
+        of_theirs = tuple(f" (of extension {name})" for name in stay)
         kept = tuple(
             one
             for one in self.changes
-            if not (one.kind == "extensions" and one.verb == "added") and one.kind not in NOT_OF_A_ROLLBACK
+            if one.kind not in NOT_OF_A_ROLLBACK
+            and not (one.kind == "extensions" and one.name in stay)
+            # what default privileges gave to their functions
+            and not (one.kind == "other_privileges" and one.verb == "added" and (one.after or "").endswith(of_theirs))
         )
         return replace(self, changes=kept)
 

@@ -21,6 +21,7 @@ from mantis_runbook.planned_ahead import as_json, planned_ahead
 
 __all__ = [
     "KEPT",
+    "NAMED",
     "PATIENCE_S",
     "Check",
     "Checks",
@@ -37,7 +38,10 @@ __all__ = [
 PATIENCE_S = 5.0
 
 #: Findings that a result keeps; how many there were is kept besides.
-KEPT = 20
+KEPT = 500
+
+#: How many of them a line names; the fold below the table of checks has all that are kept.
+NAMED = 3
 
 Severity = Literal["fail", "warn", "info"]
 Verdict = Literal["pass", "warn", "fail"]
@@ -114,8 +118,8 @@ class Result:
         """The findings in one line."""
         if not self.found:
             return "nothing"
-        more = f"; and {self.total - 3} more" if self.total > 3 else ""
-        return "; ".join(map(str, self.found[:3])) + more
+        more = f"; and {self.total - NAMED} more" if self.total > NAMED else ""
+        return "; ".join(map(str, self.found[:NAMED])) + more
 
 
 @dataclass(frozen=True)

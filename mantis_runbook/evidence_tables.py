@@ -31,16 +31,26 @@ __all__ = [
 
 
 def checks_tables(found: checks.Checks) -> tuple[Table, ...]:
-    """What did not pass to read, worst first, and what passed folded; names and counts only, so the same database
-    gives the same tables."""
+    """What did not pass to read, worst first, all findings of a check that has many in a fold, and what passed folded;
+    names and counts only, so the same database gives the same tables."""
     order = ("fail", "warn", "pass")
-    records = [result.record for result in sorted(found.results, key=lambda result: order.index(result.verdict))]
+    worst = sorted(found.results, key=lambda result: order.index(result.verdict))
+    records = [result.record for result in worst]
     noticed = [record for record in records if record["found"] != "nothing"]
     quiet = [record for record in records if record["found"] == "nothing"]
     return (
         Table(f"{many(len(noticed), 'check')} found something", noticed, "verdict"),
+        *(_all_findings(result) for result in worst if result.total > checks.NAMED),
         Table(f"{many(len(quiet), 'check')} found nothing", quiet, "verdict", folded=True),
     )
+
+
+def _all_findings(result: checks.Result) -> Table:
+    """What a line of the table of checks cuts short."""
+    kept = len(result.found)
+    first = f", the first {kept:,} of them here" if kept < result.total else ""
+    caption = f"{result.check.title}: {many(result.total, 'finding')}{first}"
+    return Table(caption, [{"object": one.object, "detail": one.detail} for one in result.found], folded=True)
 
 
 def proof_tables(proof: Proof) -> tuple[Table, ...]:

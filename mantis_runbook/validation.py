@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import stamina
+from psycopg import sql
 
 from mantis_runbook import settings
+from mantis_runbook.acts_as import Person
+from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ValidationFailed
+from mantis_runbook.ledger import StepJournal
 from mantis_runbook.migrations import Migration, Script, Statement, read_script
+from mantis_runbook.tenant_settings import learn_here
 
 __all__ = [
     "Suite",
@@ -31,6 +38,13 @@ SHOWN = 5
 
 #: How a test begins the notice (or error) that it raises where this database has not what it needs: no pass, no failure.
 NOT_APPLICABLE = "not applicable here: "
+
+#: The innermost function of an error's context, and the errors that a function's own text has: it names what is not there.
+INNERMOST = re.compile(r"^PL/pgSQL function (.+?) line \d", re.MULTILINE)
+OWN_FAULT = re.compile(r"42(?!501)")
+
+#: Who acts, while a test acts: `sql/tests/acting.sql` puts the real ones in their places.
+ANYBODY = Person(user="{user}", org="{org}", role="{role}")
 
 #: The columns of the strategy's data-integrity tests.
 COUNTED = ["test_case", "failure_count"]
@@ -109,19 +123,30 @@ def validate_suite(connection: Connection, migrations: Iterable[Migration], earl
     """Run the validations of migrations and their tests; `earlier` are versions whose tests have to hold as well."""
     chosen = tuple(migrations)
     versions = sorted({*earlier, *(one.version for one in chosen)})
+    acting = stage(connection)
     return Suite(
         tuple(validate(connection, one.validation) for one in chosen),
-        tuple(validate_file(connection, path) for version in versions for path in tests_of(version)),
+        tuple(validate(connection, read_script(path), acting) for version in versions for path in tests_of(version)),
     )
 
 
-def validate(connection: Connection, script: Script) -> Validated:
+def stage(connection: Connection) -> tuple[str, ...]:
+    """Statements that let a test act as users do on this installation, to be run in the test's own transaction."""
+    told = json.dumps(learn_here(connection).values(ANYBODY, "{database_role}"))
+    learnt = sql.SQL("SELECT set_config('mantis_runbook.acts_as', {}, true)").format(told).as_string(None)
+    acting = read_script(settings.sql() / "tests" / "acting.sql")
+    return learnt, *(statement.text for step in acting.steps for statement in step.statements)
+
+
+def validate(connection: Connection, script: Script, acting: Sequence[str] = ()) -> Validated:
     """Run every statement of a script, each in a transaction that is always rolled back: a validation leaves nothing.
 
-    A statement that raises, or returns rows, has found something; one that could not run at all is found as well.
+    A statement that raises, or returns rows, has found something; one that could not run at all is found as well. Where
+    the application's own function fails by a fault of its own text, as it would have before any migration, the statement
+    does not apply here. `acting` is run before each statement.
     """
     results = [
-        _run(connection, step.name if number == 1 else f"{step.name} ({number})", statement)
+        _run(connection, step.name if number == 1 else f"{step.name} ({number})", statement, acting)
         for step in script.steps
         for number, statement in enumerate(step.statements, start=1)
     ]
@@ -129,8 +154,8 @@ def validate(connection: Connection, script: Script) -> Validated:
 
 
 def validate_file(connection: Connection, path: Path) -> Validated:
-    """As `validate`, for a script by its path. Raises `MigrationFileError` when it cannot be read."""
-    return validate(connection, read_script(path))
+    """As `validate`, for a test by its path, which may act as a user. Raises `MigrationFileError` when it cannot be read."""
+    return validate(connection, read_script(path), stage(connection))
 
 
 def problems(scripts: Iterable[Validated]) -> list[str]:
@@ -159,7 +184,7 @@ def require(validated: Iterable[Validated]) -> None:
         )
 
 
-def _run(connection: Connection, name: str, statement: Statement) -> ValidationResult:
+def _run(connection: Connection, name: str, statement: Statement, acting: Sequence[str]) -> ValidationResult:
     notices: list[str] = []
 
     def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
@@ -167,9 +192,11 @@ def _run(connection: Connection, name: str, statement: Statement) -> ValidationR
 
     connection.add_notice_handler(hear)
     try:
-        columns, violations = _violations(connection, statement)
+        columns, violations = _violations(connection, statement, acting)
     except psycopg.Error as error:
         message = error.diag.message_primary or str(error)
+        if not connection.broken and (culprit := _function_at_fault(connection, error)):
+            message = f"{NOT_APPLICABLE}{culprit}, which was so before any migration, fails: {message}"
         verdict = "warn" if message.startswith(NOT_APPLICABLE) else "fail"
         return ValidationResult(name, verdict, message, error.sqlstate or "")
     finally:
@@ -183,7 +210,24 @@ def _run(connection: Connection, name: str, statement: Statement) -> ValidationR
     return ValidationResult(name, "warn" if inapplicable else "pass", inapplicable)
 
 
-def _violations(connection: Connection, statement: Statement) -> tuple[list[str], list[Any]]:
+def _function_at_fault(connection: Connection, error: psycopg.Error) -> str:
+    """The application's function that failed by its own text, and is as it was before the first migration; else nothing.
+
+    Whether users are worse off by it than before is for the contract of the old application to find out.
+    """
+    innermost = INNERMOST.search(error.diag.context or "")
+    if not innermost or not OWN_FAULT.match(error.sqlstate or ""):
+        return ""
+    first = connection.execute("SELECT min(version) FROM mantis_runbook.journal WHERE direction = 'up'").fetchone()
+    kept = StepJournal(connection, "", "").catalog_before(first[0]) if first and first[0] else None
+    if kept is None:
+        return ""
+    before, now = Catalog.from_json(kept)["functions"], snapshot(connection)["functions"]
+    name = f"public.{innermost[1].removeprefix('public.')}"
+    return innermost[1] if name in before and before[name] == now.get(name) else ""
+
+
+def _violations(connection: Connection, statement: Statement, acting: Sequence[str]) -> tuple[list[str], list[Any]]:
     """Columns and rows of the statement's result, in a transaction that is rolled back.
 
     The strategy's data-integrity tests give a row a test whatever they find: there, only those with failures count.
@@ -191,6 +235,8 @@ def _violations(connection: Connection, statement: Statement) -> tuple[list[str]
     for attempt in stamina.retry_context(on=BUSY, attempts=None, timeout=PATIENCE_S, wait_initial=0.25, wait_max=1.0):
         with attempt, connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL client_min_messages = notice")
+            for preparation in acting:
+                connection.execute(preparation)
             cursor = connection.execute(statement.text)
             columns = [column.name for column in cursor.description or ()]
             found = cursor.fetchall() if cursor.description else []

@@ -111,7 +111,7 @@ def attempt(server: Server, variant: Variant, *, numbers: str = "all", extent: E
         parameters = build(server, variant, database)
         outside = server.parameters | {"dbname": database}
         with _scratch(variant, server.version) as scratch, _named(variant, parameters, scratch) as target:
-            outcome, message = _outcome(outside, target, numbers, extent)
+            outcome, message = _outcome(outside, target, variant.parameters, numbers, extent)
     finally:
         remove(server, database)
         _drop_copies(server)
@@ -122,10 +122,12 @@ def attempt(server: Server, variant: Variant, *, numbers: str = "all", extent: E
     )  # fmt: skip
 
 
-def _outcome(outside: dict[str, str], target: str, numbers: str, extent: Extent) -> tuple[str, str]:
+def _outcome(
+    outside: dict[str, str], target: str, given: dict[str, str], numbers: str, extent: Extent
+) -> tuple[str, str]:
     before = held(outside)
     try:
-        _climb(target, numbers, "first pass")
+        _climb(target, given, numbers, "first pass")
     except Stopped as stopped:
         if stopped.phase == "0" and isinstance(stopped.error, Refused):
             if (changed := differences(before, held(outside))) == "":
@@ -140,7 +142,7 @@ def _outcome(outside: dict[str, str], target: str, numbers: str, extent: Extent)
         _roll_back(target)
         if extent == "back":
             return "passes", "passed, rolled back"
-        _climb(target, numbers, "second pass")
+        _climb(target, given, numbers, "second pass")
     except Stopped as stopped:
         return "FAILS", str(stopped)
     except Exception as error:
@@ -148,11 +150,11 @@ def _outcome(outside: dict[str, str], target: str, numbers: str, extent: Extent)
     return "passes", "passed, rolled back, passed again"
 
 
-def _climb(target: str, numbers: str, which: str) -> None:
+def _climb(target: str, given: dict[str, str], numbers: str, which: str) -> None:
     """The phases by the cells of their notebooks, in this process."""
     for phase in phases.select(numbers):
         where = f"{which}, phase {phase.number}"
-        last = _cells(phase, where, {"target": target})
+        last = _cells(phase, where, given | {"target": target})
         if last.verdict not in ("passed", "warned"):
             raise Stopped(f"{where}, conclude", phase.number, f"{last.verdict}: {last.summary}")
 

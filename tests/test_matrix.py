@@ -68,11 +68,11 @@ def test_a_refusal_that_leaves_something_behind_is_a_failure(
 
     climb = matrix._climb
 
-    def leaving(target: str, numbers: str, which: str) -> None:
+    def leaving(target: str, given: dict[str, str], numbers: str, which: str) -> None:
         parameters = matrix_server.parameters | {"dbname": f"matrix_{variant.name}"}
         with psycopg.connect(**parameters, autocommit=True) as connection:
             connection.execute("CREATE TABLE left_behind (id integer)")
-        climb(target, numbers, which)
+        climb(target, given, numbers, which)
 
     monkeypatch.setattr(matrix, "_climb", leaving)
     left = matrix.attempt(matrix_server, variant)

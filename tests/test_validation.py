@@ -122,3 +122,46 @@ def test_nothing_checked_is_not_passed(scripts: list[Validated], found: str) -> 
     with pytest.raises(ValidationFailed, match=found):
         validation.require(scripts)
     assert all(script.verdict == "fail" for script in scripts)
+
+
+WATCHING = """
+    CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name := NEW.nickname; RETURN NEW; END';
+    CREATE TRIGGER told BEFORE INSERT ON old FOR EACH ROW EXECUTE FUNCTION told();
+"""
+INSERTS = "-- step: a row\nDO $$ BEGIN INSERT INTO old (id, name) VALUES (0, 'a'); END $$;"
+
+
+def test_a_function_of_the_application_that_never_worked_is_not_held_against_a_migration(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.sql(WATCHING)
+    bench.up(bench.migration("-- step: fresh\nCREATE TABLE fresh (id bigint);"))
+    [result] = validated(bench, tmp_path, INSERTS).results
+    assert (result.verdict, result.found) == (
+        "warn",
+        'not applicable here: told(), which was so before any migration, fails: record "new" has no field "nickname"',
+    )
+
+
+def test_one_that_a_migration_replaced_is_held_against_it(bench: Bench, tmp_path: Path) -> None:
+    bench.sql(WATCHING.replace("nickname", "name"))
+    replaced = WATCHING.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION").partition("CREATE TRIGGER")[0]
+    bench.up(bench.migration(f"-- step: fresh\nCREATE TABLE fresh (id bigint);\n-- step: told\n{replaced}"))
+    [result] = validated(bench, tmp_path, INSERTS).results
+    assert (result.verdict, result.found) == ("fail", 'record "new" has no field "nickname"')
+
+
+def test_a_test_acts_as_this_installation_tells_who_acts(bench: Bench) -> None:
+    claims = '{"app.who": "{user}", "app.token": "{\\"org\\": \\"{org}\\", \\"role\\": \\"{database_role}\\"}"}'
+    bench.sql("CREATE TABLE profile (id uuid, role text)")
+    with bench.connect() as connection, connection.transaction(force_rollback=True):
+        for statement in validation.stage(connection):
+            connection.execute(statement)
+        connection.execute("SELECT set_config('mantis_runbook.acts_as', %s, true)", (claims,))
+        ada, org = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+        connection.execute("SELECT pg_temp.act_as(%s, %s, 'pg_monitor')", (ada, org))
+        asked = "SELECT current_setting('app.who'), current_setting('app.token'), current_user, current_setting('row_security')"
+        told = f'{{"org": "{org}", "role": "pg_monitor"}}'
+        assert connection.execute(asked).fetchone() == (ada, told, "pg_monitor", "on")
+        connection.execute("SELECT pg_temp.act_as(NULL, NULL, 'pg_monitor')")
+        assert connection.execute(asked).fetchone() == ("", "", "pg_monitor", "on")

@@ -3,7 +3,8 @@
 A file of `tests/installations/` opens with a header: `-- variant:` its name, `-- kind:` what it stands for, `-- expect:`
 `passes`, `refused` or `passes or refused`; for a refusal `-- names:` a word that its message must hold and `-- reason:` why
 it is right. Optional are `-- shape:` (`extended`, `forced`, `empty`), `-- versions:`, `-- encoding:`,
-`-- role:` (who migrates, made by `sql/roles/migration_role.sql`), `-- scratch: elsewhere`, `-- gate: on`.
+`-- role:` (who migrates, made by `sql/roles/migration_role.sql`), `-- scratch: elsewhere`, `-- gate: on`, and `-- given:`, a
+parameter that its owner gives the notebooks, such as `currency_map=EURO=EUR`; more of them are separated by semicolons.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["Variant", "build", "load", "make_role", "remove"]
 
 FOLDER = Path(__file__).with_name("installations")
 HEADER = re.compile(
-    r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|scratch|gate): *(.*)$", re.MULTILINE
+    r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|scratch|gate|given): *(.*)$", re.MULTILINE
 )
 EXPECTED = ("passes", "refused", "passes or refused")
 ROLE = settings.sql() / "roles" / "migration_role.sql"
@@ -53,6 +54,12 @@ class Variant:
     role: str = ""
     scratch: str = ""
     gate: str = ""
+    given: str = ""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the owner decided, as parameters of the notebooks."""
+        return {name.strip(): value for name, _, value in (one.partition("=") for one in self.given.split(";") if one)}
 
     @property
     def allowed(self) -> tuple[str, ...]:

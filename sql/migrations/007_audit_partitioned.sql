@@ -272,5 +272,13 @@ END
 $$;
 
 -- step: statistics of audit_log
--- Autovacuum analyzes partitions, never the partitioned table itself.
-ANALYZE audit_log;
+-- Autovacuum analyzes partitions, never the partitioned table itself. Statistics that somebody defined over an expression
+-- may fail by themselves: that is told, and fails nothing.
+DO $$
+BEGIN
+    ANALYZE audit_log;
+EXCEPTION
+    WHEN lock_not_available OR deadlock_detected THEN RAISE;
+    WHEN OTHERS THEN RAISE WARNING 'audit_log has no new statistics: %', SQLERRM;
+END
+$$;

@@ -13,7 +13,7 @@ VALUES (current_setting('tenants.supplier')::uuid, current_setting('tenants.org'
 INSERT INTO inventory_item (id, org_id, sku, name, category, reorder_point)
 VALUES (
     current_setting('tenants.inventory_item')::uuid, current_setting('tenants.org')::uuid, current_setting('tenants.mark'),
-    current_setting('tenants.mark'), 'components', 5
+    current_setting('tenants.mark'), (enum_range(NULL::inventory_category))[1], 5
 );
 
 -- step: purchase_order
@@ -221,10 +221,11 @@ VALUES (
 );
 
 -- step: opportunity
-INSERT INTO opportunity (id, org_id, customer_id, name, amount)
+-- With a currency, as all below: whose organisation has one that nobody decided on yet can have no other.
+INSERT INTO opportunity (id, org_id, customer_id, name, amount, currency)
 VALUES (
     current_setting('tenants.opportunity')::uuid, current_setting('tenants.org')::uuid,
-    current_setting('tenants.customer')::uuid, current_setting('tenants.mark'), 1
+    current_setting('tenants.customer')::uuid, current_setting('tenants.mark'), 1, 'USD'
 );
 
 -- step: crm_activity
@@ -241,10 +242,10 @@ VALUES (
 );
 
 -- step: price_list
-INSERT INTO price_list (id, org_id, name, valid_from)
+INSERT INTO price_list (id, org_id, name, valid_from, currency)
 VALUES (
     current_setting('tenants.price_list')::uuid, current_setting('tenants.org')::uuid, current_setting('tenants.mark'),
-    '2025-01-01'
+    '2025-01-01', 'USD'
 );
 
 -- step: product_price
@@ -255,11 +256,11 @@ VALUES (
 );
 
 -- step: sales_quote
-INSERT INTO sales_quote (id, org_id, customer_id, quote_number, title, created_by)
+INSERT INTO sales_quote (id, org_id, customer_id, quote_number, title, created_by, currency)
 VALUES (
     current_setting('tenants.sales_quote')::uuid, current_setting('tenants.org')::uuid,
     current_setting('tenants.customer')::uuid, current_setting('tenants.mark'), 'apart',
-    current_setting('tenants.person')::uuid
+    current_setting('tenants.person')::uuid, 'USD'
 );
 
 -- step: sales_quote_item
@@ -270,10 +271,11 @@ VALUES (
 );
 
 -- step: sales_order
-INSERT INTO sales_order (id, org_id, customer_id, order_number, created_by)
+INSERT INTO sales_order (id, org_id, customer_id, order_number, created_by, currency)
 VALUES (
     current_setting('tenants.sales_order')::uuid, current_setting('tenants.org')::uuid,
-    current_setting('tenants.customer')::uuid, current_setting('tenants.mark'), current_setting('tenants.person')::uuid
+    current_setting('tenants.customer')::uuid, current_setting('tenants.mark'), current_setting('tenants.person')::uuid,
+    'USD'
 );
 
 -- step: sales_order_item

@@ -36,10 +36,7 @@ BEGIN
             EXECUTE 'UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id = u.id AND p.created_at = now()';
         END IF;
 
-        PERFORM set_config('request.jwt.claim.sub', test_user_id::text, true),
-                set_config('app.current_user_id', test_user_id::text, true),
-                set_config('row_security', 'on', true),
-                set_config('role', 'authenticated', true);
+        PERFORM pg_temp.act_as(test_user_id, test_org_id);
         ASSERT (SELECT count(*) = 1 FROM organization), 'a user should see one organisation: the own';
 
         -- A lead, worked on, then converted

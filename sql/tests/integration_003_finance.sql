@@ -35,10 +35,7 @@ BEGIN
             EXECUTE 'UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id = u.id AND p.created_at = now()';
         END IF;
 
-        PERFORM set_config('request.jwt.claim.sub', test_user_id::text, true),
-                set_config('app.current_user_id', test_user_id::text, true),
-                set_config('row_security', 'on', true),
-                set_config('role', 'authenticated', true);
+        PERFORM pg_temp.act_as(test_user_id, test_org_id);
         ASSERT (SELECT count(*) = 34 FROM account), 'a user should see the default accounts of the own organisation';
 
         -- An order of two lines

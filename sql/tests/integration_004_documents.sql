@@ -37,10 +37,7 @@ BEGIN
         END IF;
 
         -- Ada keeps a contract, and says it anew
-        PERFORM set_config('request.jwt.claim.sub', ada::text, true),
-                set_config('app.current_user_id', ada::text, true),
-                set_config('row_security', 'on', true),
-                set_config('role', 'authenticated', true);
+        PERFORM pg_temp.act_as(ada, test_org_id);
         INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, document_type)
         VALUES (test_org_id, 'Contract', 'contract.pdf', 1024, 'application/pdf', 'hash 1', 'contracts/1', 'contract')
         RETURNING id INTO first;
@@ -52,7 +49,7 @@ BEGIN
         ), 'a user should see two versions of one document, the second one current';
 
         -- Private: neither a colleague nor a stranger sees it
-        PERFORM set_config('request.jwt.claim.sub', bob::text, true), set_config('app.current_user_id', bob::text, true);
+        PERFORM pg_temp.act_as(bob, test_org_id);
         ASSERT NOT EXISTS (SELECT FROM document), 'a colleague should not see a private document';
         BEGIN
             INSERT INTO document_access_log (document_id, action) VALUES (first, 'view');
@@ -63,9 +60,9 @@ BEGIN
         ASSERT tried = 'refused', 'access to a document that is not seen should not be logged, it was ' || tried;
 
         -- Permitted to read: Bob does, and no more than that
-        PERFORM set_config('request.jwt.claim.sub', ada::text, true), set_config('app.current_user_id', ada::text, true);
+        PERFORM pg_temp.act_as(ada, test_org_id);
         INSERT INTO document_permission (document_id, user_id, permission_type) VALUES (first, bob, 'read');
-        PERFORM set_config('request.jwt.claim.sub', bob::text, true), set_config('app.current_user_id', bob::text, true);
+        PERFORM pg_temp.act_as(bob, test_org_id);
         ASSERT (SELECT count(*) = 2 FROM document WHERE document_right(id) = 'read'), 'a permission on the first version should hold for all';
         ASSERT (SELECT count(*) = 1 FROM document_permission WHERE granted_by = ada), 'a user should see the own permission';
         UPDATE document SET name = 'Mine' WHERE id IN (first, second);
@@ -103,7 +100,7 @@ BEGIN
         END;
         ASSERT tried = 'refused', 'taking an access back should be refused, it was ' || tried;
 
-        PERFORM set_config('request.jwt.claim.sub', stranger::text, true), set_config('app.current_user_id', stranger::text, true);
+        PERFORM pg_temp.act_as(stranger, other_org_id);
         ASSERT (
             SELECT sum(seen) = 0
             FROM (
@@ -113,7 +110,7 @@ BEGIN
             ) AS tables (seen)
         ), 'an administrator of another organisation should see nothing';
 
-        PERFORM set_config('request.jwt.claim.sub', ada::text, true), set_config('app.current_user_id', ada::text, true);
+        PERFORM pg_temp.act_as(ada, test_org_id);
         ASSERT (SELECT count(*) = 1 AND bool_and(user_id = bob AND action = 'download') FROM document_access_log WHERE document_id = second),
             'who uploaded a document should see who read it';
 
@@ -121,11 +118,11 @@ BEGIN
         DELETE FROM document_permission WHERE document_id = first;
         DELETE FROM document WHERE id = second;
         ASSERT (SELECT is_current_version FROM document WHERE id = first), 'the version that is left should be the current one';
-        PERFORM set_config('request.jwt.claim.sub', bob::text, true), set_config('app.current_user_id', bob::text, true);
+        PERFORM pg_temp.act_as(bob, test_org_id);
         ASSERT NOT EXISTS (SELECT FROM document), 'a permission that is taken back should hold no more';
-        PERFORM set_config('request.jwt.claim.sub', ada::text, true), set_config('app.current_user_id', ada::text, true);
+        PERFORM pg_temp.act_as(ada, test_org_id);
         UPDATE document SET access_level = 'organization' WHERE id = first;
-        PERFORM set_config('request.jwt.claim.sub', bob::text, true), set_config('app.current_user_id', bob::text, true);
+        PERFORM pg_temp.act_as(bob, test_org_id);
         ASSERT (SELECT count(*) = 1 FROM document), 'everybody of the organisation should see what is the organisation''s';
 
         -- What the audit trail says

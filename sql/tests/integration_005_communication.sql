@@ -33,10 +33,7 @@ BEGIN
             EXECUTE 'UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id = u.id AND p.created_at = now()';
         END IF;
 
-        PERFORM set_config('request.jwt.claim.sub', test_user_id::text, true),
-                set_config('app.current_user_id', test_user_id::text, true),
-                set_config('row_security', 'on', true),
-                set_config('role', 'authenticated', true);
+        PERFORM pg_temp.act_as(test_user_id, test_org_id);
 
         -- A template, and a campaign that is to send it to two customers tomorrow
         INSERT INTO customer (org_id, name, email) VALUES
@@ -97,7 +94,7 @@ BEGIN
         ASSERT tried = 'refused', 'deleting the template of a campaign should be refused, it was ' || tried;
 
         -- Another organisation neither sees it nor sends with it
-        PERFORM set_config('request.jwt.claim.sub', stranger::text, true), set_config('app.current_user_id', stranger::text, true);
+        PERFORM pg_temp.act_as(stranger, other_org_id);
         ASSERT (
             SELECT sum(seen) = 0
             FROM (
@@ -123,7 +120,7 @@ BEGIN
         ASSERT tried = 'refused', 'a message in another organisation''s name should be refused, it was ' || tried;
 
         -- The log outlives its campaign
-        PERFORM set_config('request.jwt.claim.sub', test_user_id::text, true), set_config('app.current_user_id', test_user_id::text, true);
+        PERFORM pg_temp.act_as(test_user_id, test_org_id);
         DELETE FROM communication_campaign WHERE id = test_campaign_id;
         ASSERT (SELECT count(*) = 2 AND count(campaign_id) = 0 FROM communication_log WHERE template_id = test_template_id),
             'what was sent should stay when its campaign is deleted';

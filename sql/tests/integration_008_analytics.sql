@@ -41,10 +41,7 @@ BEGIN
         END IF;
         INSERT INTO customer (org_id, name) VALUES (other_org_id, 'Of the other');
 
-        PERFORM set_config('request.jwt.claim.sub', test_user_id::text, true),
-                set_config('app.current_user_id', test_user_id::text, true),
-                set_config('row_security', 'on', true),
-                set_config('role', 'authenticated', true);
+        PERFORM pg_temp.act_as(test_user_id, test_org_id);
 
         -- An item in stock, sold, invoiced and paid in part
         INSERT INTO customer (org_id, name) VALUES (test_org_id, 'Analytical Engines Ltd') RETURNING id INTO test_customer_id;
@@ -88,7 +85,7 @@ BEGIN
         ASSERT tried = 'refused', 'a refresh by a user should be refused, it was ' || tried;
         PERFORM set_config('role', own_role, true);
         PERFORM refresh_analytics();
-        PERFORM set_config('role', 'authenticated', true);
+        PERFORM pg_temp.act_as(test_user_id, test_org_id);
 
         -- Each view tells the sale, of the own organisation alone; figures of several months are added up
         FOR one IN
@@ -115,16 +112,16 @@ BEGIN
         END LOOP;
 
         -- Another organisation reads its own, and nobody reads nothing
-        PERFORM set_config('request.jwt.claim.sub', stranger::text, true), set_config('app.current_user_id', stranger::text, true);
+        PERFORM pg_temp.act_as(stranger, other_org_id);
         ASSERT (SELECT array_agg(customer_name) = '{Of the other}' FROM customer_analytics_of_tenant),
             'another organisation should see its own customer alone';
         FOR one IN
             SELECT name, reader
             FROM unnest(ARRAY['sales_performance', 'financial_overview', 'inventory_performance', 'customer_analytics']) AS name,
-                unnest(ARRAY[stranger::text, '']) AS reader
-            WHERE name <> 'customer_analytics' OR reader = ''
+                unnest(ARRAY[stranger, NULL]) AS reader
+            WHERE name <> 'customer_analytics' OR reader IS NULL
         LOOP
-            PERFORM set_config('request.jwt.claim.sub', one.reader, true), set_config('app.current_user_id', one.reader, true);
+            PERFORM pg_temp.act_as(one.reader, other_org_id);
             EXECUTE format('SELECT count(*) FROM %I', one.name || '_of_tenant') INTO found;
             ASSERT found = '0', format('%s rows of %s are seen by who has none', found, one.name);
         END LOOP;

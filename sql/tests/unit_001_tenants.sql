@@ -20,9 +20,7 @@ BEGIN
     VALUES (one, 'unit test a', 'infinity'), (other, 'unit test b', 'infinity');
     INSERT INTO user_2fa (user_id, method) VALUES (one, 'unit_test'), (other, 'unit_test');
 
-    PERFORM set_config('row_security', 'on', true);
-    PERFORM set_config('request.jwt.claim.sub', one::text, true), set_config('app.current_user_id', one::text, true);
-    SET LOCAL ROLE authenticated;
+    PERFORM pg_temp.act_as(one, own_org);
 
     ASSERT tenant_user_id() = one, 'tenant_user_id() should be the current user';
     ASSERT tenant_org_id() = own_org, 'tenant_org_id() should be the current user''s organisation';
@@ -54,7 +52,7 @@ BEGIN
         WHEN insufficient_privilege THEN NULL;
     END;
 
-    PERFORM set_config('request.jwt.claim.sub', '', true), set_config('app.current_user_id', '', true);
+    PERFORM pg_temp.act_as(NULL, NULL);
     SELECT count(*) INTO seen FROM api_key;
     ASSERT seen = 0, format('nobody should see no key, saw %s', seen);
 

@@ -159,8 +159,9 @@ BEGIN
 
             rights := '';
             FOR position IN 1 .. 5 LOOP
-                PERFORM set_config('request.jwt.claim.sub', one::text, true), set_config('app.current_user_id', one::text, true)
-                FROM (SELECT (ARRAY[people.owner, people.peer, people.other, people.boss, people.stranger])[position] AS one) AS who;
+                PERFORM pg_temp.act_as(id, org_id, current_user)
+                FROM profile
+                WHERE id = (ARRAY[people.owner, people.peer, people.other, people.boss, people.stranger])[position];
                 rights := rights || ' ' || coalesce(document_right(doc), 'none');
             END LOOP;
             ASSERT ltrim(rights) = tried.expected, format('%s should give %s, gave%s', tried.level, tried.expected, rights);
@@ -170,7 +171,7 @@ BEGIN
         INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by)
         VALUES (people.org, 'Unit', 'a.txt', 0, 'text/plain', 'h', 'p', people.owner)
         RETURNING id INTO doc;
-        PERFORM set_config('request.jwt.claim.sub', people.peer::text, true), set_config('app.current_user_id', people.peer::text, true);
+        PERFORM pg_temp.act_as(people.peer, people.org, current_user);
 
         INSERT INTO document_permission (document_id, user_id, permission_type, granted_by, granted_at, expires_at)
         VALUES (doc, people.peer, 'admin', people.owner, '2000-01-01', '2000-01-02');
@@ -183,7 +184,7 @@ BEGIN
         ASSERT document_right(doc) = 'write', 'the strongest permission should hold';
         version := add_document_version(doc, 'b.txt', 1, 'text/plain', 'h', 'p');
         ASSERT document_right(version) = 'write', 'who adds a version should be no more than a writer of it';
-        PERFORM set_config('request.jwt.claim.sub', people.owner::text, true), set_config('app.current_user_id', people.owner::text, true);
+        PERFORM pg_temp.act_as(people.owner, people.org, current_user);
         ASSERT document_right(version) = 'admin', 'who uploaded the first version should administer all';
 
         INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by, parent_document_id, access_level)

@@ -97,6 +97,8 @@ BEGIN
         -- One that reaches to infinity is split.
         DELETE FROM unit_log WHERE n = 3;
         CREATE TABLE unit_log_later PARTITION OF unit_log FOR VALUES FROM ('2030-10-01 00:00+00') TO ('infinity');
+        -- A publication FOR ALL TABLES takes it in at once, and needs to know rows of it that are moved.
+        ALTER TABLE unit_log_later REPLICA IDENTITY FULL;
         INSERT INTO unit_log (at, n) VALUES ('2030-11-01', 5), ('2040-01-01', 6);
         ASSERT (SELECT count(*) FROM create_partitions_ahead('unit_log', '2031-01-01')) = 2, 'two quarters should be cut off from the last';
         ASSERT (SELECT array_agg(tableoid::regclass || ' ' || n ORDER BY n) FROM unit_log WHERE n > 2)
@@ -150,6 +152,9 @@ BEGIN
         EXECUTE format('CREATE TABLE unit_open_later PARTITION OF unit_open FOR VALUES FROM (%L) TO (''infinity'')', half_ago);
         EXECUTE format('CREATE TABLE unit_given_later PARTITION OF unit_given FOR VALUES FROM (%L) TO (''infinity'')', half_ago);
         EXECUTE format('CREATE TABLE unit_ahead_later PARTITION OF unit_ahead FOR VALUES FROM (%L) TO (''infinity'')', next);
+        ALTER TABLE unit_open_later REPLICA IDENTITY FULL;
+        ALTER TABLE unit_given_later REPLICA IDENTITY FULL;
+        ALTER TABLE unit_ahead_later REPLICA IDENTITY FULL;
         INSERT INTO unit_open VALUES (gen_random_uuid(), half_ago);
         INSERT INTO unit_given VALUES (gen_random_uuid(), half_ago);
 

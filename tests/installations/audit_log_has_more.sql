@@ -4,8 +4,7 @@
 
 ALTER TABLE audit_log
     ADD COLUMN request_id uuid,
-    ADD COLUMN session_label text DEFAULT 'none' NOT NULL,
-    ADD COLUMN old_size integer GENERATED ALWAYS AS (length(old_data::text)) STORED;
+    ADD COLUMN session_label text DEFAULT 'none' NOT NULL;
 ALTER TABLE customer ADD COLUMN loyalty_points integer DEFAULT 0 NOT NULL;
 ALTER TABLE audit_log ALTER COLUMN table_name SET STATISTICS 500;
 ALTER TABLE audit_log SET (autovacuum_vacuum_scale_factor = 0.02);

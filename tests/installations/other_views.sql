@@ -9,8 +9,7 @@ SELECT o.id, o.name AS organization_name, (SELECT count(*) FROM customer AS c WH
 FROM organization AS o;
 
 CREATE VIEW v_recent_activity WITH (security_invoker = true) AS
-SELECT id, org_id, table_name AS what, (new_data ->> 'total_amount')::date AS at
-FROM audit_log
-WHERE table_name = 'purchase_order';
+SELECT id, org_id, po_number AS what, notes::date AS at
+FROM purchase_order;
 
 GRANT SELECT ON v_organization_overview, v_recent_activity TO authenticated, service_role;

@@ -3,6 +3,9 @@
 -- expect: passes
 
 CREATE PUBLICATION sales FOR TABLE customer, purchase_order, customer_interaction WITH (publish_via_partition_root = true);
-CREATE PUBLICATION catalogue FOR TABLE inventory_item (id, org_id, sku, name) WHERE (is_active);
-ALTER TABLE inventory_item REPLICA IDENTITY FULL;
+UPDATE inventory_item SET is_active = true WHERE is_active IS NULL;
+ALTER TABLE inventory_item ALTER COLUMN is_active SET NOT NULL;
+CREATE UNIQUE INDEX inventory_item_replicated ON inventory_item (id, is_active);
+ALTER TABLE inventory_item REPLICA IDENTITY USING INDEX inventory_item_replicated;
+CREATE PUBLICATION catalogue FOR TABLE inventory_item (id, org_id, sku, name, is_active) WHERE (is_active);
 COMMENT ON PUBLICATION sales IS 'to the warehouse';
