@@ -18,10 +18,11 @@ from mantis_runbook.engine_session import EngineSession
 from mantis_runbook.engine_step import StepWork
 from mantis_runbook.engine_tries import RETRIED, Tries
 from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
-from mantis_runbook.ledger import Ledger, Pass, StepJournal, close
+from mantis_runbook.ledger import Ledger, close
 from mantis_runbook.lock import Fence
 from mantis_runbook.migrations import Migration, Script, Step
 from mantis_runbook.settings import Environment
+from mantis_runbook.step_journal import Pass, StepJournal
 from mantis_runbook.target import Target
 
 __all__ = ["Engine", "refuse_unable"]

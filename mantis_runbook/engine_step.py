@@ -14,8 +14,8 @@ from mantis_runbook.database import Connection
 from mantis_runbook.default_rights import without_default_rights
 from mantis_runbook.engine_session import EngineSession
 from mantis_runbook.engine_tries import Tries
-from mantis_runbook.ledger import StepJournal
 from mantis_runbook.migrations import Statement, Step
+from mantis_runbook.step_journal import StepJournal
 
 __all__ = ["StepWork"]
 

@@ -9,8 +9,8 @@ from mantis_runbook.criteria import Trail
 from mantis_runbook.earlier import Earlier
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.final_checks import required
-from mantis_runbook.ledger import StepJournal
 from mantis_runbook.phase_record import PhaseRecord
+from mantis_runbook.step_journal import StepJournal
 
 __all__ = ["criteria", "earlier_runs", "verified_trail"]
 

@@ -11,8 +11,8 @@ from mantis_runbook.display import many
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.final_checks import required
 from mantis_runbook.final_criteria import earlier_runs
-from mantis_runbook.ledger import StepJournal
 from mantis_runbook.phase_record import PhaseRecord
+from mantis_runbook.step_journal import StepJournal
 from mantis_runbook.worsened import Finding
 
 __all__ = ["compatibility", "tenants"]

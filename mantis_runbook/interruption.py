@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mantis_runbook.database import Connection, connect, query, rows
-from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
+from mantis_runbook.ledger import Ledger, LedgerRow
 from mantis_runbook.lock import KEY
 from mantis_runbook.migrations import Migration
+from mantis_runbook.step_journal import StepJournal
 from mantis_runbook.target import Target
 
 __all__ = ["Interruption", "find"]

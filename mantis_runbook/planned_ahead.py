@@ -8,9 +8,10 @@ from dataclasses import asdict
 
 from mantis_runbook import migrations
 from mantis_runbook.database import Connection
-from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.ledger import Ledger
 from mantis_runbook.migrations import Migration
 from mantis_runbook.planned import planned
+from mantis_runbook.step_journal import StepJournal
 
 __all__ = ["as_json", "planned_ahead"]
 

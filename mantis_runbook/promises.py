@@ -18,7 +18,7 @@ from mantis_runbook.errors import Inconclusive
 from mantis_runbook.evidence import Table
 from mantis_runbook.footing import Footing
 from mantis_runbook.learnt import Learnt
-from mantis_runbook.ledger import StepJournal
+from mantis_runbook.step_journal import StepJournal
 from mantis_runbook.target import Target
 from mantis_runbook.tenants import Separation
 from mantis_runbook.worsened import BEFORE, Finding

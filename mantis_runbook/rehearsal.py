@@ -14,12 +14,13 @@ from mantis_runbook.database import Connection, connect
 from mantis_runbook.engine_results import Applied, Watcher
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.hashed_table import RowType
-from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.ledger import Ledger
 from mantis_runbook.lock import hold
 from mantis_runbook.locks import Judged, Recorder, judge
 from mantis_runbook.migrations import Migration
 from mantis_runbook.settings import Environment
 from mantis_runbook.statements import quoted
+from mantis_runbook.step_journal import StepJournal
 from mantis_runbook.target import Target
 from mantis_runbook.validation import Suite
 

@@ -15,13 +15,14 @@ from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.database import GIVING_WAY, Connection
 from mantis_runbook.engine_results import Applied, Watcher
 from mantis_runbook.errors import ApprovalMissing, Failed, FenceLost, ParameterError, Refused, RunbookError
-from mantis_runbook.ledger import Ledger, LedgerRow, StepJournal
+from mantis_runbook.ledger import Ledger, LedgerRow
 from mantis_runbook.lock import hold
 from mantis_runbook.migrations import Migration, dependents, find
 from mantis_runbook.run import Run
 from mantis_runbook.salvage import Salvage
 from mantis_runbook.seal import keep, seal, unseal
 from mantis_runbook.settings import Environment
+from mantis_runbook.step_journal import StepJournal
 
 __all__ = [
     "NOT_WATCHED",

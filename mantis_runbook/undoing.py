@@ -7,9 +7,10 @@ import psycopg
 from mantis_runbook import display
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook.errors import Failed, FenceLost, RunbookError
-from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.ledger import Ledger
 from mantis_runbook.migrations import Migration
 from mantis_runbook.phase_record import UNDO, PhaseRecord
+from mantis_runbook.step_journal import StepJournal
 
 __all__ = ["undo_where_asked"]
 

@@ -18,8 +18,8 @@ from mantis_runbook.acts_as import Person
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ValidationFailed
-from mantis_runbook.ledger import StepJournal
 from mantis_runbook.migrations import Migration, Script, Statement, read_script
+from mantis_runbook.step_journal import StepJournal
 from mantis_runbook.tenant_settings import learn_here
 
 __all__ = [

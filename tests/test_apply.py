@@ -17,9 +17,10 @@ from mantis_runbook import blockers, engine_outside, engine_session
 from mantis_runbook.apply import refuse_unable
 from mantis_runbook.database import GIVING_WAY, Connection, settle
 from mantis_runbook.errors import LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
-from mantis_runbook.ledger import Ledger, StepJournal
+from mantis_runbook.ledger import Ledger
 from mantis_runbook.migrations import Migration
 from mantis_runbook.server import Server
+from mantis_runbook.step_journal import StepJournal
 from mantis_runbook.target import Target
 
 TWO_STEPS = """

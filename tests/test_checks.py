@@ -18,6 +18,7 @@ from mantis_runbook.database import Connection
 from mantis_runbook.errors import ParameterError, PrecheckFailed
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.server import Server
+from mantis_runbook.step_journal import StepJournal
 
 LOAD = migrations.load
 
@@ -483,7 +484,7 @@ def test_what_the_migration_made_itself_is_no_leftover(baseline: Connection) -> 
 def test_what_a_broken_off_migration_made_is_no_leftover_until_it_is_rolled_back(baseline: Connection) -> None:
     ledger.install(baseline)
     carry_out(baseline, steps=3)
-    journal = ledger.StepJournal(baseline, "run", "tester")
+    journal = StepJournal(baseline, "run", "tester")
     journal.write("001", "up", "begun")
     assert checks.run(baseline, 1, LEFTOVERS).verdict == "fail"
     journal.write("001", "up", "done", "extensions")

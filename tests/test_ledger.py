@@ -12,7 +12,8 @@ from workbench import Bench, beside
 
 from mantis_runbook import ledger, settings
 from mantis_runbook.errors import Refused, StepFailed
-from mantis_runbook.ledger import TRANSITIONS, Ledger, Pass, StepJournal
+from mantis_runbook.ledger import TRANSITIONS, Ledger
+from mantis_runbook.step_journal import Pass, StepJournal
 from mantis_runbook.target import Target
 
 UP = "-- step: table\nCREATE TABLE fresh (id integer);"
