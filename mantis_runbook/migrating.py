@@ -8,13 +8,13 @@ from mantis_runbook import display, evidence_tables, predicted
 from mantis_runbook.alerts import Alert
 from mantis_runbook.already_applied import is_applied, not_needed
 from mantis_runbook.apply import Engine
-from mantis_runbook.approving import refuse_other_plan
 from mantis_runbook.engine_results import Applied
 from mantis_runbook.errors import RunbookError
 from mantis_runbook.evidence import Evidence
 from mantis_runbook.guard import Trip
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.lock import Fence, hold
+from mantis_runbook.phase_plan import refuse_other_plan
 from mantis_runbook.phase_record import PhaseRecord, evidence_of_error
 from mantis_runbook.progress import Progress, live
 from mantis_runbook.watch import Watch, require_seen, watching

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, ClassVar
 
 from mantis_runbook import watched_pictures
-from mantis_runbook.approving import approve, show_plan
+from mantis_runbook.approving import approve
 from mantis_runbook.backing_up import back_up
 from mantis_runbook.comparing import compare
 from mantis_runbook.evidence import Evidence
 from mantis_runbook.migrating import migrate
 from mantis_runbook.phase_copy import PhaseCopy
+from mantis_runbook.phase_plan import show_plan
 from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.prechecking import precheck
 from mantis_runbook.proving import prove

@@ -1,14 +1,16 @@
-"""The copy that is restored from a phase's backup: on which server, under which name, made, adopted, and dropped."""
+"""The copy that is restored from a phase's backup: made, adopted and dropped, and what was seen on it."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
-from mantis_runbook import backup
+from mantis_runbook import backup, promises
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook import target as targets
 from mantis_runbook.backup import Backup
 from mantis_runbook.errors import Refused
+from mantis_runbook.learnt import statements as statements_learnt
+from mantis_runbook.ledger import Ledger
 from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.scratch import Mark
 from mantis_runbook.target import Target
@@ -74,6 +76,19 @@ class PhaseCopy:
         """Drop the copy, where this phase may have made one."""
         if self._record.parameters.scratch or self._run.environment.scratch == "beside":
             scratch_databases.drop_scratch(self.server, self.name)
+
+    def record_proof(self, name: str, *, is_valid: bool) -> None:
+        """Write into the ledger whether a file of the backup is proven, or was found not to be valid."""
+        with self._run.connect("proof") as connection:
+            book = Ledger(connection).require()
+            book.record_proof(self._record.facts("back_up")["ids"][name], is_valid=is_valid)
+
+    def promises_before(self) -> promises.Before:
+        """Both proofs on the copy as it was restored: what does not hold there is nothing that a migration did."""
+        with self._run.read("learnt") as connection:
+            learnt = statements_learnt(connection)
+        with self._record.proving() as watch:
+            return promises.before(self.target, learnt, watch)
 
     @property
     def _mark(self) -> Mark:

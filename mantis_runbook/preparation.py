@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from mantis_runbook import backup, checks, ledger
 from mantis_runbook import plan as plans
-from mantis_runbook.approving import refuse_other_plan
 from mantis_runbook.database import connect, rows
 from mantis_runbook.display import many
 from mantis_runbook.errors import BackupNotProven
@@ -17,10 +16,9 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migration_phase import Around, MigrationPhase, Verb
 from mantis_runbook.phase_copy import PhaseCopy
+from mantis_runbook.phase_plan import refuse_other_plan
 from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.promises import Before
-from mantis_runbook.proving import record_proof
-from mantis_runbook.rehearsing import promises_before
 
 __all__ = ["Preparation"]
 
@@ -49,7 +47,7 @@ def _and_the_derived_files(record: PhaseRecord, prove: Verb) -> Evidence:
     taken = copy.backup
     content = backup.prove_derived(taken, copy.create())
     for name in (name for name in taken.sizes if name.startswith(("mantis_schema_", "mantis_data_"))):
-        record_proof(record, name, is_valid=content.is_equal)
+        copy.record_proof(name, is_valid=content.is_equal)
     if not content.is_equal:
         raise BackupNotProven(
             "the schema-only and data-only files do not match their snapshot",
@@ -130,7 +128,7 @@ def _as_it_is(record: PhaseRecord) -> Before:
     copy = PhaseCopy(record)
     if not copy.exists:  # a run that was cut off since
         backup.prove(copy.backup, copy.create())
-    return promises_before(record, copy.target)
+    return copy.promises_before()
 
 
 def _sample(record: PhaseRecord) -> Evidence:

@@ -7,11 +7,10 @@ from mantis_runbook.already_applied import is_applied, not_needed
 from mantis_runbook.backup import Proof
 from mantis_runbook.errors import BackupNotProven
 from mantis_runbook.evidence import Evidence, Table
-from mantis_runbook.ledger import Ledger
 from mantis_runbook.phase_copy import PhaseCopy
 from mantis_runbook.phase_record import PhaseRecord
 
-__all__ = ["prove", "record_proof"]
+__all__ = ["prove"]
 
 
 def prove(record: PhaseRecord) -> Evidence:
@@ -21,7 +20,7 @@ def prove(record: PhaseRecord) -> Evidence:
     copy = PhaseCopy(record)
     taken = copy.backup
     proof = backup.prove(taken, copy.create())
-    record_proof(record, taken.full.name, is_valid=proof.is_valid)
+    copy.record_proof(taken.full.name, is_valid=proof.is_valid)
     content = _content(proof)
     if not proof.is_valid:
         record.show_red(Evidence(record.number, "prove", "failed", proof.content.message, (content,)))
@@ -42,12 +41,6 @@ def prove(record: PhaseRecord) -> Evidence:
         (content, *evidence_tables.proof_tables(proof)),
         {"scratch": proof.scratch, "lacking": proof.lacking},
     )
-
-
-def record_proof(record: PhaseRecord, name: str, *, is_valid: bool) -> None:
-    """Write into the ledger whether a file of this phase's backup is proven, or was found not to be valid."""
-    with record.run.connect("proof") as connection:
-        Ledger(connection).require().record_proof(record.facts("back_up")["ids"][name], is_valid=is_valid)
 
 
 def _content(proof: Proof) -> Table:

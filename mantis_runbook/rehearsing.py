@@ -20,7 +20,6 @@ from mantis_runbook.already_applied import is_applied, not_needed
 from mantis_runbook.errors import Failed, Inconclusive
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.gate import Gate
-from mantis_runbook.learnt import statements as statements_learnt
 from mantis_runbook.phase_copy import PhaseCopy
 from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.progress import live
@@ -30,7 +29,7 @@ from mantis_runbook.repertoire import Repertoire
 from mantis_runbook.settings import Environment
 from mantis_runbook.target import Target
 
-__all__ = ["promises_before", "rehearse"]
+__all__ = ["rehearse"]
 
 
 def rehearse(record: PhaseRecord) -> Evidence:
@@ -39,7 +38,7 @@ def rehearse(record: PhaseRecord) -> Evidence:
         return not_needed(record, "rehearse")
     copy = PhaseCopy(record)
     copy.require_fresh()
-    before = promises_before(record, copy.target)
+    before = copy.promises_before()
     found, gate, played = _rehearsed_and_measured(record, copy)
     with record.proving() as watch:
         kept = promises.kept(copy.target, before, watch)
@@ -62,14 +61,6 @@ def rehearse(record: PhaseRecord) -> Evidence:
             action="nothing was changed on the target; correct the migration first",
         )
     return evidence
-
-
-def promises_before(record: PhaseRecord, copy: Target) -> promises.Before:
-    """Both proofs on the copy as it was restored: what does not hold there is nothing that a migration did."""
-    with record.run.read("learnt") as connection:
-        learnt = statements_learnt(connection)
-    with record.proving() as watch:
-        return promises.before(copy, learnt, watch)
 
 
 @dataclass(frozen=True)
