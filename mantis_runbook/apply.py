@@ -172,7 +172,7 @@ class Engine:
         began = time.monotonic()
         try:
             session.settle()
-            _carry_out(work, before)
+            _carry_out_step(work, before)
         except Exception as error:
             self.watch(
                 "step.finished",
@@ -204,7 +204,7 @@ class Engine:
         return result
 
 
-def _carry_out(work: StepWork, before: Pass) -> None:
+def _carry_out_step(work: StepWork, before: Pass) -> None:
     """In the way that the step's kind asks for."""
     step = work.step
     if step.batched_over:
