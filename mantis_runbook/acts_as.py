@@ -50,12 +50,14 @@ class Person:
 @dataclass(frozen=True)
 class ActsAs:
     """Setting → what it holds (None: left unset). `keys` are those that policies look for in JSON; `unknown` the settings
-    of which nobody knows what they must hold, with the tables whose policies read them."""
+    of which nobody knows what they must hold, with the tables whose policies read them; `doubt` says why the policies could
+    not be asked, where the usual settings are taken instead."""
 
     kinds: Mapping[str, str | None] = field(default_factory=lambda: dict(STANDARD))
     keys: tuple[str, ...] = ()
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     read: tuple[str, ...] = ()
+    doubt: str = ""
 
     def values(self, person: Person, database_role: str = "authenticated") -> dict[str, str]:
         """Setting → value while that person acts."""
@@ -81,6 +83,8 @@ class ActsAs:
     @property
     def summary(self) -> str:
         """How sessions act as tenants here, in a sentence."""
+        if self.doubt:
+            return f"how sessions act as tenants could not be learnt ({self.doubt}): the usual settings are taken"
         used = [f"{name} ({kind})" for name, kind in self.kinds.items() if kind and name in self.read]
         told = f"sessions act as tenants through: {', '.join(used)}" if used else "no policy reads a setting"
         if unset := [name for name in self.read if self.kinds.get(name) is None and name not in self.unknown]:

@@ -68,15 +68,18 @@ def learn(connection: Connection, owner: str, people: Sequence[Person], tables: 
 
 
 def learn_here(connection: Connection) -> ActsAs:
-    """The same for users of this database's two smallest organisations; the usual settings where there are none to ask."""
+    """The same for users of this database's two smallest organisations; the usual settings where there are none to ask.
+
+    Where it cannot be learnt the usual settings are taken as well, and `doubt` says why.
+    """
     try:
         with connection.transaction():
             found = rows(connection, query("tenants/two_tenants"))
             people = [person(connection, row["user_id"], row["org_id"]) for row in found]
             tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
             return learn(connection, own_role(connection), people, tables) if people else ActsAs()
-    except psycopg.Error:
-        return ActsAs()
+    except psycopg.Error as error:
+        return ActsAs(doubt=error.diag.message_primary or str(error))
 
 
 def person(connection: Connection, user: str, org: str) -> Person:

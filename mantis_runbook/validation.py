@@ -14,7 +14,7 @@ import stamina
 from psycopg import sql
 
 from mantis_runbook import settings
-from mantis_runbook.acts_as import Person
+from mantis_runbook.acts_as import ActsAs, Person
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ValidationFailed
@@ -42,6 +42,8 @@ NOT_APPLICABLE = "not applicable here: "
 #: The innermost function of an error's context, and the errors that a function's own text has: it names what is not there.
 INNERMOST = re.compile(r"^PL/pgSQL function (.+?) line \d", re.MULTILINE)
 OWN_FAULT = re.compile(r"42(?!501)")
+
+ACTING = "acting.sql"
 
 #: Who acts, while a test acts: `sql/tests/acting.sql` puts the real ones in their places.
 ANYBODY = Person(user="{user}", org="{org}", role="{role}")
@@ -123,18 +125,21 @@ def validate_suite(connection: Connection, migrations: Iterable[Migration], earl
     """Run the validations of migrations and their tests; `earlier` are versions whose tests have to hold as well."""
     chosen = tuple(migrations)
     versions = sorted({*earlier, *(one.version for one in chosen)})
-    acting = stage(connection)
+    acts = learn_here(connection)
+    doubt = Validated(ACTING, (ValidationResult("who acts", "warn", acts.summary),)) if acts.doubt else None
+    acting = stage(acts)
+    tests = (validate(connection, read_script(path), acting) for version in versions for path in tests_of(version))
     return Suite(
         tuple(validate(connection, one.validation) for one in chosen),
-        tuple(validate(connection, read_script(path), acting) for version in versions for path in tests_of(version)),
+        (doubt, *tests) if doubt else tuple(tests),
     )
 
 
-def stage(connection: Connection) -> tuple[str, ...]:
+def stage(acts: ActsAs) -> tuple[str, ...]:
     """Statements that let a test act as users do on this installation, to be run in the test's own transaction."""
-    told = json.dumps(learn_here(connection).values(ANYBODY, "{database_role}"))
+    told = json.dumps(acts.values(ANYBODY, "{database_role}"))
     learnt = sql.SQL("SELECT set_config('mantis_runbook.acts_as', {}, true)").format(told).as_string(None)
-    acting = read_script(settings.sql() / "tests" / "acting.sql")
+    acting = read_script(settings.sql() / "tests" / ACTING)
     return learnt, *(statement.text for step in acting.steps for statement in step.statements)
 
 
@@ -155,7 +160,7 @@ def validate(connection: Connection, script: Script, acting: Sequence[str] = ())
 
 def validate_file(connection: Connection, path: Path) -> Validated:
     """As `validate`, for a test by its path, which may act as a user. Raises `MigrationFileError` when it cannot be read."""
-    return validate(connection, read_script(path), stage(connection))
+    return validate(connection, read_script(path), stage(learn_here(connection)))
 
 
 def problems(scripts: Iterable[Validated]) -> list[str]:

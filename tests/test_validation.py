@@ -8,6 +8,7 @@ import pytest
 from workbench import Bench, beside, wait_for
 
 from mantis_runbook import validation
+from mantis_runbook.acts_as import ActsAs
 from mantis_runbook.database import connect
 from mantis_runbook.errors import ValidationFailed
 from mantis_runbook.validation import Validated, validate_file
@@ -155,7 +156,7 @@ def test_a_test_acts_as_this_installation_tells_who_acts(bench: Bench) -> None:
     claims = '{"app.who": "{user}", "app.token": "{\\"org\\": \\"{org}\\", \\"role\\": \\"{database_role}\\"}"}'
     bench.sql("CREATE TABLE profile (id uuid, role text)")
     with bench.connect() as connection, connection.transaction(force_rollback=True):
-        for statement in validation.stage(connection):
+        for statement in validation.stage(ActsAs()):
             connection.execute(statement)
         connection.execute("SELECT set_config('mantis_runbook.acts_as', %s, true)", (claims,))
         ada, org = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
@@ -165,3 +166,12 @@ def test_a_test_acts_as_this_installation_tells_who_acts(bench: Bench) -> None:
         assert connection.execute(asked).fetchone() == (ada, told, "pg_monitor", "on")
         connection.execute("SELECT pg_temp.act_as(NULL, NULL, 'pg_monitor')")
         assert connection.execute(asked).fetchone() == ("", "", "pg_monitor", "on")
+
+
+def test_where_nobody_can_tell_how_users_act_it_is_said_once(bench: Bench) -> None:
+    bench.sql("CREATE TABLE profile (id uuid, role text)")  # without an organisation: the question itself fails
+    with connect(bench.target, "validation") as connection:
+        suite = validation.validate_suite(connection, ())
+    [told] = suite.tests
+    assert (told.source, told.verdict) == ("acting.sql", "pass")
+    assert told.results[0].found.startswith("how sessions act as tenants could not be learnt (")

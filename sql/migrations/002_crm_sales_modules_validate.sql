@@ -937,7 +937,7 @@ DECLARE
 BEGIN
     SELECT id, org_id INTO writer FROM profile ORDER BY id LIMIT 1;
     IF NOT FOUND THEN
-        RAISE NOTICE 'there is no user: quotes were not tried';
+        RAISE NOTICE 'not applicable here: there is no user: quotes were not tried';
         RETURN;
     END IF;
 
