@@ -12,12 +12,12 @@ from mantis_runbook import archive, manifest
 from mantis_runbook.notebook_page import Notebook
 from mantis_runbook.offline import data_uri
 from mantis_runbook.pages import render
+from mantis_runbook.pictures import CHARTS
 from mantis_runbook.summary import Deviation, Phase, Summary
 
-__all__ = ["CHARTS", "INDEX", "overview"]
+__all__ = ["INDEX", "overview"]
 
 INDEX = "index.html"
-CHARTS = "charts"
 
 BAD = ("failed", "rolled back", "refused", "inconclusive", "interrupted")
 
@@ -139,6 +139,7 @@ def _files(folder: Path, notebooks: Mapping[str, Notebook]) -> list[str]:
         *(notebook.page for notebook in notebooks.values()),
         *(notebook.path.name for notebook in notebooks.values()),
         *(f"{archive.EVIDENCE}/{path.name}" for path in evidence),
+        *(f"{CHARTS}/{path.name}" for path in sorted((folder / CHARTS).glob("*.png"))),
         *(name for name in ("journal.jsonl",) if (folder / name).exists()),
         "summary.json", manifest.MANIFEST, manifest.HEAD,
     ]  # fmt: skip

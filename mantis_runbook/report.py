@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import archive, manifest, notebook_page, summary
+from mantis_runbook import archive, manifest, notebook_page, pictures, summary
 from mantis_runbook.journal import Journal, plain
 from mantis_runbook.manifest import Problem, verify
 from mantis_runbook.notebook_page import Notebook
@@ -21,7 +21,7 @@ __all__ = ["Problem", "as_dict", "build", "index", "verify"]
 
 
 def build(folder: Path) -> Path:
-    """Make a run's pages, its summary and its manifest from what lies in its folder; returns the overview's path.
+    """Make a run's pages, pictures, summary and manifest from what lies in its folder; returns the overview's path.
 
     May be called for a run that is still going on, or was killed. What is sealed and whole is left as it is, whatever
     this version of the runbook would make of it: the next run's manifest holds its hash. Once the journal, a notebook
@@ -31,6 +31,7 @@ def build(folder: Path) -> Path:
         return folder / INDEX
     Journal(folder).mend()
     told = summary.read(folder)
+    pictures.draw(folder)
     notebooks = _notebooks(folder, told)
     _write_pages(folder, told, notebooks)
     _write(folder / "summary.json", json.dumps(as_dict(told), ensure_ascii=False, indent=1) + "\n")

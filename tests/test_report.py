@@ -25,8 +25,8 @@ from mantis_runbook import manifest, notebook_page, report, summary
 from mantis_runbook.display import Html
 from mantis_runbook.journal import Journal
 from mantis_runbook.offline import seal
-from mantis_runbook.overview import CHARTS
 from mantis_runbook.pages import render
+from mantis_runbook.pictures import CHARTS
 
 TEMPLATES = REPOSITORY / "mantis_runbook" / "templates"
 
@@ -540,6 +540,49 @@ def test_charts_are_embedded_with_their_title_as_text(run: Callable[..., Path]) 
     text = report.build(folder).read_text()
     assert "data:image/png;base64," in text
     assert 'alt="Steps took 30 ms, predicted 10 ms; “a” ran furthest over its prediction, 3.0 times as long"' in text
+
+
+def as_left_by_the_run(tmp_path: Path) -> Path:
+    """The example's journal, evidence and measurements, as its run left them before its report was made."""
+    folder = tmp_path / "20261122T224701Z-sandbox"
+    ignored = shutil.ignore_patterns("*.html", "*.ipynb", "manifest.*", "summary.json", CHARTS)
+    shutil.copytree(REPOSITORY / "reports" / "example", folder, ignore=ignored)
+    return folder
+
+
+DRAWN = [
+    "phase_0_back_up_organisations.png", "phase_0_compare_monitoring.png", "phase_1_back_up_organisations.png",
+    "phase_1_compare_durations.png", "phase_1_migrate_latency.png", "phase_1_migrate_monitoring.png",
+]  # fmt: skip
+
+
+def test_an_archive_has_its_pictures_as_files_in_the_manifest_and_in_the_report(tmp_path: Path) -> None:
+    folder = as_left_by_the_run(tmp_path)
+    page = Page(report.build(folder).read_text())
+    assert sorted(path.name for path in (folder / CHARTS).iterdir()) == DRAWN
+    listed = json.loads((folder / manifest.MANIFEST).read_text())["files"]
+    assert {f"{CHARTS}/{name}" for name in DRAWN} <= listed.keys() & set(page.links)
+    assert "Pictures" in page.text
+    assert page.tags.count("figure") == page.tags.count("img") == len(DRAWN)
+    assert manifest.verify(folder) == ()
+    before = {path.name: path.read_bytes() for path in (folder / CHARTS).iterdir()}
+    (folder / manifest.HEAD).unlink()
+    report.build(folder)
+    assert {path.name: path.read_bytes() for path in (folder / CHARTS).iterdir()} == before
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = as_left_by_the_run(tmp_path)
+    (folder / "probe-1.csv").write_text("at_s,lane\n1.5,")
+    (folder / "evidence" / "0.back_up.json").write_text('{"phase": "0", "ver')
+    report.build(folder)
+    expected = [
+        name for name in DRAWN if name not in ("phase_0_back_up_organisations.png", "phase_1_migrate_latency.png")
+    ]
+    assert sorted(path.name for path in (folder / CHARTS).iterdir()) == expected
+    assert "no picture phase_1_migrate_latency of run 20261122T224701Z-sandbox: KeyError" in caplog.text
 
 
 LOADING = [
