@@ -16,6 +16,7 @@ from mantis_runbook.crossing import bound, is_unshown, tried
 from mantis_runbook.database import Connection, rows
 from mantis_runbook.errors import MigrationFileError
 from mantis_runbook.learnt import LearntStatement
+from mantis_runbook.stored import loaded
 
 __all__ = ["Described", "Description", "describe", "worse"]
 
@@ -53,15 +54,7 @@ class Described:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Described:
-        found = (
-            Description(**{
-                **one,
-                "parameters": tuple(one["parameters"]),
-                "columns": tuple((name, kind) for name, kind in one["columns"]),
-            })
-            for one in data["statements"]
-        )  # fmt: skip
-        return cls(tuple(found), dict(data["left_out"]))
+        return loaded(cls, data)
 
 
 def describe(connection: Connection, learnt: Iterable[LearntStatement | Description], who: Acts) -> Described:

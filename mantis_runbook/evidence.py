@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mantis_runbook import display
+from mantis_runbook.stored import loaded
 
 __all__ = ["Evidence", "Table"]
 
@@ -100,5 +101,4 @@ class Evidence:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
-        tables = tuple(Table(**table) for table in data["tables"])
-        return cls(**{**data, "tables": tables})
+        return loaded(cls, data)

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.stored import loaded
 
 __all__ = ["Likeness", "Setting", "dress", "read", "shape"]
 
@@ -58,10 +59,7 @@ class Likeness:
 
     @classmethod
     def from_json(cls, text: str) -> Likeness:
-        data = json.loads(text)
-        settings = tuple(Setting(**one) for one in data.pop("settings"))
-        rights = tuple((role, privilege, option) for role, privilege, option in data.pop("rights"))
-        return cls(**data, settings=settings, rights=rights)
+        return loaded(cls, json.loads(text))
 
 
 def read(connection: Connection) -> Likeness:
