@@ -18,7 +18,7 @@ from mantis_runbook.parameters import Parameters
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.progress import Progress, live
 from mantis_runbook.run import Run
-from mantis_runbook.verdict import Verdict, phase_verdict
+from mantis_runbook.verdict import UNDO, Verdict, phase_verdict
 
 __all__ = ["UNDO", "Recording", "ask", "show"]
 
@@ -28,7 +28,7 @@ WORDS = {Refused: "refused", Inconclusive: "inconclusive"}
 OF_THE_RUN = ("run", "operator")
 
 #: The verb by which a phase takes itself back, and those that it makes undone.
-UNDO, UNDONE = "roll_back", ("migrate", "validate", "compare")
+UNDONE = ("migrate", "validate", "compare")
 
 
 class Recording:
