@@ -14,7 +14,7 @@ import pandas as pd
 from psycopg import sql
 
 from mantis_runbook import commands, display, programs, rebuild_proof, repack_leftovers, repackable
-from mantis_runbook.database import Connection, connect, query, rows
+from mantis_runbook.database import Connection, connect, query, rows, scalar
 from mantis_runbook.errors import ProgramError
 from mantis_runbook.lock import Fence
 from mantis_runbook.target import Target
@@ -244,9 +244,7 @@ def _file(connection: Connection, table: str) -> int:
 
 
 def _number(connection: Connection, statement: str, table: str) -> int:
-    row = connection.execute(statement, (table,)).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(scalar(connection, statement, (table,)))
 
 
 def _last_line(text: str) -> str:

@@ -31,7 +31,7 @@ from mantis_runbook import (
 from mantis_runbook import rollback as rollbacks
 from mantis_runbook import scratch as scratches
 from mantis_runbook import target as targets
-from mantis_runbook.database import ENDED, connect, identity, refuse_read_only
+from mantis_runbook.database import ENDED, connect, identity, message_of, refuse_read_only
 from mantis_runbook.errors import ApprovalMissing, ParameterError, Refused, RunbookError
 from mantis_runbook.interruption import Interruption
 from mantis_runbook.journal import Journal
@@ -95,7 +95,7 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
             click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
             sys.exit(error.exit_code)
         except psycopg.Error as error:
-            words = error.diag.message_primary or " ".join(str(error).split())
+            words = message_of(error)
             what = "the connection to the server was lost" if error.sqlstate in (None, *ENDED) else "the server refused"
             click.secho(f"{what}: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
             sys.exit(1)

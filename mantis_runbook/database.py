@@ -18,7 +18,7 @@ from mantis_runbook.target import Target
 
 __all__ = [
     "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "is_lost",
-    "may_set", "query", "refuse_pooler", "refuse_read_only", "rows", "settle",
+    "may_set", "message_of", "query", "refuse_pooler", "refuse_read_only", "rows", "scalar", "settle",
 ]  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -186,8 +186,7 @@ def is_lost(connection: Connection, error: psycopg.Error) -> bool:
 
 def _is_pooled(connection: Connection) -> bool:
     """Whether somebody answers for the server: a pooler makes up the process id it greets with."""
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    return row is None or row[0] != connection.info.backend_pid
+    return bool(scalar(connection, "SELECT pg_backend_pid()") != connection.info.backend_pid)
 
 
 def _reason(error: psycopg.Error, target: Target) -> str:
@@ -209,7 +208,7 @@ def identity(connection: Connection) -> Identity:
     except psycopg.errors.InsufficientPrivilege as error:
         raise TargetError(
             f"role {connection.info.user} may not ask which server this is",
-            found=error.diag.message_primary or "permission denied",
+            found=message_of(error),
             expected="the system identifier, which a plan is bound to",
             action="GRANT EXECUTE ON FUNCTION pg_control_system() TO this role, in this database",
         ) from None
@@ -226,6 +225,18 @@ def rows(connection: Connection, statement: str | sql.Composable, parameters: An
     """All rows of a query, each as a dict."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+
+
+def scalar(connection: Connection, statement: str | sql.Composable, parameters: Any = None) -> Any:
+    """The value of a query that has one row; of several columns, the first."""
+    row = connection.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return row[0]
+
+
+def message_of(error: psycopg.Error) -> str:
+    """What the server said, without the statement and the rows that it may quote below; else what psycopg says."""
+    return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
 
 
 def refuse_pooler(target: Target) -> None:

@@ -173,7 +173,7 @@ class FinalPhase(Recording):
 
     def _before(self, connection: Connection) -> promises.Before:
         """What was so before any migration: kept by the rehearsal of the first; without it the whole promise must hold."""
-        text = StepJournal(connection, "", "").catalog_before("001")
+        text = StepJournal(connection).catalog_before("001")
         catalog = Catalog.from_json(text) if text else None
         kept = self._earlier().evidence.get((promises.FIRST, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
         return promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
@@ -181,7 +181,7 @@ class FinalPhase(Recording):
     @staticmethod
     def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
         """Whether a migration made a table, a view or a function; a partition is its table's, whoever made it."""
-        journal = StepJournal(connection, "", "")
+        journal = StepJournal(connection)
         made: set[str] = set()
         for one in migrations.load():
             then, after = journal.catalog_before(one.version), journal.catalog_after(one.version)
@@ -231,7 +231,7 @@ class FinalPhase(Recording):
     def _earlier(self) -> Earlier:
         """The runs on this very database, each phase's from the one that migrated it."""
         with self.run.connect("status") as connection:
-            steps = StepJournal(connection, "", "")
+            steps = StepJournal(connection)
             begun = [(one.phase, steps.run_of(one.version)) for one in migrations.load()]
         phases = {phase for phase, run in begun if run}
         return Earlier(self.run, {phase: min(run for one, run in begun if run and one == phase) for phase in phases})
@@ -239,7 +239,7 @@ class FinalPhase(Recording):
     def _trail(self, earlier: Earlier) -> Trail:
         """The audit trails, verified now."""
         with self.run.read("audit trail") as connection:
-            text = StepJournal(connection, "", "").catalog_before("001")
+            text = StepJournal(connection).catalog_before("001")
             return audit_trail.verify(
                 connection,
                 self.run.folder,

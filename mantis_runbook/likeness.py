@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import psycopg
 from psycopg import sql
 
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.stored import loaded
 
 __all__ = ["Likeness", "Setting", "dress", "read", "shape"]
@@ -138,5 +138,5 @@ def _refusal(connection: Connection, statement: sql.Composed) -> str:
     except psycopg.DatabaseError as error:
         if connection.broken:
             raise
-        return error.diag.message_primary or type(error).__name__
+        return message_of(error)
     return ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mantis_runbook import backup, checks, ledger, promises
 from mantis_runbook import plan as plans
-from mantis_runbook.database import connect, rows
+from mantis_runbook.database import connect, rows, scalar
 from mantis_runbook.display import many
 from mantis_runbook.errors import BackupNotProven
 from mantis_runbook.evidence import Evidence, Table
@@ -58,8 +58,8 @@ class Preparation(MigrationPhase):
             return replace(proven, verdict="warned", summary=proven.summary + beside)
         server, taken = self._scratch_server(), self._backup()
         with connect(server, "proof") as connection:
-            row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-        if not (row and row[0]):
+            may_load = scalar(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if not may_load:
             beside = "; the schema-only and data-only files are not proven: loading rows alone needs a superuser"
             return replace(proven, verdict="warned", summary=proven.summary + beside)
         content = backup.prove_derived(taken, self._new_scratch())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from mantis_runbook import catalog, fingerprint, validation
 from mantis_runbook.apply import Applied, Engine, Watcher
 from mantis_runbook.catalog import Catalog, Difference
-from mantis_runbook.database import Connection, connect
+from mantis_runbook.database import Connection, connect, scalar
 from mantis_runbook.fingerprint import Comparison, Fingerprint, RowType, Verdict
 from mantis_runbook.ledger import Ledger, StepJournal
 from mantis_runbook.lock import hold
@@ -104,8 +104,7 @@ def rehearse(
 
 def _next_transaction(connection: Connection) -> int:
     """The number of the next transaction, as `xmin` of the rows it writes will show it."""
-    row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296").fetchone()
-    return int(row[0]) if row else 0
+    return int(scalar(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296"))
 
 
 def _grown(
@@ -169,7 +168,7 @@ def _plain(name: str) -> str:
 
 def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
     """The catalogue from before the first of these migrations: as it is now, unless that one is half applied."""
-    journal = StepJournal(connection, "", "")
+    journal = StepJournal(connection)
     last = journal.last_pass(pending[0].version) if pending else None
     text = journal.catalog_before(pending[0].version) if last is not None and last.is_open else None
     return Catalog.from_json(text) if text else catalog.snapshot(connection)

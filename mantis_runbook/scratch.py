@@ -17,7 +17,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
-from mantis_runbook.database import Connection, connect, query, rows
+from mantis_runbook.database import Connection, connect, message_of, query, rows
 from mantis_runbook.errors import Refused
 from mantis_runbook.run import Run
 from mantis_runbook.target import Target
@@ -151,7 +151,7 @@ def drop(server: Target, name: str) -> None:
         except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege) as error:
             raise Refused(
                 f"scratch database {name} was not dropped",
-                found=error.diag.message_detail or error.diag.message_primary or "refused",
+                found=error.diag.message_detail or message_of(error),
                 expected="nobody in it, and its owner",
                 action="let the run that uses it end, or be its owner",
             ) from None

@@ -11,7 +11,7 @@ import psycopg
 import stamina
 
 from mantis_runbook import settings
-from mantis_runbook.database import Connection
+from mantis_runbook.database import Connection, message_of
 from mantis_runbook.errors import ValidationFailed
 from mantis_runbook.migrations import Migration, Script, Statement, read_script
 
@@ -169,7 +169,7 @@ def _run(connection: Connection, name: str, statement: Statement) -> ValidationR
     try:
         columns, violations = _violations(connection, statement)
     except psycopg.Error as error:
-        message = error.diag.message_primary or str(error)
+        message = message_of(error)
         verdict = "warn" if message.startswith(NOT_APPLICABLE) else "fail"
         return ValidationResult(name, verdict, message, error.sqlstate or "")
     finally:
