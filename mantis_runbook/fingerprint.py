@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import psycopg
 from psycopg import sql
 
@@ -19,6 +18,9 @@ from mantis_runbook import database, display
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused
 from mantis_runbook.pinned import CONTENT, DEFINITIONS, pinned, snapshot_of_one_instant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Comparison",
@@ -142,6 +144,8 @@ class Fingerprint:
 
     @property
     def frame(self) -> pd.DataFrame:
+        import pandas as pd
+
         lines = [
             (name, table.total.rows, len(table.organisations), len(table.columns), f"{table.total.first:x}")
             for name, table in sorted(self.tables.items())
@@ -564,6 +568,8 @@ class Comparison:
 
     @property
     def frame(self) -> pd.DataFrame:
+        import pandas as pd
+
         lines = [
             (v.table, "equal" if v.is_equal else "differs", v.found, v.expected, len(v.organisations), v.message)
             for v in self.verdicts
