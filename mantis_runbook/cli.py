@@ -20,6 +20,7 @@ from mantis_runbook import (
     interruption,
     leftovers,
     lint,
+    logs,
     manifest,
     migrations,
     phases,
@@ -73,7 +74,7 @@ SCRATCH = click.option(
 
 #: Variables that name a file or folder. A notebook's kernel works in another folder, so they are made absolute.
 PLACES = (
-    *(f"MANTIS_RUNBOOK_{name}" for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN")),
+    *(f"MANTIS_RUNBOOK_{name}" for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN", "LOG")),
     *("PGSERVICEFILE", "PGSYSCONFDIR", "PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL"),
 )
 
@@ -124,7 +125,11 @@ def _is_unread(output: int) -> bool:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mantis-runbook")
-def main() -> None:
+@click.option(
+    "--verbose", is_flag=True, help="Show each statement of our sessions and each program's command line on stderr."
+)
+@click.pass_context
+def main(context: click.Context, *, verbose: bool) -> None:
     """Migrate MantisNXT phase by phase, and prove what was promised.
 
     Exit codes: 0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive.
@@ -132,6 +137,8 @@ def main() -> None:
     for name in PLACES:
         if value := os.environ.get(name):
             os.environ[name] = str(Path(value).absolute())
+    if verbose and not logs.is_on():
+        context.call_on_close(logs.follow())
 
 
 @main.command("run")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from mantis_runbook import settings
+from mantis_runbook import logs, settings
 from mantis_runbook.errors import PoolerRefused, TargetError
 from mantis_runbook.session_settings import ABSENT_IN_SOME, CLIENT_ENCODING, SESSION
 from mantis_runbook.target import Target
@@ -78,6 +78,28 @@ class Identity:
         return asdict(self)
 
 
+class _Logged(psycopg.Cursor[Any]):
+    """A cursor that logs what it sends."""
+
+    def execute(self, query: Any, params: Any = None, **how: Any) -> Self:
+        self._log(query)
+        return super().execute(query, params, **how)
+
+    def executemany(self, query: Any, params_seq: Any, **how: Any) -> None:
+        self._log(query)
+        super().executemany(query, params_seq, **how)
+
+    def copy(self, statement: Any, params: Any = None, **how: Any) -> Any:
+        self._log(statement)
+        return super().copy(statement, params, **how)
+
+    def _log(self, query: Any) -> None:
+        text = query.as_string(self) if isinstance(query, sql.Composable) else query
+        info = self.connection.info
+        session = f"{info.dbname} {info.backend_pid} {info.parameter_status('application_name')}"
+        logs.statement(session, text.decode(errors="replace") if isinstance(text, bytes) else str(text))
+
+
 def connect(target: Target, purpose: str, **session: str) -> Connection:
     """An autocommit connection with the runbook's session settings; `session` overrides single ones.
 
@@ -119,7 +141,7 @@ def _open(target: Target, purpose: str) -> Connection:
         ours = {"application_name": f"mantis-runbook/{purpose}", "connect_timeout": str(CONNECT_TIMEOUT_S)}
         ours["client_encoding"] = CLIENT_ENCODING
         conninfo = make_conninfo("", **(target.complete() | ours))
-        return psycopg.connect(conninfo, autocommit=True)
+        return psycopg.connect(conninfo, autocommit=True, cursor_factory=_Logged if logs.is_on() else psycopg.Cursor)
     except psycopg.OperationalError as error:
         if "MULE_INTERNAL" in str(error):  # the one encoding of servers that has no conversion to UTF-8
             raise _undecodable(target, "MULE_INTERNAL") from None
