@@ -35,6 +35,7 @@ VALUES = re.compile(
 
 
 def is_on() -> bool:
+    """Whether somebody asked for the log."""
     return bool(os.environ.get(VARIABLE))
 
 
