@@ -10,7 +10,7 @@ from typing import Protocol
 
 from psycopg import sql
 
-from mantis_runbook.database import Connection, rows
+from mantis_runbook.database import Connection, rows, scalar
 
 __all__ = ["NOBODY", "Acts", "Guise", "acting", "as_text", "become", "obstacle", "own_role"]
 
@@ -34,9 +34,7 @@ class Guise:
 
 def own_role(connection: Connection) -> str:
     """The role that the connection has now."""
-    row = connection.execute("SELECT current_user").fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(scalar(connection, "SELECT current_user"))
 
 
 def become(connection: Connection, role: str, who: Acts) -> None:

@@ -14,13 +14,14 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from mantis_runbook.journal import Journal
+from mantis_runbook.load import Recorded
 from mantis_runbook.settings import ALERTS
 
 if TYPE_CHECKING:
@@ -54,16 +55,6 @@ class Delivery:
 
     services: int
     problems: tuple[str, ...] = ()
-
-
-class Recorded(Protocol):
-    """What is needed of a journal entry."""
-
-    @property
-    def event(self) -> str: ...
-
-    @property
-    def facts(self) -> Mapping[str, Any]: ...
 
 
 class Alerts:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import psycopg
 from psycopg import sql
 
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 
 __all__ = ["analyse"]
 
@@ -28,6 +28,6 @@ def analyse(connection: Connection, only: Collection[str] | None = None) -> tupl
                 raise
             failed.append(
                 f"table {row['schema']}.{row['relation']} has no statistics in the copy: ANALYZE failed:"
-                f" {error.diag.message_primary or error}"
+                f" {message_of(error)}"
             )
     return tuple(failed)

@@ -31,6 +31,7 @@ from mantis_runbook.likeness import Likeness
 from mantis_runbook.programs import Command
 from mantis_runbook.restored_copy import LeftOut
 from mantis_runbook.session_settings import CLIENT_ENCODING
+from mantis_runbook.stored import loaded
 from mantis_runbook.target import Target
 
 __all__ = [
@@ -101,7 +102,7 @@ class Backup:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Backup:
-        return cls(**{**data, "folder": Path(data["folder"])})
+        return loaded(cls, data)
 
 
 @dataclass(frozen=True)

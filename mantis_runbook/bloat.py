@@ -8,16 +8,18 @@ import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from psycopg import sql
 
 from mantis_runbook import commands, display, programs, rebuild_proof, repack_leftovers, repackable
-from mantis_runbook.database import Connection, connect, query, rows
+from mantis_runbook.database import Connection, connect, query, rows, scalar
 from mantis_runbook.errors import ProgramError
 from mantis_runbook.lock import Fence
 from mantis_runbook.target import Target
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Bloat", "Bloated", "Rebuilding", "Rebuilt", "measure", "rebuild", "why_not"]
 
@@ -68,6 +70,8 @@ class Bloated:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a table: its bytes, the share wasted, the method."""
+        import pandas as pd
+
         return pd.DataFrame(map(asdict, self.tables), columns=["table", "bytes", "bloat", "method"])
 
     @property
@@ -113,6 +117,8 @@ class Rebuilding:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row a table: its state, its bytes before and after, the seconds it took, a note."""
+        import pandas as pd
+
         columns = ["table", "state", "before", "after", "duration_s", "note"]
         return pd.DataFrame(map(asdict, self.tables), columns=columns)
 
@@ -244,9 +250,7 @@ def _file(connection: Connection, table: str) -> int:
 
 
 def _number(connection: Connection, statement: str, table: str) -> int:
-    row = connection.execute(statement, (table,)).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(scalar(connection, statement, (table,)))
 
 
 def _last_line(text: str) -> str:

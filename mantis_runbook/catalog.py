@@ -8,14 +8,16 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from mantis_runbook import database, display
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import ParameterError
 from mantis_runbook.expressions import flattened
 from mantis_runbook.pinned import DEFINITIONS, pinned, snapshot_of_one_instant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CLASSES", "COLUMN_ORDER", "FIRST_CLASSES", "Catalog", "Change", "Difference", "diff", "left_behind", "snapshot",
@@ -90,6 +92,8 @@ class Catalog:
     @property
     def frame(self) -> pd.DataFrame:
         """Objects of each class, counted."""
+        import pandas as pd
+
         counts = [(name, len(entries)) for name, entries in self.classes.items()]
         return pd.DataFrame(counts, columns=["class", "objects"])
 
@@ -235,6 +239,8 @@ class Difference:
     @property
     def frame(self) -> pd.DataFrame:
         """One row a change, those of labels that stay and of column order last."""
+        import pandas as pd
+
         rows = [(c.kind, c.name, c.verb, c.before, c.after) for c in self.all]
         return pd.DataFrame(rows, columns=["class", "name", "change", "before", "after"], dtype=object)
 

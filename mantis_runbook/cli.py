@@ -41,7 +41,7 @@ __all__ = ["main"]
 
 #: Variables that name a file or folder. A notebook's kernel works in another folder, so they are made absolute.
 PLACES = (
-    *(f"MANTIS_RUNBOOK_{name}" for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN")),
+    *(f"MANTIS_RUNBOOK_{name}" for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN", "LOG")),
     *("PGSERVICEFILE", "PGSYSCONFDIR", "PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL"),
 )
 
@@ -51,7 +51,11 @@ PATIENCE_S = 10.0
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mantis-runbook")
-def main() -> None:
+@click.option(
+    "--verbose", is_flag=True, help="Show each statement of our sessions and each program's command line on stderr."
+)
+@click.pass_context
+def main(context: click.Context, *, verbose: bool) -> None:
     """Migrate MantisNXT phase by phase, and prove what was promised.
 
     Exit codes: 0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive.
@@ -59,6 +63,8 @@ def main() -> None:
     for name in PLACES:
         if value := os.environ.get(name):
             os.environ[name] = str(Path(value).absolute())
+    if verbose and not logs.is_on():
+        context.call_on_close(logs.follow())
 
 
 @main.command("run")

@@ -14,7 +14,7 @@ from mantis_runbook.acts_as import ActsAs
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.contract import Broken, contract_broken
 from mantis_runbook.crossing import bound
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.errors import Inconclusive
 from mantis_runbook.migrations import Script, read_script
 from mantis_runbook.tenant_settings import learn, person
@@ -137,7 +137,7 @@ def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:
         try:
             found = rows(connection, query("tenants/two_tenants"))[:1]
         except psycopg.errors.ProgrammingError as error:
-            raise _nobody(f"no way to tell users: {error.diag.message_primary}") from None
+            raise _nobody(f"no way to tell users: {message_of(error)}") from None
         if not found:
             raise _nobody("no active user with a profile")
         one = person(connection, found[0]["user_id"], found[0]["org_id"])
@@ -178,7 +178,7 @@ def _by(connection: Connection, actor: str, user: Acts, script: Script) -> Valid
             with acting(connection, *_actor(connection, actor, user)):
                 return validate(connection, script)
     except psycopg.Error as error:
-        reason = error.diag.message_primary or str(error)
+        reason = message_of(error)
         return Validated(script.path.name, (ValidationResult(f"{BECOMING} {actor}", "fail", reason, BECOMING),))
 
 

@@ -34,7 +34,7 @@ from typing import Any
 from psycopg import sql
 
 from mantis_runbook import replay
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, query, rows, scalar
 from mantis_runbook.replay import Bound, Row
 from mantis_runbook.scenarios import Scenario
 from mantis_runbook.target import Target
@@ -240,8 +240,7 @@ def _explained(connection: Connection, bound: Bound) -> tuple[Count, Row | None]
     )
     if not keep:
         return figure, None
-    row = connection.execute("SELECT current_setting('mantis_runbook.row')").fetchone()
-    return figure, json.loads(row[0]) if row else None
+    return figure, json.loads(scalar(connection, "SELECT current_setting('mantis_runbook.row')"))
 
 
 def _plan(connection: Connection, bound: Bound) -> str:

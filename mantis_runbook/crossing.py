@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from mantis_runbook.acting import Acts, Guise, as_text
-from mantis_runbook.database import Connection, may_set, rows
+from mantis_runbook.database import Connection, may_set, message_of, rows
 
 __all__ = [
     "ALLOWED", "REFUSED", "SAMPLE", "Crossing", "Pair", "Tenant", "bound", "count", "is_nothing", "is_unshown", "judged", "reached",
@@ -125,7 +125,7 @@ def _reached(connection: Connection, role: str, who: Acts, statement: sql.Compos
     except psycopg.errors.InsufficientPrivilege:
         return REFUSED
     except psycopg.Error as error:
-        return f"{error.sqlstate}: {' '.join((error.diag.message_primary or str(error)).split())}"
+        return f"{error.sqlstate}: {' '.join(message_of(error).split())}"
     row = cursor.fetchone() if cursor.description else None
     return str(row[0] if row else cursor.rowcount)
 

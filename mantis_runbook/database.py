@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from mantis_runbook import settings
+from mantis_runbook import logs, settings
 from mantis_runbook.errors import PoolerRefused, TargetError
 from mantis_runbook.session_settings import ABSENT_IN_SOME, CLIENT_ENCODING, SESSION
 from mantis_runbook.target import Target
 
 __all__ = [
     "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "is_lost",
-    "may_set", "query", "refuse_pooler", "refuse_read_only", "rows", "settle",
+    "may_set", "message_of", "query", "refuse_pooler", "refuse_read_only", "rows", "scalar", "settle",
 ]  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -78,6 +78,28 @@ class Identity:
         return asdict(self)
 
 
+class _Logged(psycopg.Cursor[Any]):
+    """A cursor that logs what it sends."""
+
+    def execute(self, query: Any, params: Any = None, **how: Any) -> Self:
+        self._log(query)
+        return super().execute(query, params, **how)
+
+    def executemany(self, query: Any, params_seq: Any, **how: Any) -> None:
+        self._log(query)
+        super().executemany(query, params_seq, **how)
+
+    def copy(self, statement: Any, params: Any = None, **how: Any) -> Any:
+        self._log(statement)
+        return super().copy(statement, params, **how)
+
+    def _log(self, query: Any) -> None:
+        text = query.as_string(self) if isinstance(query, sql.Composable) else query
+        info = self.connection.info
+        session = f"{info.dbname} {info.backend_pid} {info.parameter_status('application_name')}"
+        logs.statement(session, text.decode(errors="replace") if isinstance(text, bytes) else str(text))
+
+
 def connect(target: Target, purpose: str, **session: str) -> Connection:
     """An autocommit connection with the runbook's session settings; `session` overrides single ones.
 
@@ -119,7 +141,7 @@ def _open(target: Target, purpose: str) -> Connection:
         ours = {"application_name": f"mantis-runbook/{purpose}", "connect_timeout": str(CONNECT_TIMEOUT_S)}
         ours["client_encoding"] = CLIENT_ENCODING
         conninfo = make_conninfo("", **(target.complete() | ours))
-        return psycopg.connect(conninfo, autocommit=True)
+        return psycopg.connect(conninfo, autocommit=True, cursor_factory=_Logged if logs.is_on() else psycopg.Cursor)
     except psycopg.OperationalError as error:
         if "MULE_INTERNAL" in str(error):  # the one encoding of servers that has no conversion to UTF-8
             raise _undecodable(target, "MULE_INTERNAL") from None
@@ -186,8 +208,7 @@ def is_lost(connection: Connection, error: psycopg.Error) -> bool:
 
 def _is_pooled(connection: Connection) -> bool:
     """Whether somebody answers for the server: a pooler makes up the process id it greets with."""
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    return row is None or row[0] != connection.info.backend_pid
+    return bool(scalar(connection, "SELECT pg_backend_pid()") != connection.info.backend_pid)
 
 
 def _reason(error: psycopg.Error, target: Target) -> str:
@@ -209,7 +230,7 @@ def identity(connection: Connection) -> Identity:
     except psycopg.errors.InsufficientPrivilege as error:
         raise TargetError(
             f"role {connection.info.user} may not ask which server this is",
-            found=error.diag.message_primary or "permission denied",
+            found=message_of(error),
             expected="the system identifier, which a plan is bound to",
             action="GRANT EXECUTE ON FUNCTION pg_control_system() TO this role, in this database",
         ) from None
@@ -226,6 +247,18 @@ def rows(connection: Connection, statement: str | sql.Composable, parameters: An
     """All rows of a query, each as a dict."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+
+
+def scalar(connection: Connection, statement: str | sql.Composable, parameters: Any = None) -> Any:
+    """The value of a query that has one row; of several columns, the first."""
+    row = connection.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return row[0]
+
+
+def message_of(error: psycopg.Error) -> str:
+    """What the server said, without the statement and the rows that it may quote below; else what psycopg says."""
+    return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
 
 
 def refuse_pooler(target: Target) -> None:

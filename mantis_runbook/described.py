@@ -13,9 +13,10 @@ from psycopg import pq, sql
 from mantis_runbook import statements as grammar
 from mantis_runbook.acting import Acts, acting, obstacle
 from mantis_runbook.crossing import bound, is_unshown, tried
-from mantis_runbook.database import Connection, rows
+from mantis_runbook.database import Connection, message_of, rows
 from mantis_runbook.errors import MigrationFileError
 from mantis_runbook.learnt import LearntStatement
+from mantis_runbook.stored import loaded
 
 __all__ = ["Described", "Description", "describe", "worse"]
 
@@ -53,15 +54,7 @@ class Described:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Described:
-        found = (
-            Description(**{
-                **one,
-                "parameters": tuple(one["parameters"]),
-                "columns": tuple((name, kind) for name, kind in one["columns"]),
-            })
-            for one in data["statements"]
-        )  # fmt: skip
-        return cls(tuple(found), dict(data["left_out"]))
+        return loaded(cls, data)
 
 
 def describe(connection: Connection, learnt: Iterable[LearntStatement | Description], who: Acts) -> Described:
@@ -132,7 +125,7 @@ def _described(connection: Connection, one: LearntStatement | Description) -> De
             finally:
                 connection.execute("DEALLOCATE learnt", prepare=False)
     except psycopg.Error as error:
-        found = f"{error.sqlstate}: {' '.join((error.diag.message_primary or str(error)).split())}"
+        found = f"{error.sqlstate}: {' '.join(message_of(error).split())}"
         return Description(one.text, one.role, one.calls, error=f"{found} (not shown)" if is_unshown(found) else found)
     return Description(plain.text, plain.role, plain.calls, parameters, columns)
 

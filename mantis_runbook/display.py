@@ -1,4 +1,4 @@
-"""How results look as HTML, in JupyterLab and in the archive alike: inline styles, all text escaped."""
+"""How results look as HTML, in JupyterLab and in the archive alike; all text is escaped."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from html import escape as escape_text
 from typing import Any
 
-__all__ = ["COLOURS", "Html", "badge", "callout", "details", "duration", "escape", "facts", "many", "table"]
+from mantis_runbook.markup import Html, templates
+
+__all__ = [
+    "COLOURS",
+    "Html",
+    "badge",
+    "callout",
+    "details",
+    "duration",
+    "escape",
+    "facts",
+    "many",
+    "paragraph",
+    "table",
+]
 
 #: A word's family: mark, background, text. Hues of Okabe and Ito, darkened until the text on them has a contrast of 5:1
 #: or more; the mark says the same again to who cannot see the colour.
@@ -38,72 +53,41 @@ FAMILIES = {
 }
 FAMILY = {word: family for family, words in FAMILIES.items() for word in words}
 
-SANS = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 #: Text that is a measure, such as 1,204 ms or 3.5 %: it stands right like a number.
 MEASURE = re.compile(r"-?(0|[1-9][\d,]*)?(\.\d+)?( ?(%|ms|s|min|h|B|kB|MB|GB|TB|rows))?(?<=[\w%])")
 
 #: An instant as evidence keeps it.
 INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:\+00:00|Z)")
 
-RULE = "rgba(128,128,128,.35)"
-ROW = f"border-bottom:1px solid {RULE};background:transparent"
-CELL = "padding:.3em 1em .3em 0;vertical-align:top;"
-
-
-class Html(str):
-    """Text that is HTML already and is put in as it is; any other text is escaped."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        return str(self)
-
 
 def escape(value: Any) -> Html:
-    """The value as HTML: `Html` stays, all else is escaped."""
-    return value if isinstance(value, Html) else Html(escape_text(str(value)))
+    """The value as HTML: what is HTML already stays, all else is escaped."""
+    return Html(value.__html__()) if hasattr(value, "__html__") else Html(escape_text(str(value)))
 
 
 def badge(word: str) -> Html:
     """A verdict word (pass, warned, failed, refused, rolled back …) with mark and colour; an unknown one is grey."""
-    mark, background, colour = COLOURS[FAMILY.get(word.strip().lower(), "none")]
-    style = (
-        f"display:inline-block;padding:.05em .55em .1em;border-radius:.3em;background:{background};color:{colour};"
-        "font-weight:600;font-size:.92em;white-space:nowrap;print-color-adjust:exact;-webkit-print-color-adjust:exact"
-    )
-    return Html(f'<span style="{style}"><span aria-hidden="true">{mark}</span> {escape(word)}</span>')
+    return _drawn("badge", escape(word), *_colours(word))
 
 
-def callout(kind: str, text_html: str) -> Html:
+def callout(kind: str, content: str) -> Html:
     """A passage that stands out: `kind` is any verdict word, or info. Wrap markup in `Html`; plain text is escaped."""
-    mark, background, colour = COLOURS[FAMILY.get(kind.strip().lower(), "none")]
-    box = f"{SANS};border-left:.35em solid {background};padding:.5em .9em;margin:.6em 0;background:rgba(128,128,128,.1)"
-    disc = (
-        f"display:inline-block;min-width:1.3em;text-align:center;border-radius:.3em;margin-right:.5em;font-weight:700;"
-        f"background:{background};color:{colour};print-color-adjust:exact;-webkit-print-color-adjust:exact"
-    )
-    return Html(
-        f'<div role="note" style="{box}"><span aria-hidden="true" style="{disc}">{mark}</span>{escape(text_html)}</div>'
-    )
+    return _drawn("callout", escape(content), *_colours(kind))
 
 
 def details(summary: str, content: str) -> Html:
     """Something folded away behind a line of text."""
-    return Html(
-        f'<details style="{SANS};margin:.5em 0"><summary style="cursor:pointer">{escape(summary)}</summary>'
-        f"{escape(content)}</details>"
-    )
+    return _drawn("details", escape(summary), escape(content))
+
+
+def paragraph(*content: str) -> Html:
+    """Words, badges and links in one paragraph, separated by spaces."""
+    return _drawn("paragraph", Html(" ".join(map(escape, content))))
 
 
 def facts(pairs: Mapping[str, Any], *, caption: str = "") -> Html:
     """Names and values, one pair a row."""
-    body = "".join(
-        f'<tr style="{ROW}"><th scope="row" style="{CELL}text-align:left;font-weight:600;white-space:nowrap">'
-        f"{escape(_heading(name))}</th>"
-        f'<td style="{CELL}text-align:left;white-space:pre-wrap">{_shown(value)}</td></tr>'
-        for name, value in pairs.items()
-    )
-    return _frame(f"<tbody>{body}</tbody>", caption)
+    return _drawn("facts", [(_heading(name), _shown(value)) for name, value in pairs.items()], escape(caption))
 
 
 def table(
@@ -122,22 +106,17 @@ def table(
     """
     columns, records = _records(rows)
     if not records:
-        return _frame(f'<tbody><tr><td style="{CELL}opacity:.75">{escape(empty)}</td></tr></tbody>', caption)
+        return _drawn("empty", escape(empty), escape(caption))
     columns, records = _with_times(columns, records)
-    right = [_is_numeric([record[index] for record in records]) for index in range(len(columns))]
-    head = "".join(_head(column, right[index]) for index, column in enumerate(columns))
-    body = "".join(
-        f'<tr style="{ROW}">' + "".join(
-            _cell(
-                _linked(value) if columns[index] == link_column else value,
-                align_right=right[index],
-                verdict=columns[index] == verdict_column,
-            )
-            for index, value in enumerate(record)
-        ) + "</tr>"
+    right = [_is_numeric(values) for values in zip(*records, strict=True)]
+    cells = [
+        [
+            (_cell(value, verdict=column == verdict_column, link=column == link_column), stands_right)
+            for column, value, stands_right in zip(columns, record, right, strict=True)
+        ]
         for record in records
-    )  # fmt: skip
-    return _frame(f'<thead><tr style="{ROW};border-bottom-width:2px">{head}</tr></thead><tbody>{body}</tbody>', caption)
+    ]
+    return _drawn("table", list(zip(map(_heading, columns), right, strict=True)), cells, escape(caption))
 
 
 def duration(milliseconds: float | None) -> str:
@@ -161,37 +140,34 @@ def many(number: int, one: str, more: str = "") -> str:
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
-def _frame(inner: str, caption: str) -> Html:
-    style = f"border-collapse:collapse;{SANS};font-size:.93em;font-variant-numeric:tabular-nums;margin:.5em 0"
-    above = (
-        f'<caption style="caption-side:top;text-align:left;font-weight:600;padding:.2em 0;color:inherit">'
-        f"{escape(caption)}</caption>"
-    )
-    return Html(f'<div style="overflow-x:auto"><table style="{style}">{above if caption else ""}{inner}</table></div>')
+def _drawn(part: str, *values: Any) -> Html:
+    """A part of the template `display.html.j2`."""
+    return Html(getattr(_parts(), part)(*values))
 
 
-def _head(column: str, align_right: Any) -> str:
-    align = "right" if align_right else "left"
-    style = f"{CELL}text-align:{align};vertical-align:bottom;font-weight:600"
-    return f'<th scope="col" style="{style}">{escape(_heading(column))}</th>'
+@cache
+def _parts() -> Any:
+    return templates().get_template("display.html.j2").module
 
 
-def _cell(value: Any, *, align_right: bool, verdict: bool) -> str:
-    shown = badge(str(value)) if verdict and not _is_missing(value) else _shown(value)
-    align = "right;white-space:nowrap" if align_right else "left;white-space:pre-wrap"
-    return f'<td style="{CELL}text-align:{align}">{shown}</td>'
+def _colours(word: str) -> tuple[str, str, str]:
+    return COLOURS[FAMILY.get(word.strip().lower(), "none")]
 
 
-def _linked(target: Any) -> Any:
+def _cell(value: Any, *, verdict: bool, link: bool) -> Html:
+    if verdict and not _is_missing(value):
+        return badge(str(value))
+    return _link(str(value)) if link and value else _shown(value)
+
+
+def _link(target: str) -> Html:
     """A link to a notebook or page, under the target's own name."""
-    if not target:
-        return target
-    text = re.sub(r"\.(ipynb|html)(#.*)?$", "", str(target).removeprefix("../"))
-    return Html(f'<a href="{escape(target)}">{escape(text)}</a>')
+    text = re.sub(r"\.(ipynb|html)(#.*)?$", "", target.removeprefix("../"))
+    return _drawn("link", escape(text), escape(target))
 
 
-def _heading(name: Any) -> str:
-    return str(name).replace("_", " ")
+def _heading(name: Any) -> Html:
+    return escape(str(name).replace("_", " "))
 
 
 def _records(rows: Any) -> tuple[list[str], list[Sequence[Any]]]:
@@ -220,7 +196,7 @@ def _times(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 
 def _nowrap(text: str) -> Html:
-    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
+    return _drawn("unbroken", escape(text))
 
 
 def _mapping(row: Any) -> Mapping[str, Any]:
@@ -250,14 +226,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Number) and not isinstance(value, bool) and type(value).__name__ != "bool"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> Html:
     if isinstance(value, Html):
         return value
     if type(value).__name__ in ("NaTType", "NAType") or value is None:
-        return "–"
-    if _is_number(value):
-        return escape(_number(value))
-    return escape(_text(value))
+        return escape("–")
+    return escape(_number(value) if _is_number(value) else _text(value))
 
 
 def _number(value: Any) -> str:

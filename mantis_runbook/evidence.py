@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mantis_runbook import display
+from mantis_runbook.stored import loaded
 
 __all__ = ["Evidence", "Table"]
 
@@ -30,7 +31,7 @@ class Table:
         shown = display.table(
             self._filled(), verdict_column=self.verdict_column, link_column=self.link_column, caption=caption
         )
-        shown = display.Html(f"{shown}<p>{display.escape(self.note)}</p>") if self.note else shown
+        shown = display.Html(shown + display.paragraph(self.note)) if self.note else shown
         return display.details(self.caption, shown) if self.folded else shown
 
     def _filled(self) -> list[dict[str, Any]]:
@@ -87,8 +88,7 @@ class Evidence:
         return getattr(charts, self.chart)(frame)
 
     def _repr_html_(self) -> str:
-        # `display.badge` escapes the word, `display.table` every value.
-        head = display.Html(f"<p>{display.badge(self.verdict)} {display.escape(self.summary)}</p>")
+        head = display.paragraph(display.badge(self.verdict), self.summary)
         body = "".join(table._repr_html_() for table in self.tables)
         tail = display.callout(self.verdict, self.advice) if self.advice else ""
         return f"{head}{body}{tail}"
@@ -101,5 +101,4 @@ class Evidence:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
-        tables = tuple(Table(**table) for table in data["tables"])
-        return cls(**{**data, "tables": tables})
+        return loaded(cls, data)

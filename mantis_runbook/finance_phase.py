@@ -13,7 +13,7 @@ from mantis_runbook.control_totals import Totals, compare, control_totals, diffe
 from mantis_runbook.database import Connection, connect
 from mantis_runbook.errors import Failed, Inconclusive, ParameterError, Refused
 from mantis_runbook.evidence import Evidence, Table
-from mantis_runbook.iso_4217 import AMOUNT_DIGITS, MINOR_UNITS
+from mantis_runbook.iso_4217 import AMOUNT_DIGITS, GIVEN_UP, MINOR_UNITS
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migration_phase import Around, MigrationPhase, Verb
 from mantis_runbook.phase_copy import PhaseCopy
@@ -53,7 +53,7 @@ def currency_choices(text: str) -> dict[str, str]:
 
 
 def currency_additions(text: str) -> tuple[str, ...]:
-    """The currencies that `ZAR, KRW` asks for. Raises `ParameterError` for what ISO 4217 does not know.
+    """The currencies that `ZAR, KRW` asks for. Raises `ParameterError` for what is no money in use.
 
     So too for one whose amounts have more digits than the schema's columns hold: they would be cut.
     """
@@ -64,11 +64,19 @@ def currency_additions(text: str) -> tuple[str, ...]:
 
 
 def _refuse_unfit(code: str, where: str) -> None:
+    if code in GIVEN_UP:
+        raise ParameterError(
+            where,
+            found=f"{code}, which is nobody's money since {GIVEN_UP[code]}",
+            expected="codes of ISO 4217 that are money in use",
+            action="convert its amounts to the currency that replaced it before you migrate; map it with currency_map "
+            "only where one unit replaced one unit",
+        )
     if code not in MINOR_UNITS:
         raise ParameterError(
             where,
             found=repr(code),
-            expected="codes of ISO 4217 in capital letters, parted by commas, such as ZAR",
+            expected="codes of ISO 4217 in capital letters, separated by commas, such as ZAR",
             action="correct the code; a typing error in the settings is mapped with currency_map, not added",
         )
     if MINOR_UNITS[code] > AMOUNT_DIGITS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mantis_runbook.database import Connection
+from mantis_runbook.database import Connection, scalar
 from mantis_runbook.ledger import Ledger
 
 __all__ = ["SO_BEFORE", "load", "note"]
@@ -18,7 +18,7 @@ APPLIED = {"running", "completed", "failed"}
 
 def load(connection: Connection) -> Mapping[tuple[str, str], int]:
     """How much was found then, by check and object; empty where phase 0 has not been run."""
-    if connection.execute("SELECT to_regclass('mantis_runbook.finding_before')").fetchone() == (None,):
+    if scalar(connection, "SELECT to_regclass('mantis_runbook.finding_before')") is None:
         return {}
     rows = connection.execute("SELECT check_name, object, found FROM mantis_runbook.finding_before").fetchall()
     return {(name, object_): found for name, object_, found in rows}

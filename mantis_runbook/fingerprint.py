@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import psycopg
 from psycopg import sql
 
@@ -21,6 +20,9 @@ from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused
 from mantis_runbook.hashed_table import HashedTable, RowType
 from mantis_runbook.pinned import CONTENT, DEFINITIONS, pinned, snapshot_of_one_instant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "NO_ORGANISATION",
@@ -95,6 +97,8 @@ class Fingerprint:
 
     @property
     def frame(self) -> pd.DataFrame:
+        import pandas as pd
+
         lines = [
             (name, table.total.rows, len(table.organisations), len(table.columns), f"{table.total.first:x}")
             for name, table in sorted(self.tables.items())

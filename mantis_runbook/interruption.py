@@ -41,7 +41,7 @@ def find(target: Target, migrations: tuple[Migration, ...]) -> Interruption | No
         book = Ledger(connection)
         if not book.exists:
             return None
-        states, journal = book.all(), StepJournal(connection, "", "")
+        states, journal = book.all(), StepJournal(connection)
         for one in migrations:
             direction = _direction(one, states.get(one.version), journal)
             if direction:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from mantis_runbook import settings
 from mantis_runbook import statements as grammar
-from mantis_runbook.database import SCHEMA, Connection, query, rows
+from mantis_runbook.database import SCHEMA, Connection, message_of, query, rows
 from mantis_runbook.errors import MigrationFileError
 
 __all__ = ["MARK", "MOST", "Learnt", "LearntStatement", "statements"]
@@ -101,7 +101,7 @@ def statements(connection: Connection, most: int = MOST) -> Learnt:
         with connection.transaction():
             recorded = rows(connection, sql.SQL(query("learnt/recorded")).format(sql.SQL(extension[0]["schema"])))
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState) as error:
-        return Learnt(unavailable=f"pg_stat_statements cannot be read: {error.diag.message_primary}")
+        return Learnt(unavailable=f"pg_stat_statements cannot be read: {message_of(error)}")
     functions = rows(connection, query("learnt/functions"))
     own = frozenset(row["name"] for row in functions if row["is_own"])
     risky = frozenset(row["name"] for row in functions if not row["is_own"]) - own

@@ -15,7 +15,7 @@ from psycopg import sql
 from mantis_runbook import acting
 from mantis_runbook import statements as grammar
 from mantis_runbook.acts_as import ActsAs
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.learnt import MARK, LearntStatement
 
 __all__ = ["written"]
@@ -89,7 +89,7 @@ def written(
         try:
             text = _script(connection, one, acts, only_reads=only_reads)
         except (psycopg.Error, LookupError) as error:
-            diagnosis = error.diag.message_primary if isinstance(error, psycopg.Error) else error.args[0]
+            diagnosis = message_of(error) if isinstance(error, psycopg.Error) else error.args[0]
             left_out[name] = f"cannot be played with values of ours: {diagnosis}"
             continue
         paths.append(folder / f"{name}.sql")

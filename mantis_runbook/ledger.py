@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from mantis_runbook.database import SCHEMA, Connection, query, rows
+from mantis_runbook.database import SCHEMA, Connection, query, rows, scalar
 from mantis_runbook.errors import Refused
 from mantis_runbook.migrations import Migration
 
@@ -39,9 +39,7 @@ class LedgerRow:
 
 def shape(connection: Connection, table: str = "public.schema_migrations") -> str:
     """'none', 'ours' or 'foreign': what stands at the place the strategy gives its ledger."""
-    row = connection.execute(query("ledger/existing_shape"), {"table": table}).fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(scalar(connection, query("ledger/existing_shape"), {"table": table}))
 
 
 def _schema(connection: Connection) -> str:
@@ -138,14 +136,10 @@ class Ledger:
 
     def record_backup(self, phase: str, location: str, size: int, checksum: str) -> str:
         """A backup file that is not proven yet; returns the row's id."""
-        row = self._connection.execute(
-            sql.SQL(
-                "INSERT INTO {} (phase, backup_location, backup_size_bytes, checksum) VALUES (%s, %s, %s, %s) RETURNING id"
-            ).format(self._table("migration_backups")),
-            (phase, location, size, checksum),
-        ).fetchone()
-        assert row is not None
-        return str(row[0])
+        insert = sql.SQL(
+            "INSERT INTO {} (phase, backup_location, backup_size_bytes, checksum) VALUES (%s, %s, %s, %s) RETURNING id"
+        ).format(self._table("migration_backups"))
+        return str(scalar(self._connection, insert, (phase, location, size, checksum)))
 
     def record_proof(self, identifier: str, *, is_valid: bool) -> None:
         """The proof of a backup ended so."""
@@ -195,8 +189,7 @@ class Ledger:
 
     def decided(self, subject: str) -> dict[str, str]:
         """What is on record about a subject: key → value; empty before phase 0 made the table."""
-        there = self._connection.execute("SELECT to_regclass('mantis_runbook.decision') IS NOT NULL").fetchone()
-        if not (there and there[0]):
+        if not scalar(self._connection, "SELECT to_regclass('mantis_runbook.decision') IS NOT NULL"):
             return {}
         found = self._connection.execute(
             "SELECT key, value FROM mantis_runbook.decision WHERE subject = %s ORDER BY key", (subject,)

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 import psycopg
 from psycopg import sql
 
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
+from mantis_runbook.stored import loaded
 
 __all__ = ["Likeness", "Setting", "dress", "read", "shape"]
 
@@ -58,10 +59,7 @@ class Likeness:
 
     @classmethod
     def from_json(cls, text: str) -> Likeness:
-        data = json.loads(text)
-        settings = tuple(Setting(**one) for one in data.pop("settings"))
-        rights = tuple((role, privilege, option) for role, privilege, option in data.pop("rights"))
-        return cls(**data, settings=settings, rights=rights)
+        return loaded(cls, json.loads(text))
 
 
 def read(connection: Connection) -> Likeness:
@@ -140,5 +138,5 @@ def _refusal(connection: Connection, statement: sql.Composed) -> str:
     except psycopg.DatabaseError as error:
         if connection.broken:
             raise
-        return error.diag.message_primary or type(error).__name__
+        return message_of(error)
     return ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from mantis_runbook.database import Connection, connect, query, refuse_pooler, rows
+from mantis_runbook.database import Connection, connect, query, refuse_pooler, rows, scalar
 from mantis_runbook.errors import FenceLost, Refused
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.seal import unseal
@@ -69,8 +69,7 @@ def hold(target: Target, run: str, who: str, *, patience_s: float = 10.0) -> Ite
 
 def _acquire(connection: Connection, deadline: float) -> None:
     while True:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (KEY,)).fetchone()
-        if row and row[0]:
+        if scalar(connection, "SELECT pg_try_advisory_lock(%s)", (KEY,)):
             return
         if time.monotonic() > deadline:
             raise _refusal(connection, "its lock is taken")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.stored import loaded
 
 __all__ = ["PATIENCE_S", "Deletions", "Loss", "deletions", "found", "losses"]
 
@@ -26,7 +27,7 @@ class Deletions:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Deletions:
-        return cls(**data)
+        return loaded(cls, data)
 
     def since(self, before: Deletions | None, table: str) -> int | None:
         """Deletions of a table since `before`; None where the statistics cannot say."""

@@ -20,7 +20,6 @@ __all__ = [
     "Script",
     "Statement",
     "Step",
-    "dependencies",
     "dependents",
     "find",
     "load",
@@ -96,12 +95,6 @@ def dependents(migrations: Iterable[Migration], version: str) -> tuple[Migration
             reached.add(one.version)
             found.append(one)
     return tuple(found)
-
-
-def dependencies(migrations: Iterable[Migration], version: str) -> tuple[Migration, ...]:
-    """Those that the version requires, directly or by way of others, in order."""
-    known = tuple(migrations)
-    return tuple(one for one in known if any(later.version == version for later in dependents(known, one.version)))
 
 
 def _file_names(folder: Path) -> list[re.Match[str]]:

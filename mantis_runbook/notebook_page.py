@@ -14,10 +14,12 @@ import nbformat
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
+from mantis_runbook import pages as archive_pages
 from mantis_runbook.anchors import anchor, calls
-from mantis_runbook.display import Html, badge, callout, duration, escape
 from mantis_runbook.errors import RunbookError
-from mantis_runbook.offline import page, seal
+from mantis_runbook.markup import Html
+from mantis_runbook.offline import seal
+from mantis_runbook.verdict import Verdict
 
 __all__ = ["Cell", "Notebook", "NotebookError", "cell_of", "cells", "load", "render", "title"]
 
@@ -127,19 +129,13 @@ def title(found: Collection[Cell], otherwise: str) -> str:
     return next((match[1].strip() for match in matches if match), otherwise)
 
 
-def render(found: Collection[Cell], folder: Path, name: str, header: str, pages: Collection[str]) -> str:
-    """The notebook's page. `header` is HTML above the cells; `pages` are the file names that links may lead to."""
-    failed = [cell for cell in found if cell.state in ("failed", "interrupted")]
-    notice = "".join(
-        callout(cell.state, Html(f'<a href="#{cell.anchor}">This cell {_fate(cell)}</a> {escape(cell.error)}'))
-        for cell in failed
-    )
-    body = "\n".join(_section(cell, folder, pages) for cell in found)
-    return page(f"{name} – {folder.name}", f'{header}\n<main class="notebook">\n{notice}{body}\n</main>')
-
-
-def _fate(cell: Cell) -> str:
-    return "failed:" if cell.state == "failed" else "was interrupted."
+def render(notebook: Notebook, folder: Path, verdict: Verdict, *, index: str, run: str, pages: Collection[str]) -> str:
+    """The notebook's page, below the verdict of its phase; `pages` are the file names that links may lead to."""
+    sections = [(cell, _content(cell, folder, pages)) for cell in notebook.cells]
+    return archive_pages.render(
+        "notebook", title=f"{title(notebook.cells, notebook.name)} – {folder.name}", notebook=notebook,
+        verdict=verdict, index=index, run=run, sections=sections, states=STATES,
+    )  # fmt: skip
 
 
 def _read(path: Path) -> Any:
@@ -186,28 +182,10 @@ def _unrun(nodes: list[Any]) -> bool:
     return all(node.execution_count is None for node in code)
 
 
-def _section(cell: Cell, folder: Path, pages: Collection[str]) -> str:
-    inner = seal(
-        _converted(_spelled_out(cell.node, folder, pages)),
-        folder=folder,
-        link=lambda target: _link(target, folder, pages),
-    )
-    kind = cell.state.replace(" ", "-")
-    return f'<section class="unit {kind}" id="{escape(cell.anchor)}">{_margin(cell)}{_note(cell)}{inner}</section>'
-
-
-def _margin(cell: Cell) -> str:
-    if cell.state == "text":
-        return ""
-    count = "&nbsp;" if cell.node.execution_count is None else str(int(cell.node.execution_count))
-    took = f'<span class="took">{duration(cell.duration_ms)}</span>' if cell.duration_ms is not None else ""
-    return f'<div class="margin"><span class="count">[{count}]</span>{took}</div>'
-
-
-def _note(cell: Cell) -> str:
-    if cell.state in ("ran", "text"):
-        return ""
-    return f'<p class="note">{badge(cell.state)} {escape(STATES.get(cell.state, cell.error))}</p>'
+def _content(cell: Cell, folder: Path, pages: Collection[str]) -> Html:
+    """What nbconvert makes of a cell, without anything that loads or runs."""
+    converted = _converted(_spelled_out(cell.node, folder, pages))
+    return Html(seal(converted, folder=folder, link=lambda target: _link(target, folder, pages)))
 
 
 def _spelled_out(node: Any, folder: Path, pages: Collection[str]) -> Any:

@@ -1,4 +1,4 @@
-"""HTML that needs no network: a page's frame, and a filter that lets nothing through which would load something."""
+"""HTML that needs no network: a filter that lets nothing through which would load something."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
-__all__ = ["data_uri", "page", "seal"]
-
-#: Second lock behind the filter: a browser loads and runs nothing at all for such a page.
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+__all__ = ["data_uri", "seal"]
 
 #: Dropped with all they hold: they load, run, or change how the rest is read.
 DROPPED = {
@@ -40,17 +37,6 @@ IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
                ".svg": "image/svg+xml", ".webp": "image/webp"}  # fmt: skip
 
 Links = Callable[[str], str | None]
-
-
-def page(title: str, body: str) -> str:
-    """A whole page around `body`, with the archive's style sheet inlined. `title` is escaped, `body` is not."""
-    css = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
 
 
 def data_uri(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, query, rows, scalar
 from mantis_runbook.statements import Statement, nodes, option, quoted, relation_name, tree
 
 __all__ = ["Trace", "needs_young_snapshots", "trace", "waits_without_blocking"]
@@ -67,8 +67,7 @@ def _index_drop(connection: Connection, statement: Statement) -> Trace:
     """An index that is half dropped is invalid, and is dropped by the same statement."""
     [wrapped] = tree(statement.text).objects
     name = ".".join(quoted(part.string.sval) for part in wrapped.list.items)
-    row = connection.execute("SELECT to_regclass(%s) IS NULL", (name,)).fetchone()
-    return Trace(name, is_done=bool(row and row[0]))
+    return Trace(name, is_done=bool(scalar(connection, "SELECT to_regclass(%s) IS NULL", (name,))))
 
 
 def _detachment(connection: Connection, statement: Statement) -> Trace:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from mantis_runbook import settings
 from mantis_runbook.errors import ParameterError
+from mantis_runbook.verdict import VERBS
 
 __all__ = ["PHASES", "ROLLBACK", "PhaseDefinition", "find", "present", "select"]
-
-WAY = ("precheck", "back_up", "prove", "rehearse", "approve", "migrate", "validate", "compare")
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class PhaseDefinition:
     number: str
     name: str
     title: str
-    verbs: tuple[str, ...] = WAY
+    verbs: tuple[str, ...] = VERBS
 
     @property
     def notebook(self) -> Path:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from psycopg.pq import TransactionStatus
 
-from mantis_runbook.database import Connection
+from mantis_runbook.database import Connection, scalar
 
 __all__ = ["CONTENT", "DEFINITIONS", "pinned", "snapshot_of_one_instant"]
 
@@ -46,9 +46,7 @@ def snapshot_of_one_instant(connection: Connection) -> Iterator[None]:
 
 
 def _value(connection: Connection, name: str) -> str:
-    row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
-    assert row is not None
-    return str(row[0])
+    return str(scalar(connection, "SELECT current_setting(%s)", (name,)))
 
 
 def _set(connection: Connection, settings: Mapping[str, str]) -> None:

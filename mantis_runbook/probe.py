@@ -20,7 +20,7 @@ from uuid import uuid4
 import psycopg
 
 from mantis_runbook import samples
-from mantis_runbook.database import connect, query
+from mantis_runbook.database import connect, query, scalar
 from mantis_runbook.errors import ParameterError, RunbookError
 from mantis_runbook.lanes import Order, dumps
 from mantis_runbook.samples import Figures, LaneFigures
@@ -284,10 +284,10 @@ class Probe:
         """Whether there is a table for writes that can be looked for; where nobody answers, the lane will tell."""
         try:
             with connect(self._target, "probe") as connection:
-                row = connection.execute("SELECT to_regclass('mantis_runbook.canary') IS NOT NULL").fetchone()
+                is_there = scalar(connection, "SELECT to_regclass('mantis_runbook.canary') IS NOT NULL")
         except (psycopg.Error, RunbookError):
             return True
-        if row and row[0]:
+        if is_there:
             return True
         self._problems.append(
             "acknowledged writes were not looked for: there is no table mantis_runbook.canary (phase 0)"

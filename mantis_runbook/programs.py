@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mantis_runbook import logs
 from mantis_runbook.errors import ProgramError, Refused
 
 __all__ = ["Command", "ProgramMissing", "find", "folders", "has_tls", "refuse_clear", "run", "version"]
@@ -36,6 +37,7 @@ class Command:
 
     def start(self, **how: Any) -> subprocess.Popen[str]:
         """Start it and go on."""
+        logs.program(self.arguments)
         return subprocess.Popen(self.arguments, env=self.environment, text=True, **how)
 
 
@@ -148,6 +150,7 @@ def version(path: Path) -> int:
 
 def run(command: Command, *, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program to its end. Raises `ProgramError` with its last words when it fails."""
+    logs.program(command.arguments)
     result = subprocess.run(command.arguments, env=command.environment, capture_output=True, text=True, timeout=timeout)
     if result.returncode != 0:
         words = "\n".join(result.stderr.strip().splitlines()[-8:])

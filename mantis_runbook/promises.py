@@ -328,7 +328,7 @@ def _told(learnt: Learnt, found: Described) -> str:
 
 
 def _catalog_before(connection: Connection) -> Catalog | None:
-    text = StepJournal(connection, "", "").catalog_before("001")
+    text = StepJournal(connection).catalog_before("001")
     return Catalog.from_json(text) if text else None
 
 

@@ -108,8 +108,7 @@ def rehearse(
 
 def _next_transaction(connection: Connection) -> int:
     """The number of the next transaction, as `xmin` of the rows it writes will show it."""
-    row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296").fetchone()
-    return int(row[0]) if row else 0
+    return int(scalar(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296"))
 
 
 def _grown(
@@ -173,7 +172,7 @@ def _plain(name: str) -> str:
 
 def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
     """The catalogue from before the first of these migrations: as it is now, unless that one is half applied."""
-    journal = StepJournal(connection, "", "")
+    journal = StepJournal(connection)
     last = journal.last_pass(pending[0].version) if pending else None
     text = journal.catalog_before(pending[0].version) if last is not None and last.is_open else None
     return Catalog.from_json(text) if text else catalog.snapshot(connection)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 
 __all__ = ["LOCK_CLASS", "Leftover", "end_sessions", "leftovers", "remove"]
 
@@ -118,9 +118,9 @@ def _dropped(connection: Connection, statement: sql.Composed, deadline: float) -
             return ""
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if time.monotonic() >= deadline:
-                return error.diag.message_primary or "no lock"
+                return message_of(error)
             time.sleep(random.uniform(0.2, 0.4))
         except psycopg.Error as error:
             if connection.broken:
                 raise
-            return error.diag.message_primary or str(error)
+            return message_of(error)

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from mantis_runbook import scratch
 from mantis_runbook.analyse import analyse
-from mantis_runbook.database import Connection, connect, query, rows
+from mantis_runbook.database import Connection, connect, message_of, query, rows
 from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.scenarios import Assignment, Scenario, Statement, Value, bind, evaluate
 from mantis_runbook.target import Target
@@ -142,7 +142,7 @@ def _copy(connection: Connection, source: str, name: str) -> None:
     except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege, psycopg.errors.DiskFull) as error:
         raise Refused(
             f"database {source} cannot be copied to count in the copy",
-            found=f"{error.diag.message_primary} ({error.diag.message_detail or 'no detail'})",
+            found=f"{message_of(error)} ({error.diag.message_detail or 'no detail'})",
             expected="no other session in it, a role with CREATEDB that owns it, and disk for the copy",
             action="end the sessions, grant the right, or free the disk",
         ) from None
@@ -241,7 +241,7 @@ def _execute(connection: Connection, bound: Bound) -> psycopg.Cursor[Any]:
     except psycopg.Error as error:
         raise Failed(
             f"scenario statement {bound.statement.name} failed",
-            found=_without_value(error.diag.message_primary or str(error)),
+            found=_without_value(message_of(error)),
             expected="a statement that runs before and after the migration alike",
             action="the application sends it too: see what the migration changed under it",
         ) from error

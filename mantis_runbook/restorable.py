@@ -11,7 +11,7 @@ from psycopg import sql
 
 from mantis_runbook import likeness
 from mantis_runbook.checks import KEPT, Check, Finding, Result
-from mantis_runbook.database import Connection, identity, query
+from mantis_runbook.database import Connection, identity, message_of, query
 from mantis_runbook.likeness import Likeness, Setting
 
 __all__ = ["check", "unrestorable"]
@@ -158,5 +158,5 @@ def _refusal(connection: Connection, statement: str | sql.Composed, parameters: 
     except psycopg.Error as error:
         if connection.broken:
             raise
-        return error.diag.message_primary or type(error).__name__
+        return message_of(error)
     return ""

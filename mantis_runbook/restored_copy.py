@@ -101,15 +101,14 @@ def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, 
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
                 connection.execute(f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE".encode())
         except psycopg.Error as error:
-            reasons[name] = error.diag.message_primary or str(error)
+            reasons[name] = message_of(error)
     return reasons
 
 
 def has_tablespaces(connection: Connection, original: Catalog) -> bool:
     """Whether this server has every tablespace that the original's tables and indexes lie in."""
     wanted = {definition.removeprefix("tablespace ") for definition in original["tablespaces"].values()}
-    row = connection.execute("SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace").fetchone()
-    return row is not None and wanted <= set(row[0])
+    return wanted <= set(scalar(connection, "SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace"))
 
 
 def left_out(

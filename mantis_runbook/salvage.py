@@ -14,7 +14,7 @@ from psycopg import sql
 from mantis_runbook import commands
 from mantis_runbook.backup import sha256
 from mantis_runbook.catalog import Catalog
-from mantis_runbook.database import Connection, Identity, identity, query, rows
+from mantis_runbook.database import Connection, Identity, identity, message_of, query, rows
 from mantis_runbook.errors import Failed
 
 __all__ = ["Loss", "Salvage", "Salvaged", "losses", "take", "take_late"]
@@ -163,7 +163,7 @@ def _written(connection: Connection, salvage: Salvage, found: Sequence[Loss]) ->
     except OSError as error:
         raise _failed(folder, f"{error.strerror} ({error.filename or folder})") from error
     except psycopg.Error as error:
-        raise _failed(folder, error.diag.message_primary or str(error)) from error
+        raise _failed(folder, message_of(error)) from error
     return replace(salvage, files=files, restored=restored)
 
 

@@ -188,7 +188,7 @@ def drop(server: Target, name: str) -> None:
         except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege) as error:
             raise Refused(
                 f"scratch database {name} was not dropped",
-                found=error.diag.message_detail or error.diag.message_primary or "refused",
+                found=error.diag.message_detail or message_of(error),
                 expected="nobody in it, and its owner",
                 action="let the run that uses it end, or be its owner",
             ) from None

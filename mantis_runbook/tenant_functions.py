@@ -12,7 +12,7 @@ from psycopg import sql
 
 from mantis_runbook.acting import Acts, acting, become
 from mantis_runbook.crossing import Crossing, Pair, is_unshown, judged, tried
-from mantis_runbook.database import query, rows
+from mantis_runbook.database import message_of, query, rows
 from mantis_runbook.tenant_tables import Table
 
 __all__ = ["on_function", "state"]
@@ -95,7 +95,7 @@ def _answer(pair: Pair, function: dict[str, Any], identifier: str) -> str:
             pair.connection, sql.SQL("SELECT r::text FROM {} AS r").format(_call(function, identifier)), keep=True
         ).fetchall()
     except psycopg.Error as error:
-        return UUID.sub("…", f"{error.sqlstate} {error.diag.message_primary}")
+        return UUID.sub("…", f"{error.sqlstate} {message_of(error)}")
     return "\n".join(sorted(UUID.sub("…", str(row[0])) for row in found))
 
 

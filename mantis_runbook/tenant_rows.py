@@ -10,6 +10,7 @@ import psycopg
 from mantis_runbook import settings
 from mantis_runbook.acting import become
 from mantis_runbook.crossing import Crossing, Pair, Tenant
+from mantis_runbook.database import message_of, scalar
 from mantis_runbook.migrations import Step, read_script
 
 __all__ = ["settle"]
@@ -43,9 +44,8 @@ def _make(pair: Pair, tenant: Tenant, step: Step, role: str) -> Crossing:
             become(pair.connection, role, tenant)
             for statement in step.statements:
                 pair.connection.execute(statement.text)
-            row = pair.connection.execute("SELECT current_setting(%s)", (f"tenants.{step.name}",)).fetchone()
+            made = scalar(pair.connection, "SELECT current_setting(%s)", (f"tenants.{step.name}",))
     except psycopg.Error as error:
-        return Crossing(step.name, attempt, f"as {role}: {error.diag.message_primary or error}", "fail")
-    assert row is not None
-    tenant.rows[step.name] = row[0]
+        return Crossing(step.name, attempt, f"as {role}: {message_of(error)}", "fail")
+    tenant.rows[step.name] = made
     return Crossing(step.name, attempt, "1", "pass")

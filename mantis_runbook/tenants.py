@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 from mantis_runbook.acting import NOBODY, Guise, become, obstacle, own_role
 from mantis_runbook.acts_as import ActsAs, Person
 from mantis_runbook.crossing import Crossing, Pair, Tenant, bound
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.errors import Inconclusive
 from mantis_runbook.tenant_functions import on_function
 from mantis_runbook.tenant_made_rows import furnish
@@ -126,7 +126,7 @@ class _Proof:
                 found = rows(self.connection, query("tenants/two_tenants_extended")) if extended else []
                 found = found if len(found) == 2 else rows(self.connection, query("tenants/two_tenants"))
         except psycopg.errors.ProgrammingError as error:
-            raise self._too_few(f"no way to tell users and organisations: {error.diag.message_primary}") from None
+            raise self._too_few(f"no way to tell users and organisations: {message_of(error)}") from None
         if len(found) < 2:
             raise self._too_few(f"{len(found)} organisation(s) with an active user")
         return found

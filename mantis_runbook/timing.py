@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 
 from mantis_runbook import replay
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.scenarios import Scenario
 from mantis_runbook.statistics import Times, balanced
 from mantis_runbook.target import Target
@@ -158,7 +158,7 @@ def _witness(before: Target, after: Target) -> Witness:
     try:
         figures = [_statistics(target) for target in (before, after)]
     except psycopg.Error as error:
-        return Witness(missing=(error.diag.message_primary or str(error)).lower())
+        return Witness(missing=message_of(error).lower())
     (blocks, wal, calls), (blocks_after, wal_after, calls_after) = figures
     if not (calls and calls_after):
         return Witness(missing="it recorded nothing")

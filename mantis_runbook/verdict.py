@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from mantis_runbook import load
 from mantis_runbook.load import Recorded
 
-__all__ = ["GOOD", "VERBS", "Verdict", "Word", "declared", "phase_verdict", "run_verdict"]
+__all__ = ["GOOD", "UNDO", "VERBS", "Verdict", "Word", "declared", "phase_verdict", "run_verdict"]
 
 Word = Literal["passed", "failed", "rolled back", "refused", "inconclusive"]
 

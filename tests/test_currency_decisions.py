@@ -129,6 +129,17 @@ def test_what_cannot_be_added_or_mapped_is_refused_and_not_recorded(target: Targ
     assert ask(target, ENUM).endswith(",BRL}")
 
 
+def test_a_currency_that_was_given_up_stays_where_it_was_added_while_it_was_money(target: Target) -> None:
+    execute(
+        target,
+        "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES ('currency', 'BGN', 'BGN', 'Ada')",
+    )
+    with pytest.raises(ParameterError, match="stands to be added: found BGN, which is nobody's money since 2026-01-31"):
+        opened(target).precheck()
+    execute(target, "ALTER TYPE currency_code ADD VALUE 'BGN'")
+    assert opened(target).precheck().verdict in ("passed", "warned")
+
+
 def test_a_code_may_be_mapped_to_what_is_added(target: Target) -> None:
     execute(
         target, "UPDATE organization SET settings = '{\"currency\": \"Rand\"}' WHERE settings ->> 'currency' = 'ZAR'"

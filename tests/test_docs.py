@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -205,3 +206,11 @@ def test_a_module_imports_from_its_own_floor_or_from_below(path: Path) -> None:
             assert own in ("6", "beside"), f"{path.stem} (floor {own}) imports {name}"
         elif own != "beside":
             assert int(floor) <= int(own), f"{path.stem} (floor {own}) imports {name} (floor {floor})"
+
+
+def test_a_command_starts_without_the_heavy_libraries() -> None:
+    """They cost two seconds and more; only what draws, or runs notebooks, imports them, when it does."""
+    heavy = {"pandas", "numpy", "matplotlib", "papermill", "nbconvert"}
+    code = f"import sys, mantis_runbook.cli; print(*sorted({heavy} & sys.modules.keys()))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert found.stdout.split() == []

@@ -61,12 +61,29 @@ def test_what_is_to_be_added(text, codes):
         ("ZAR;KRW", "found 'ZAR;KRW'"),
         ("ZAR=USD", "found 'ZAR=USD'"),
         ("XAU", "found 'XAU'"),
+        ("CLF", "found 'CLF'"),
+        (
+            "BGN",
+            "found BGN, which is nobody's money since 2026-01-31, expected codes of ISO 4217 that are money in use",
+        ),
+        ("ANG", "found ANG, which is nobody's money since 2025-06-30"),
+        ("HRK", "found HRK, which is nobody's money since 2023-01-14"),
+        ("IQD", "found IQD, whose amounts have 3 digits after the point"),
         ("KWD", "found KWD, whose amounts have 3 digits after the point, expected a currency of at most 2"),
     ],
 )
 def test_what_is_no_currency_of_ours_is_not_added(text, found):
     with pytest.raises(ParameterError, match=f"parameter currency_add: {found}"):
         currency_additions(text)
+
+
+def test_currencies_and_their_digits_are_those_of_iso_4217_and_not_of_cash():
+    assert {"USD", "EUR", "ZAR", "XCG", "ZWG", "SLE", "VES"} <= MINOR_UNITS.keys()
+    assert not MINOR_UNITS.keys() & (GIVEN_UP.keys() | {"XAU", "XDR", "CHW", "CLF", "DEM"})
+    assert {code: MINOR_UNITS[code] for code in ("JPY", "USD", "RSD", "LAK", "IQD", "KWD")} == {
+        "JPY": 0, "USD": 2, "RSD": 2, "LAK": 2, "IQD": 3, "KWD": 3,
+    }  # fmt: skip
+    assert len(MINOR_UNITS) > 150
 
 
 @pytest.mark.parametrize(

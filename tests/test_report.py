@@ -6,21 +6,29 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from zipfile import ZipFile
 
 import nbformat
 import papermill
 import pytest
+from jinja2 import UndefinedError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from project import REPOSITORY
 
 from mantis_runbook import manifest, notebook_page, report, summary
 from mantis_runbook.display import Html
 from mantis_runbook.journal import Journal
 from mantis_runbook.offline import seal
-from mantis_runbook.overview import CHARTS
+from mantis_runbook.pages import render
+from mantis_runbook.pictures import CHARTS
+
+TEMPLATES = REPOSITORY / "mantis_runbook" / "templates"
 
 VERBS = ("precheck", "migrate", "validate")
 NASTY = "<script>alert('customer')</script>"
@@ -180,6 +188,64 @@ def test_what_a_database_holds_is_shown_and_not_run(run: Callable[..., Path], ki
         assert "script" not in page.tags
         assert "alert(" in page.text, name
     assert NASTY in pages(folder)["index.html"].text
+
+
+#: Text that would leave a value of an attribute, then run.
+BREAKOUT = """"'><script>alert('customer')</script><img src=x onerror=alert(1)>"""
+
+
+def test_no_fact_of_a_journal_can_become_markup(tmp_path: Path) -> None:
+    folder = tmp_path / "reports" / "20261122T120000Z-sandbox"
+    folder.mkdir(parents=True)
+    phase, step = {"phase": BREAKOUT}, {"version": BREAKOUT, "step": BREAKOUT}
+    journal = Journal(folder)
+    journal.append(
+        "run.started", target=BREAKOUT, environment=BREAKOUT, operator=BREAKOUT, phases={BREAKOUT: [BREAKOUT]},
+        versions={BREAKOUT: BREAKOUT}, commit=BREAKOUT, identity={"database": BREAKOUT, BREAKOUT: BREAKOUT},
+        machine=BREAKOUT, limits={BREAKOUT: [BREAKOUT]},
+    )  # fmt: skip
+    journal.append("phase.started", **phase, notebook=BREAKOUT, parameters={BREAKOUT: {BREAKOUT: BREAKOUT}})
+    journal.append("verb.started", **phase, verb=BREAKOUT)
+    journal.append("step.started", **phase, **step)
+    journal.append(
+        "step.finished", **phase, **step, state=BREAKOUT, lsn=BREAKOUT, statement_sha256=BREAKOUT, note=BREAKOUT
+    )
+    journal.append("verb.finished", **phase, verb=BREAKOUT, verdict="failed", summary=BREAKOUT, evidence=BREAKOUT)
+    journal.append("notebook.failed", notebook=BREAKOUT, error=BREAKOUT)
+    journal.append("phase.finished", **phase, verdict="failed", reason=BREAKOUT)
+    journal.append("run.finished", verdict="failed", reason=BREAKOUT)
+    report.build(folder)
+    report.index(folder.parent)
+    for page in (*pages(folder).values(), *pages(folder.parent).values()):
+        assert page.loads == []
+        assert not {"script", "img"} & set(page.tags)
+        assert "<script>alert('customer')</script>" in page.text
+
+
+def test_a_page_without_one_of_its_values_is_an_error_and_not_a_gap() -> None:
+    with pytest.raises(UndefinedError, match="'runs' is undefined"):
+        render("runs", title="Migration runs")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.glob("*.j2")))
+def test_no_template_switches_the_escaping_off(name: str) -> None:
+    text = (TEMPLATES / name).read_text()
+    assert "autoescape" not in text
+    assert not re.search(r"\|\s*safe|Markup", text)
+
+
+def test_an_installed_package_has_its_templates(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(
+        REPOSITORY / "mantis_runbook", source / "mantis_runbook", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", tmp_path, source], check=True, capture_output=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {Path(name).name for name in ZipFile(wheel).namelist() if "/templates/" in name}
+    assert packed == {path.name for path in TEMPLATES.iterdir()}
 
 
 def test_every_link_within_the_archive_leads_somewhere(run: Callable[..., Path]) -> None:
@@ -476,6 +542,49 @@ def test_charts_are_embedded_with_their_title_as_text(run: Callable[..., Path]) 
     assert 'alt="Steps took 30 ms, predicted 10 ms; “a” ran furthest over its prediction, 3.0 times as long"' in text
 
 
+def as_left_by_the_run(tmp_path: Path) -> Path:
+    """The example's journal, evidence and measurements, as its run left them before its report was made."""
+    folder = tmp_path / "20261122T224701Z-sandbox"
+    ignored = shutil.ignore_patterns("*.html", "*.ipynb", "manifest.*", "summary.json", CHARTS)
+    shutil.copytree(REPOSITORY / "reports" / "example", folder, ignore=ignored)
+    return folder
+
+
+DRAWN = [
+    "phase_0_back_up_organisations.png", "phase_0_compare_monitoring.png", "phase_1_back_up_organisations.png",
+    "phase_1_compare_durations.png", "phase_1_migrate_latency.png", "phase_1_migrate_monitoring.png",
+]  # fmt: skip
+
+
+def test_an_archive_has_its_pictures_as_files_in_the_manifest_and_in_the_report(tmp_path: Path) -> None:
+    folder = as_left_by_the_run(tmp_path)
+    page = Page(report.build(folder).read_text())
+    assert sorted(path.name for path in (folder / CHARTS).iterdir()) == DRAWN
+    listed = json.loads((folder / manifest.MANIFEST).read_text())["files"]
+    assert {f"{CHARTS}/{name}" for name in DRAWN} <= listed.keys() & set(page.links)
+    assert "Pictures" in page.text
+    assert page.tags.count("figure") == page.tags.count("img") == len(DRAWN)
+    assert manifest.verify(folder) == ()
+    before = {path.name: path.read_bytes() for path in (folder / CHARTS).iterdir()}
+    (folder / manifest.HEAD).unlink()
+    report.build(folder)
+    assert {path.name: path.read_bytes() for path in (folder / CHARTS).iterdir()} == before
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = as_left_by_the_run(tmp_path)
+    (folder / "probe-1.csv").write_text("at_s,lane\n1.5,")
+    (folder / "evidence" / "0.back_up.json").write_text('{"phase": "0", "ver')
+    report.build(folder)
+    expected = [
+        name for name in DRAWN if name not in ("phase_0_back_up_organisations.png", "phase_1_migrate_latency.png")
+    ]
+    assert sorted(path.name for path in (folder / CHARTS).iterdir()) == expected
+    assert "no picture phase_1_migrate_latency of run 20261122T224701Z-sandbox: KeyError" in caplog.text
+
+
 LOADING = [
     '<img src="http://x.example/a.png">',
     '<img src="//x.example/a.png">',
@@ -562,8 +671,6 @@ def test_html_marks_itself_only_on_purpose() -> None:
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 def test_a_browser_draws_the_overview_without_complaint(run: Callable[..., Path], tmp_path: Path) -> None:
-    import subprocess
-
     folder = run("failing", outcome="failed")
     overview = report.build(folder)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
