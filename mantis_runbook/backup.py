@@ -24,7 +24,7 @@ from mantis_runbook import scratch as scratch_databases
 from mantis_runbook.analyse import analyse
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.comparison import Comparison, compare_restored
-from mantis_runbook.database import Connection, connect, identity, query, rows
+from mantis_runbook.database import Connection, connect, identity, message_of, query, rows
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.likeness import Likeness
@@ -193,7 +193,7 @@ def _full(folder: Path) -> Refused:
 def _unreadable(target: Target, error: psycopg.Error) -> Failed:
     return Failed(
         f"target {target.name} cannot be backed up",
-        found=error.diag.message_primary or " ".join(str(error).split()),
+        found=message_of(error),
         expected="a role that may read every row, and tables that are not locked for long",
         action="remove the cause and take the backup again; nothing half-written was kept",
     )

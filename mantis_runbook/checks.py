@@ -14,7 +14,7 @@ import pandas as pd
 import psycopg
 
 from mantis_runbook import blockers, display, findings_before, migrations, settings
-from mantis_runbook.database import Connection, query
+from mantis_runbook.database import Connection, message_of, query
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
 from mantis_runbook.patience import Patience, reading
 from mantis_runbook.planned_ahead import as_json, planned_ahead
@@ -377,7 +377,7 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
     except psycopg.errors.LockNotAvailable:
         raise  # says nothing of whether it runs
     except psycopg.Error as error:
-        yield Finding(name, 1, error.diag.message_primary or str(error))
+        yield Finding(name, 1, message_of(error))
 
 
 def _told(connection: Connection, phase: str) -> Told:

@@ -15,6 +15,7 @@ from mantis_runbook import (
     interruption,
     leftovers,
     lint,
+    logs,
     migrations,
     phases,
     plan,

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import psycopg
 
-from mantis_runbook.database import ENDED
+from mantis_runbook.database import ENDED, message_of
 from mantis_runbook.errors import RunbookError
 
 __all__ = ["told"]
@@ -32,7 +32,7 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
             click.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
             sys.exit(error.exit_code)
         except psycopg.Error as error:
-            words = error.diag.message_primary or " ".join(str(error).split())
+            words = message_of(error)
             what = "the connection to the server was lost" if error.sqlstate in (None, *ENDED) else "the server refused"
             click.secho(f"{what}: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
             sys.exit(1)

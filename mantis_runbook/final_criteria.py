@@ -42,7 +42,7 @@ def criteria(record: PhaseRecord) -> Evidence:
 def earlier_runs(record: PhaseRecord) -> Earlier:
     """The runs on this very database, each phase's from the one that migrated it."""
     with record.run.connect("status") as connection:
-        steps = StepJournal(connection, "", "")
+        steps = StepJournal(connection)
         begun = [(one.phase, steps.run_of(one.version)) for one in migrations.load()]
     phases = {phase for phase, run in begun if run}
     return Earlier(record.run, {phase: min(run for one, run in begun if run and one == phase) for phase in phases})
@@ -51,7 +51,7 @@ def earlier_runs(record: PhaseRecord) -> Earlier:
 def verified_trail(record: PhaseRecord, earlier: Earlier) -> Trail:
     """The audit trails, verified now."""
     with record.run.read("audit trail") as connection:
-        text = StepJournal(connection, "", "").catalog_before("001")
+        text = StepJournal(connection).catalog_before("001")
         return audit_trail.verify(
             connection,
             record.run.folder,

@@ -55,7 +55,7 @@ def compatibility(record: PhaseRecord) -> Evidence:
 
 def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
     """What was so before any migration: kept by the rehearsal of the first; without it the whole promise must hold."""
-    text = StepJournal(connection, "", "").catalog_before("001")
+    text = StepJournal(connection).catalog_before("001")
     catalog = Catalog.from_json(text) if text else None
     kept = earlier_runs(record).evidence.get((promises.FIRST, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
     return promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
@@ -63,7 +63,7 @@ def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
 
 def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
     """Whether a migration made a table, a view or a function; a partition is its table's, whoever made it."""
-    journal = StepJournal(connection, "", "")
+    journal = StepJournal(connection)
     made: set[str] = set()
     for one in migrations.load():
         then, after = journal.catalog_before(one.version), journal.catalog_after(one.version)

@@ -105,7 +105,8 @@ def _record_decisions(record: PhaseRecord) -> None:
     with record.run.connect("decisions") as connection:
         book = Ledger(connection).require()
         known, on_record = _labels(connection), book.decided("currency")
-        for code in (code for code, value in on_record.items() if code == value):
+        added_before = known & GIVEN_UP.keys()  # while they were money; their amounts stay what they are
+        for code in (code for code, value in on_record.items() if code == value and code not in added_before):
             _refuse_unfit(code, "mantis_runbook.decision, where it stands to be added")
         _refuse_unclear(mapped, added, known | {code for code, value in on_record.items() if code == value})
         choices = {**mapped, **{code: code for code in added}}

@@ -18,8 +18,9 @@ from mantis_runbook.parameters import Parameters
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.progress import Progress, live
 from mantis_runbook.run import Run
+from mantis_runbook.verdict import UNDO
 
-__all__ = ["UNDO", "PhaseRecord", "ask", "evidence_of_error", "show"]
+__all__ = ["PhaseRecord", "ask", "evidence_of_error", "show"]
 
 WORDS = {Refused: "refused", Inconclusive: "inconclusive"}
 
@@ -27,7 +28,7 @@ WORDS = {Refused: "refused", Inconclusive: "inconclusive"}
 OF_THE_RUN = ("run", "operator")
 
 #: The verb by which a phase takes itself back, and those that it makes undone.
-UNDO, UNDONE = "roll_back", ("migrate", "validate", "compare")
+UNDONE = ("migrate", "validate", "compare")
 
 
 class PhaseRecord:

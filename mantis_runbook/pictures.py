@@ -15,7 +15,7 @@ from mantis_runbook.journal import Journal
 from mantis_runbook.monitor import MonitorResult
 
 if TYPE_CHECKING:
-    from mantis_runbook.charts import Picture
+    from mantis_runbook.drawing import Picture
 
 __all__ = ["CHARTS", "draw"]
 

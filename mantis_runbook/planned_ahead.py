@@ -39,5 +39,5 @@ def _begun(connection: Connection, version: str) -> bool:
         return True
     if connection.execute("SELECT to_regclass('mantis_runbook.journal')").fetchone() == (None,):
         return False
-    last = StepJournal(connection, "", "").last_pass(version)
+    last = StepJournal(connection).last_pass(version)
     return last is not None and bool(last.started or last.done) and (last.direction == "up" or last.is_open)

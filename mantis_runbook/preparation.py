@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mantis_runbook import backup, checks, ledger
 from mantis_runbook import plan as plans
-from mantis_runbook.database import connect, rows, scalar
+from mantis_runbook.database import connect, rows
 from mantis_runbook.display import many
 from mantis_runbook.errors import BackupNotProven
 from mantis_runbook.evidence import Evidence, Table

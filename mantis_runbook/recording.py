@@ -9,7 +9,7 @@ from mantis_runbook.parameters import Parameters
 from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.run import Run
-from mantis_runbook.verdict import UNDO, Verdict, phase_verdict
+from mantis_runbook.verdict import Verdict, phase_verdict
 
 __all__ = ["RecordedPhase"]
 

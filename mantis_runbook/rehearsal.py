@@ -10,7 +10,7 @@ from mantis_runbook import catalog, fingerprint, validation
 from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.comparison import Comparison, Verdict, compare
-from mantis_runbook.database import Connection, connect
+from mantis_runbook.database import Connection, connect, scalar
 from mantis_runbook.engine_results import Applied, Watcher
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.hashed_table import RowType

@@ -13,7 +13,7 @@ import psycopg
 from mantis_runbook import catalog
 from mantis_runbook.catalog import Catalog, Change, Difference
 from mantis_runbook.comparison import Comparison
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows, scalar
 from mantis_runbook.errors import BackupNotProven
 
 __all__ = [

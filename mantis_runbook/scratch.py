@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from mantis_runbook import likeness, subscriptions
-from mantis_runbook.database import Connection, connect, query, rows
+from mantis_runbook.database import Connection, connect, message_of, query, rows
 from mantis_runbook.errors import Refused
 from mantis_runbook.likeness import Likeness
 from mantis_runbook.run import Run

@@ -32,7 +32,8 @@ class Pass:
 class StepJournal:
     """The journal of steps in the database: it decides, on resume, what was done."""
 
-    def __init__(self, connection: Connection, run: str, who: str) -> None:
+    def __init__(self, connection: Connection, run: str = "", who: str = "") -> None:
+        """`run` and `who` stand in what is written; whoever only reads needs neither."""
         self._connection, self._run, self._who = connection, run, who
 
     def write(

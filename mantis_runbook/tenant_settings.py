@@ -13,7 +13,7 @@ from psycopg import sql
 from mantis_runbook.acting import Guise, own_role
 from mantis_runbook.acts_as import STANDARD, ActsAs, Person, given, kind_of, settings_in
 from mantis_runbook.crossing import reached
-from mantis_runbook.database import Connection, query, rows
+from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.tenant_tables import Table
 
 __all__ = ["learn", "learn_here", "person"]
@@ -79,7 +79,7 @@ def learn_here(connection: Connection) -> ActsAs:
             tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
             return learn(connection, own_role(connection), people, tables) if people else ActsAs()
     except psycopg.Error as error:
-        return ActsAs(doubt=error.diag.message_primary or str(error))
+        return ActsAs(doubt=message_of(error))
 
 
 def person(connection: Connection, user: str, org: str) -> Person:

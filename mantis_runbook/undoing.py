@@ -9,8 +9,9 @@ from mantis_runbook import rollback as rollbacks
 from mantis_runbook.errors import Failed, FenceLost, RunbookError
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.migrations import Migration
-from mantis_runbook.phase_record import UNDO, PhaseRecord
+from mantis_runbook.phase_record import PhaseRecord
 from mantis_runbook.step_journal import StepJournal
+from mantis_runbook.verdict import UNDO
 
 __all__ = ["undo_where_asked"]
 
@@ -44,7 +45,7 @@ def _begun_here(record: PhaseRecord) -> tuple[Migration, ...]:
     """Migrations of this phase that this run began and that are not rolled back, newest first."""
     try:
         with record.run.connect("status") as connection:
-            book, journal = Ledger(connection), StepJournal(connection, "", "")
+            book, journal = Ledger(connection), StepJournal(connection)
             states = book.all()
             return tuple(
                 migration

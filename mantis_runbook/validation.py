@@ -16,7 +16,7 @@ from psycopg import sql
 from mantis_runbook import settings
 from mantis_runbook.acts_as import ActsAs, Person
 from mantis_runbook.catalog import Catalog, snapshot
-from mantis_runbook.database import Connection
+from mantis_runbook.database import Connection, message_of
 from mantis_runbook.errors import ValidationFailed
 from mantis_runbook.migrations import Migration, Script, Statement, read_script
 from mantis_runbook.step_journal import StepJournal
@@ -199,7 +199,7 @@ def _run(connection: Connection, name: str, statement: Statement, acting: Sequen
     try:
         columns, violations = _violations(connection, statement, acting)
     except psycopg.Error as error:
-        message = error.diag.message_primary or str(error)
+        message = message_of(error)
         if not connection.broken and (culprit := _function_at_fault(connection, error)):
             message = f"{NOT_APPLICABLE}{culprit}, which was so before any migration, fails: {message}"
         verdict = "warn" if message.startswith(NOT_APPLICABLE) else "fail"
@@ -224,7 +224,7 @@ def _function_at_fault(connection: Connection, error: psycopg.Error) -> str:
     if not innermost or not OWN_FAULT.match(error.sqlstate or ""):
         return ""
     first = connection.execute("SELECT min(version) FROM mantis_runbook.journal WHERE direction = 'up'").fetchone()
-    kept = StepJournal(connection, "", "").catalog_before(first[0]) if first and first[0] else None
+    kept = StepJournal(connection).catalog_before(first[0]) if first and first[0] else None
     if kept is None:
         return ""
     before, now = Catalog.from_json(kept)["functions"], snapshot(connection)["functions"]

@@ -21,6 +21,7 @@ from mantis_runbook.finance_phase import (
     keep_amounts,
     kept_amounts,
 )
+from mantis_runbook.iso_4217 import GIVEN_UP, MINOR_UNITS
 from mantis_runbook.migration_phase import MigrationPhase
 from mantis_runbook.server import Server
 from mantis_runbook.target import Target
