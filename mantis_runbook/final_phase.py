@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mantis_runbook import audit_trail, blockers, checks, criteria, migrations, promises, validation, worsened
+from mantis_runbook import audit_trail, blockers, checks, criteria, migrations, phases, promises, validation, worsened
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.criteria import Trail
 from mantis_runbook.database import Connection, rows
@@ -16,7 +16,6 @@ from mantis_runbook.errors import Inconclusive, Refused, ValidationFailed
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.evidence_tables import checks_tables
 from mantis_runbook.ledger import Ledger, StepJournal
-from mantis_runbook.phases import PHASES
 from mantis_runbook.recording import Recording, show
 from mantis_runbook.worsened import Finding
 
@@ -173,9 +172,10 @@ class FinalPhase(Recording):
 
     def _before(self, connection: Connection) -> promises.Before:
         """What was so before any migration: kept by the rehearsal of the first; without it the whole promise must hold."""
-        text = StepJournal(connection, "", "").catalog_before("001")
+        text = StepJournal(connection, "", "").catalog_before(migrations.first_version())
         catalog = Catalog.from_json(text) if text else None
-        kept = self._earlier().evidence.get((promises.FIRST, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
+        first = migrations.load()[0].phase
+        kept = self._earlier().evidence.get((first, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
         return promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
 
     @staticmethod
@@ -239,7 +239,7 @@ class FinalPhase(Recording):
     def _trail(self, earlier: Earlier) -> Trail:
         """The audit trails, verified now."""
         with self.run.read("audit trail") as connection:
-            text = StepJournal(connection, "", "").catalog_before("001")
+            text = StepJournal(connection, "", "").catalog_before(migrations.first_version())
             return audit_trail.verify(
                 connection,
                 self.run.folder,
@@ -276,7 +276,7 @@ def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], 
             "actual_end": _instant(finished.get(phase.number)),
             **({"going_on_at": _instant(now)} if phase.number in started and phase.number not in finished else {}),
         }
-        for phase in PHASES
+        for phase in phases.present()
     ]
 
 

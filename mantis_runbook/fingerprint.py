@@ -15,7 +15,7 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import database, display
+from mantis_runbook import application, database, display
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused
 from mantis_runbook.pinned import CONTENT, DEFINITIONS, pinned, snapshot_of_one_instant
@@ -58,7 +58,7 @@ ARRAY_FIELDS = sql.SQL(
     " FROM (SELECT unnest({value}) AS e) AS of_array)"
 )
 
-#: The organisation of rows whose org_id is NULL.
+#: The organisation of rows that name none.
 NO_ORGANISATION = ""
 
 
@@ -79,7 +79,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class TableFingerprint:
-    """One table. `columns` are those that were hashed, in that order; `organisations` is empty without an org_id."""
+    """One table. `columns` are those that were hashed, in that order; `organisations` is empty where no column tells whose a row is."""
 
     columns: tuple[str, ...]
     total: Sums
@@ -211,7 +211,7 @@ class _Job:
     relation: str
     partitioned: bool
     columns: tuple[str, ...]
-    has_organisation: bool
+    organisation: str
     condition: str | None = None
     row_types: Mapping[str, RowType] = field(default_factory=dict)
 
@@ -219,7 +219,7 @@ class _Job:
         return sql.SQL(database.query("fingerprint/content")).format(
             first=sql.Literal(SEEDS[0]),
             second=sql.Literal(SEEDS[1]),
-            organisation=sql.Identifier("t", "org_id") if self.has_organisation else sql.SQL("NULL"),
+            organisation=sql.Identifier("t", self.organisation) if self.organisation else sql.SQL("NULL"),
             columns=sql.SQL(", ").join(self._text(column) for column in self.columns),
             table=self._source(),
             condition=sql.SQL("")
@@ -260,7 +260,7 @@ def take(
 ) -> Fingerprint:
     """Hash the content of `tables` (default: all of the users' tables), each in one pass.
 
-    Names are qualified, as PostgreSQL writes them: `public.customer`. `columns` pins what is hashed, and with it which
+    Names are qualified, as PostgreSQL writes them: `public.reader`. `columns` pins what is hashed, and with it which
     tables; one that is gone is left out, and `compare` tells so. `ignore` names tables to leave out.
     `row_types` (of `row_types(…)`) pins the fields of columns that hold another table's rows. `written_before` restricts
     all tables to rows that transactions before that number (as `xmin` shows it) wrote. `sequences` are positions that
@@ -303,7 +303,9 @@ def take_relation(connection: Connection, schema: str, relation: str) -> TableFi
     with _reading(connection):
         found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
         columns = tuple(row["name"] for row in found)
-        return _hash(connection, _Job(f"{schema}.{relation}", schema, relation, False, columns, "org_id" in columns))
+        return _hash(
+            connection, _Job(f"{schema}.{relation}", schema, relation, False, columns, _organisation_in(columns))
+        )
 
 
 def take_parallel(
@@ -404,7 +406,7 @@ def _jobs(
     known = {row["name"]: row for row in found}
     if unknown := sorted(set(tables or ()) - set(known) - set(columns or ())):
         raise Refused(
-            "fingerprint", found="no table " + ", ".join(unknown), expected="qualified names as in public.customer",
+            "fingerprint", found="no table " + ", ".join(unknown), expected="qualified names as in public.reader",
             action="correct the names; a partition is hashed with its root",
         )  # fmt: skip
     wanted = set(known) if tables is None else set(tables)
@@ -421,9 +423,15 @@ def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> _Job:
         row["relation"],
         row["partitioned"],
         tuple(columns),
-        row["has_organisation"],
+        _organisation_in(there),
         row["condition"],
     )
+
+
+def _organisation_in(columns: Collection[str]) -> str:
+    """The column that tells whose a row is; empty where none does."""
+    column = application.load().tenant_column
+    return column if column in columns else ""
 
 
 def _hash(connection: Connection, job: _Job, written_before: int | None = None) -> TableFingerprint:
@@ -439,7 +447,7 @@ def _hash(connection: Connection, job: _Job, written_before: int | None = None) 
         for organisation, rows, first, second in found
     }
     total = reduce(Sums.__add__, groups.values(), Sums())
-    return TableFingerprint(job.columns, total, groups if job.has_organisation else {})
+    return TableFingerprint(job.columns, total, groups if job.organisation else {})
 
 
 def _sequences(connection: Connection) -> dict[str, SequenceState]:
@@ -504,7 +512,7 @@ class Verdict:
 
     @property
     def organisations(self) -> dict[str, tuple[Sums, Sums]]:
-        """Where it differs: organisation → (found, expected). Empty where one side has no org_id."""
+        """Where it differs: organisation → (found, expected). Empty where one side tells none."""
         if self.before is None or self.after is None or not (self.before.organisations and self.after.organisations):
             return {}
         old, new = self.before.organisations, self.after.organisations
@@ -513,7 +521,7 @@ class Verdict:
 
     @property
     def message(self) -> str:
-        """One line: `customer has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
+        """One line: `reader has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
         table = _short(self.table)
         if self.before is None:
             return f"{table} was not there before, and has {_rows(self.found)}"

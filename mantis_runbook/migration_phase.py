@@ -141,7 +141,7 @@ class MigrationPhase(Recording):
             refuse_read_only(connection, self.run.target)
             book = Ledger(connection)
             states = book.all()
-            if self.number != "0":
+            if self.definition.kind != "preparation":
                 self._refuse_unready(book.require(), states)
                 refuse_unable(connection, self.migrations)
             self._refuse_another_schema(connection)
@@ -232,7 +232,7 @@ class MigrationPhase(Recording):
             shutil.rmtree(folder)
         with self.run.read("statistics") as connection:
             deleted = losses.deletions(connection)
-        taken = backup.take(self.run.target, folder, derived=self.number == "0")
+        taken = backup.take(self.run.target, folder, derived=self.definition.kind == "preparation")
         identifiers = {}
         with self.run.connect("backup") as connection:
             book = Ledger(connection).require()
@@ -385,7 +385,11 @@ class MigrationPhase(Recording):
                 "locks": predicted.locks(found.locks),
                 "touched": list(found.touched),
                 "test_statements": found.suite.statements_of_tests,
-                **({promises.KEPT: before.as_dict()} if self.number == promises.FIRST else {}),
+                **(
+                    {promises.KEPT: before.as_dict()}
+                    if migrations.first_version() in [one.version for one in self.migrations]
+                    else {}
+                ),
                 **(evidence_tables.gate_facts(gate, self.run.environment) if gate else {}),
                 **(evidence_tables.repertoire_facts(played) if played else {}),
             },

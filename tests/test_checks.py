@@ -359,7 +359,8 @@ def test_whether_uuid_ossp_is_offered_is_said(baseline: Connection) -> None:
 def test_what_this_server_cannot_be_made_to_show_is_asked_otherwise(
     baseline: Connection, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str, words: str
 ) -> None:
-    text = (settings.sql() / "checks" / f"{name}.sql").read_text()
+    [path] = (settings.sql() / "checks").rglob(f"{name}.sql")
+    text = path.read_text()
     assert old in text
     monkeypatch.setattr(checks, "query", lambda _: text.replace(old, new))
     verdict, said = found(baseline, name)
@@ -721,9 +722,9 @@ def test_a_header_that_is_not_whole_is_refused(
 ) -> None:
     text = (settings.sql() / "checks" / "server_version.sql").read_text()
     key = line.split(":")[0]
-    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "application").mkdir(parents=True)
     changed = "\n".join(line if one.startswith(key + ":") else one for one in text.splitlines())
-    (tmp_path / "checks" / "server_version.sql").write_text(changed)
+    (tmp_path / "checks" / "application" / "server_version.sql").write_text(changed)
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(tmp_path))
     monkeypatch.setattr(settings, "sql", lambda: tmp_path)
     with pytest.raises(ParameterError, match=message):
