@@ -21,10 +21,10 @@ class _Declared(BaseModel):
 
 
 class Tenants(_Declared):
-    """Whose rows are whose: `table` is that of the tenants, `column` carries its key elsewhere, `users` are who acts."""
+    """Who is kept apart from whom: the tables of the tenants and of their users. Where they are declared, every phase tries
+    to cross between two of them."""
 
     table: str
-    column: str
     users: str
 
 
@@ -58,22 +58,19 @@ class Application(_Declared):
     """One application. All but the name may be left out.
 
     `probed` are tables that a probe reads in every phase; `surveyed` those whose statistics phase 0 records (default:
-    all); `audit_trail` is filled by the application's own triggers whenever rows of its tables are written.
+    all); `audit_trail` is filled by the application's own triggers whenever rows of its tables are written;
+    `tenant_column` says in each table that has it whose a row is, so that a loss can be pinned to somebody.
     """
 
     name: str
     probed: tuple[str, ...] = Field(strict=False, default=())
     surveyed: tuple[str, ...] = Field(strict=False, default=())
     audit_trail: str = ""
+    tenant_column: str = ""
     tenants: Tenants | None = None
     recognition: Recognition | None = None
     open_enum: OpenEnum | None = None
     later_workload: LaterWorkload | None = None
-
-    @property
-    def tenant_column(self) -> str:
-        """The column that says whose a row is; empty where the application has no tenants."""
-        return self.tenants.column if self.tenants else ""
 
 
 def load() -> Application:

@@ -56,7 +56,7 @@ CLAIMS = (
 )
 
 #: Where nobody belongs to anybody: no table of that name is ever there.
-NO_TENANTS = Tenants(table="", column="", users="")
+NO_TENANTS = Tenants(table="", users="")
 
 TEXTS = ("text", "character varying", "character")
 
@@ -300,8 +300,8 @@ def _row(columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Colum
 
 def _organisation(columns: Mapping[str, _Column], table: str) -> str:
     """The column that says whose a row is; empty where none does."""
-    tenants = _tenants()
-    return tenants.column if tenants.column in columns else "id" if table == tenants.table else ""
+    column = application.load().tenant_column
+    return column if column in columns else "id" if table == _tenants().table else ""
 
 
 def _tenants() -> Tenants:
@@ -309,12 +309,12 @@ def _tenants() -> Tenants:
 
 
 def _user(columns: Columns) -> Iterator[str]:
-    tenants = _tenants()
+    tenants, column = _tenants(), application.load().tenant_column
     known = columns.get(tenants.users, {})
     if "id" not in known:
         return
-    if tenants.column in known:
-        yield OWN_USER.format(users=tenants.users, column=tenants.column, type=known[tenants.column].type)
+    if column in known:
+        yield OWN_USER.format(users=tenants.users, column=column, type=known[column].type)
     else:
         yield ANY_USER.format(users=tenants.users)
 
@@ -325,7 +325,7 @@ def _acts(columns: Columns, acts: ActsAs) -> Iterator[str]:
     if "id" not in columns.get(tenants.users, {}):
         return
     holds = {"user": "current_setting('drawn.user')", "org": OWN_ORG, "claims": CLAIMS}
-    holds = {kind: text.format(users=tenants.users, column=tenants.column) for kind, text in holds.items()}
+    holds = {kind: text.format(users=tenants.users, column=application.load().tenant_column) for kind, text in holds.items()}
     pairs = [f"set_config({_literal(name)}, {holds[kind]}, true)" for name, kind in acts.kinds.items() if kind in holds]
     if pairs:
         yield f"SELECT {', '.join(pairs)};"
