@@ -59,7 +59,8 @@ class Application(_Declared):
 
     `probed` are tables that a probe reads in every phase; `surveyed` those whose statistics phase 0 records (default:
     all); `audit_trail` is filled by the application's own triggers whenever rows of its tables are written;
-    `tenant_column` says in each table that has it whose a row is, so that a loss can be pinned to somebody.
+    `tenant_column` says in each table that has it whose a row is, so that a loss can be pinned to somebody; `moved_aside`
+    are functions of the application that a migration renames by itself before it makes one of that name (`001 name`).
     """
 
     name: str
@@ -67,6 +68,7 @@ class Application(_Declared):
     surveyed: tuple[str, ...] = Field(strict=False, default=())
     audit_trail: str = ""
     tenant_column: str = ""
+    moved_aside: tuple[str, ...] = Field(strict=False, default=())
     tenants: Tenants | None = None
     recognition: Recognition | None = None
     open_enum: OpenEnum | None = None

@@ -330,9 +330,14 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
 
 def _files() -> list[Path]:
     """The runbook's own checks, and those of the application in `checks/application/`, by name."""
-    ours = (settings.own_sql() / "checks").glob("*.sql")
-    theirs = (settings.sql() / "checks" / "application").glob("*.sql")
-    return sorted([*ours, *theirs], key=lambda path: path.stem)
+    ours = {path.stem: path for path in (settings.own_sql() / "checks").glob("*.sql")}
+    theirs = {path.stem: path for path in (settings.sql() / "checks" / "application").glob("*.sql")}
+    if twice := sorted(ours.keys() & theirs.keys()):
+        raise ParameterError(
+            f"check {twice[0]} is there twice", found="one of the application's, and one of the runbook's own",
+            expected="each name once", action=f"rename checks/application/{twice[0]}.sql",
+        )  # fmt: skip
+    return [path for _, path in sorted((ours | theirs).items())]
 
 
 def _read(path: Path, phase: str) -> Check:
@@ -426,11 +431,12 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
 
 
 def _told(connection: Connection, phase: str) -> Told:
-    """What checks are told of the migration files, which are read when the first of them asks."""
+    """What checks are told of the application and its migration files, which are read when the first of them asks."""
     known = cache(migrations.load)
     return {
         "mantis_runbook.planned": cache(lambda: planned_ahead(connection, phase, known)),
         "mantis_runbook.made": cache(lambda: _json(known())),
+        "mantis_runbook.application": lambda: application.load().model_dump_json(),
     }
 
 

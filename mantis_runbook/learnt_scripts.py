@@ -325,7 +325,9 @@ def _acts(columns: Columns, acts: ActsAs) -> Iterator[str]:
     if "id" not in columns.get(tenants.users, {}):
         return
     holds = {"user": "current_setting('drawn.user')", "org": OWN_ORG, "claims": CLAIMS}
-    holds = {kind: text.format(users=tenants.users, column=application.load().tenant_column) for kind, text in holds.items()}
+    holds = {
+        kind: text.format(users=tenants.users, column=application.load().tenant_column) for kind, text in holds.items()
+    }
     pairs = [f"set_config({_literal(name)}, {holds[kind]}, true)" for name, kind in acts.kinds.items() if kind in holds]
     if pairs:
         yield f"SELECT {', '.join(pairs)};"

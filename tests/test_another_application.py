@@ -26,7 +26,10 @@ def library(empty_database: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     home = tmp_path / "library"
     shutil.copytree(LIBRARY, home)
     limits = (REPOSITORY / "mantis_runbook" / "environments.toml").read_text()
-    (home / "environments.toml").write_text(re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 20.0", limits))
+    limits = re.sub(
+        r"(?m)^counted = \d+", "counted = 2", re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 20.0", limits)
+    )
+    (home / "environments.toml").write_text(limits)
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(home))
     monkeypatch.setenv("MANTIS_RUNBOOK_ENVIRONMENTS", str(home / "environments.toml"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
@@ -48,3 +51,12 @@ def test_it_goes_there_and_back(library: Project, empty_database: Target) -> Non
     before = catalogue(empty_database)
     done = library.call("run", *DEVELOPMENT)
     assert done.exit_code == 0, done.output
+    assert "verdict: passed" in done.output
+    assert ask(empty_database, "SELECT count(*) FROM loan WHERE fine_cents IS NULL AND returned_on IS NOT NULL") == 0
+    assert ask(empty_database, "SELECT count(*) FROM reader_debt") == 300
+    execute(empty_database, "INSERT INTO reservation (branch_id, reader_id, book_id) VALUES (1, 1, 1)")
+
+    back = library.call("rollback", "001", "--scope", "from", *DEVELOPMENT)
+    assert back.exit_code == 0, back.output
+    left = catalog.diff(before, catalogue(empty_database)).after_rollback
+    assert {one.kind for one in left.changes} <= {"schemas"}, left
