@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from project import REPOSITORY, Project, ask, execute
 
-from mantis_runbook import catalog, settings
+from mantis_runbook import catalog, phase, run, settings
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import connect
+from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.target import Target
 
 LIBRARY = Path(__file__).with_name("library")
@@ -60,3 +61,46 @@ def test_it_goes_there_and_back(library: Project, empty_database: Target) -> Non
     assert back.exit_code == 0, back.output
     left = catalog.diff(before, catalogue(empty_database)).after_rollback
     assert {one.kind for one in left.changes} <= {"schemas"}, left
+
+
+def test_a_migration_that_loses_rows_is_refused_by_its_rehearsal(library: Project, empty_database: Target) -> None:
+    path = library.home / "sql" / "migrations" / "001_reservations.sql"
+    lost = "\n-- step: tidy up  batched over loan\nDELETE FROM loan WHERE id % 100 = 0 AND id > $1 AND id <= $2;\n"
+    path.write_text(path.read_text() + lost)
+    library.limit("in_rehearsal", "false")
+    settings.environments.cache_clear()
+    begun = run.start(empty_database, settings.environment("development"), "Ada", phases={"0": [], "1": []})
+    given = {"target": "TEST_DSN", "environment": "development", "run": begun.name}
+    preparation = phase.open("0", given)
+    for verb in ("precheck", "approve", "migrate", "back_up", "prove", "validate"):
+        getattr(preparation, verb)()
+    reservations = phase.open("1", given)
+    checked = [row["check"] for table in reservations.precheck().tables for row in table.records if "check" in row]
+    assert "Books that are lent to two readers at once" in checked
+    assert "Tables and columns by which MantisNXT is known" not in checked
+    per_branch = {row["organisation"]: row["rows"] for row in reservations.back_up().tables[1].records}
+    assert per_branch == {"1": 2300, "2": 2300, "3": 2300}
+    reservations.prove()
+    with pytest.raises(Failed, match=r"loan has 5,940 rows, expected 6,000 \(organisation 1…: 20 fewer"):
+        reservations.rehearse()
+    assert ask(empty_database, "SELECT count(*) FROM loan") == 6000
+    assert ask(empty_database, "SELECT to_regclass('reservation') IS NULL")
+    with pytest.raises(Refused, match="rehearse not passed"):
+        reservations.migrate()
+
+
+def test_each_application_knows_its_own_database(
+    library: Project, empty_database: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "001 reservations" in library.call("plan", *DEVELOPMENT).output
+    path = library.home / "sql" / "migrations" / "003_debts.sql"
+    path.write_text(path.read_text().replace("-- phase: 2", "-- phase: 9"))
+    stray = library.call("plan", *DEVELOPMENT)
+    assert (stray.exit_code, "migration 003 debts belongs to phase 9" in stray.stderr) == (2, True), stray.output
+    monkeypatch.delenv("MANTIS_RUNBOOK_HOME")
+    other = library.call("plan", *DEVELOPMENT)
+    assert (other.exit_code, "this is no database of MantisNXT" in other.stderr) == (2, True), other.output
+    execute(empty_database, "DROP TABLE loan, reader")
+    monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(LIBRARY))
+    gone = library.call("plan", *DEVELOPMENT)
+    assert "this is no database of Lending Library: 2 of its 4 tables" in gone.stderr
