@@ -113,9 +113,8 @@ def _half_applied(seen: Mapping[str, Any], objects: tuple[Mapping[str, str], ...
         "the enhanced schema is half applied here, and not by this runbook: "
         + ", ".join(part for part in parts if part)
         + open_,
-        "make way for the migrations: DROP what holds no rows, RENAME what does (ALTER TABLE lead RENAME TO lead_before,"
-        " ALTER TYPE lead_status RENAME TO lead_status_before, ALTER TABLE … RENAME COLUMN), run the phases, and copy the"
-        " rows over",
+        "make way for the migrations: DROP what holds no rows, RENAME what does (ALTER TABLE … RENAME TO …_before, ALTER TYPE"
+        " … RENAME TO …_before, ALTER TABLE … RENAME COLUMN), run the phases, and copy the rows over",
         objects,
         DETAILS["half applied"],
     )

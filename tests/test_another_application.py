@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from project import REPOSITORY, Project, ask, execute
 
-from mantis_runbook import catalog, phase, run, settings
+from mantis_runbook import catalog, phase, run, sandbox, settings
 from mantis_runbook.catalog import Catalog
 from mantis_runbook.database import connect
-from mantis_runbook.errors import Failed, Refused
+from mantis_runbook.errors import Failed, ParameterError, Refused
+from mantis_runbook.phases import present as known
 from mantis_runbook.target import Target
 
 LIBRARY = Path(__file__).with_name("library")
@@ -36,8 +36,7 @@ def library(empty_database: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     for name in ("reports", "backups", "sandbox"):
         monkeypatch.delenv(f"MANTIS_RUNBOOK_{name.upper()}", raising=False)
-    with psycopg.connect(**empty_database.parameters, autocommit=True) as connection:
-        connection.execute((home / "baseline.sql").read_text())
+    sandbox.load_baseline(empty_database.parameters, scale=1, seed=1)
     settings.environments.cache_clear()
     yield Project(home)
     settings.environments.cache_clear()
@@ -55,12 +54,19 @@ def test_it_goes_there_and_back(library: Project, empty_database: Target) -> Non
     assert "verdict: passed" in done.output
     assert ask(empty_database, "SELECT count(*) FROM loan WHERE fine_cents IS NULL AND returned_on IS NOT NULL") == 0
     assert ask(empty_database, "SELECT count(*) FROM reader_debt") == 300
+    verified = library.call("verify", "--target", "TEST_DSN")
+    assert "everything is as it was written" in verified.output
+    ended = [(one["phase"], one["verb"], one["verdict"]) for one in library.events("verb.finished")]
+    assert [(phase, verb) for phase, verb, _ in ended] == [(one.number, verb) for one in known() for verb in one.verbs]
+    assert {word for *_, word in ended} <= {"passed", "warned"}
+    assert {one["scripts"][0] for one in library.events("load.workload")} == {"counter"}
     execute(empty_database, "INSERT INTO reservation (branch_id, reader_id, book_id) VALUES (1, 1, 1)")
 
     back = library.call("rollback", "001", "--scope", "from", *DEVELOPMENT)
     assert back.exit_code == 0, back.output
     left = catalog.diff(before, catalogue(empty_database)).after_rollback
     assert {one.kind for one in left.changes} <= {"schemas"}, left
+    assert [one["rows"] > 1 for one in library.events("salvage.finished")] == [True], "the reservation, and the fines"
 
 
 def test_a_migration_that_loses_rows_is_refused_by_its_rehearsal(library: Project, empty_database: Target) -> None:
@@ -85,8 +91,14 @@ def test_a_migration_that_loses_rows_is_refused_by_its_rehearsal(library: Projec
         reservations.rehearse()
     assert ask(empty_database, "SELECT count(*) FROM loan") == 6000
     assert ask(empty_database, "SELECT to_regclass('reservation') IS NULL")
-    with pytest.raises(Refused, match="rehearse not passed"):
+    with pytest.raises(Refused, match="found rehearse, approve not passed"):
         reservations.migrate()
+
+
+def test_a_sandbox_without_a_baseline_is_refused(library: Project, empty_database: Target) -> None:
+    shutil.rmtree(library.home / "sql" / "baseline")
+    with pytest.raises(ParameterError, match="the application has no baseline"):
+        sandbox.load_baseline(empty_database.parameters, scale=1, seed=1)
 
 
 def test_each_application_knows_its_own_database(

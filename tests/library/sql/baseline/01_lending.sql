@@ -1,4 +1,5 @@
 -- The lending library before its migrations, with data: branches, readers, books, loans. No tenants, no policies.
+-- Requires: an empty database.
 CREATE TABLE branch (
     id integer PRIMARY KEY,
     town text NOT NULL UNIQUE
