@@ -722,10 +722,11 @@ def test_a_header_that_is_not_whole_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
 ) -> None:
     text = (settings.sql() / "checks" / "server_version.sql").read_text()
+    text = text.replace("check: server_version", "check: till_is_shut")
     key = line.split(":")[0]
     (tmp_path / "checks" / "application").mkdir(parents=True)
     changed = "\n".join(line if one.startswith(key + ":") else one for one in text.splitlines())
-    (tmp_path / "checks" / "application" / "server_version.sql").write_text(changed)
+    (tmp_path / "checks" / "application" / "till_is_shut.sql").write_text(changed)
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(tmp_path))
     monkeypatch.setattr(settings, "sql", lambda: tmp_path)
     with pytest.raises(ParameterError, match=message):
