@@ -13,6 +13,7 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.fingerprint import Fingerprint
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.phase_record import PhaseRecord
+from mantis_runbook.phases import PREPARATION
 
 __all__ = ["back_up"]
 
@@ -29,7 +30,7 @@ def back_up(record: PhaseRecord) -> Evidence:
         shutil.rmtree(folder)
     with record.run.read("statistics") as connection:
         deleted = losses.deletions(connection)
-    taken = backup.take(record.run.target, folder, derived=record.number == "0")
+    taken = backup.take(record.run.target, folder, derived=record.definition.kind == PREPARATION)
     identifiers = _recorded(record, taken)
     content = taken.fingerprint
     files = [

@@ -135,7 +135,7 @@ def refusing(connection: Connection) -> Iterator[None]:
 
 
 def of_readers(connection: Connection) -> tuple[str, ...]:
-    """Who keeps even readers of tables waiting, as `customer by pid 12 (…)`, oldest first; asked after such a wait."""
+    """Who keeps even readers of tables waiting, as `reader by pid 12 (…)`, oldest first; asked after such a wait."""
     found = rows(connection, query("engine/readers_kept_waiting"))
     return tuple(f"{row['tables']} by {_named(row)}" for row in found)
 

@@ -45,9 +45,6 @@ NOT_OF_A_ROLLBACK = ("database", "large_objects", "not_null_constraints")
 
 COLUMN_ORDER = "column_order"
 
-#: The enum that an operator may add to, as PostgreSQL writes its name.
-CURRENCIES = "public.currency_code"
-
 #: `x IN ('a', 'b')` over a varchar column: the server writes the cast around the array, and after a restore of that
 #: very text around each element. Both are read here as the second.
 _CAST_ARRAY = re.compile(r"\((ARRAY\[(?:'(?:[^']|'')*'::character varying(?:, )?)+\])\)::text\[\]")
@@ -56,7 +53,7 @@ _VARCHAR = re.compile(r"'(?:[^']|'')*'::character varying")
 
 @dataclass(frozen=True)
 class Catalog:
-    """Definitions by name, by class: `catalog["indexes"]["public.customer_pkey"]`. Two that are equal have one hash.
+    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`. Two that are equal have one hash.
 
     A catalogue of an earlier version of the runbook has fewer classes: it is compared on those that it has.
     """
@@ -211,7 +208,7 @@ class Difference:
     def leaving_labels(self, enum: str, labels: Collection[str]) -> Difference:
         """The same, with an enum that differs by nothing but these added labels set apart, to be told and not to fail.
 
-        `enum` is written as PostgreSQL writes it (`public.currency_code`).
+        `enum` is written as PostgreSQL writes it (`public.colour`).
         """
         stay = tuple(
             one
@@ -283,9 +280,15 @@ def diff(before: Catalog, after: Catalog) -> Difference:
     return Difference(tuple(changes), tuple(_reordered(before, after)))
 
 
-def left_behind(before: Catalog, after: Catalog, added_currencies: Collection[str] = ()) -> Difference:
-    """What a rollback left, beside what it must leave: extensions, and labels that the operator added, which are told."""
-    return diff(before, after).after_rollback.leaving_labels(CURRENCIES, added_currencies)
+def left_behind(
+    before: Catalog, after: Catalog, added_labels: Mapping[str, Collection[str]] | None = None
+) -> Difference:
+    """What a rollback left, beside what it must leave: extensions, and labels that the operator added to an enum (its
+    name as PostgreSQL writes it), which are told."""
+    found = diff(before, after).after_rollback
+    for enum, labels in (added_labels or {}).items():
+        found = found.leaving_labels(enum, labels)
+    return found
 
 
 def _less(definition: str | None, labels: Collection[str]) -> str | None:

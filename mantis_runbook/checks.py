@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 import psycopg
 
-from mantis_runbook import blockers, display, findings_before, migrations, settings
+from mantis_runbook import application, blockers, display, findings_before, migrations, settings
 from mantis_runbook.database import Connection, message_of, query
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
 from mantis_runbook.patience import Patience, reading
@@ -52,6 +52,9 @@ Told = Mapping[str, Callable[[], str]]
 HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each|before): *(.*)")
 SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
 COMMENTS = re.compile(r"\A(?:--.*\n)+")
+#: What a header says of a check for every phase.
+EVERY = "all"
+
 NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
 
 
@@ -68,6 +71,11 @@ class Check:
     reads: str = ""
     each: Literal["", "counts", "must run"] = ""
     before: Literal["", "warns"] = ""
+    path: Path = Path()
+
+    def is_of(self, phase: str) -> bool:
+        """Whether it is asked in that phase."""
+        return self.phases == (EVERY,) or phase in self.phases
 
     @property
     def text(self) -> str:
@@ -77,7 +85,7 @@ class Check:
         `(found bigint, detail text)`, and is found when that is not 0; or it `must run`, and is found when it raises.
         The header stays here: it is for people, and not every database has its characters.
         """
-        return COMMENTS.sub("", query(f"checks/{self.name}"))
+        return COMMENTS.sub("", self.path.read_text())
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ class Checks:
 
 
 def load() -> tuple[Check, ...]:
-    """All checks of `sql/checks/`, by name, with the severity they have in phase 0."""
+    """All checks, the runbook's own and the application's, by name, with the severity they have in phase 0."""
     return tuple(_read(path, "0") for path in _files() if not path.stem.startswith("report_"))
 
 
@@ -223,7 +231,7 @@ def run(
     Raises `ParameterError` for an unknown name.
     """
     known = {path.stem: _read(path, str(phase)) for path in _files() if not path.stem.startswith("report_")}
-    chosen = sorted(names) if names is not None else [name for name, one in known.items() if str(phase) in one.phases]
+    chosen = sorted(names) if names is not None else [name for name, one in known.items() if one.is_of(str(phase))]
     if unknown := sorted({*chosen, *tolerate} - set(known)):
         raise ParameterError(
             "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
@@ -301,6 +309,9 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
             "report", found=name, expected="one of " + ", ".join(reports()), action="choose one of them"
         )
     with blockers.refusing(connection), reading(connection, Patience(round(PATIENCE_S * 1000))):
+        connection.execute(
+            "SELECT set_config('mantis_runbook.application', %s, true)", (application.load().model_dump_json(),)
+        )
         cursor = connection.execute(query(f"checks/report_{name}"))
         frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
         if "statement" not in frame:
@@ -310,7 +321,15 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
 
 
 def _files() -> list[Path]:
-    return sorted((settings.sql() / "checks").glob("*.sql"))
+    """The runbook's own checks, and those of the application in `checks/application/`, by name."""
+    ours = {path.stem: path for path in (settings.own_sql() / "checks").glob("*.sql")}
+    theirs = {path.stem: path for path in (settings.sql() / "checks" / "application").glob("*.sql")}
+    if twice := sorted(ours.keys() & theirs.keys()):
+        raise ParameterError(
+            f"check {twice[0]} is there twice", found="one of the application's, and one of the runbook's own",
+            expected="each name once", action=f"rename checks/application/{twice[0]}.sql",
+        )  # fmt: skip
+    return [path for _, path in sorted((ours | theirs).items())]
 
 
 def _read(path: Path, phase: str) -> Check:
@@ -320,16 +339,16 @@ def _read(path: Path, phase: str) -> Check:
     missing = [name for name in NEEDED if not header.get(name)]
     if missing or severity is None or header["check"] != path.stem:
         raise ParameterError(
-            f"sql/checks/{path.name}",
+            f"checks/{path.name}",
             found=f"a header without {', '.join(missing)}" if missing else "a header of another check",
             expected="-- " + ": …, -- ".join(NEEDED), action="complete the header",
         )  # fmt: skip
     usual, later, since = severity.groups()
-    worse = bool(later) and phase >= since
-    phases = tuple("012345") if header["phases"] == "all" else tuple(re.findall(r"\d", header["phases"]))
+    worse = bool(later) and int(phase) >= int(since)
+    phases = (EVERY,) if header["phases"] == EVERY else tuple(re.findall(r"\d+", header["phases"]))
     return Check(
         name=path.stem, title=header["title"], expected=header["expected"], action=header["action"], phases=phases,
-        reads=header["reads"], each=header.get("each", ""), before=header.get("before", ""),
+        reads=header["reads"], each=header.get("each", ""), before=header.get("before", ""), path=path,
         severity=later if worse else usual,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -381,11 +400,12 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
 
 
 def _told(connection: Connection, phase: str) -> Told:
-    """What checks are told of the migration files, which are read when the first of them asks."""
+    """What checks are told of the application and its migration files, which are read when the first of them asks."""
     known = cache(migrations.load)
     return {
         "mantis_runbook.planned": cache(lambda: planned_ahead(connection, phase, known)),
         "mantis_runbook.made": cache(lambda: as_json(known())),
+        "mantis_runbook.application": lambda: application.load().model_dump_json(),
     }
 
 

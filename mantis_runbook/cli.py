@@ -57,7 +57,7 @@ PATIENCE_S = 10.0
 )
 @click.pass_context
 def main(context: click.Context, *, verbose: bool) -> None:
-    """Migrate MantisNXT phase by phase, and prove what was promised.
+    """Migrate an application's database phase by phase, and prove what was promised.
 
     Exit codes: 0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive.
     """
@@ -165,6 +165,7 @@ def _await_approval(place: targets.Target, limits: settings.Environment, missing
 
 def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
     known = migrations.load()
+    phases.refuse_unreached(known)
     with connect(place, "plan") as connection:
         refuse_read_only(connection, place)
         who = identity(connection)
@@ -233,7 +234,7 @@ def plan_(target: str, environment: str, wanted: str) -> None:
     from mantis_runbook import recognition  # brings pandas, which the start of other commands need not wait for
 
     with connect(place, "plan") as connection:
-        recognition.require_baseline(connection, min(definition.number for definition in chosen))
+        recognition.require_baseline(connection, chosen[0].number)
     planned = _plans(place, chosen)
     for one in planned:
         click.secho(f"phase {one.phase}: {phases.find(one.phase).title}", bold=True)
@@ -345,9 +346,9 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
         raise
     from mantis_runbook import runner
 
-    begun = run.start(place, limits, operator, phases={"rollback": list(phases.ROLLBACK.verbs)})
+    begun = run.start(place, limits, operator, phases={"rollback": list(phases.rollback().verbs)})
     given = {"target": target, "environment": environment, "version": version, "scope": scope, "confirm": confirm}
-    finished = runner.execute(begun, (phases.ROLLBACK,), given, {})
+    finished = runner.execute(begun, (phases.rollback(),), given, {})
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)
 

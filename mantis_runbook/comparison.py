@@ -46,7 +46,7 @@ class Verdict:
 
     @property
     def organisations(self) -> dict[str, tuple[Sums, Sums]]:
-        """Where it differs: organisation → (found, expected). Empty where one side has no org_id."""
+        """Where it differs: organisation → (found, expected). Empty where one side tells none."""
         if self.before is None or self.after is None or not (self.before.organisations and self.after.organisations):
             return {}
         old, new = self.before.organisations, self.after.organisations
@@ -55,7 +55,7 @@ class Verdict:
 
     @property
     def message(self) -> str:
-        """One line: `customer has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
+        """One line: `reader has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
         table = _short(self.table)
         if self.before is None:
             return f"{table} was not there before, and has {_rows(self.found)}"

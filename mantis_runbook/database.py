@@ -239,8 +239,8 @@ def identity(connection: Connection) -> Identity:
 
 
 def query(name: str) -> str:
-    """The text of `sql/<name>.sql`."""
-    return (settings.sql() / f"{name}.sql").read_text()
+    """The text of the runbook's `sql/<name>.sql`."""
+    return (settings.own_sql() / f"{name}.sql").read_text()
 
 
 def rows(connection: Connection, statement: str | sql.Composable, parameters: Any = None) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mantis_runbook import anchors, archive, criteria
+from mantis_runbook import anchors, archive, criteria, phases
 from mantis_runbook.journal import Entry, Journal
-from mantis_runbook.phases import PHASES, PhaseDefinition
+from mantis_runbook.phases import PhaseDefinition
 from mantis_runbook.run import Run, is_same_database
 from mantis_runbook.verdict import phase_verdict
 
@@ -43,7 +43,7 @@ class Earlier:
         that migrated.
         """
         kept: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for phase in PHASES:
+        for phase in phases.present():
             for folder in reversed(self._runs_of(phase)):
                 places = self._places(phase, folder)
                 for verb in phase.verbs:
@@ -57,7 +57,7 @@ class Earlier:
     @property
     def verdicts(self) -> dict[str, str]:
         """The verdict word of each phase in the newest run that carried it out."""
-        newest = {phase: self._runs_of(phase)[-1:] for phase in PHASES}
+        newest = {phase: self._runs_of(phase)[-1:] for phase in phases.present()}
         return {
             phase.number: phase_verdict(self.journals[folder], phase.number, phase.verbs).word
             for phase, found in newest.items()
@@ -67,7 +67,7 @@ class Earlier:
     def instants(self, event: str) -> dict[str, datetime]:
         """Phase → when it had this event, in the run that migrated it; else in the newest."""
         found = {}
-        for phase in PHASES:
+        for phase in phases.present():
             for folder in self._runs_of(phase)[-1:]:
                 chosen = self.evidence.get((phase.number, "migrate"), {}).get("run", folder.name)
                 for entry in self.journals[folder.with_name(chosen)]:

@@ -51,7 +51,7 @@ def earlier_runs(record: PhaseRecord) -> Earlier:
 def verified_trail(record: PhaseRecord, earlier: Earlier) -> Trail:
     """The audit trails, verified now."""
     with record.run.read("audit trail") as connection:
-        text = StepJournal(connection).catalog_before("001")
+        text = StepJournal(connection).catalog_before(migrations.first_version())
         return audit_trail.verify(
             connection,
             record.run.folder,

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mantis_runbook import final_checks, final_criteria, final_promises
+from mantis_runbook import final_checks, final_criteria, final_promises, phases
 from mantis_runbook.criteria import RISKS
 from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.final_criteria import earlier_runs
-from mantis_runbook.phases import PHASES
 from mantis_runbook.recording import RecordedPhase
 
 __all__ = ["FinalPhase", "schedule"]
@@ -94,7 +93,7 @@ def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], 
             "actual_end": _instant(finished.get(phase.number)),
             **({"going_on_at": _instant(now)} if phase.number in started and phase.number not in finished else {}),
         }
-        for phase in PHASES
+        for phase in phases.present()
     ]
 
 

@@ -55,9 +55,10 @@ def compatibility(record: PhaseRecord) -> Evidence:
 
 def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
     """What was so before any migration: kept by the rehearsal of the first; without it the whole promise must hold."""
-    text = StepJournal(connection).catalog_before("001")
+    text = StepJournal(connection).catalog_before(migrations.first_version())
     catalog = Catalog.from_json(text) if text else None
-    kept = earlier_runs(record).evidence.get((promises.FIRST, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
+    first = migrations.load()[0].phase
+    kept = earlier_runs(record).evidence.get((first, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
     return promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import beside_tables, database, display
+from mantis_runbook import application, beside_tables, database, display
 from mantis_runbook.beside_tables import LargeObjects, SequenceState, sequences_from_plain, sequences_to_plain
 from mantis_runbook.database import Connection
 from mantis_runbook.errors import Refused
@@ -45,7 +45,7 @@ REQUIRED = {
     ),
 }
 
-#: The organisation of rows whose org_id is NULL.
+#: The organisation of rows that name none.
 NO_ORGANISATION = ""
 
 
@@ -66,7 +66,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class TableFingerprint:
-    """One table. `columns` are those that were hashed, in that order; `organisations` is empty without an org_id."""
+    """One table. `columns` are those that were hashed, in that order; `organisations` is empty where no column tells whose a row is."""
 
     columns: tuple[str, ...]
     total: Sums
@@ -162,7 +162,7 @@ def take(
 ) -> Fingerprint:
     """Hash the content of `tables` (default: all of the users' tables), each in one pass.
 
-    Names are qualified, as PostgreSQL writes them: `public.customer`. `columns` pins what is hashed, and with it which
+    Names are qualified, as PostgreSQL writes them: `public.reader`. `columns` pins what is hashed, and with it which
     tables; one that is gone is left out, and `compare` tells so. `ignore` names tables to leave out.
     `row_types` (of `row_types(…)`) pins the fields of columns that hold another table's rows. `written_before` restricts
     all tables to rows that transactions before that number (as `xmin` shows it) wrote. `sequences` are positions that
@@ -200,7 +200,7 @@ def take_relation(connection: Connection, schema: str, relation: str) -> TableFi
         found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
         columns = tuple(row["name"] for row in found)
         return _hash(
-            connection, HashedTable(f"{schema}.{relation}", schema, relation, False, columns, "org_id" in columns)
+            connection, HashedTable(f"{schema}.{relation}", schema, relation, False, columns, _organisation_in(columns))
         )
 
 
@@ -302,7 +302,7 @@ def _jobs(
     known = {row["name"]: row for row in found}
     if unknown := sorted(set(tables or ()) - set(known) - set(columns or ())):
         raise Refused(
-            "fingerprint", found="no table " + ", ".join(unknown), expected="qualified names as in public.customer",
+            "fingerprint", found="no table " + ", ".join(unknown), expected="qualified names as in public.reader",
             action="correct the names; a partition is hashed with its root",
         )  # fmt: skip
     wanted = set(known) if tables is None else set(tables)
@@ -319,9 +319,15 @@ def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> Hashed
         row["relation"],
         row["partitioned"],
         tuple(columns),
-        row["has_organisation"],
+        _organisation_in(there),
         row["condition"],
     )
+
+
+def _organisation_in(columns: Collection[str]) -> str:
+    """The column that tells whose a row is; empty where none does."""
+    column = application.load().tenant_column
+    return column if column in columns else ""
 
 
 def _hash(connection: Connection, job: HashedTable, written_before: int | None = None) -> TableFingerprint:
@@ -337,4 +343,4 @@ def _hash(connection: Connection, job: HashedTable, written_before: int | None =
         for organisation, rows, first, second in found
     }
     total = reduce(Sums.__add__, groups.values(), Sums())
-    return TableFingerprint(job.columns, total, groups if job.has_organisation else {})
+    return TableFingerprint(job.columns, total, groups if job.organisation else {})

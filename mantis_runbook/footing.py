@@ -107,7 +107,7 @@ class Footing:
     def is_unchanged(self, name: str) -> bool:
         """Whether nothing that decides who sees or writes what changed for a relation or a function of `public`.
 
-        `name` is as the proof writes it (`customer`, `get_widget_data(uuid)`). What is new, or gone, has changed.
+        `name` is as the proof writes it (`reader`, `loans_of(uuid)`). What is new, or gone, has changed.
         """
         if self._is_changed_everywhere:
             return False

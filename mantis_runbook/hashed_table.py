@@ -39,7 +39,7 @@ class HashedTable:
     relation: str
     partitioned: bool
     columns: tuple[str, ...]
-    has_organisation: bool
+    organisation: str
     condition: str | None = None
     row_types: Mapping[str, RowType] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class HashedTable:
         return sql.SQL(database.query("fingerprint/content")).format(
             first=sql.Literal(SEEDS[0]),
             second=sql.Literal(SEEDS[1]),
-            organisation=sql.Identifier("t", "org_id") if self.has_organisation else sql.SQL("NULL"),
+            organisation=sql.Identifier("t", self.organisation) if self.organisation else sql.SQL("NULL"),
             columns=sql.SQL(", ").join(self._text(column) for column in self.columns),
             table=self.source(),
             condition=sql.SQL("")

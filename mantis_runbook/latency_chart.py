@@ -95,7 +95,7 @@ def _with_lanes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kind(lane: Any) -> str:
-    """read or write, of a lane that is named `read customer`."""
+    """read or write, of a lane that is named `read reader`."""
     return str(lane).partition(" ")[0]
 
 

@@ -194,7 +194,8 @@ def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
 @lru_cache(maxsize=1)
 def _ours() -> frozenset[str]:
     """Fingerprints of the statements that we send as tenants; constants and parameters count alike in them."""
-    files = (path for folder in AS_TENANTS for path in (settings.sql() / folder).rglob("*.sql"))
+    homes = {settings.sql(), settings.own_sql()}
+    files = (path for home in homes for folder in AS_TENANTS for path in (home / folder).rglob("*.sql"))
     return frozenset(postgast.fingerprint(text).hex for path in files for text in _texts(path.read_text()))
 
 

@@ -12,9 +12,10 @@ import postgast
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import acting
+from mantis_runbook import acting, application
 from mantis_runbook import statements as grammar
 from mantis_runbook.acts_as import ActsAs
+from mantis_runbook.application import Tenants
 from mantis_runbook.database import Connection, message_of, query, rows
 from mantis_runbook.learnt import MARK, LearntStatement
 
@@ -34,26 +35,28 @@ PLAIN = {
 #: Rows that a page of the application shows.
 PAGE = "20"
 
-#: The table of tenants, and whose key stands in org_id elsewhere.
-ORGANISATION = "organization"
-
 #: A user of the drawn rows' organisation, else the first one.
 OWN_USER = """
 SELECT set_config('drawn.user', coalesce(
-    (SELECT id FROM profile WHERE org_id = nullif(current_setting('drawn.org'), '')::uuid ORDER BY id LIMIT 1)::text,
-    (SELECT id FROM profile ORDER BY id LIMIT 1)::text,
+    (SELECT id FROM {users} WHERE {column} = nullif(current_setting('drawn.org'), '')::{type} ORDER BY id LIMIT 1)::text,
+    (SELECT id FROM {users} ORDER BY id LIMIT 1)::text,
     ''
 ), false);""".strip()
-ANY_USER = "SELECT set_config('drawn.user', coalesce((SELECT id FROM profile ORDER BY id LIMIT 1)::text, ''), false);"
+ANY_USER = "SELECT set_config('drawn.user', coalesce((SELECT id FROM {users} ORDER BY id LIMIT 1)::text, ''), false);"
 
 #: The organisation whose rows are drawn, else that of the drawn user; and both as a token's claims.
 OWN_ORG = (
     "coalesce(nullif(current_setting('drawn.org', true), ''),"
-    " (SELECT org_id::text FROM profile WHERE id::text = current_setting('drawn.user')), '')"
+    " (SELECT {column}::text FROM {users} WHERE id::text = current_setting('drawn.user')), '')"
 )
 CLAIMS = (
-    "json_build_object('sub', current_setting('drawn.user'), 'org_id', " + OWN_ORG + ", 'role', 'authenticated')::text"
+    "json_build_object('sub', current_setting('drawn.user'), '{column}', "
+    + OWN_ORG
+    + ", 'role', 'authenticated')::text"
 )
+
+#: Where nobody belongs to anybody: no table of that name is ever there.
+NO_TENANTS = Tenants(table="", users="")
 
 TEXTS = ("text", "character varying", "character")
 
@@ -108,11 +111,12 @@ def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_
     root = grammar.tree(one.text)
     types = _types(connection, one.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}
-    columns = _columns(connection, sorted({*tables, "profile", ORGANISATION}))
+    tenants = _tenants()
+    columns = _columns(connection, sorted({*tables, tenants.users, tenants.table} - {""}))
     limits = _limits(root)
     drawn = {number: column for number, column in _compared(root, columns) if number not in limits}
-    if "id" in columns.get(ORGANISATION, {}):  # what a function is given is most often whose rows it shall look at
-        key = columns[ORGANISATION]["id"]
+    if "id" in columns.get(tenants.table, {}):  # what a function is given is most often whose rows it shall look at
+        key = columns[tenants.table]["id"]
         drawn |= {n: key for n, type_ in enumerate(types, 1) if type_ == key.type == "uuid" and n not in drawn}
     tables |= {column.table for column in drawn.values()}
     values: dict[int, str] = {}
@@ -296,24 +300,34 @@ def _row(columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Colum
 
 def _organisation(columns: Mapping[str, _Column], table: str) -> str:
     """The column that says whose a row is; empty where none does."""
-    return "org_id" if "org_id" in columns else "id" if table == ORGANISATION else ""
+    column = application.load().tenant_column
+    return column if column in columns else "id" if table == _tenants().table else ""
+
+
+def _tenants() -> Tenants:
+    return application.load().tenants or NO_TENANTS
 
 
 def _user(columns: Columns) -> Iterator[str]:
-    profile = columns.get("profile", {})
-    if "id" not in profile:
+    tenants, column = _tenants(), application.load().tenant_column
+    known = columns.get(tenants.users, {})
+    if "id" not in known:
         return
-    if "org_id" in profile:
-        yield OWN_USER.replace("uuid", profile["org_id"].type)
+    if column in known:
+        yield OWN_USER.format(users=tenants.users, column=column, type=known[column].type)
     else:
-        yield ANY_USER
+        yield ANY_USER.format(users=tenants.users)
 
 
 def _acts(columns: Columns, acts: ActsAs) -> Iterator[str]:
     """A session of this installation tells who acts by the settings that its policies read."""
-    if "id" not in columns.get("profile", {}):
+    tenants = _tenants()
+    if "id" not in columns.get(tenants.users, {}):
         return
     holds = {"user": "current_setting('drawn.user')", "org": OWN_ORG, "claims": CLAIMS}
+    holds = {
+        kind: text.format(users=tenants.users, column=application.load().tenant_column) for kind, text in holds.items()
+    }
     pairs = [f"set_config({_literal(name)}, {holds[kind]}, true)" for name, kind in acts.kinds.items() if kind in holds]
     if pairs:
         yield f"SELECT {', '.join(pairs)};"

@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
+from mantis_runbook import application
 from mantis_runbook.database import SCHEMA, Connection, query, rows, scalar
 from mantis_runbook.errors import Refused
 from mantis_runbook.migrations import Migration
@@ -196,6 +197,9 @@ class Ledger:
         )
         return {str(key): str(value) for key, value in found}
 
-    def added_currencies(self) -> tuple[str, ...]:
-        """Currencies that the operator added to `currency_code`: decided to stand for themselves."""
-        return tuple(key for key, value in self.decided("currency").items() if key == value)
+    def added_labels(self) -> dict[str, tuple[str, ...]]:
+        """Enum → labels that the operator added to it: decided to stand for themselves."""
+        enum = application.load().open_enum
+        if enum is None:
+            return {}
+        return {enum.name: tuple(key for key, value in self.decided(enum.decision).items() if key == value)}

@@ -152,9 +152,17 @@ def _origin(folder: Path, journal: Mapping[str, Any] | None) -> dict[str, Any] |
 
 
 def _sources() -> dict[str, Any]:
-    home = settings.home()
-    paths = [*settings.sql().rglob("*.sql"), *settings.notebooks().glob("*.ipynb")]
-    return {_name(path, home) if path.is_relative_to(home) else path.name: _file(path) for path in sorted(paths)}
+    """Size and SHA-256 of each file that a run may use: the application's, and the runbook's own under `runbook/`."""
+    home, own = settings.home(), settings.own_sql().parent
+    found = {_name(path, home): _file(path) for path in _sources_in(settings.sql(), settings.notebooks())}
+    if home.resolve() != own:
+        ours = _sources_in(settings.own_sql(), settings.own_notebooks())
+        found |= {f"runbook/{_name(path, own)}": _file(path) for path in ours}
+    return found
+
+
+def _sources_in(sql: Path, notebooks: Path) -> list[Path]:
+    return sorted([*sql.rglob("*.sql"), *sql.rglob("*.toml"), *notebooks.glob("*.ipynb")])
 
 
 def _previous(folder: Path) -> dict[str, str] | None:

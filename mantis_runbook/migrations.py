@@ -22,6 +22,7 @@ __all__ = [
     "Step",
     "dependents",
     "find",
+    "first_version",
     "load",
     "order_for",
     "parse_statements",
@@ -69,6 +70,14 @@ def load(folder: Path | None = None) -> tuple[Migration, ...]:
     ]
     _refuse_unknown_requirements(migrations)
     return tuple(migrations)
+
+
+def first_version() -> str:
+    """The version that comes before all others, by the files' names. Raises `MigrationFileError` where there is none."""
+    folder = settings.sql() / "migrations"
+    if not (keys := _versions(folder)):
+        raise MigrationFileError(f"{folder} holds no migration", expected="at least one")
+    return keys[0][0]
 
 
 def order_for(migrations: Iterable[Migration], phase: str) -> tuple[Migration, ...]:

@@ -62,7 +62,7 @@ class Mission:
             open_ones = [
                 one.label for one in ahead if one.version not in states or states[one.version].status != "completed"
             ]
-            if (phase.number == "0" and not exists) or open_ones:
+            if (phase.kind == "preparation" and not exists) or open_ones:
                 what = f" for {', '.join(open_ones)}" if open_ones else ""
                 return self._shown("next", f"phase {phase.number}, {phase.title}: open {phase.name}.ipynb{what}")
         return self._shown("next", "every phase whose notebook exists is carried out")

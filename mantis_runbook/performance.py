@@ -94,13 +94,12 @@ def measure(
 
 
 def accepted_costs(migrations: Iterable[str], folder: Path | None = None) -> tuple[Accepted, ...]:
-    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions; in `sql/workload` there is one,
-    a folder of the owner's may have one.
+    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions, where there is one.
 
     Raises `ParameterError` when the file is not as it says it is.
     """
     path, versions = (folder or settings.sql() / "workload") / "accepted_costs.toml", set(migrations)
-    if folder and not path.exists():
+    if not path.exists():
         return ()
     try:
         listed = [Accepted(**each) for each in tomllib.loads(path.read_text()).get("accepted", ())]

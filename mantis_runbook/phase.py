@@ -19,16 +19,16 @@ from mantis_runbook.target import resolve
 __all__ = ["open", "open_rollback"]
 
 
-#: Phases that need more than the way every phase goes.
+#: Kinds of phases that need more than the way every phase goes.
 KINDS: dict[str, type[Preparation | FinancePhase | AdvancedPhase | FinalPhase]] = {
-    "0": Preparation,
-    "3": FinancePhase,
-    "4": AdvancedPhase,
-    "5": FinalPhase,
+    "preparation": Preparation,
+    "finance": FinancePhase,
+    "advanced": AdvancedPhase,
+    "final": FinalPhase,
 }
 
-#: Phases whose notebooks take more parameters than every phase's.
-PARAMETERS: dict[str, type[Parameters]] = {"4": AdvancedParameters}
+#: Kinds whose notebooks take more parameters than every phase's.
+PARAMETERS: dict[str, type[Parameters]] = {"advanced": AdvancedParameters}
 
 
 def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPhase:
@@ -36,10 +36,10 @@ def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPha
 
     Raises `ParameterError`, before anything else is done, when a parameter is unknown, of the wrong type or meaningless.
     """
-    parameters = read(namespace, PARAMETERS.get(number, Parameters))
     definition = phases.find(number)
+    parameters = read(namespace, PARAMETERS.get(definition.kind, Parameters))
     run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run)
-    opened = KINDS.get(number, MigrationPhase)(run, definition, parameters)
+    opened = KINDS.get(definition.kind, MigrationPhase)(run, definition, parameters)
     opened.begin()
     return opened
 
@@ -50,6 +50,6 @@ def open_rollback(namespace: Mapping[str, Any]) -> RollbackPhase | LookOnly:
     if not parameters.version:
         return LookOnly(resolve(parameters.target))
     run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run, part="rollback")
-    opened = RollbackPhase(run, phases.ROLLBACK, parameters)
+    opened = RollbackPhase(run, phases.rollback(), parameters)
     opened.begin()
     return opened

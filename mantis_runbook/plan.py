@@ -106,9 +106,10 @@ def _ledger_files() -> dict[str, str]:
 def preparation_files() -> tuple[Path, ...]:
     """The SQL that phase 0 installs, in its order."""
     return tuple(
-        sorted((settings.sql() / "ledger").glob("0*.sql")) + sorted((settings.sql() / "monitoring").glob("0*.sql"))
+        sorted((settings.own_sql() / "ledger").glob("0*.sql"))
+        + sorted((settings.own_sql() / "monitoring").glob("0*.sql"))
     )
 
 
 def _name(path: Path) -> str:
-    return str(path.relative_to(settings.sql()))
+    return str(path.relative_to(settings.own_sql()))

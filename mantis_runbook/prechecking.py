@@ -29,6 +29,7 @@ from mantis_runbook.evidence import Evidence, Table
 from mantis_runbook.ledger import Ledger, LedgerRow
 from mantis_runbook.phase_copy import PhaseCopy
 from mantis_runbook.phase_record import PhaseRecord
+from mantis_runbook.phases import PREPARATION
 from mantis_runbook.run import is_at_work
 from mantis_runbook.target import Target
 
@@ -50,7 +51,7 @@ def precheck(record: PhaseRecord) -> Evidence:
         refuse_read_only(connection, run.target)
         book = Ledger(connection)
         states = book.all()
-        if record.number != "0":
+        if record.definition.kind != PREPARATION:
             _refuse_unready(record, book.require(), states)
             refuse_unable(connection, record.migrations)
         _refuse_another_schema(record, connection)

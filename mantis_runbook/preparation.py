@@ -106,7 +106,7 @@ def _survey(record: PhaseRecord) -> Evidence:
     kinds = constraints.groupby("contype").size().rename("constraints").reset_index()
     per_table = indexes.groupby("tablename").size().rename("indexes").reset_index()
     tables = (
-        Table(f"{len(statistics)} statistics of the seven central tables (the first 15)", _plain(statistics.head(15))),
+        Table(f"{len(statistics)} statistics of the central tables (the first 15)", _plain(statistics.head(15))),
         Table(f"{len(constraints)} constraints by kind", _plain(kinds)),
         Table(f"{len(indexes)} indexes by table", _plain(per_table)),
     )

@@ -170,7 +170,7 @@ class Probe:
     runbook's own that are looked for afterwards. `rate_hz` is the rate of each lane. The samples go to `file` of
     `folder`. A server that does not answer is what the probe finds, not an error of its own.
 
-        with Probe(target, ("public.customer",), run.folder) as probe:
+        with Probe(target, ("public.reader",), run.folder) as probe:
             time.sleep(3)                # the machine's own noise
             probe.mark("migration")
             ...                          # the migration

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mantis_runbook import compatibility, described, tenants, worsened
+from mantis_runbook import application, compatibility, described, migrations, tenants, worsened
 from mantis_runbook.acts_as import ActsAs
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.compatibility import Compatibility
@@ -23,12 +23,14 @@ from mantis_runbook.target import Target
 from mantis_runbook.tenants import Separation
 from mantis_runbook.worsened import BEFORE, Finding
 
-__all__ = ["FIRST", "KEPT", "Before", "Promises", "before", "kept", "weigh_contract", "weigh_tenants"]
+__all__ = ["KEPT", "Before", "Promises", "before", "kept", "weigh_contract", "weigh_tenants"]
 
 Watcher = Callable[[str], None]
 
-#: The phase whose rehearsal keeps what was so before any migration, for phase 5, and its name among the facts.
-FIRST, KEPT = "1", "promises_before"
+#: What was so before any migration, among the facts of the first one's rehearsal: the final phase reads it there.
+KEPT = "promises_before"
+
+NO_TENANTS = "the application declares no tenants"
 
 
 def _quiet(name: str) -> None:
@@ -70,7 +72,7 @@ class Before:
     def tables(self) -> tuple[Table, ...]:
         """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before any migration."""
         told = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
-        acts = self.separation.acts.summary if self.separation else self.untried
+        acts = self.separation.acts.summary if self.separation else self.untried or NO_TENANTS
         attempts = many(len(self.separation.attempts), "attempt") if self.separation else "no attempt"
         notes = [acts, *(self.separation.notes if self.separation else ()), *([self.learnt] if self.learnt else [])]
         warned = Table(f"{many(len(told), 'thing')} that no migration has to answer for", told, "verdict")
@@ -144,15 +146,14 @@ class Promises:
     def tables(self) -> tuple[Table, ...]:
         red = bool(self.problems or self.doubts)
         note = self.acts.summary if self.acts else ""
-        return (
-            Table(
-                f"tenant isolation, {len(self.isolation)} tables, views and functions", self.isolation, "verdict",
-                folded=not red, note=note,
-            ),
-            Table(
-                f"compatibility contract, {len(self.contract)} parts", self.contract, "verdict", folded=not red
-            ),
+        isolation = Table(
+            f"tenant isolation, {len(self.isolation)} tables, views and functions", self.isolation, "verdict",
+            folded=not red, note=note,
         )  # fmt: skip
+        contract = Table(
+            f"compatibility contract, {len(self.contract)} parts", self.contract, "verdict", folded=not red
+        )
+        return (isolation, contract) if self.isolation else (contract,)
 
 
 def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
@@ -166,7 +167,8 @@ def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
     with connect(scratch, "promises") as connection:
         catalog = snapshot(connection)
         try:
-            separation = tenants.prove(connection, watch=watch)
+            if application.load().tenants:
+                separation = tenants.prove(connection, watch=watch)
         except Inconclusive as error:
             untried = str(error)
         try:
@@ -216,6 +218,8 @@ def weigh_tenants(
 
     `may_rest`: what nothing changed for is not acted on again; on the target, where time has passed, everything is.
     """
+    if application.load().tenants is None:
+        return [], [], NO_TENANTS, None
     footing = Footing(was.catalog, now) if was.catalog else None
     alike = footing is not None and was.roles == _roles(connection)
 
@@ -328,7 +332,7 @@ def _told(learnt: Learnt, found: Described) -> str:
 
 
 def _catalog_before(connection: Connection) -> Catalog | None:
-    text = StepJournal(connection).catalog_before("001")
+    text = StepJournal(connection).catalog_before(migrations.first_version())
     return Catalog.from_json(text) if text else None
 
 

@@ -1,4 +1,4 @@
-"""Which MantisNXT this is, told before anything else is looked at: the baseline, one half enhanced by hand, or a later one."""
+"""Which state of the application this is, told before anything else: the baseline, half migrated by hand, or a later one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mantis_runbook import checks
+from mantis_runbook import application, checks
+from mantis_runbook.application import Application, Recognition
 from mantis_runbook.database import Connection, query, rows
 from mantis_runbook.display import many
 from mantis_runbook.errors import PrecheckFailed
@@ -14,20 +15,13 @@ from mantis_runbook.planned_ahead import planned_ahead
 
 __all__ = ["Recognised", "recognise", "require_baseline"]
 
-#: Tables of the baseline, and how many of them make a MantisNXT. What lacks more is another application's database.
-BASELINE, FEWEST = 28, 14
-
-#: Tables in public from which on the product itself has gone on: the baseline and all that the migrations make are fewer.
-LATER = 75
-
 #: Objects that a sentence names before it counts the others; the table below the sentence has them all.
 NAMED = 6
 
-#: The checks that name each object in the way, or each that is missing, by what the database is.
+#: The checks that name each object in the way, by what the database is.
 DETAILS = {
     "half applied": ("leftover_tables", "leftover_enums", "leftover_indexes", "leftover_functions"),
     "later": ("leftover_tables", "leftover_enums"),
-    "another": ("is_mantisnxt",),
 }
 
 Kind = Literal["baseline", "half applied", "later", "another"]
@@ -41,6 +35,7 @@ class Recognised:
     sentence: str = ""
     action: str = ""
     objects: tuple[Mapping[str, str], ...] = ()
+    details: tuple[str, ...] = ()
 
 
 def require_baseline(connection: Connection, phase: str) -> None:
@@ -48,19 +43,28 @@ def require_baseline(connection: Connection, phase: str) -> None:
     recognised = recognise(connection, phase)
     if recognised.kind == "baseline":
         return
-    details = checks.run(connection, phase, DETAILS[recognised.kind])
+    details = checks.run(connection, phase, recognised.details).sentences_of_failed if recognised.details else ()
     raise PrecheckFailed(
-        recognised.sentence, found="\n" + "\n".join(details.sentences_of_failed), action=recognised.action
+        recognised.sentence, found="\n" + "\n".join(details) if details else "", action=recognised.action
     )
 
 
 def recognise(connection: Connection, phase: str) -> Recognised:
-    """Hold the catalogue beside what the migrations ahead of that phase make. Reads only."""
+    """Hold the catalogue beside what the migrations ahead of that phase make. Reads only.
+
+    An application that does not declare by which tables it is known is taken for what the target says it is.
+    """
+    known = application.load()
+    if (signs := known.recognition) is None:
+        return Recognised("baseline")
     with connection.transaction():
-        connection.execute("SELECT set_config('mantis_runbook.planned', %s, true)", (planned_ahead(connection, phase),))
+        connection.execute(
+            "SELECT set_config('mantis_runbook.planned', %s, true), set_config('mantis_runbook.application', %s, true)",
+            (planned_ahead(connection, phase), known.model_dump_json()),
+        )
         seen = rows(connection, query("recognition/schema"))[0]
-    if seen["of_baseline"] < FEWEST:
-        return _another(seen)
+    if seen["of_baseline"] < signs.fewest:
+        return _another(known.name, signs, seen)
     there = [*seen["tables_there"], *seen["types_there"], *seen["columns_there"]]
     if not there:
         return Recognised("baseline")
@@ -69,26 +73,30 @@ def recognise(connection: Connection, phase: str) -> Recognised:
         for kind, names in (("table", "tables_there"), ("type", "types_there"), ("column", "columns_there"))
         for name in seen[names]
     )
-    return (_later if seen["tables"] >= LATER else _half_applied)(seen, objects)
+    return _later(known, signs, seen, objects) if seen["tables"] >= signs.later else _half_applied(seen, objects)
 
 
-def _another(seen: Mapping[str, Any]) -> Recognised:
+def _another(name: str, signs: Recognition, seen: Mapping[str, Any]) -> Recognised:
     return Recognised(
         "another",
-        f"this is no database of MantisNXT: {seen['of_baseline']} of its {BASELINE} tables are in the schema public",
+        f"this is no database of {name}: {seen['of_baseline']} of its {len(signs.tables)} tables are in the schema public",
         "check that the target names the right database; nothing of this runbook fits another one",
+        details=(signs.check,) if signs.check else (),
     )
 
 
-def _later(seen: Mapping[str, Any], objects: tuple[Mapping[str, str], ...]) -> Recognised:
+def _later(
+    known: Application, signs: Recognition, seen: Mapping[str, Any], objects: tuple[Mapping[str, str], ...]
+) -> Recognised:
     own = f"; {_named(seen['types_other'])} with labels of their own" if seen["types_other"] else ""
     return Recognised(
         "later",
-        f"this is a later MantisNXT: {seen['tables']} tables in public, among them {_named(seen['tables_there'])}"
+        f"this is a later {known.name}: {seen['tables']} tables in public, among them {_named(seen['tables_there'])}"
         f" that this runbook would make{own}",
-        "nothing is to be migrated here: this runbook brings the MantisNXT of 28 tables to its enhanced schema, and this"
-        " database has gone on by the product's own migrations; keep to those",
+        f"nothing is to be migrated here: this runbook brings the {known.name} of {len(signs.tables)} tables to its enhanced"
+        " schema, and this database has gone on by the product's own migrations; keep to those",
         objects,
+        DETAILS["later"],
     )
 
 
@@ -106,10 +114,10 @@ def _half_applied(seen: Mapping[str, Any], objects: tuple[Mapping[str, str], ...
         "the enhanced schema is half applied here, and not by this runbook: "
         + ", ".join(part for part in parts if part)
         + open_,
-        "make way for the migrations: DROP what holds no rows, RENAME what does (ALTER TABLE lead RENAME TO lead_before,"
-        " ALTER TYPE lead_status RENAME TO lead_status_before, ALTER TABLE … RENAME COLUMN), run the phases, and copy the"
-        " rows over",
+        "make way for the migrations: DROP what holds no rows, RENAME what does (ALTER TABLE … RENAME TO …_before, ALTER TYPE"
+        " … RENAME TO …_before, ALTER TABLE … RENAME COLUMN), run the phases, and copy the rows over",
         objects,
+        DETAILS["half applied"],
     )
 
 

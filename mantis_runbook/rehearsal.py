@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mantis_runbook import catalog, fingerprint, validation
+from mantis_runbook import application, catalog, fingerprint, validation
 from mantis_runbook.apply import Engine
 from mantis_runbook.catalog import Catalog, Difference
 from mantis_runbook.comparison import Comparison, Verdict, compare
@@ -29,11 +29,7 @@ __all__ = ["LEDGER_TABLES", "Rehearsal", "rehearse", "set_apart"]
 #: Written by the runbook itself while it works, so no part of what must not change.
 LEDGER_TABLES = ("public.schema_migrations", "public.migration_backups")
 
-
 NAME = re.compile(r'"(?:[^"]|"")+"|[\w$]+')
-
-#: Written by the application's triggers whenever rows of its tables are.
-AUDIT_TRAIL = "public.audit_log"
 
 
 @dataclass(frozen=True)
@@ -98,9 +94,10 @@ def rehearse(
         suite = validation.validate_suite(connection, migrations, earlier=completed)
         now = fingerprint.take(connection, columns=expected.columns, row_types=row_types)
         grown = _grown(connection, expected, now, row_types, mark)
-        content, side_effects = set_apart(compare(expected, now), grown, _words(pending))
+        trail = application.load().audit_trail
+        content, side_effects = set_apart(compare(expected, now), grown, _words(pending), trail)
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
-        left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
+        left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_labels())
         again = tuple(engine.up(one) for one in pending)
     judged = tuple(judge(one, environment) for one in recorder.locks)
     return Rehearsal(applied, suite, content, rolled_back, left_behind, again, judged, recorder.touched, side_effects)
@@ -132,17 +129,19 @@ def _grown(
     return fingerprint.take(connection, columns=columns, row_types=row_types, written_before=mark)
 
 
-def set_apart(content: Comparison, grown: Fingerprint, words: Collection[str]) -> tuple[Comparison, tuple[str, ...]]:
+def set_apart(
+    content: Comparison, grown: Fingerprint, words: Collection[str], audit_trail: str = ""
+) -> tuple[Comparison, tuple[str, ...]]:
     """The comparison without rows that something on this database wrote because a migration ran; and what that was.
 
     Pure. Only additions are set apart, where the rows of before are all there as they were, and only in tables whose
-    names are none of the migration's `words`. The application's audit trail is written to by its own triggers, and is not
-    worth a word.
+    names are none of the migration's `words`. The application's `audit_trail` is written to by its own triggers, and is
+    not worth a word.
     """
     verdicts, effects = list[Verdict](), list[str]()
     for one in content.verdicts:
         older = Verdict(one.table, one.before, grown.tables.get(one.table))
-        known = one.table == AUDIT_TRAIL
+        known = one.table == audit_trail
         if one.is_equal or not older.is_equal or not (known or _relation(one.table) not in words):
             verdicts.append(one)
             continue

@@ -9,6 +9,7 @@ from typing import Any
 from mantis_runbook import (
     display,
     evidence_tables,
+    migrations,
     performance,
     predicted,
     promises,
@@ -49,7 +50,7 @@ def rehearse(record: PhaseRecord) -> Evidence:
         outcome.verdict,
         "; ".join(outcome.problems) or outcome.summary,
         outcome.tables,
-        {**outcome.facts, **({promises.KEPT: before.as_dict()} if record.number == promises.FIRST else {})},
+        {**outcome.facts, **({promises.KEPT: before.as_dict()} if _is_first(record) else {})},
         advice=outcome.unjudged,
     )
     if outcome.problems:
@@ -61,6 +62,11 @@ def rehearse(record: PhaseRecord) -> Evidence:
             action="nothing was changed on the target; correct the migration first",
         )
     return evidence
+
+
+def _is_first(record: PhaseRecord) -> bool:
+    """Whether the phase carries out the first migration of all: what was so before it is kept for the last phase."""
+    return migrations.first_version() in [migration.version for migration in record.migrations]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ __all__ = [
     "refused",
 ]
 
-#: `215; 1259 16385 TABLE public customer mantis`, and behind it in a verbose listing `;	depends on: 3 200`.
+#: `215; 1259 16385 TABLE public reader mantis`, and behind it in a verbose listing `;	depends on: 3 200`.
 ENTRY = re.compile(r"^(?P<number>\d+); \d+ \d+ (?P<text>.*)$")
 DEPENDS = re.compile(r"^;\s+depends on:(?P<numbers>[ \d]+)$")
 

@@ -145,7 +145,7 @@ def roll_back(
                 unseal(connection)
             raise
         unseal(connection)
-        left = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_currencies())
+        left = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_labels())
         return RolledBack(kept, applied, _without(left, theirs, now))
 
 

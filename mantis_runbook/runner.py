@@ -11,7 +11,7 @@ from typing import Any
 import papermill
 import psycopg
 
-from mantis_runbook import manifest, repertoire, report, settings, workload
+from mantis_runbook import application, manifest, repertoire, report, settings, workload
 from mantis_runbook import scratch as scratch_databases
 from mantis_runbook import target as targets
 from mantis_runbook.alerts import Alert, Alerts
@@ -24,10 +24,6 @@ from mantis_runbook.run import Run, working
 from mantis_runbook.verdict import GOOD, Verdict, phase_verdict, run_verdict
 
 __all__ = ["Finished", "archive_run", "execute", "refuse_unknown"]
-
-
-#: Phases that begin when customers, quotes and orders of the new schema are there.
-AFTER_SALES = ("3", "4", "5")
 
 
 @dataclass(frozen=True)
@@ -117,8 +113,9 @@ def _passed(run: Run, phase: PhaseDefinition) -> bool:
 
 def _scenarios(run: Run) -> tuple[Path, ...]:
     """The old application's, and beside them the new one's as soon as a phase began that stands on its tables."""
+    later = application.load().later_workload
     begun = [entry.facts["phase"] for entry in run.journal.entries() if entry.event == "phase.started"]
-    new = workload.scenarios("workload/enhanced") if begun and begun[-1] in AFTER_SALES else ()
+    new = workload.scenarios(later.folder) if later and begun and begun[-1] in later.phases else ()
     return (*workload.scenarios(), *new)
 
 

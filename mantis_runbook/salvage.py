@@ -105,7 +105,7 @@ def losses(connection: Connection, before: Catalog, *, spared: Sequence[str] = (
 
     `spared` are tables and columns, by qualified name, that were not there and will not go.
     """
-    # Partitions of a table that was one table before (audit_log) come back into it, by the rollback itself.
+    # Partitions of a table that was one table before come back into it, by the rollback itself.
     whole = [name for name, definition in before["tables"].items() if "partitioned by" not in definition]
     known = {"before": [*before["tables"]], "spared": list(spared), "columns": [*before["columns"]], "whole": whole}
     tables = [

@@ -1,4 +1,4 @@
-"""The embedded sandbox: a server of its own with the MantisNXT baseline in it."""
+"""The embedded sandbox: a server of its own with the application's baseline in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mantis_runbook import programs, settings
 from mantis_runbook.database import Connection
-from mantis_runbook.errors import Failed, ProgramError, Refused, TargetError
+from mantis_runbook.errors import Failed, ParameterError, ProgramError, Refused, TargetError
 from mantis_runbook.server import Server
 from mantis_runbook.server_account import reachable, reachable_programs, temporary
 from mantis_runbook.target import SANDBOX_STATE, sandbox_folder
@@ -129,7 +129,7 @@ def load_baseline(
     auth: Auth = "supabase",
     force_rls: bool = False,
 ) -> None:
-    """Make the MantisNXT baseline in an empty database, given as a connection or its parameters.
+    """Make the baseline of the application (`sql/baseline/`) in an empty database, given as a connection or its parameters.
 
     `scale` 1.0 is the full amount of data, `seed` decides all of it. `auth` chooses the stand-in for Supabase's
     schema; `force_rls` puts table owners under row level security too. Each file is one transaction.
@@ -322,7 +322,13 @@ def _locked() -> Iterator[None]:
 
 def _baseline_files(auth: Auth) -> list[Path]:
     other = "01_auth.sql" if auth == "extended" else "01_auth_extended.sql"
-    return [path for path in sorted((settings.sql() / "baseline").glob("[0-9][0-9]_*.sql")) if path.name != other]
+    files = [path for path in sorted((settings.sql() / "baseline").glob("[0-9][0-9]_*.sql")) if path.name != other]
+    if not files:
+        raise ParameterError(
+            "the application has no baseline", found=f"no NN_name.sql in {settings.sql() / 'baseline'}",
+            expected="its tables and some data, to try everything on", action="write it, or name a --target",
+        )  # fmt: skip
+    return files
 
 
 def _run_baseline(connection: Connection, files: list[Path], scale: float, seed: int) -> None:

@@ -81,7 +81,7 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """Where it stands and what it does: `customer_crud:85 INSERT customer_interaction`."""
+        """Where it stands and what it does: `lending:85 INSERT loan`."""
         return f"{self.scenario}:{self.line} {self.summary}"
 
     @property

@@ -21,7 +21,7 @@ STEP = re.compile(r"--\s*step\s*:\s*(.*)", re.IGNORECASE)
 MARKER = re.compile(r"batched over (.+)")
 
 #: A backfill whose batches fire no trigger, as `session_replication_role = replica` does: the rows change in one column
-#: that no trigger of the application is meant for, and neither updated_at nor audit_log shall show it as a user's work.
+#: that no trigger of the application is meant for, and neither updated_at nor an audit trail shall show it as a user's work.
 QUIET = "without triggers"
 
 #: A step whose only statement is a SELECT: each row is a statement that runs outside a transaction, for objects that
@@ -230,7 +230,7 @@ def _problems_of_marks(source: Source) -> list[_Problem]:
             problems.append(_Problem(mark.line, "a step line behind a statement", "give it a line of its own"))
         elif not name:
             problems.append(
-                _Problem(mark.line, "a step without a name", "say what it does: -- step: customer contacts")
+                _Problem(mark.line, "a step without a name", "say what it does: -- step: contacts of readers")
             )
         action = "write 'batched over <table>' (and then 'without triggers' where it is meant), or single spaces"
         tables = [one for one in markers if MARKER.fullmatch(one)]

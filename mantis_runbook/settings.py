@@ -23,6 +23,8 @@ __all__ = [
     "environments",
     "home",
     "notebooks",
+    "own_notebooks",
+    "own_sql",
     "reports",
     "sql",
     "workload",
@@ -119,18 +121,36 @@ class Environment(BaseModel):
 
 
 def home() -> Path:
-    """The project's top folder: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed from."""
-    return Path(os.environ.get("MANTIS_RUNBOOK_HOME") or Path(__file__).resolve().parent.parent)
+    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed from.
+
+    It holds `notebooks/` and `sql/` (`application.toml`, `migrations/`, and where there are any `tests/`, `workload/`,
+    `checks/application/`). Backups, reports and the sandbox lie there too, unless variables of their own say otherwise.
+    """
+    return Path(os.environ.get("MANTIS_RUNBOOK_HOME") or _clone())
 
 
 def sql() -> Path:
-    """The folder of all SQL: migrations, checks, baseline."""
+    """The folder of the application's SQL: migrations, tests, workload, checks of its own."""
     return home() / "sql"
 
 
+def own_sql() -> Path:
+    """The folder of the runbook's SQL, the same for every application: ledger, catalogue, monitoring, checks."""
+    return _clone() / "sql"
+
+
 def notebooks() -> Path:
-    """The folder of the notebooks, one a phase."""
+    """The folder of the application's notebooks, one a phase."""
     return home() / "notebooks"
+
+
+def own_notebooks() -> Path:
+    """The folder of the runbook's notebooks, of which preparation, rollback and mission control serve every application."""
+    return _clone() / "notebooks"
+
+
+def _clone() -> Path:
+    return Path(__file__).resolve().parent.parent
 
 
 def reports() -> Path:

@@ -129,7 +129,7 @@ def nodes(root: Any, *kinds: str) -> Iterator[Any]:
 
 
 def relation_name(relation: Any) -> str:
-    """A RangeVar as it is written in SQL: `customer`, `auth.users`, `"Odd Name"`."""
+    """A RangeVar as it is written in SQL: `reader`, `other.reader`, `"Odd Name"`."""
     return ".".join(quoted(part) for part in (relation.schemaname, relation.relname) if part)
 
 

@@ -13,7 +13,7 @@ import psycopg
 import stamina
 from psycopg import sql
 
-from mantis_runbook import settings
+from mantis_runbook import application, settings
 from mantis_runbook.acts_as import ActsAs, Person
 from mantis_runbook.catalog import Catalog, snapshot
 from mantis_runbook.database import Connection, message_of
@@ -45,7 +45,7 @@ OWN_FAULT = re.compile(r"42(?!501)")
 
 ACTING = "acting.sql"
 
-#: Who acts, while a test acts: `sql/tests/acting.sql` puts the real ones in their places.
+#: Who acts, while a test acts: `sql/tenants/acting.sql` puts the real ones in their places.
 ANYBODY = Person(user="{user}", org="{org}", role="{role}")
 
 #: The columns of the strategy's data-integrity tests.
@@ -125,7 +125,7 @@ def validate_suite(connection: Connection, migrations: Iterable[Migration], earl
     """Run the validations of migrations and their tests; `earlier` are versions whose tests have to hold as well."""
     chosen = tuple(migrations)
     versions = sorted({*earlier, *(one.version for one in chosen)})
-    acts = learn_here(connection)
+    acts = learn_here(connection) if application.load().tenants else ActsAs()
     doubt = Validated(ACTING, (ValidationResult("who acts", "warn", acts.summary),)) if acts.doubt else None
     acting = stage(acts)
     tests = (validate(connection, read_script(path), acting) for version in versions for path in tests_of(version))
@@ -136,10 +136,13 @@ def validate_suite(connection: Connection, migrations: Iterable[Migration], earl
 
 
 def stage(acts: ActsAs) -> tuple[str, ...]:
-    """Statements that let a test act as users do on this installation, to be run in the test's own transaction."""
+    """Statements that let a test act as users do on this installation, to be run in the test's own transaction; none
+    for an application without tenants."""
+    if application.load().tenants is None:
+        return ()
     told = json.dumps(acts.values(ANYBODY, "{database_role}"))
     learnt = sql.SQL("SELECT set_config('mantis_runbook.acts_as', {}, true)").format(told).as_string(None)
-    acting = read_script(settings.sql() / "tests" / ACTING)
+    acting = read_script(settings.sql() / "tenants" / ACTING)
     return learnt, *(statement.text for step in acting.steps for statement in step.statements)
 
 

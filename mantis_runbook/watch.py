@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from mantis_runbook import application
 from mantis_runbook.errors import Failed, Inconclusive
 from mantis_runbook.guard import Guard, Trip
 from mantis_runbook.monitor import Monitor, MonitorResult, Reading
 from mantis_runbook.probe import Probe, ProbeResult
 from mantis_runbook.run import Run
 
-__all__ = ["CENTRAL", "Watch", "require_seen", "watching"]
-
-#: Probed where a migration locks no existing table: what every user of the application waits for.
-CENTRAL = ("organization", "customer")
+__all__ = ["Watch", "require_seen", "watching"]
 
 #: Seconds of the machine's own noise, before the first step.
 NOISE_S = 3.0
@@ -98,7 +96,7 @@ def watching(
     monitor's readings, once a second, in the monitor's thread. `told` hears of the guard's trip at once, from the guard's
     thread.
     """
-    wanted = tuple(dict.fromkeys((*tables, *CENTRAL)))
+    wanted = tuple(dict.fromkeys((*tables, *application.load().probed)))
     probe = Probe(run.target, wanted[:MOST_TABLES], run.folder, file=f"probe-{phase}.csv")
     monitor = Monitor(run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl")
     watch = Watch(lambda: None, not_probed=tuple(one for one in wanted[MOST_TABLES:] if one in tables))

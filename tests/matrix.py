@@ -160,7 +160,7 @@ def _climb(target: str, given: dict[str, str], numbers: str, which: str) -> None
 
 
 def _roll_back(target: str) -> None:
-    last = _cells(phases.ROLLBACK, "rollback", {"target": target, "version": "001", "scope": "from"})
+    last = _cells(phases.rollback(), "rollback", {"target": target, "version": "001", "scope": "from"})
     if last.verdict != "passed":
         raise Stopped("rollback, conclude", "rollback", f"{last.verdict}: {last.summary}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from project import Project, execute
 
-from mantis_runbook import audit_trail, ledger, manifest, phase, settings
+from mantis_runbook import audit_trail, ledger, manifest, phase, phases, settings
 from mantis_runbook.catalog import snapshot
 from mantis_runbook.criteria import Trail
 from mantis_runbook.database import Connection, connect
@@ -18,7 +18,6 @@ from mantis_runbook.final_phase import FinalPhase
 from mantis_runbook.journal import Journal
 from mantis_runbook.ledger import Ledger
 from mantis_runbook.parameters import Parameters
-from mantis_runbook.phases import PHASES
 from mantis_runbook.target import Target
 
 EARLIER, PRESENT = "20261120T100000Z-TEST_DSN", "20261121T100000Z-TEST_DSN"
@@ -167,7 +166,7 @@ def test_the_final_phase_verifies_and_a_tampered_run_fails_it(project: Project, 
     with connect(migrated, "test") as connection:
         Ledger(connection).record_archive(EARLIER, head, "passed")
     begun = phase.open("1", {"target": "TEST_DSN", "environment": "development"})
-    final = FinalPhase(begun.run, PHASES[5], Parameters())
+    final = FinalPhase(begun.run, phases.find("5"), Parameters())
     with pytest.raises(ValidationFailed, match="Zero data loss.*Audit trails complete"):
         criteria(final.record)
     trail = verified_trail(final.record, earlier_runs(final.record))

@@ -370,9 +370,11 @@ def test_whether_uuid_ossp_is_offered_is_said(baseline: Connection) -> None:
 def test_what_this_server_cannot_be_made_to_show_is_asked_otherwise(
     baseline: Connection, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str, words: str
 ) -> None:
-    text = (settings.sql() / "checks" / f"{name}.sql").read_text()
+    [path] = (settings.sql() / "checks").rglob(f"{name}.sql")
+    text = path.read_text()
     assert old in text
-    monkeypatch.setattr(checks, "query", lambda _: text.replace(old, new))
+    changed = checks.COMMENTS.sub("", text).replace(old, new)
+    monkeypatch.setattr(checks.Check, "text", changed)
     verdict, said = found(baseline, name)
     assert verdict == ("warn" if name == "extension_uuid_ossp" else "fail")
     assert words in said[0]
@@ -638,7 +640,7 @@ def test_a_role_that_would_see_a_part_of_the_rows_gets_no_verdict_from_them(base
 def test_every_check_of_every_phase_runs_read_only_and_changes_nothing(baseline: Connection) -> None:
     baseline.execute("SET search_path = pg_catalog")
     for phase in range(6):
-        names = [check.name for check in checks.load() if check.name in OURS and str(phase) in check.phases]
+        names = [check.name for check in checks.load() if check.name in OURS and check.is_of(str(phase))]
         for result in checks.run(baseline, phase, names).results:
             assert "could not run" not in result.summary, result
     assert baseline.execute("SHOW search_path").fetchone() == ("pg_catalog",)
@@ -647,7 +649,7 @@ def test_every_check_of_every_phase_runs_read_only_and_changes_nothing(baseline:
 
 def test_an_error_does_not_quote_a_row(baseline: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        checks, "query", lambda _: "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')"
+        checks.Check, "text", "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')"
     )
     assert "Jane" not in str(found(baseline, "items_sharing_a_sku"))
 
@@ -657,7 +659,7 @@ def test_tolerated_findings_warn_but_a_check_that_could_not_run_fails(
 ) -> None:
     assert checks.run(baseline, 0, ["durability"]).verdict == "fail"
     assert checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "warn"
-    monkeypatch.setattr(checks, "query", lambda _: "SELECT nonsense")
+    monkeypatch.setattr(checks.Check, "text", "SELECT nonsense")
     assert checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "fail"
 
 
@@ -738,10 +740,11 @@ def test_a_header_that_is_not_whole_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
 ) -> None:
     text = (settings.sql() / "checks" / "server_version.sql").read_text()
+    text = text.replace("check: server_version", "check: till_is_shut")
     key = line.split(":")[0]
-    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "application").mkdir(parents=True)
     changed = "\n".join(line if one.startswith(key + ":") else one for one in text.splitlines())
-    (tmp_path / "checks" / "server_version.sql").write_text(changed)
+    (tmp_path / "checks" / "application" / "till_is_shut.sql").write_text(changed)
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(tmp_path))
     monkeypatch.setattr(settings, "sql", lambda: tmp_path)
     with pytest.raises(ParameterError, match=message):

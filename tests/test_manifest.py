@@ -139,7 +139,8 @@ def test_the_run_before_is_part_of_the_chain(folder: Path) -> None:
 
 def test_sql_and_notebook_sources_are_recorded_as_they_were(folder: Path, home: Path) -> None:
     def recorded() -> dict[str, dict[str, object]]:
-        return dict(json.loads((folder / "manifest.json").read_text())["sources"])
+        found = json.loads((folder / "manifest.json").read_text())["sources"]
+        return {name: facts for name, facts in found.items() if not name.startswith("runbook/")}
 
     digest = hashlib.sha256(b"source").hexdigest()
     expected = {
@@ -152,6 +153,11 @@ def test_sql_and_notebook_sources_are_recorded_as_they_were(folder: Path, home: 
     Journal(folder).append("run.started", target="sandbox")
     report.build(folder)
     assert recorded() != expected
+
+
+def test_the_runbooks_own_sources_are_recorded_beside_those_of_another_application(folder: Path) -> None:
+    names = json.loads((folder / "manifest.json").read_text())["sources"].keys()
+    assert {"runbook/sql/ledger/010_ledger.sql", "runbook/notebooks/00_preparation.ipynb"} <= names
 
 
 def test_the_head_is_what_sha256sum_says(folder: Path) -> None:

@@ -31,7 +31,7 @@ UP, ROLLBACK, VALIDATE = (FOLDER / f"003_financial_management{role}.sql" for rol
 TRIALS = [SQL_TESTS / "unit_003_finance.sql", SQL_TESTS / "integration_003_finance.sql"]
 INTEGRITY = SQL_TESTS / "data_integrity_003_finance.sql"
 BEFORE, AFTER = (settings.sql() / "finance" / f"control_totals_{when}.sql" for when in ("before", "after"))
-CHECKS = settings.sql() / "checks"
+CHECKS = settings.sql() / "checks" / "application"
 
 #: As phase 0 makes it.
 DECISIONS = """

@@ -333,7 +333,7 @@ REFUSALS = {
     ),
     "a step without a name": (
         "-- step:\nSELECT 1;\n",
-        "001_x.sql:1: found a step without a name; say what it does: -- step: customer contacts",
+        "001_x.sql:1: found a step without a name; say what it does: -- step: contacts of readers",
     ),
     "a name used twice": (
         "-- step: a\nSELECT 1;\n-- step: a\nSELECT 2;\n",

@@ -47,7 +47,7 @@ def test_a_schema_enhanced_by_hand_is_told_in_the_first_sentence_with_the_way_ou
         "the enhanced schema is half applied here, and not by this runbook: 1 table (lead),"
         " 1 type (lead_status), 1 column (purchase_order.currency); lead without row-level security"
     )
-    assert "RENAME TO lead_before" in text
+    assert "ALTER TABLE … RENAME TO …_before" in text
     assert [line.split(":")[0].strip() for line in details] == ["leftover_enums", "leftover_tables"]
 
 

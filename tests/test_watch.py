@@ -8,7 +8,8 @@ import pytest
 from project import Project, ask
 from workbench import Bench, limits
 
-from mantis_runbook import archive, phase, run, watch
+from mantis_runbook import application, archive, phase, run, watch
+from mantis_runbook.application import Application
 from mantis_runbook.errors import Failed, Inconclusive
 from mantis_runbook.monitor import NO_FUNCTION, Monitor
 from mantis_runbook.probe import Probe
@@ -21,7 +22,7 @@ def begun(bench: Bench, reports: Path, tmp_path: Path, monkeypatch: pytest.Monke
     """A run on a database where two tables may be probed, watched without the wait for the machine's noise."""
     monkeypatch.setenv("MANTIS_RUNBOOK_BACKUPS", str(tmp_path / "backups"))
     monkeypatch.setattr(watch, "NOISE_S", 0.3)
-    monkeypatch.setattr(watch, "CENTRAL", ())
+    monkeypatch.setattr(application, "load", lambda: Application(name="bench"))
     return run.start(bench.target, limits(), "Ada", phases={})
 
 

@@ -1,8 +1,11 @@
--- The strategy's first pre-migration query: statistics of the seven central tables. Not a check: it returns what is there.
+-- The strategy's first pre-migration query: statistics of the application's central tables, or of all where it names none
+-- (told in mantis_runbook.application). Not a check: it returns what is there.
+WITH surveyed AS (
+    SELECT current_setting('mantis_runbook.application')::jsonb -> 'surveyed' AS tables
+)
 SELECT schemaname, tablename, attname, n_distinct, correlation
 FROM pg_stats
+CROSS JOIN surveyed
 WHERE schemaname = 'public'
-  AND tablename IN (
-      'organization', 'profile', 'customer', 'supplier', 'inventory_item', 'purchase_order', 'ai_conversation'
-  )
+  AND (tables = '[]' OR tables ? tablename::text)
 ORDER BY tablename, attname

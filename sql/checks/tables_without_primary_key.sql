@@ -12,7 +12,7 @@ WHERE relnamespace = 'public'::regnamespace
   AND relkind IN ('r', 'p')
   AND NOT relispartition
   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = pg_class.oid AND contype = 'p')
-  -- A partitioned table whose key may be NULL cannot have one (audit_log); each of its partitions can.
+  -- A partitioned table whose key may be NULL cannot have one; each of its partitions can.
   AND NOT (
       relkind = 'p'
       AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = pg_class.oid)

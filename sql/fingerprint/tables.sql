@@ -9,7 +9,6 @@ SELECT
     c.relname AS relation,
     c.relkind = 'p' AS partitioned,
     columns.names AS columns,
-    'org_id' = ANY (columns.names) AS has_organisation,
     dumped.condition
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

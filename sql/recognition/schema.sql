@@ -1,5 +1,5 @@
--- What stands in public, beside what the migrations ahead would make (told in mantis_runbook.planned) and the 28 tables of
--- the baseline. Reads catalogues, locks nothing.
+-- What stands in public, beside what the migrations ahead would make (told in mantis_runbook.planned) and the tables by which
+-- the application is known (told in mantis_runbook.application). Reads catalogues, locks nothing.
 WITH planned AS (
     SELECT kind, name, parts
     FROM jsonb_to_recordset(current_setting('mantis_runbook.planned')::jsonb) AS (kind text, name text, parts jsonb)
@@ -12,14 +12,9 @@ present AS (
       AND NOT relispartition
       AND relname NOT IN ('schema_migrations', 'migration_backups')
 ),
-baseline (name) AS (
-    VALUES
-        ('ai_conversation'), ('ai_dataset'), ('ai_message'), ('ai_prompt_template'), ('alert_rule'), ('audit_log'),
-        ('automation_pipeline'), ('customer'), ('customer_interaction'), ('dashboard'), ('dashboard_favorite'),
-        ('dashboard_share'), ('data_import'), ('integration_connector'), ('integration_log'), ('inventory_item'),
-        ('notification'), ('organization'), ('pipeline_execution'), ('profile'), ('purchase_order'),
-        ('purchase_order_item'), ('supplier'), ('support_ticket'), ('system_metric'), ('ticket_comment'), ('widget'),
-        ('widget_data_cache')
+baseline AS (
+    SELECT name
+    FROM jsonb_array_elements_text(current_setting('mantis_runbook.application')::jsonb -> 'recognition' -> 'tables') AS name
 ),
 enum AS (
     SELECT typname::text AS name, array_agg(enumlabel::text ORDER BY enumsortorder) AS labels

@@ -1,6 +1,6 @@
 -- How a test acts as a user: it sets what this installation's policies read. The runner learns that from the policies and
 -- tells it in the setting mantis_runbook.acts_as, as JSON: setting -> text, in which {user}, {org}, {role} and
--- {database_role} stand for who acts. Without it the two usual settings are taken. By hand: psql -f sql/tests/acting.sql -f sql/tests/unit_001_tenants.sql
+-- {database_role} stand for who acts. Without it the two usual settings are taken. By hand: psql -f sql/tenants/acting.sql -f sql/tests/unit_001_tenants.sql
 -- Requires: TEMPORARY on the database. Locks nothing of anybody's.
 
 -- step: somebody of an organisation, or nobody
