@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -154,25 +154,6 @@ class Checks:
     def sentences_of_failed(self) -> tuple[str, ...]:
         """A line for each failed check: what was found and expected, and what to do."""
         return tuple(_sentence(result) for result in self.failed)
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """One row a check. Without durations, so that the same database gives the same table."""
-        return pd.DataFrame(
-            [
-                {
-                    "check": result.check.name,
-                    "verdict": result.verdict,
-                    "title": result.check.title,
-                    "findings": result.total,
-                    "found": result.summary,
-                    "expected": result.check.expected,
-                    "action": result.check.action if result.total else "",
-                }
-                for result in self.results
-            ],
-            columns=["check", "verdict", "title", "findings", "found", "expected", "action"],
-        )
 
     @property
     def records(self) -> list[dict[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mantis_runbook import display
 from mantis_runbook.beside_tables import LargeObjects, SequenceState
 from mantis_runbook.fingerprint import NO_ORGANISATION, Fingerprint, Sums, TableFingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Comparison", "Verdict", "compare", "compare_restored"]
 
@@ -106,6 +107,8 @@ class Comparison:
 
     @property
     def frame(self) -> pd.DataFrame:
+        import pandas as pd  # a second that no command waits for
+
         lines = [
             (v.table, "equal" if v.is_equal else "differs", v.found, v.expected, len(v.organisations), v.message)
             for v in self.verdicts

@@ -46,7 +46,7 @@ SELECT
             '; ' ORDER BY CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, a.privilege_type
         )
         FROM aclexplode(c.acl) AS a
-    ), 'nobody') || coalesce(' (of extension ' || x.extname || ')', '') AS definition
+    ), 'nobody') || coalesce(' (of extension ' || quote_ident(x.extname) || ')', '') AS definition
 FROM changed AS c
 CROSS JOIN pg_identify_object(c.class, c.oid, c.part) AS i
 LEFT JOIN pg_depend AS d ON d.classid = c.class AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e'
