@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mantis_runbook import backup, commands, programs, sandbox
-from mantis_runbook.scratch import create_scratch, drop_scratch
-from mantis_runbook.target import Target, resolve
+from mantis_runbook import sandbox
+from mantis_runbook.backup import backup
+from mantis_runbook.backup.scratch import create_scratch, drop_scratch
+from mantis_runbook.postgres import commands, programs
+from mantis_runbook.postgres.target import Target, resolve
 
 ROUNDS = 3
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import click
 from psycopg import sql
 
-from mantis_runbook import database, fingerprint
-from mantis_runbook.target import Target, resolve
+from mantis_runbook.backup import fingerprint
+from mantis_runbook.postgres import connection as database
+from mantis_runbook.postgres.target import Target, resolve
 
 SCRATCH = sql.Identifier("mantis_benchmark_fingerprint")
 TABLE = Path(__file__).with_suffix(".sql")

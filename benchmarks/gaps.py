@@ -29,10 +29,14 @@ from psycopg import sql
 from benchmarks import ways
 from benchmarks.load import Load, Scenario, capacity, loaded
 from benchmarks.performance_trials import database
-from mantis_runbook import ledger, lint, migrations, sandbox, workload
-from mantis_runbook.database import connect
-from mantis_runbook.probe import Probe, ProbeResult
-from mantis_runbook.target import Target, resolve
+from mantis_runbook import sandbox
+from mantis_runbook.engine import ledger
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.migrations.lint import lint
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.target import Target, resolve
+from mantis_runbook.watch import application_load
+from mantis_runbook.watch.probe import Probe, ProbeResult
 
 CHANGE = Path(__file__).with_name("change")
 
@@ -93,7 +97,7 @@ class Found:
 
 def change(template: str, rows: int) -> Subject:
     """The change of a few statements."""
-    steps = migrations.load(CHANGE / "migrations")
+    steps = migration_files.load(CHANGE / "migrations")
     for one in steps:
         lint.refuse_unsafe(one)
     return Subject(
@@ -109,7 +113,7 @@ def change(template: str, rows: int) -> Subject:
 
 def phases(template: str) -> Subject:
     """The real migrations of phases 1 to 4. Each is one transaction for psql."""
-    known = migrations.load()
+    known = migration_files.load()
     touched = (
         "organization",
         "profile",
@@ -124,7 +128,7 @@ def phases(template: str) -> Subject:
         template,
         lambda target: ways.engine(target, known),
         lambda target: ways.psql(target, [(one.version, ways.in_one_transaction(one)) for one in known]),
-        Scenario(workload.scenarios()),
+        Scenario(application_load.scenarios()),
         ("customer", "purchase_order", "audit_log"),
         (*touched, "audit_log"),
     )

@@ -12,12 +12,17 @@ import resource
 import time
 from typing import Any
 
-from mantis_runbook import catalog, fingerprint, ledger, migrations, sandbox, settings, validation
-from mantis_runbook import plan as plans
-from mantis_runbook.apply import Engine
-from mantis_runbook.database import connect
-from mantis_runbook.lock import hold
-from mantis_runbook.target import Target, resolve
+from mantis_runbook import sandbox, settings
+from mantis_runbook.backup import fingerprint
+from mantis_runbook.checks import validations
+from mantis_runbook.engine import ledger
+from mantis_runbook.engine.engine import Engine
+from mantis_runbook.engine.fence import hold
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.phases import plan as plans
+from mantis_runbook.postgres import catalog
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.target import Target, resolve
 
 #: Steps of less than this many seconds on the larger database say nothing about growth.
 WORTH_SHOWING_S = 1.0
@@ -58,7 +63,7 @@ def _measured(scale: float) -> dict[str, Any]:
     filled, took = 0, 0.0
     with hold(target, "benchmark", "benchmark") as fence:
         engine = Engine(target, environment, "benchmark", "benchmark", fence)
-        for one in migrations.load():
+        for one in migration_files.load():
             for step in engine.up(one).steps:
                 seconds[f"{step.version} {step.step}"] = step.duration_ms / 1000
                 filled, took = (filled + step.rows, took + step.duration_ms / 1000) if step.rows else (filled, took)
@@ -71,10 +76,10 @@ def _measured(scale: float) -> dict[str, Any]:
     }
 
 
-def _validated(target: Target, migration: migrations.Migration) -> None:
+def _validated(target: Target, migration: migration_files.Migration) -> None:
     with connect(target, "benchmark", statement_timeout="0") as connection:
         catalog.snapshot(connection)
-        found = validation.validate(connection, migration.validation)
+        found = validations.validate(connection, migration.validation)
         if found.failed:
             raise SystemExit(f"{migration.label} does not validate: {found.failed[0].found}")
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mantis_runbook import commands
-from mantis_runbook.target import Target
+from mantis_runbook.postgres import commands
+from mantis_runbook.postgres.target import Target
 
 CLIENTS = 4
 

@@ -10,8 +10,8 @@ from mantis_runbook import sandbox
 PROGRAM = """
 import resource, shutil, tempfile
 from pathlib import Path
-from mantis_runbook import backup, scratch
-from mantis_runbook.target import resolve
+from mantis_runbook.backup import backup; from mantis_runbook.backup import scratch
+from mantis_runbook.postgres.target import resolve
 folder = Path(tempfile.mkdtemp(prefix="mantis-bench-"))
 taken = backup.take(resolve(), folder / "backup")
 backup.prove(taken, scratch.create_scratch(resolve(), "mantis_scratch_bench"))

@@ -17,10 +17,11 @@ import click
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import performance, sandbox, settings
-from mantis_runbook.database import connect
+from mantis_runbook import sandbox, settings
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.target import Target, resolve
+from mantis_runbook.rehearsal.performance import measure as performance
 from mantis_runbook.settings import Environment
-from mantis_runbook.target import Target, resolve
 
 BASE = "mantis_scratch_trials"
 

@@ -24,9 +24,11 @@ import click
 from benchmarks import ways
 from benchmarks.performance_trials import database
 from benchmarks.rehearsal import prepared
-from mantis_runbook import learnt, migrations, promises, settings
-from mantis_runbook.database import connect
-from mantis_runbook.target import Target, resolve
+from mantis_runbook import settings
+from mantis_runbook.checks import learnt_statements, promises
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.target import Target, resolve
 
 #: The last commit that proved both promises once, after the migration.
 BASE = "17768f6"
@@ -35,8 +37,8 @@ AIM = 1.2
 
 EARLIER = """
 import json, sys, time
-from mantis_runbook import promises
-from mantis_runbook.target import Target
+from mantis_runbook.checks import promises
+from mantis_runbook.postgres.target import Target
 for line in sys.stdin:
     place = Target("base", "variable", json.loads(line))
     began = time.monotonic()
@@ -78,7 +80,7 @@ def pair(copy: Target, migrated: Target) -> tuple[float, float]:
     """Seconds of the proof before and of the one after."""
     began = time.monotonic()
     with connect(copy, "benchmark") as connection:
-        was = promises.before(copy, learnt.statements(connection))
+        was = promises.before(copy, learnt_statements.statements(connection))
     between = time.monotonic()
     found = promises.kept(migrated, was)
     if found.problems:
@@ -97,7 +99,7 @@ def main(name: str, scale: float, rounds: int, base: str) -> None:
     with prepared(server, scale) as place, earlier(base) as proof:
         for phase in ("1", "2", "3", "4"):
             with database(server, "mantis_bench_proofs", place.parameters["dbname"]) as copy:
-                ways.engine(place, migrations.order_for(migrations.load(), phase))
+                ways.engine(place, migration_files.order_for(migration_files.load(), phase))
                 once, before, after, ratios = [], [], [], []
                 for _ in range(rounds):
                     once.append(proof(place))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from mantis_runbook import sandbox
-from mantis_runbook.database import connect
-from mantis_runbook.target import resolve
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.target import resolve
 
 
 def main() -> None:

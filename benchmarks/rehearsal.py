@@ -19,11 +19,15 @@ import click
 from benchmarks import ways
 from benchmarks.backup import plain, timed
 from benchmarks.performance_trials import database
-from mantis_runbook import backup, ledger, migrations, rehearsal, sandbox, settings
-from mantis_runbook.database import connect
-from mantis_runbook.migrations import Migration
-from mantis_runbook.scratch import create_scratch, drop_scratch
-from mantis_runbook.target import Target, resolve
+from mantis_runbook import sandbox, settings
+from mantis_runbook.backup import backup
+from mantis_runbook.backup.scratch import create_scratch, drop_scratch
+from mantis_runbook.engine import ledger
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.migrations.files import Migration
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.target import Target, resolve
+from mantis_runbook.rehearsal import rehearsal
 
 SCRATCH = "mantis_scratch_bench"
 
@@ -70,7 +74,7 @@ def main(name: str, scale: float) -> None:
     try:
         with prepared(resolve(name), scale) as place:
             for phase in ("1", "2", "3", "4"):
-                steps = migrations.order_for(migrations.load(), phase)
+                steps = migration_files.order_for(migration_files.load(), phase)
                 alone = timed(plain, place, folder)
                 proven, rehearsed = ours(place, folder, steps)
                 click.echo(

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from mantis_runbook import commands, settings
-from mantis_runbook.apply import Engine
-from mantis_runbook.lock import hold
-from mantis_runbook.migrations import Migration
-from mantis_runbook.scripts import Step
-from mantis_runbook.target import Target
+from mantis_runbook import settings
+from mantis_runbook.engine.engine import Engine
+from mantis_runbook.engine.fence import hold
+from mantis_runbook.migrations.files import Migration
+from mantis_runbook.migrations.scripts import Step
+from mantis_runbook.postgres import commands
+from mantis_runbook.postgres.target import Target
 
 #: What a backfill's batches begin after and end with, when it is one statement.
 FIRST, LAST = "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"

@@ -9,34 +9,28 @@ from pathlib import Path
 
 import click
 
-from mantis_runbook import (
-    alerts,
-    archive,
-    interruption,
-    leftovers,
-    lint,
-    logs,
-    migrations,
-    phases,
-    plan,
-    run,
-    settings,
-    workload,
-)
-from mantis_runbook import rollback as rollbacks
-from mantis_runbook import scratch as scratches
-from mantis_runbook import target as targets
-from mantis_runbook.cli_archives import report_, verify
-from mantis_runbook.cli_errors import told
-from mantis_runbook.cli_options import ENVIRONMENT, OPERATOR, PHASES, SCRATCH, TARGET
-from mantis_runbook.cli_sandbox import sandbox
-from mantis_runbook.database import connect, identity, refuse_read_only
+from mantis_runbook import logs, settings
+from mantis_runbook.backup import leftovers
+from mantis_runbook.backup import scratch as scratches
+from mantis_runbook.command_line.archives import report_, verify
+from mantis_runbook.command_line.errors import told
+from mantis_runbook.command_line.options import ENVIRONMENT, OPERATOR, PHASES, SCRATCH, TARGET
+from mantis_runbook.command_line.sandbox import sandbox
+from mantis_runbook.engine import interruption
+from mantis_runbook.engine import rolling_back as rollbacks
+from mantis_runbook.engine.interruption import Interruption
+from mantis_runbook.engine.ledger import Ledger
 from mantis_runbook.errors import ApprovalMissing, Refused
-from mantis_runbook.interruption import Interruption
-from mantis_runbook.journal import Journal
-from mantis_runbook.ledger import Ledger
-from mantis_runbook.phases import PhaseDefinition
-from mantis_runbook.summary import read as read_summary
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.migrations.lint import lint
+from mantis_runbook.phases import definitions, plan
+from mantis_runbook.phases.definitions import PhaseDefinition
+from mantis_runbook.postgres import target as targets
+from mantis_runbook.postgres.connection import connect, identity, refuse_read_only
+from mantis_runbook.runs import alerts, archive, run
+from mantis_runbook.runs.journal import Journal
+from mantis_runbook.runs.summary import read as read_summary
+from mantis_runbook.watch import application_load
 
 __all__ = ["main"]
 
@@ -108,12 +102,11 @@ def run_(
     repack: str,
 ) -> None:
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
-    place, chosen = targets.resolve(target), phases.select(wanted)
+    place, chosen = targets.resolve(target), definitions.select(wanted)
     limits = run.environment_for(place, environment)
-    from mantis_runbook import (  # brings papermill and nbconvert, a second or two that no other command waits for
-        repertoire,
-        runner,
-    )
+    # brings papermill and nbconvert, a second or two that no other command waits for
+    from mantis_runbook.phases import runner
+    from mantis_runbook.rehearsal.performance import repertoire
 
     given = {"target": target, "environment": environment, "scratch": scratch}
     given |= {"currency_map": currency_map, "currency_add": currency_add}
@@ -122,7 +115,7 @@ def run_(
     repertoire.refuse_unfit(limits)
     approvals = _approvals(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
-        workload.program(place)
+        application_load.program(place)
     if scratch and limits.scratch == "other":
         scratches.refuse_same_server(place, targets.resolve(scratch), limits.name)
     leftovers.tell(leftovers.find(place, scratch))
@@ -164,13 +157,13 @@ def _await_approval(place: targets.Target, limits: settings.Environment, missing
 
 
 def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
-    known = migrations.load()
-    phases.refuse_unreached(known)
+    known = migration_files.load()
+    definitions.refuse_unreached(known)
     with connect(place, "plan") as connection:
         refuse_read_only(connection, place)
         who = identity(connection)
         plan.refuse_edited(known, Ledger(connection).all())
-    return [plan.Plan(one.number, who, migrations.order_for(known, one.number)) for one in chosen]
+    return [plan.Plan(one.number, who, migration_files.order_for(known, one.number)) for one in chosen]
 
 
 def _resumed(
@@ -195,7 +188,7 @@ def _resumed(
 def _left_alone(place: targets.Target) -> Interruption | None:
     """A migration that is half way with nobody behind it. Raises `Refused` when somebody is at work on it."""
     deadline = time.monotonic() + PATIENCE_S
-    while (half := interruption.find(place, migrations.load())) and half.holder:
+    while (half := interruption.find(place, migration_files.load())) and half.holder:
         if time.monotonic() > deadline:
             raise Refused(
                 str(half), expected="no other run", action="wait for it to end; `mantis-runbook status` shows it"
@@ -229,15 +222,15 @@ def _tell(folder: Path) -> None:
 @told
 def plan_(target: str, environment: str, wanted: str) -> None:
     """Show what would run, statement by statement, and the hash that approves it. Reads only."""
-    place, chosen = targets.resolve(target), phases.select(wanted)
+    place, chosen = targets.resolve(target), definitions.select(wanted)
     limits = run.environment_for(place, environment)
-    from mantis_runbook import recognition  # brings pandas, which the start of other commands need not wait for
+    from mantis_runbook.checks import recognition  # brings pandas, which the start of other commands need not wait for
 
     with connect(place, "plan") as connection:
         recognition.require_baseline(connection, chosen[0].number)
     planned = _plans(place, chosen)
     for one in planned:
-        click.secho(f"phase {one.phase}: {phases.find(one.phase).title}", bold=True)
+        click.secho(f"phase {one.phase}: {definitions.find(one.phase).title}", bold=True)
         _tell_plan(one)
     needed = "needed" if limits.approval_required else "not needed"
     click.echo(f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in {limits.name}")
@@ -266,14 +259,14 @@ def status(target: str, scratch: str) -> None:
         states, kept = book.all(), book.backups()
     click.echo(f"{place.name}: database {who.database}, PostgreSQL {who.version_text}, as {who.role}")
     click.echo("no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}")
-    for one in migrations.load():
+    for one in migration_files.load():
         row = states.get(one.version)
         when = f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC" if row and row.applied_at else ""
         click.echo(f"  {one.label:32} {row.status if row else 'not applied':14} {when}")
     for backup in kept:
         proof = {True: "proven", False: "NOT VALID", None: "not proven"}[backup["is_valid"]]
         click.echo(f"  backup of phase {backup['phase']}: {proof:11} {backup['backup_location']}")
-    half = interruption.find(place, migrations.load())
+    half = interruption.find(place, migration_files.load())
     if half:
         click.secho(f"  {half}", fg="yellow")
     leftovers.tell(leftovers.find(place, scratch))
@@ -333,7 +326,7 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
     limits = run.environment_for(place, environment)
     with connect(place, "rollback") as connection:
         refuse_read_only(connection, place)
-        chosen = rollbacks.choose(migrations.load(), Ledger(connection).require().all(), version, scope)
+        chosen = rollbacks.choose(migration_files.load(), Ledger(connection).require().all(), version, scope)
     names = " ".join(one.version for one in chosen)
     if limits.rollback_confirmation and not confirm and sys.stdin.isatty():
         confirm = click.prompt(
@@ -344,11 +337,11 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
     except ApprovalMissing as missing:
         _await_approval(place, limits, missing)
         raise
-    from mantis_runbook import runner
+    from mantis_runbook.phases import runner
 
-    begun = run.start(place, limits, operator, phases={"rollback": list(phases.rollback().verbs)})
+    begun = run.start(place, limits, operator, phases={"rollback": list(definitions.rollback().verbs)})
     given = {"target": target, "environment": environment, "version": version, "scope": scope, "confirm": confirm}
-    finished = runner.execute(begun, (phases.rollback(),), given, {})
+    finished = runner.execute(begun, (definitions.rollback(),), given, {})
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)
 

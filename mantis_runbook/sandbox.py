@@ -19,12 +19,13 @@ import psycopg
 from psycopg import sql
 from tqdm import tqdm
 
-from mantis_runbook import programs, settings
-from mantis_runbook.database import Connection
+from mantis_runbook import settings
 from mantis_runbook.errors import Failed, ParameterError, ProgramError, Refused, TargetError
-from mantis_runbook.server import Server
-from mantis_runbook.server_account import reachable, reachable_programs, temporary
-from mantis_runbook.target import SANDBOX_STATE, sandbox_folder
+from mantis_runbook.postgres import programs
+from mantis_runbook.postgres.connection import Connection
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.server_account import reachable, reachable_programs, temporary
+from mantis_runbook.postgres.target import SANDBOX_STATE, sandbox_folder
 
 __all__ = [
     "DATABASE",

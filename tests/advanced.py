@@ -12,10 +12,12 @@ import psycopg
 from conftest import fresh_database
 from workbench import prepared
 
-from mantis_runbook import migrations, sandbox, settings, validation
-from mantis_runbook.database import Connection
-from mantis_runbook.scripts import Step
-from mantis_runbook.server import Server
+from mantis_runbook import sandbox, settings
+from mantis_runbook.checks import validations
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.migrations.scripts import Step
+from mantis_runbook.postgres.connection import Connection
+from mantis_runbook.postgres.server import Server
 
 FOLDER = settings.sql() / "migrations"
 TESTS = settings.sql() / "tests"
@@ -43,7 +45,7 @@ def script(version: str, role: str = "") -> Path:
 
 def carry_out(connection: Connection, path: Path, steps: int | None = None) -> None:
     """The steps of a file, or the first of them, as the engine does it."""
-    for step in migrations.read_script(path).steps[:steps]:
+    for step in migration_files.read_script(path).steps[:steps]:
         _carry_out(connection, step)
 
 
@@ -88,7 +90,7 @@ def migrated(server: Server, baseline_template: str, version: str) -> Iterator[C
 
 def found(connection: Connection, path: Path) -> str:
     """What a validation, or a file of tests, has to say; '' when all is well."""
-    return "; ".join(f"{one.name}: {one.found}" for one in validation.validate_file(connection, path).failed)
+    return "; ".join(f"{one.name}: {one.found}" for one in validations.validate_file(connection, path).failed)
 
 
 def broken_steps(connection: Connection, version: str, breaks: Sequence[tuple[str, str]]) -> set[str]:
@@ -97,12 +99,12 @@ def broken_steps(connection: Connection, version: str, breaks: Sequence[tuple[st
     for statement, _ in breaks:
         with connection.transaction(force_rollback=True):
             connection.execute(statement)
-            broken |= {one.name for one in validation.validate_file(connection, script(version, "validate")).failed}
+            broken |= {one.name for one in validations.validate_file(connection, script(version, "validate")).failed}
     return broken
 
 
 def steps(version: str) -> set[str]:
-    return {step.name for step in migrations.read_script(script(version, "validate")).steps}
+    return {step.name for step in migration_files.read_script(script(version, "validate")).steps}
 
 
 def one(connection: Connection, statement: str, parameters: Any = None) -> Any:

@@ -20,14 +20,16 @@ from project import Project, copy_project
 from psycopg.conninfo import make_conninfo
 from workbench import Bench
 
-from mantis_runbook import ledger, migrations, sandbox, settings
-from mantis_runbook import plan as plans
-from mantis_runbook.apply import Engine
-from mantis_runbook.database import Connection, connect
-from mantis_runbook.lock import hold
-from mantis_runbook.server import Server
-from mantis_runbook.server_account import private_folder, reachable_programs
-from mantis_runbook.target import Target
+from mantis_runbook import sandbox, settings
+from mantis_runbook.engine import ledger
+from mantis_runbook.engine.engine import Engine
+from mantis_runbook.engine.fence import hold
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.phases import plan as plans
+from mantis_runbook.postgres.connection import Connection, connect
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.server_account import private_folder, reachable_programs
+from mantis_runbook.postgres.target import Target
 
 SCALE, SEED = 0.02, 2026
 
@@ -243,7 +245,7 @@ def migrated_template(newest_server: Server, prepared_template: str, tmp_path_fa
     copy_project(home / "project")
     with hold(place, "template", "test") as fence:
         engine = Engine(place, settings.environment("development"), "template", "test", fence)
-        for one in migrations.load(home / "project" / "sql" / "migrations"):
+        for one in migration_files.load(home / "project" / "sql" / "migrations"):
             engine.up(one)
     return "migrated"
 

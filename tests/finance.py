@@ -14,12 +14,15 @@ from conftest import fresh_database
 from project import REPOSITORY
 from psycopg.conninfo import make_conninfo
 
-from mantis_runbook import ledger, migrations, phase, run, settings
-from mantis_runbook.apply import Engine
-from mantis_runbook.database import connect
-from mantis_runbook.lock import hold
-from mantis_runbook.server import Server
-from mantis_runbook.target import Target
+from mantis_runbook import notebook, settings
+from mantis_runbook.engine import ledger
+from mantis_runbook.engine.engine import Engine
+from mantis_runbook.engine.fence import hold
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.target import Target
+from mantis_runbook.runs import run
 
 NAMES = {"target": "TEST_DSN", "environment": "development", "operator": "Ada"}
 
@@ -27,7 +30,7 @@ NAMES = {"target": "TEST_DSN", "environment": "development", "operator": "Ada"}
 def up(target: Target, *versions: str) -> None:
     with hold(target, "test", "test") as fence:
         engine = Engine(target, settings.environment("development"), "test", "test", fence)
-        for one in migrations.load():
+        for one in migration_files.load():
             if one.version in versions:
                 engine.up(one)
 
@@ -61,7 +64,7 @@ def for_runs(target: Target, folder: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def opened(target: Target, **parameters: str) -> Any:
     """Phase 3 in a run of its own: what passed in an earlier one is not shown again."""
     begun = run.start(target, settings.environment("development"), "Ada", phases={"3": []})
-    return phase.open("3", NAMES | {"run": begun.name} | parameters)
+    return notebook.open("3", NAMES | {"run": begun.name} | parameters)
 
 
 def sabotage(old: str, new: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

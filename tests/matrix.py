@@ -32,10 +32,13 @@ from conftest import chosen, made_server
 from psycopg.conninfo import make_conninfo
 from variants import Variant, build, load, make_role, remove
 
-from mantis_runbook import migrations, phases, preparation, settings, watch
+from mantis_runbook import settings
 from mantis_runbook.errors import Refused
-from mantis_runbook.phases import PhaseDefinition
-from mantis_runbook.server import Server
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.phases import definitions, preparation
+from mantis_runbook.phases.definitions import PhaseDefinition
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.watch import watch
 
 __all__ = ["Outcome", "attempt", "main"]
 
@@ -152,7 +155,7 @@ def _outcome(
 
 def _climb(target: str, given: dict[str, str], numbers: str, which: str) -> None:
     """The phases by the cells of their notebooks, in this process."""
-    for phase in phases.select(numbers):
+    for phase in definitions.select(numbers):
         where = f"{which}, phase {phase.number}"
         last = _cells(phase, where, given | {"target": target})
         if last.verdict not in ("passed", "warned"):
@@ -160,7 +163,7 @@ def _climb(target: str, given: dict[str, str], numbers: str, which: str) -> None
 
 
 def _roll_back(target: str) -> None:
-    last = _cells(phases.rollback(), "rollback", {"target": target, "version": "001", "scope": "from"})
+    last = _cells(definitions.rollback(), "rollback", {"target": target, "version": "001", "scope": "from"})
     if last.verdict != "passed":
         raise Stopped("rollback, conclude", "rollback", f"{last.verdict}: {last.summary}")
 
@@ -282,7 +285,7 @@ def prepared(major: int) -> Iterator[Server]:
         patch.dict(os.environ, MPLBACKEND="Agg"),
         patch.object(watch, "NOISE_S", 0.5),
         patch.object(preparation, "PAUSE_S", 0.02),
-        patch.object(migrations, "load", functools.cache(migrations.load)),  # long files, read for every verb
+        patch.object(migration_files, "load", functools.cache(migration_files.load)),  # long files, read for every verb
         made_server(
             chosen()[major], wal_level="logical", max_connections="200", fsync="on", full_page_writes="on"
         ) as server,

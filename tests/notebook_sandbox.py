@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from mantis_runbook import sandbox
-from mantis_runbook.server_account import temporary
+from mantis_runbook.postgres.server_account import temporary
 
 SCALE, SEED = 0.05, 2026
 

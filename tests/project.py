@@ -19,11 +19,14 @@ import psycopg
 from click.testing import CliRunner, Result
 from psycopg import sql
 
-from mantis_runbook import catalog, cli, interruption, migrations
-from mantis_runbook.catalog import Catalog
-from mantis_runbook.database import connect, rows
-from mantis_runbook.journal import Journal
-from mantis_runbook.target import Target
+from mantis_runbook import cli
+from mantis_runbook.engine import interruption
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.postgres import catalog
+from mantis_runbook.postgres.catalog import Catalog
+from mantis_runbook.postgres.connection import connect, rows
+from mantis_runbook.postgres.target import Target
+from mantis_runbook.runs.journal import Journal
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("mantis-runbook")
@@ -153,7 +156,7 @@ def nothing_changes(target: Target) -> Iterator[None]:
     assert str(catalog.diff(before, after)) == str(catalog.diff(before, before))
     assert counted_after == counted
     assert scratch_databases(target) == copies
-    assert interruption.find(target, migrations.load()) is None
+    assert interruption.find(target, migration_files.load()) is None
 
 
 def execute(target: Target, *statements: str) -> None:

@@ -11,16 +11,19 @@ from tempfile import mkdtemp
 from typing import Any
 from unittest.mock import patch
 
-from mantis_runbook import checks, compatibility, ledger, migrations, sandbox, settings
-from mantis_runbook.apply import Engine
-from mantis_runbook.catalog import Catalog, snapshot
-from mantis_runbook.checks import Checks
-from mantis_runbook.compatibility import Compatibility
-from mantis_runbook.database import Connection, connect
-from mantis_runbook.lock import hold
-from mantis_runbook.migrations import Migration
-from mantis_runbook.server import Server
-from mantis_runbook.target import Target
+from mantis_runbook import sandbox, settings
+from mantis_runbook.checks import compatibility, named_checks
+from mantis_runbook.checks.compatibility import Compatibility
+from mantis_runbook.checks.named_checks import Checks
+from mantis_runbook.engine import ledger
+from mantis_runbook.engine.engine import Engine
+from mantis_runbook.engine.fence import hold
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.migrations.files import Migration
+from mantis_runbook.postgres.catalog import Catalog, snapshot
+from mantis_runbook.postgres.connection import Connection, connect
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.target import Target
 
 #: The installations in the wild: with Supabase's schema, and the other one, which has owners under row-level security too.
 INSTALLATIONS: dict[str, dict[str, Any]] = {"supabase": {}, "extended": {"auth": "extended", "force_rls": True}}
@@ -56,7 +59,7 @@ def known() -> tuple[Migration, ...]:
             validation = path.with_name(path.name.replace("_rollback", "_validate"))
             if not validation.exists():
                 validation.write_text(NOTHING)
-        return migrations.load(folder)
+        return migration_files.load(folder)
     finally:
         shutil.rmtree(folder)
 
@@ -96,5 +99,5 @@ def _stages(target: Target) -> Iterator[str]:
 def _look(result: Climbed, version: str) -> None:
     with result.connect() as connection:
         result.compatibility[version] = compatibility.run(connection, result.before)
-        with patch.object(migrations, "load", return_value=known()):  # the files are long, and read for each check
-            result.personal[version] = checks.run(connection, 5, PERSONAL)
+        with patch.object(migration_files, "load", return_value=known()):  # the files are long, and read for each check
+            result.personal[version] = named_checks.run(connection, 5, PERSONAL)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY
 
-from mantis_runbook import application, checks, settings
+from mantis_runbook import application, settings
+from mantis_runbook.checks import named_checks
 from mantis_runbook.errors import ParameterError
 
 PACKAGE = REPOSITORY / "mantis_runbook"
@@ -104,13 +105,13 @@ def test_mantisnxt_is_declared() -> None:
     assert known.recognition is not None
     assert len(known.recognition.tables) == 28
     assert set(known.recognition.tables) <= mantisnxt()
-    assert known.recognition.check in {one.name for one in checks.load()}
+    assert known.recognition.check in {one.name for one in named_checks.load()}
 
 
 def test_an_application_may_declare_nothing(home: Path) -> None:
     known = application.load()
     assert (known.name, known.probed, known.tenants, known.recognition) == ("shop", (), None, None)
-    assert {one.name for one in checks.load()} == {
+    assert {one.name for one in named_checks.load()} == {
         path.stem for path in (settings.own_sql() / "checks").glob("*.sql") if not path.stem.startswith("report_")
     }
 
@@ -120,7 +121,7 @@ def test_an_application_brings_checks_of_its_own(home: Path) -> None:
     folder.mkdir(parents=True)
     text = (settings.own_sql() / "checks" / "server_version.sql").read_text()
     (folder / "till_is_shut.sql").write_text(text.replace("check: server_version", "check: till_is_shut"))
-    names = [one.name for one in checks.load()]
+    names = [one.name for one in named_checks.load()]
     assert "till_is_shut" in names
     assert names == sorted(names)
     assert "is_mantisnxt" not in names
@@ -131,7 +132,7 @@ def test_a_check_of_the_application_does_not_take_the_place_of_one_of_ours(home:
     folder.mkdir(parents=True)
     (folder / "durability.sql").write_text((settings.own_sql() / "checks" / "durability.sql").read_text())
     with pytest.raises(ParameterError, match="check durability is there twice"):
-        checks.load()
+        named_checks.load()
 
 
 @pytest.mark.parametrize(

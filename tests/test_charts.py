@@ -14,7 +14,7 @@ from PIL import Image
 
 from mantis_runbook import charts
 from mantis_runbook.charts import Picture
-from mantis_runbook.final_phase import schedule
+from mantis_runbook.phases.final.final_phase import schedule
 
 START = pd.Timestamp("2026-11-22T13:05:00Z")
 

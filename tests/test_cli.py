@@ -13,9 +13,11 @@ import pytest
 from project import Project, ask, copy_project, execute, nothing_changes, state
 from psycopg.conninfo import make_conninfo
 
-from mantis_runbook import catalog, cli, manifest, sandbox, settings
-from mantis_runbook.server import Server
-from mantis_runbook.target import Target
+from mantis_runbook import cli, sandbox, settings
+from mantis_runbook.postgres import catalog
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.target import Target
+from mantis_runbook.runs import manifest
 
 DEVELOPMENT = ("--target", "TEST_DSN", "--environment", "development")
 STAGING = ("--target", "TEST_DSN", "--environment", "staging")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, many, table
-from mantis_runbook.evidence import Table
+from mantis_runbook.runs.evidence import Table
 
 NASTY = "<script>alert(1)</script>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import inspect
 import re
@@ -15,11 +16,14 @@ import pytest
 from click.testing import CliRunner
 from project import REPOSITORY
 
-from mantis_runbook import checks, cli, migrations, phases, sandbox
-from mantis_runbook.plan import preparation_files
+from mantis_runbook import cli, sandbox
+from mantis_runbook.checks import named_checks
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.phases import definitions
+from mantis_runbook.phases.plan import preparation_files
 
 PACKAGE = REPOSITORY / "mantis_runbook"
-MODULES = sorted(PACKAGE.glob("*.py"))
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 NEEDED = [*PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"]["dev"]]
 
@@ -29,14 +33,20 @@ def plain(requirement: str) -> str:
     return re.split(r"[\[<>=;\s]", requirement.strip())[0].lower().replace("_", "-")
 
 
-def names(path: Path) -> list[str]:
-    """Modules of the package that a file imports, wherever in it."""
+def dotted(path: Path) -> str:
+    """`…/mantis_runbook/runs/report/build.py` → `runs.report.build`."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def names(path: Path, *, when_loaded: bool = False) -> list[str]:
+    """Modules of the package that a file imports, wherever in it, or only those without which it cannot be imported."""
+    tree = ast.parse(path.read_text())
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "mantis_runbook":
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mantis_runbook."):
-            found.append(str(node.module).split(".")[1])
+    for node in tree.body if when_loaded else ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and re.match(r"mantis_runbook\b", node.module or ""):
+            inner = str(node.module).removeprefix("mantis_runbook").removeprefix(".")
+            is_room = (PACKAGE / inner.replace(".", "/")).is_dir()
+            found += [f"{inner}.{alias.name}".lstrip(".") for alias in node.names] if is_room else [inner]
     return found
 
 
@@ -130,19 +140,19 @@ def _read_by_pattern(path: Path, sources: str) -> bool:
 
 
 def test_the_loaders_read_every_file_of_their_folders() -> None:
-    loaded = {script.path.name for one in migrations.load() for script in (one.up, one.rollback, one.validation)}
+    loaded = {script.path.name for one in migration_files.load() for script in (one.up, one.rollback, one.validation)}
     assert loaded == {path.name for path in (REPOSITORY / "sql" / "migrations").iterdir()}
-    named = {one.name for one in checks.load()} | {f"report_{name}" for name in checks.reports()}
+    named = {one.name for one in named_checks.load()} | {f"report_{name}" for name in named_checks.reports()}
     assert named == {path.stem for path in (REPOSITORY / "sql" / "checks").rglob("*.sql")}
     sources = inspect.getsource(sandbox) + "".join(
-        path.read_text() for path in (REPOSITORY / "tests").glob("test_*.py")
+        path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py")
     )
     for path in (REPOSITORY / "sql" / "baseline").glob("[a-z]*.sql"):
         assert re.sub(r"_[ab]$", "_", path.stem) in sources, path.name
 
 
 def test_every_test_of_the_strategy_belongs_to_a_migration() -> None:
-    versions = {one.version for one in migrations.load()}
+    versions = {one.version for one in migration_files.load()}
     for path in (REPOSITORY / "sql" / "tests").glob("*.sql"):
         match = re.search(r"(?<!\d)(\d{3})(?!\d)", path.stem)
         assert match, path.name
@@ -150,13 +160,13 @@ def test_every_test_of_the_strategy_belongs_to_a_migration() -> None:
 
 
 def test_every_phase_has_its_migrations_and_every_migration_its_phase() -> None:
-    assert {one.phase for one in migrations.load()} <= {phase.number for phase in phases.present()}
+    assert {one.phase for one in migration_files.load()} <= {phase.number for phase in definitions.present()}
 
 
 # -- the package -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_a_module_opens_with_a_line_that_says_what_it_knows(path: Path) -> None:
     said = ast.get_docstring(ast.parse(path.read_text())) or ""
     first = said.split("\n\n")[0]
@@ -164,9 +174,9 @@ def test_a_module_opens_with_a_line_that_says_what_it_knows(path: Path) -> None:
     assert path.read_text().startswith('"""')
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_every_public_name_is_there_and_documented(path: Path) -> None:
-    module = importlib.import_module(f"mantis_runbook.{path.stem}")
+    module = importlib.import_module(f"mantis_runbook.{dotted(path)}")
     public = getattr(module, "__all__", None)
     assert public is not None, f"{path.name} has no __all__"
     undocumented = []
@@ -183,34 +193,47 @@ def _is_documented(thing: type | object) -> bool:
     return bool(said.strip()) and not generated
 
 
-def floors() -> dict[str, str]:
-    """Module → floor, from the table in ARCHITECTURE.md."""
-    rows = re.findall(r"(?m)^\| (\d|beside) \| ([^|]+) \|", (REPOSITORY / "ARCHITECTURE.md").read_text())
-    return {name: floor for floor, modules in rows for name in re.findall(r"`(\w+)`", modules)}
-
-
-def test_the_table_of_floors_names_every_module_once() -> None:
-    rows = re.findall(r"(?m)^\| (?:\d|beside) \| ([^|]+) \|", (REPOSITORY / "ARCHITECTURE.md").read_text())
-    listed = [name for modules in rows for name in re.findall(r"`(\w+)`", modules)]
-    assert sorted(listed) == [path.stem for path in MODULES if path.stem != "__init__"]
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_a_module_imports_from_its_own_floor_or_from_below(path: Path) -> None:
-    """The engine never imports the sandbox; only the command line does."""
-    table = floors()
-    own = table[path.stem]
-    for name in names(path):
-        floor = table[name]
-        if floor == "beside":
-            assert own in ("6", "beside"), f"{path.stem} (floor {own}) imports {name}"
-        elif own != "beside":
-            assert int(floor) <= int(own), f"{path.stem} (floor {own}) imports {name} (floor {floor})"
-
-
 def test_a_command_starts_without_the_heavy_libraries() -> None:
     """They cost two seconds and more; only what draws, or runs notebooks, imports them, when it does."""
     heavy = {"pandas", "numpy", "matplotlib", "papermill", "nbconvert"}
     code = f"import sys, mantis_runbook.cli; print(*sorted({heavy} & sys.modules.keys()))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert found.stdout.split() == []
+
+
+def rooms() -> dict[str, str]:
+    """Room, or module at the top → floor, from the table in ARCHITECTURE.md."""
+    rows = re.findall(r"(?m)^\| (\d+|beside) \| ([^|]+) \|", (REPOSITORY / "ARCHITECTURE.md").read_text())
+    listed = [(name, floor) for floor, cell in rows for name in re.findall(r"`(\w+)/?`", cell)]
+    assert len(listed) == len(dict(listed)), "a room stands twice in the table"
+    return dict(listed)
+
+
+def test_the_table_of_rooms_names_every_folder_and_every_module_at_the_top() -> None:
+    assert set(rooms()) == {dotted(path).split(".")[0] for path in MODULES}
+
+
+def test_a_folder_opens_with_one_line_and_imports_nothing() -> None:
+    """A face that imports would bring pandas and papermill into the start of every command."""
+    for folder in {path.parent for path in MODULES}:
+        (line,) = ast.parse((folder / "__init__.py").read_text()).body
+        assert isinstance(line, ast.Expr), folder
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_a_module_imports_from_its_own_room_or_from_below(path: Path) -> None:
+    """The engine never imports the sandbox; only the command line does."""
+    table = rooms()
+    own = dotted(path).split(".")[0]
+    for name in names(path):
+        room = name.split(".")[0]
+        if table[room] == "beside" or name == "postgres.server":
+            assert own in ("cli", "command_line", "sandbox"), f"{dotted(path)} imports {name}"
+        elif room != own and table[own] != "beside" and not table[room] == table[own] == "0":
+            assert int(table[room]) < int(table[own]), (
+                f"{dotted(path)} (floor {table[own]}) imports {name} (floor {table[room]})"
+            )
+
+
+def test_no_file_needs_itself_to_be_imported() -> None:
+    graphlib.TopologicalSorter({dotted(path): names(path, when_loaded=True) for path in MODULES}).prepare()

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 from psycopg import sql
 
-from mantis_runbook import cli, logs, programs
-from mantis_runbook.database import connect
+from mantis_runbook import cli, logs
 from mantis_runbook.errors import ParameterError
-from mantis_runbook.programs import Command
-from mantis_runbook.target import Target
+from mantis_runbook.postgres import programs
+from mantis_runbook.postgres.connection import connect
+from mantis_runbook.postgres.programs import Command
+from mantis_runbook.postgres.target import Target
 
 
 @pytest.fixture

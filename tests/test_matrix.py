@@ -15,8 +15,8 @@ from conftest import chosen
 from matrix import Outcome
 from variants import Variant
 
-from mantis_runbook import programs
-from mantis_runbook.server import Server
+from mantis_runbook.postgres import programs
+from mantis_runbook.postgres.server import Server
 
 KNOWN = {one.name: one for one in variants.load()}
 NEWEST = next(iter(chosen()))

@@ -12,8 +12,8 @@ import pytest
 from nbformat import NotebookNode
 from project import REPOSITORY
 
-from mantis_runbook import phases
-from mantis_runbook.parameters import AdvancedParameters, MissionParameters, Parameters, RollbackParameters
+from mantis_runbook.phases import definitions
+from mantis_runbook.phases.parameters import AdvancedParameters, MissionParameters, Parameters, RollbackParameters
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 COMPARED = "nbval-check-output"
@@ -34,7 +34,9 @@ def code(path: Path) -> list[NotebookNode]:
 
 
 def test_it_is_a_phase_the_rollback_or_mission_control(path: Path) -> None:
-    assert path.stem in {one.name for one in (*phases.present(), phases.rollback(), phases.mission_control())}
+    assert path.stem in {
+        one.name for one in (*definitions.present(), definitions.rollback(), definitions.mission_control())
+    }
 
 
 def test_it_opens_with_title_purpose_preconditions_and_parameters(path: Path) -> None:
@@ -111,7 +113,7 @@ def test_what_nbval_compares_changes_neither_with_the_day_nor_with_the_machine(p
 
 
 def test_its_links_lead_somewhere(path: Path) -> None:
-    later = {f"{phase.name}.ipynb" for phase in phases.present()}  # a next phase may not be written yet
+    later = {f"{phase.name}.ipynb" for phase in definitions.present()}  # a next phase may not be written yet
     for cell in read(path).cells:
         if cell.cell_type == "markdown":
             for link in re.findall(r"\]\(([^)#]+)", cell.source):

@@ -16,12 +16,12 @@ import psycopg
 import pytest
 
 from mantis_runbook import sandbox, settings
-from mantis_runbook.database import Connection, connect
 from mantis_runbook.errors import Failed, ProgramError, Refused, TargetError
+from mantis_runbook.postgres.connection import Connection, connect
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.server_account import private_folder, reachable
+from mantis_runbook.postgres.target import Target, resolve
 from mantis_runbook.sandbox import Sandbox, load_baseline
-from mantis_runbook.server import Server
-from mantis_runbook.server_account import private_folder, reachable
-from mantis_runbook.target import Target, resolve
 
 SCALE = 0.01
 

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from project import REPOSITORY
 
-from mantis_runbook import phase
+from mantis_runbook import notebook
 
 PACKAGE = REPOSITORY / "mantis_runbook"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -76,7 +76,7 @@ def test_what_is_one_line_too_long_is_found(source: str, found: str) -> None:
 
 
 def test_a_subclass_that_reaches_into_another_room_is_found() -> None:
-    class Reaching(phase.MigrationPhase):
+    class Reaching(notebook.MigrationPhase):
         def precheck(self) -> None:  # type: ignore[override]
             """A public verb may be another's."""
 
@@ -88,4 +88,4 @@ def test_a_subclass_that_reaches_into_another_room_is_found() -> None:
 
     module = ModuleType("elsewhere")
     Reaching.__module__, module.Reaching = module.__name__, Reaching  # type: ignore[attr-defined]
-    assert reached_into(module) == ["Reaching overrides _do of mantis_runbook.migration_phase.MigrationPhase"]
+    assert reached_into(module) == ["Reaching overrides _do of mantis_runbook.phases.migrating_phase.MigrationPhase"]

@@ -18,9 +18,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import commands, programs, sandbox, settings
-from mantis_runbook.server import Server
-from mantis_runbook.target import Target
+from mantis_runbook import sandbox, settings
+from mantis_runbook.postgres import commands, programs
+from mantis_runbook.postgres.server import Server
+from mantis_runbook.postgres.target import Target
 
 __all__ = ["Variant", "build", "load", "make_role", "remove"]
 

@@ -15,15 +15,17 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from mantis_runbook import ledger, migrations, settings
-from mantis_runbook.apply import Engine
-from mantis_runbook.database import GIVING_WAY, Connection, settle
-from mantis_runbook.engine_results import Applied
-from mantis_runbook.ledger import Ledger
-from mantis_runbook.lock import hold
-from mantis_runbook.migrations import Migration
+from mantis_runbook import settings
+from mantis_runbook.engine import ledger
+from mantis_runbook.engine.engine import Engine
+from mantis_runbook.engine.fence import hold
+from mantis_runbook.engine.ledger import Ledger
+from mantis_runbook.engine.results import Applied
+from mantis_runbook.migrations import files as migration_files
+from mantis_runbook.migrations.files import Migration
+from mantis_runbook.postgres.connection import GIVING_WAY, Connection, settle
+from mantis_runbook.postgres.target import Target
 from mantis_runbook.settings import Environment
-from mantis_runbook.target import Target
 
 ROLLBACK = "-- step: gone\nDROP TABLE IF EXISTS fresh;"
 VALIDATE = "-- step: there\nSELECT 'no table' WHERE to_regclass('fresh') IS NULL;"
@@ -94,7 +96,7 @@ class Bench:
 
     def migration(self, up: str, rollback: str = ROLLBACK, *, version: str = "001", requires: str = "") -> Migration:
         write(self.folder, up, rollback, version=version, requires=requires)
-        return migrations.find(migrations.load(self.folder), version)
+        return migration_files.find(migration_files.load(self.folder), version)
 
     @contextmanager
     def engine(self, run: str = "run-1", who: str = "Ada", **changes: Any) -> Iterator[Engine]:
@@ -136,7 +138,7 @@ class Bench:
 RUNNER = """
 import ast, sys
 from pathlib import Path
-from mantis_runbook import migrations, target
+from mantis_runbook.migrations import files as migrations; from mantis_runbook.postgres import target
 from workbench import Bench
 direction, run, version, folder, changes = sys.argv[1:]
 bench = Bench(target.resolve("TEST_DSN"), Path(folder))

@@ -1,6 +1,6 @@
 -- How much of each table is dead or empty space, estimated from statistics: rows times their average width, against the pages
 -- there are. Not a check: it returns what is there. Without statistics it is not known. Partitioned tables hold nothing
--- themselves: their partitions are named. Contents of TOAST are left out. mantis_runbook.bloat measures with pgstattuple
+-- themselves: their partitions are named. Contents of TOAST are left out. phases/advanced/bloat.py measures with pgstattuple
 -- where that is installed.
 WITH told AS (
     SELECT

@@ -1,5 +1,5 @@
 -- One table's content as counts and sums, per organisation. Reads the table once; locks it as any SELECT does.
--- The braces are filled in by fingerprint.py.
+-- The braces are filled in by backup/fingerprint.py.
 -- OFFSET 0: without it the text of each row would be made twice, once for each hash.
 -- COLLATE "C": texts that some collation takes for equal are not the same text.
 SELECT

@@ -1,5 +1,5 @@
 -- All large objects as counts and sums. Zeros at a page's end, and pages of zeros, do not count: PostgreSQL does not store
--- what was skipped, and a dump does. For superusers; the braces are filled in by fingerprint.py. Locks nothing.
+-- what was skipped, and a dump does. For superusers; the braces are filled in by backup/fingerprint.py. Locks nothing.
 WITH page AS (
     SELECT loid AS oid, pageno AS number, data FROM pg_catalog.pg_largeobject
 ),

@@ -1,4 +1,4 @@
--- Sequences of the tables that came back go on after the highest value. The braces are filled in by salvage.py.
+-- Sequences of the tables that came back go on after the highest value. The braces are filled in by backup/salvage.py.
 DO $restore$
 DECLARE
     one record;

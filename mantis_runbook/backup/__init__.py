@@ -1,0 +1,1 @@
+"""Backups, taken and proven; what is compared, and what is salvaged."""

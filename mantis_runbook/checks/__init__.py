@@ -1,0 +1,1 @@
+"""What must hold: before, while and after the database changes."""

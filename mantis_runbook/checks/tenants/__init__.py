@@ -1,0 +1,1 @@
+"""Tenant isolation, shown by acting as users of two organisations."""

@@ -1,0 +1,1 @@
+"""Migration files, and what their statements mean."""

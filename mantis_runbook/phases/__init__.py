@@ -1,0 +1,1 @@
+"""What a phase is and does: its definition, its plan, its verbs, and what carries them out unattended."""

@@ -1,0 +1,1 @@
+"""Phase 4's own: bloat measured, and tables rebuilt."""

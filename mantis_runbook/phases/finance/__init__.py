@@ -1,0 +1,1 @@
+"""Phase 3's own: currencies decided, and control totals that agree."""

@@ -1,0 +1,1 @@
+"""The verbs of a phase that migrates, a module each."""

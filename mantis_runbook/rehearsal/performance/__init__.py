@@ -1,0 +1,1 @@
+"""The performance gate: what a migration costs the statements of the workload."""

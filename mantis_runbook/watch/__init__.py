@@ -1,0 +1,1 @@
+"""What users notice of a migration while it runs, and stopping it when they would suffer."""
