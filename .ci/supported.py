@@ -1,16 +1,21 @@
-"""Whether the runbook can be installed here, in one sentence, before anything is. Any Python, however old, can read it."""
+"""Whether the runbook can be installed here, in one sentence, before anything is. Any Python,
+however old, can read it.
+"""
 
 import platform
 import struct
 import sys
 
 SUPPORTED = (
-    "Linux with glibc 2.28 or newer on x86_64 or aarch64, and macOS 11 or newer on arm64, with CPython 3.11 to 3.14"
+    "Linux with glibc 2.28 or newer on x86_64 or aarch64, and macOS 11 or newer on arm64, with"
+    " CPython 3.11 to 3.14"
 )
 
 
 def refusal(system, machine, libc, python, implementation, bits):
-    """Why not; empty where it can. `libc` is a name and a version, `python` the interpreter's version_info."""
+    """Why not; empty where it can. `libc` is a name and a version, `python` the interpreter's
+    version_info.
+    """
     found = ""
     if not (3, 11) <= tuple(python[:2]) <= (3, 14):
         found = "Python " + ".".join(str(part) for part in python[:3])
@@ -22,7 +27,11 @@ def refusal(system, machine, libc, python, implementation, bits):
         found = (system + " on " + machine).replace("Darwin", "macOS")
     elif system == "Linux" and (libc[0] != "glibc" or _numbers(libc[1]) < (2, 28)):
         found = "Linux with " + (" ".join(libc).strip() or "another C library (musl)")
-    return "mantis-runbook needs " + SUPPORTED + "; this is " + found + ", and nothing was installed" if found else ""
+    return (
+        "mantis-runbook needs " + SUPPORTED + "; this is " + found + ", and nothing was installed"
+        if found
+        else ""
+    )
 
 
 def _numbers(version):

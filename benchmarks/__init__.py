@@ -1,1 +1,3 @@
-"""Benchmarks: figures of the run at hand, on the machine at hand. `python -m benchmarks` runs them all."""
+"""Benchmarks: figures of the run at hand, on the machine at hand. `python -m benchmarks` runs them
+all.
+"""

@@ -1,4 +1,6 @@
-"""Backup with fingerprints and proof by restore, against plain pg_dump and pg_restore of the same database."""
+"""Backup with fingerprints and proof by restore, against plain pg_dump and pg_restore of the same
+database.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,15 @@ def main() -> None:
     sandbox.start()
     target, folder = resolve(), Path(tempfile.mkdtemp(prefix="mantis-bench-"))
     try:
-        rounds = [(timed(plain, target, folder), timed(_ours, target, folder)) for _ in range(ROUNDS)]
+        rounds = [
+            (timed(plain, target, folder), timed(_ours, target, folder)) for _ in range(ROUNDS)
+        ]
     finally:
         shutil.rmtree(folder)
     for alone, ours in rounds:
         print(
-            f"plain dump and restore   {alone:8.1f} s   backup and proof {ours:8.1f} s   ratio {ours / alone:5.2f}   (aim 2.5)"
+            f"plain dump and restore   {alone:8.1f} s   backup and proof {ours:8.1f} s   ratio"
+            f" {ours / alone:5.2f}   (aim 2.5)"
         )
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/fingerprint.py [--target NAME] [--rows 1000000]
 
-Works in a database of its own, made on the target's server and dropped afterwards. One core: parallel query is off, and
-so is the second worker but in the last line.
+Works in a database of its own, made on the target's server and dropped afterwards. One core:
+parallel query is off, and so is the second worker but in the last line.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def scratch(target: Target) -> Iterator[Target]:
 
 
 def connect(target: Target) -> database.Connection:
-    return database.connect(target, "benchmark", max_parallel_workers_per_gather="0", lock_timeout="0")
+    return database.connect(
+        target, "benchmark", max_parallel_workers_per_gather="0", lock_timeout="0"
+    )
 
 
 def fastest(work: Callable[[], fingerprint.Fingerprint]) -> float:
@@ -65,12 +67,16 @@ def main(name: str, rows: int) -> None:
     with scratch(resolve(name)) as target:
         with connect(target) as connection:
             for relation in ("first", "second"):
-                make = sql.SQL(TABLE.read_text()).format(table=sql.Identifier(relation), rows=sql.Literal(rows))
+                make = sql.SQL(TABLE.read_text()).format(
+                    table=sql.Identifier(relation), rows=sql.Literal(rows)
+                )
                 connection.execute(make)
             connection.execute("VACUUM ANALYZE")
             version = database.identity(connection).version_text
             click.echo(f"PostgreSQL {version}, two tables of {rows:,} rows and 12 columns")
-            click.echo(f"one connection  {fastest(lambda: fingerprint.take(connection)):>10,.0f} rows/s")
+            click.echo(
+                f"one connection  {fastest(lambda: fingerprint.take(connection)):>10,.0f} rows/s"
+            )
         click.echo(f"two workers     {fastest(lambda: in_parallel(target)):>10,.0f} rows/s")
 
 

@@ -1,13 +1,16 @@
-"""What the application notices of a change: by the runbook's engine, and by plain psql, side by side in one run.
+"""What the application notices of a change: by the runbook's engine, and by plain psql, side by
+side in one run.
 
     python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0] [--rate-hz 50] [--reader-s 10] [--repeat 1]
 
-Two changes: one of a few statements on tables of `--rows` rows (a column with NOT NULL, a foreign key, an index, a
-partition), and the real migrations on the baseline at `--scale`. Each is carried out on a fresh copy, under a load of half
-of what the server can take (measured first, with the probe at work as it is later), without a reader and with one that holds its transaction open on each touched
-table from just before the change. A gap is the longest time without a success in any lane of the probe; the machine's own
-noise is the longest in the seconds before. Throughput is compared with a load of the same arrivals that nothing disturbed.
-Works in databases of its own, dropped afterwards.
+Two changes: one of a few statements on tables of `--rows` rows (a column with NOT NULL, a foreign
+key, an index, a partition), and the real migrations on the baseline at `--scale`. Each is carried
+out on a fresh copy, under a load of half of what the server can take (measured first, with the
+probe at work as it is later), without a reader and with one that holds its transaction open on each
+touched table from just before the change. A gap is the longest time without a success in any lane
+of the probe; the machine's own noise is the longest in the seconds before. Throughput is compared
+with a load of the same arrivals that nothing disturbed. Works in databases of its own, dropped
+afterwards.
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ from mantis_runbook.watch.probe import Probe, ProbeResult
 
 CHANGE = Path(__file__).with_name("change")
 
-#: Seconds: of the machine's own noise before a change, and of the measurement of what the server can take.
+#: Seconds: of the machine's own noise before a change, and of the measurement of what the server
+#: can take.
 NOISE_S, CAPACITY_S = 10.0, 5
 
 #: Seconds of an undisturbed load, to compare with. What a change takes longer is not compared.
@@ -49,7 +53,8 @@ UNDISTURBED_S = 40.0
 #: How much smaller the small one of the two sizes is.
 GROWTH = 20
 
-#: What the issue asks for: milliseconds with the reader, milliseconds above the noise without, share of the throughput.
+#: What the issue asks for: milliseconds with the reader, milliseconds above the noise without,
+#: share of the throughput.
 WITH_READER_MS, ABOVE_NOISE_MS, THROUGHPUT = 150.0, 50.0, 0.95
 
 Way = Callable[[Target], ways.Story]
@@ -57,7 +62,9 @@ Way = Callable[[Target], ways.Story]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is changed: the database to copy, the ways to change it, who uses it meanwhile, and what is looked at."""
+    """What is changed: the database to copy, the ways to change it, who uses it meanwhile, and what
+    is looked at.
+    """
 
     name: str
     template: str
@@ -70,7 +77,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Found:
-    """What one change cost. Gaps and noise in milliseconds; `kept` is the share of an undisturbed load's throughput."""
+    """What one change cost. Gaps and noise in milliseconds; `kept` is the share of an undisturbed
+    load's throughput.
+    """
 
     subject: str
     way: str
@@ -127,7 +136,9 @@ def phases(template: str) -> Subject:
         f"migrations {known[0].version} to {known[-1].version}",
         template,
         lambda target: ways.engine(target, known),
-        lambda target: ways.psql(target, [(one.version, ways.in_one_transaction(one)) for one in known]),
+        lambda target: ways.psql(
+            target, [(one.version, ways.in_one_transaction(one)) for one in known]
+        ),
         Scenario(application_load.scenarios()),
         ("customer", "purchase_order", "audit_log"),
         (*touched, "audit_log"),
@@ -160,7 +171,9 @@ def baseline(target: Target, scale: float) -> Iterator[str]:
 
 
 @contextmanager
-def used(copy: Target, subject: Subject, tps: float, rate_hz: float) -> Iterator[tuple[Load, Probe]]:
+def used(
+    copy: Target, subject: Subject, tps: float, rate_hz: float
+) -> Iterator[tuple[Load, Probe]]:
     """The application at work, and the probe beside it."""
     with connect(copy, "benchmark", lock_timeout="0") as connection:
         connection.execute("CHECKPOINT")
@@ -184,9 +197,17 @@ def undisturbed(target: Target, subject: Subject, tps: float, rate_hz: float) ->
 
 
 def measure(
-    target: Target, subject: Subject, way: str, tps: float, rate_hz: float, reader_s: float, usual: Load
+    target: Target,
+    subject: Subject,
+    way: str,
+    tps: float,
+    rate_hz: float,
+    reader_s: float,
+    usual: Load,
 ) -> Found:
-    """One change of a fresh copy. `reader_s` is 0 for no reader; `usual` is what the load does undisturbed."""
+    """One change of a fresh copy. `reader_s` is 0 for no reader; `usual` is what the load does
+    undisturbed.
+    """
     carry_out: Way = getattr(subject, way)
     with (
         database(target, "mantis_bench_copy", subject.template) as copy,
@@ -257,7 +278,9 @@ WIDTHS = (26, 8, 7, 11, 11, 14, 9, 10, 8, 11, 9)
 def line(cells: Sequence[str]) -> str:
     """Cells of the table of measurements; the first two are words, the rest figures."""
     wide = enumerate(zip(cells, WIDTHS, strict=True))
-    return "".join(cell.rjust(width) if place > 1 else cell.ljust(width) for place, (cell, width) in wide)
+    return "".join(
+        cell.rjust(width) if place > 1 else cell.ljust(width) for place, (cell, width) in wide
+    )
 
 
 def show(found: Found) -> None:
@@ -267,14 +290,20 @@ def show(found: Found) -> None:
         str(found.failed), str(found.incurable), f"{found.seconds:.1f} s",
     )  # fmt: skip
     click.echo(line(cells))
-    waits = f"; {found.story.lock_waits} locks given up and asked for again" if found.story.lock_waits else ""
+    waits = (
+        f"; {found.story.lock_waits} locks given up and asked for again"
+        if found.story.lock_waits
+        else ""
+    )
     click.echo(f"{'':<26}longest: {found.where}{waits}")
     if found.story.problem:
         click.secho(f"{'':<26}{found.story.problem}", fg="red")
 
 
 def pooled(found: Sequence[Found]) -> str:
-    """The mean share of the throughput over changes and repetitions, with the standard error of that mean."""
+    """The mean share of the throughput over changes and repetitions, with the standard error of
+    that mean.
+    """
     shares = [one.kept for one in found]
     error = f" ±{100 * stdev(shares) / sqrt(len(shares)):.1f}" if len(shares) > 1 else ""
     return f"{mean(shares):.1%}{error}"
@@ -283,7 +312,9 @@ def pooled(found: Sequence[Found]) -> str:
 def targets(found: Sequence[Found], small: Found) -> None:
     """Each figure beside its target, the engine's and psql's."""
 
-    def row(title: str, aim: str, told: Callable[[Sequence[Found]], str], *, reader: bool | None) -> None:
+    def row(
+        title: str, aim: str, told: Callable[[Sequence[Found]], str], *, reader: bool | None
+    ) -> None:
         cells = [
             told([one for one in found if one.way == way and reader in (None, one.reader)])
             for way in ("engine", "psql")
@@ -293,27 +324,50 @@ def targets(found: Sequence[Found], small: Found) -> None:
     def worst(figure: str, unit: str = "") -> Callable[[Sequence[Found]], str]:
         return lambda ours: f"{max(getattr(one, figure) for one in ours):,.0f}{unit}"
 
-    click.echo(f"\n{'figure: the worst of all, throughput their mean':<58}{'target':>14}{'engine':>16}{'psql':>16}")
-    row("longest gap, with the reader", f"<= {WITH_READER_MS:g} ms", worst("gap", " ms"), reader=True)
+    click.echo(
+        f"\n{'figure: the worst of all, throughput their mean':<58}{'target':>14}{'engine':>16}{'psql':>16}"
+    )
+    row(
+        "longest gap, with the reader",
+        f"<= {WITH_READER_MS:g} ms",
+        worst("gap", " ms"),
+        reader=True,
+    )
     row("longest gap above the machine's noise, no reader", f"<= {ABOVE_NOISE_MS:g} ms", worst("above_noise", " ms"), reader=False)  # fmt: skip
     row("throughput kept at half load, no reader", f">= {THROUGHPUT:.0%}", pooled, reader=False)
-    row("throughput kept at half load, with the reader", f">= {THROUGHPUT:.0%}", pooled, reader=True)
+    row(
+        "throughput kept at half load, with the reader", f">= {THROUGHPUT:.0%}", pooled, reader=True
+    )
     row("failed transactions and probes", "0", worst("failed"), reader=None)
     row("failures that a retry would not cure", "0", worst("incurable"), reader=None)
-    large = next(one for one in found if one.subject.startswith("change") and one.way == "engine" and not one.reader)
+    large = next(
+        one
+        for one in found
+        if one.subject.startswith("change") and one.way == "engine" and not one.reader
+    )
     click.echo(
-        f"{f'longest gap at 1x and at {GROWTH}x rows (above noise)':<58}{'no growth':>14}"
-        f"   {small.gap:,.0f} ({small.above_noise:+,.0f}) ms and {large.gap:,.0f} ({large.above_noise:+,.0f}) ms"
+        f"{f'longest gap at 1x and at {GROWTH}x rows (above noise)':<58}{'no growth':>14}  "
+        f" {small.gap:,.0f} ({small.above_noise:+,.0f}) ms and {large.gap:,.0f}"
+        f" ({large.above_noise:+,.0f}) ms"
     )
 
 
 @click.command()
 @click.option("--target", "name", default="", help="as for mantis-runbook; the sandbox by default")
 @click.option("--rows", default=500_000, show_default=True, help="rows of each table of the change")
-@click.option("--scale", default=1.0, show_default=True, help="amount of data for the real migrations")
+@click.option(
+    "--scale", default=1.0, show_default=True, help="amount of data for the real migrations"
+)
 @click.option("--rate-hz", default=50.0, show_default=True, help="rate of each lane of the probe")
-@click.option("--reader-s", default=10.0, show_default=True, help="how long the reader keeps its transaction open")
-@click.option("--repeat", default=1, show_default=True, help="measurements of each; psql is measured once")
+@click.option(
+    "--reader-s",
+    default=10.0,
+    show_default=True,
+    help="how long the reader keeps its transaction open",
+)
+@click.option(
+    "--repeat", default=1, show_default=True, help="measurements of each; psql is measured once"
+)
 def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, repeat: int) -> None:
     """Print gaps, throughput and failures of both ways, and then each figure beside its target."""
     target, found = resolve(name), list[Found]()
@@ -333,21 +387,32 @@ def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, re
                     show(found[-1])
         smaller = change(little, rows // GROWTH)
         small = measure(
-            target, smaller, "engine", rates[0], rate_hz, 0, undisturbed(target, smaller, rates[0], rate_hz)
+            target,
+            smaller,
+            "engine",
+            rates[0],
+            rate_hz,
+            0,
+            undisturbed(target, smaller, rates[0], rate_hz),
         )
         show(small)
     targets(found, small)
 
 
 def _half(target: Target, subject: Subject, rate_hz: float) -> float:
-    """Half of what the server can take, in transactions a second, while the probe takes its part."""
+    """Half of what the server can take, in transactions a second, while the probe takes its
+    part.
+    """
     with (
         database(target, "mantis_bench_copy", subject.template) as copy,
         tempfile.TemporaryDirectory() as folder,
         Probe(copy, subject.probed, Path(folder), rate_hz=rate_hz),
     ):
         most = capacity(copy, subject.scenario, CAPACITY_S)
-    click.echo(f"{subject.name}: the server takes {most:,.0f} transactions a second; the load is {most / 2:,.0f}")
+    click.echo(
+        f"{subject.name}: the server takes {most:,.0f} transactions a second; the load is"
+        f" {most / 2:,.0f}"
+    )
     return most / 2
 
 

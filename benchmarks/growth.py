@@ -1,8 +1,10 @@
-"""All migrations by the engine on a small and a large database: what grows with the data, and what grows faster.
+"""All migrations by the engine on a small and a large database: what grows with the data, and what
+grows faster.
 
-`python -m benchmarks.growth --scales 1 20`. Prints the steps that take a second or more on the larger one, rows a second
-of the backfills, and the runner's memory at the end of each size. Both sizes begin alike: vacuumed, after a checkpoint,
-with empty buffers. Otherwise the small one works in what its loading left in memory, and has no page to log whole.
+`python -m benchmarks.growth --scales 1 20`. Prints the steps that take a second or more on the
+larger one, rows a second of the backfills, and the runner's memory at the end of each size. Both
+sizes begin alike: vacuumed, after a checkpoint, with empty buffers. Otherwise the small one works
+in what its loading left in memory, and has no page to log whole.
 """
 
 from __future__ import annotations
@@ -33,14 +35,23 @@ def main(scales: tuple[float, ...] = (1.0, 20.0)) -> None:
     measured = [_measured(scale) for scale in scales]
     small, large = measured[0], measured[-1]
     rows = large["rows"] / small["rows"]
-    print(f"rows {small['rows']:,.0f} and {large['rows']:,.0f}: {rows:.1f} times   (aim: nothing grows faster)")
+    print(
+        f"rows {small['rows']:,.0f} and {large['rows']:,.0f}: {rows:.1f} times   (aim: nothing"
+        " grows faster)"
+    )
     for part, seconds in large["seconds"].items():
         before = small["seconds"].get(part, 0.0)
         if seconds >= WORTH_SHOWING_S:
-            print(f"{part:60.60} {before:8.2f} s {seconds:8.2f} s   {seconds / max(before, 0.001):6.1f} times")
+            print(
+                f"{part:60.60} {before:8.2f} s {seconds:8.2f} s  "
+                f" {seconds / max(before, 0.001):6.1f} times"
+            )
     for name, one in (("smaller", small), ("larger", large)):
         filled, took = one["filled"]
-        print(f"backfills, {name:8} {filled:12,} rows {filled / max(took, 0.001):12,.0f} rows/s   (aim 50,000)")
+        print(
+            f"backfills, {name:8} {filled:12,} rows {filled / max(took, 0.001):12,.0f} rows/s  "
+            " (aim 50,000)"
+        )
         print(f"runner's memory, {name:8} {one['memory_mb']:6d} MB   (aim: constant, below 300)")
 
 
@@ -66,7 +77,11 @@ def _measured(scale: float) -> dict[str, Any]:
         for one in migration_files.load():
             for step in engine.up(one).steps:
                 seconds[f"{step.version} {step.step}"] = step.duration_ms / 1000
-                filled, took = (filled + step.rows, took + step.duration_ms / 1000) if step.rows else (filled, took)
+                filled, took = (
+                    (filled + step.rows, took + step.duration_ms / 1000)
+                    if step.rows
+                    else (filled, took)
+                )
             _timed(seconds, f"{one.version} validated", lambda: _validated(target, one))  # noqa: B023
     return {
         "rows": before.rows,
@@ -94,6 +109,10 @@ def _timed(seconds: dict[str, float], what: str, work: Any) -> Any:
 if __name__ == "__main__":
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument(
-        "--scales", type=float, nargs="+", default=[1.0, 20.0], help="scales of the sandbox, smallest first"
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0, 20.0],
+        help="scales of the sandbox, smallest first",
     )
     main(tuple(given.parse_args().scales))

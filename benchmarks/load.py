@@ -1,4 +1,6 @@
-"""A pgbench load at a fixed rate whose figures are told second by second, and how much a server can take."""
+"""A pgbench load at a fixed rate whose figures are told second by second, and how much a server can
+take.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,11 @@ class Scenario:
 
 @dataclass
 class Load:
-    """What a load did: each second's transactions a second, by the monotonic instant the second ended.
+    """What a load did: each second's transactions a second, by the monotonic instant the second
+    ended.
 
-    The arrivals are drawn from one seed: second for second they are the same in every load of the same scenario and rate.
+    The arrivals are drawn from one seed: second for second they are the same in every load of the
+    same scenario and rate.
     """
 
     seconds: list[tuple[float, float]] = field(default_factory=list)
@@ -49,8 +53,9 @@ class Load:
     aborted: list[str] = field(default_factory=list)
 
     def kept(self, begin: float, end: float, undisturbed: Load) -> float:
-        """Transactions done between two instants, as a share of those that an undisturbed load did in the same seconds of its
-        life. A second counts where most of it lies between them."""
+        """Transactions done between two instants, as a share of those that an undisturbed load did
+        in the same seconds of its life. A second counts where most of it lies between them.
+        """
         places = [
             place
             for place, (ended, _) in enumerate(self.seconds[: len(undisturbed.seconds)])
@@ -63,7 +68,9 @@ class Load:
 def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
     """Transactions a second that the server does when it is given as many as it takes."""
     pgbench = commands.command("pgbench", target, *scenario.arguments, f"--time={seconds}")
-    done = subprocess.run(pgbench.arguments, env=pgbench.environment, capture_output=True, text=True)
+    done = subprocess.run(
+        pgbench.arguments, env=pgbench.environment, capture_output=True, text=True
+    )
     found = TPS.search(done.stdout)
     if done.returncode != 0 or found is None:
         raise SystemExit(f"pgbench failed: {done.stderr.strip()[-500:]}")
@@ -72,7 +79,9 @@ def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
 
 @contextmanager
 def loaded(target: Target, scenario: Scenario, rate: float) -> Iterator[Load]:
-    """That rate (transactions a second) while the block lasts. What is more than 10 s late is skipped."""
+    """That rate (transactions a second) while the block lasts. What is more than 10 s late is
+    skipped.
+    """
     load = Load()
     paced = [f"--rate={rate:.1f}", "--latency-limit=10000", "--time=3600", "--progress=1"]
     pgbench = commands.command("pgbench", target, *scenario.arguments, *paced)

@@ -1,4 +1,6 @@
-"""The runner's memory while it backs up and proves, at two sizes of the same database: it must not grow with it."""
+"""The runner's memory while it backs up and proves, at two sizes of the same database: it must not
+grow with it.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 def main() -> None:
     for scale in (1.0, 5.0):
         sandbox.reset(scale=scale)
-        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-        print(f"runner's memory          {int(done.stdout):8d} MB  at scale {scale:g}   (aim below 300)")
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+        )
+        print(
+            f"runner's memory          {int(done.stdout):8d} MB  at scale {scale:g}   (aim below"
+            " 300)"
+        )
 
 
 if __name__ == "__main__":

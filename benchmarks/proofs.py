@@ -1,9 +1,10 @@
-"""Both proofs of a rehearsal, before and after each phase together, against the one full proof that there was before.
+"""Both proofs of a rehearsal, before and after each phase together, against the one full proof that
+there was before.
 
     python -m benchmarks.proofs [--target NAME] [--scale 1.0] [--rounds 5] [--base COMMIT]
 
-The earlier code is checked out into a worktree of its own and runs in a process of its own, on the same databases, turn and
-turn about. Works in databases of its own; needs the repository's history.
+The earlier code is checked out into a worktree of its own and runs in a process of its own, on the
+same databases, turn and turn about. Works in databases of its own; needs the repository's history.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def earlier(base: str) -> Iterator[Callable[[Target], float]]:
     home = settings.home()
     with tempfile.TemporaryDirectory(prefix="mantis-base-") as folder:
         tree = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "add", "--detach", "--quiet", tree, base], cwd=home, check=True)
+        subprocess.run(
+            ["git", "worktree", "add", "--detach", "--quiet", tree, base], cwd=home, check=True
+        )
         environment = os.environ | {"PYTHONPATH": str(tree), "MANTIS_RUNBOOK_HOME": str(tree)}
         process = subprocess.Popen(
             [sys.executable, "-c", EARLIER], cwd=tree, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -108,8 +111,9 @@ def main(name: str, scale: float, rounds: int, base: str) -> None:
                     after.append(second)
                     ratios.append((first + second) / once[-1])
             click.echo(
-                f"phase {phase}: one proof of {base} {median(once):5.2f} s   now before {median(before):5.2f} s"
-                f" and after {median(after):5.2f} s   ratio {median(ratios):4.2f}   (aim {AIM:g})"
+                f"phase {phase}: one proof of {base} {median(once):5.2f} s   now before"
+                f" {median(before):5.2f} s and after {median(after):5.2f} s   ratio"
+                f" {median(ratios):4.2f}   (aim {AIM:g})"
             )
 
 

@@ -1,8 +1,10 @@
-"""Backup, proof and rehearsal of each phase together, against plain pg_dump and pg_restore of the same database.
+"""Backup, proof and rehearsal of each phase together, against plain pg_dump and pg_restore of the
+same database.
 
     python -m benchmarks.rehearsal [--target NAME] [--scale 1.0]
 
-The performance gate is not among it: `make bench-gate` says what that takes. Works in databases of its own.
+The performance gate is not among it: `make bench-gate` says what that takes. Works in databases of
+its own.
 """
 
 from __future__ import annotations
@@ -55,7 +57,12 @@ def ours(target: Target, folder: Path, steps: Sequence[Migration]) -> tuple[floa
             raise SystemExit(f"the proof failed: {proof.content.message}")
         proven = time.monotonic() - began
         found = rehearsal.rehearse(
-            scratch, steps, taken.fingerprint, settings.environment("development"), run="bench", who="bench"
+            scratch,
+            steps,
+            taken.fingerprint,
+            settings.environment("development"),
+            run="bench",
+            who="bench",
         )
         if found.problems:
             raise SystemExit(f"the rehearsal failed: {'; '.join(found.problems)}")
@@ -69,7 +76,9 @@ def ours(target: Target, folder: Path, steps: Sequence[Migration]) -> tuple[floa
 @click.option("--target", "name", default="", help="as for mantis-runbook; the sandbox by default")
 @click.option("--scale", default=1.0, show_default=True, help="amount of data")
 def main(name: str, scale: float) -> None:
-    """Print seconds and ratio, phase by phase, each on the database that the phases before it left."""
+    """Print seconds and ratio, phase by phase, each on the database that the phases before it
+    left.
+    """
     folder = Path(tempfile.mkdtemp(prefix="mantis-bench-"))
     try:
         with prepared(resolve(name), scale) as place:
@@ -78,8 +87,9 @@ def main(name: str, scale: float) -> None:
                 alone = timed(plain, place, folder)
                 proven, rehearsed = ours(place, folder, steps)
                 click.echo(
-                    f"phase {phase}: plain dump and restore {alone:6.1f} s   backup and proof {proven:6.1f} s"
-                    f"   rehearsal {rehearsed:6.1f} s   ratio {(proven + rehearsed) / alone:5.2f}   (aim {AIM:g})"
+                    f"phase {phase}: plain dump and restore {alone:6.1f} s   backup and proof"
+                    f" {proven:6.1f} s   rehearsal {rehearsed:6.1f} s   ratio"
+                    f" {(proven + rehearsed) / alone:5.2f}   (aim {AIM:g})"
                 )
                 ways.engine(place, steps)
     finally:

@@ -1,4 +1,6 @@
-"""The application whose database is migrated, as far as the runbook must know it: what `sql/application.toml` declares."""
+"""The application whose database is migrated, as far as the runbook must know it: what
+`sql/application.toml` declares.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,17 @@ class _Declared(BaseModel):
 
 
 class Tenants(_Declared):
-    """Who is kept apart from whom: the tables of the tenants and of their users. Where they are declared, every phase tries
-    to cross between two of them."""
+    """Who is kept apart from whom: the tables of the tenants and of their users. Where they are
+    declared, every phase tries to cross between two of them.
+    """
 
     table: str
     users: str
 
 
 class Recognition(_Declared):
-    """By which tables the application is known: `fewest` of them make it, `later` tables in all a version that has gone on.
+    """By which tables the application is known: `fewest` of them make it, `later` tables in all a
+    version that has gone on.
 
     `check` is the check that names what is missing of it.
     """
@@ -41,7 +45,9 @@ class Recognition(_Declared):
 
 
 class OpenEnum(_Declared):
-    """An enum to which operators may add labels by a decision on record; a rollback leaves those."""
+    """An enum to which operators may add labels by a decision on record; a rollback leaves
+    those.
+    """
 
     name: str
     decision: str
@@ -57,10 +63,11 @@ class LaterWorkload(_Declared):
 class Application(_Declared):
     """One application. All but the name may be left out.
 
-    `probed` are tables that a probe reads in every phase; `surveyed` those whose statistics phase 0 records (default:
-    all); `audit_trail` is filled by the application's own triggers whenever rows of its tables are written;
-    `tenant_column` says in each table that has it whose a row is, so that a loss can be pinned to somebody; `moved_aside`
-    are functions of the application that a migration renames by itself before it makes one of that name (`001 name`).
+    `probed` are tables that a probe reads in every phase; `surveyed` those whose statistics phase 0
+    records (default: all); `audit_trail` is filled by the application's own triggers whenever rows
+    of its tables are written; `tenant_column` says in each table that has it whose a row is, so
+    that a loss can be pinned to somebody; `moved_aside` are functions of the application that a
+    migration renames by itself before it makes one of that name (`001 name`).
     """
 
     name: str
@@ -76,7 +83,9 @@ class Application(_Declared):
 
 
 def load() -> Application:
-    """What the file says; an application without one has the name of its folder. Raises `ParameterError` for a wrong one."""
+    """What the file says; an application without one has the name of its folder. Raises
+    `ParameterError` for a wrong one.
+    """
     path = settings.sql() / FILE
     try:
         return _parsed(path.read_text(encoding="utf-8"), path)
@@ -89,7 +98,9 @@ def load() -> Application:
             expected=first["msg"].lower(), action="correct the file",
         ) from None  # fmt: skip
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"sql/{FILE} cannot be read", found=str(error), action="correct the file") from None
+        raise ParameterError(
+            f"sql/{FILE} cannot be read", found=str(error), action="correct the file"
+        ) from None
 
 
 @lru_cache(maxsize=8)

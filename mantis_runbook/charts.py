@@ -1,4 +1,6 @@
-"""Pictures of results: each has a title that states what it shows, and prints in grey as well as in colour."""
+"""Pictures of results: each has a title that states what it shows, and prints in grey as well as in
+colour.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ __all__ = [
 #: More bars than this are hard to read; the smallest are summed up in one.
 MOST_BARS = 25
 
-#: A bar of the schedule is drawn at least this long: on an axis of weeks nobody would see one of minutes.
+#: A bar of the schedule is drawn at least this long: on an axis of weeks nobody would see one of
+#: minutes.
 SHORTEST_BAR = pd.Timedelta(hours=8)
 
 
@@ -57,11 +60,14 @@ def bars_of_sizes(frame: pd.DataFrame) -> Picture:
     """Tables by size and by rows. Columns: `table`, `bytes`, `rows`."""
     if frame.empty:
         return no_data("Tables by size")
-    data = _largest(frame[["table", "bytes", "rows"]].sort_values(["bytes", "table"], ascending=[False, True]))
+    data = _largest(
+        frame[["table", "bytes", "rows"]].sort_values(["bytes", "table"], ascending=[False, True])
+    )
     total, first = frame["bytes"].sum(), data.iloc[0]
     share = f", {first['bytes'] / total:.0%} of all tables" if total else ""
     picture = new_picture(
-        f"{first['table']} is the largest table: {_bytes(first['bytes'])}{share}", bars_height(len(data))
+        f"{first['table']} is the largest table: {_bytes(first['bytes'])}{share}",
+        bars_height(len(data)),
     )
     left, right = picture.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.06})
     places = np.arange(len(data))
@@ -69,7 +75,12 @@ def bars_of_sizes(frame: pd.DataFrame) -> Picture:
         (left, "bytes", BLUE, "size with indexes", _bytes), (right, "rows", SKY, "rows", _count),
     ):  # fmt: skip
         axes.barh(
-            places, data[column], color=colour, edgecolor=INK, linewidth=0.4, hatch="" if column == "bytes" else "///"
+            places,
+            data[column],
+            color=colour,
+            edgecolor=INK,
+            linewidth=0.4,
+            hatch="" if column == "bytes" else "///",
         )
         dress(axes, grid="x", xlabel=label)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _, unit=unit: unit(value)))
@@ -83,10 +94,12 @@ def bars_of_sizes(frame: pd.DataFrame) -> Picture:
 def monitoring(frame: pd.DataFrame) -> Picture:
     """The strategy's figures over time, one small picture each.
 
-    Columns: `at` (instants), and any of `active_connections`, `waiting_queries`, `avg_query_ms`, `cache_hit_ratio`
-    (per cent), `disk_usage_gb`; missing ones are left out.
+    Columns: `at` (instants), and any of `active_connections`, `waiting_queries`, `avg_query_ms`,
+    `cache_hit_ratio` (per cent), `disk_usage_gb`; missing ones are left out.
     """
-    panels = [panel for panel in PANELS if panel[0] in frame.columns and frame[panel[0]].notna().any()]
+    panels = [
+        panel for panel in PANELS if panel[0] in frame.columns and frame[panel[0]].notna().any()
+    ]
     if frame.empty or not panels:
         return no_data("Monitoring")
     data = frame.sort_values("at")
@@ -95,9 +108,18 @@ def monitoring(frame: pd.DataFrame) -> Picture:
     for axes, (column, label, colour, marker) in zip(all_axes, panels, strict=True):
         values = data[column].astype(float)
         few = len(data) <= 120
-        axes.plot(data["at"], values, color=colour, linewidth=1.3, marker=marker if few else "", markersize=3.5)
+        axes.plot(
+            data["at"],
+            values,
+            color=colour,
+            linewidth=1.3,
+            marker=marker if few else "",
+            markersize=3.5,
+        )
         dress(axes, grid="y", ylabel=label)
-        axes.yaxis.set_major_locator(MaxNLocator(3, integer=column in ("active_connections", "waiting_queries")))
+        axes.yaxis.set_major_locator(
+            MaxNLocator(3, integer=column in ("active_connections", "waiting_queries"))
+        )
         room(axes, values)
     times(all_axes[-1], data["at"])
     return picture
@@ -113,7 +135,9 @@ PANELS = (
 
 
 def durations(frame: pd.DataFrame) -> Picture:
-    """Steps as predicted by the rehearsal against what they took. Columns: `step`, `predicted_ms`, `actual_ms`."""
+    """Steps as predicted by the rehearsal against what they took. Columns: `step`, `predicted_ms`,
+    `actual_ms`.
+    """
     if frame.empty:
         return no_data("Duration of steps")
     data = frame.reset_index(drop=True)
@@ -123,11 +147,22 @@ def durations(frame: pd.DataFrame) -> Picture:
         (-0.2, "predicted_ms", SKY, "///", "predicted by the rehearsal"), (0.2, "actual_ms", BLUE, "", "actual"),
     ):  # fmt: skip
         values = data[column].astype(float)
-        axes.barh(places + offset, values, 0.38, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.4, label=label)
+        axes.barh(
+            places + offset,
+            values,
+            0.38,
+            color=colour,
+            hatch=hatch,
+            edgecolor=INK,
+            linewidth=0.4,
+            label=label,
+        )
         label_bars(axes, places + offset, values, duration)
     name_bars(axes, places, data["step"])
     dress(axes, grid="x", xlabel="duration")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value else "0"))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: duration(value) if value else "0")
+    )
     axes.xaxis.set_major_locator(MaxNLocator(6))
     legend(picture, axes)
     return picture
@@ -161,9 +196,9 @@ def organisations(frame: pd.DataFrame) -> Picture:
 def gantt(frame: pd.DataFrame) -> Picture:
     """The plan's weeks against what happened.
 
-    Columns: `phase`, `planned_start`, `planned_end`, `actual_start`, `actual_end`. A phase that has not begun has no
-    actual instants; one that has begun and not ended has no `actual_end`, and is drawn to where `going_on_at` says
-    that it was seen going on.
+    Columns: `phase`, `planned_start`, `planned_end`, `actual_start`, `actual_end`. A phase that has
+    not begun has no actual instants; one that has begun and not ended has no `actual_end`, and is
+    drawn to where `going_on_at` says that it was seen going on.
     """
     if frame.empty:
         return no_data("Schedule")
@@ -197,9 +232,15 @@ def _monitoring_title(data: pd.DataFrame) -> str:
     parts = []
     if "waiting_queries" in data.columns:
         waiting = data["waiting_queries"].astype(float).max()
-        parts.append(f"at most {many(int(waiting), 'query', 'queries')} waited" if waiting else "no query waited")
+        parts.append(
+            f"at most {many(int(waiting), 'query', 'queries')} waited"
+            if waiting
+            else "no query waited"
+        )
     if "cache_hit_ratio" in data.columns and data["cache_hit_ratio"].notna().any():
-        parts.append(f"cache hit ratio not below {_floor(data['cache_hit_ratio'].astype(float).min())} %")
+        parts.append(
+            f"cache hit ratio not below {_floor(data['cache_hit_ratio'].astype(float).min())} %"
+        )
     return f"In {span} of monitoring {', '.join(parts)}" if parts else f"Monitoring over {span}"
 
 
@@ -208,22 +249,32 @@ def _durations_title(data: pd.DataFrame) -> str:
     if known.empty:
         ran = data["actual_ms"].notna().sum()
         return f"{many(int(ran), 'step')} ran, none was predicted" if ran else "No step has run yet"
-    total = f"{duration(known['actual_ms'].sum())}, predicted {duration(known['predicted_ms'].sum())}"
+    total = (
+        f"{duration(known['actual_ms'].sum())}, predicted {duration(known['predicted_ms'].sum())}"
+    )
     ratio = known["actual_ms"].astype(float) / known["predicted_ms"].astype(float).clip(lower=0.01)
     worst = known.iloc[int(ratio.argmax())]
     if ratio.max() <= 1:
         return f"All steps within their prediction: {total}"
-    return f"Steps took {total}; “{worst['step']}” ran furthest over its prediction, {ratio.max():.1f} times as long"
+    return (
+        f"Steps took {total}; “{worst['step']}” ran furthest over its prediction, {ratio.max():.1f}"
+        " times as long"
+    )
 
 
 def _gantt_title(data: pd.DataFrame) -> str:
-    """Of phases that are still going on is said that they are: one of them has this picture drawn, and cannot be over."""
+    """Of phases that are still going on is said that they are: one of them has this picture drawn,
+    and cannot be over.
+    """
     going = _going_on(data)
     named = ", ".join(map(str, data.loc[going, "phase"]))
     tail = f"; “{named}” was going on when this was drawn" if going.any() else ""
     rest = data[~going]
     done = rest["actual_end"].notna()
-    finished = f"{int(done.sum())} of {many(len(rest), 'other phase' if going.any() else 'phase')} finished"
+    finished = (
+        f"{int(done.sum())} of {many(len(rest), 'other phase' if going.any() else 'phase')}"
+        " finished"
+    )
     late = done & (rest["actual_end"] > rest["planned_end"])
     names = ", ".join(map(str, rest.loc[late, "phase"]))
     judged = f", late: {names}" if late.any() else ", all in time" if done.any() else ""
@@ -266,7 +317,11 @@ def _largest(data: pd.DataFrame) -> pd.DataFrame:
         return data
     rest = data.iloc[MOST_BARS - 1 :]
     others = pd.DataFrame(
-        {"table": [f"{len(rest)} others"], "bytes": [rest["bytes"].sum()], "rows": [rest["rows"].sum()]}
+        {
+            "table": [f"{len(rest)} others"],
+            "bytes": [rest["bytes"].sum()],
+            "rows": [rest["rows"].sum()],
+        }
     )
     return pd.concat([data.iloc[: MOST_BARS - 1], others], ignore_index=True)
 
@@ -276,7 +331,17 @@ def _bar(axes: Axes, place: Any, start: Any, end: Any, label: str, colour: str, 
     if pd.isna(start) or pd.isna(end):
         return
     length = max(end - start, SHORTEST_BAR)
-    axes.barh(place, length, 0.36, left=start, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.4, label=label)
+    axes.barh(
+        place,
+        length,
+        0.36,
+        left=start,
+        color=colour,
+        hatch=hatch,
+        edgecolor=INK,
+        linewidth=0.4,
+        label=label,
+    )
 
 
 def _bytes(value: float) -> str:

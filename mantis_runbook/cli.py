@@ -34,10 +34,22 @@ from mantis_runbook.watch import application_load
 
 __all__ = ["main"]
 
-#: Variables that name a file or folder. A notebook's kernel works in another folder, so they are made absolute.
+#: Variables that name a file or folder. A notebook's kernel works in another folder, so they are
+#: made absolute.
 PLACES = (
-    *(f"MANTIS_RUNBOOK_{name}" for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN", "LOG")),
-    *("PGSERVICEFILE", "PGSYSCONFDIR", "PGPASSFILE", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL"),
+    *(
+        f"MANTIS_RUNBOOK_{name}"
+        for name in ("HOME", "REPORTS", "BACKUPS", "SANDBOX", "ENVIRONMENTS", "PG_BIN", "LOG")
+    ),
+    *(
+        "PGSERVICEFILE",
+        "PGSYSCONFDIR",
+        "PGPASSFILE",
+        "PGSSLCERT",
+        "PGSSLKEY",
+        "PGSSLROOTCERT",
+        "PGSSLCRL",
+    ),
 )
 
 #: How long a `run` waits for the lock of a runner that was killed to be freed by the server.
@@ -47,7 +59,9 @@ PATIENCE_S = 10.0
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mantis-runbook")
 @click.option(
-    "--verbose", is_flag=True, help="Show each statement of our sessions and each program's command line on stderr."
+    "--verbose",
+    is_flag=True,
+    help="Show each statement of our sessions and each program's command line on stderr.",
 )
 @click.pass_context
 def main(context: click.Context, *, verbose: bool) -> None:
@@ -67,7 +81,10 @@ def main(context: click.Context, *, verbose: bool) -> None:
 @ENVIRONMENT
 @PHASES
 @click.option(
-    "--approve", default="", metavar="HASH", help="Hash of the plan you have read, as `mantis-runbook plan` shows it."
+    "--approve",
+    default="",
+    metavar="HASH",
+    help="Hash of the plan you have read, as `mantis-runbook plan` shows it.",
 )
 @SCRATCH
 @OPERATOR
@@ -81,7 +98,9 @@ def main(context: click.Context, *, verbose: bool) -> None:
     "--currency-add",
     default="",
     metavar="CODE,…",
-    help="Currencies to add to the schema for good, such as ZAR (ISO 4217); recorded with your name.",
+    help=(
+        "Currencies to add to the schema for good, such as ZAR (ISO 4217); recorded with your name."
+    ),
 )
 @click.option(
     "--repack",
@@ -101,7 +120,9 @@ def run_(
     currency_add: str,
     repack: str,
 ) -> None:
-    """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare, archive."""
+    """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare,
+    archive.
+    """
     place, chosen = targets.resolve(target), definitions.select(wanted)
     limits = run.environment_for(place, environment)
     # brings papermill and nbconvert, a second or two that no other command waits for
@@ -121,7 +142,9 @@ def run_(
     leftovers.tell(leftovers.find(place, scratch))
     begun = _resumed(place, limits, operator, chosen)
     if begun is None:
-        begun = run.start(place, limits, operator, phases={one.number: list(one.verbs) for one in chosen})
+        begun = run.start(
+            place, limits, operator, phases={one.number: list(one.verbs) for one in chosen}
+        )
     click.echo(f"run {begun.name} on {place.name} ({limits.name})")
     finished = runner.execute(begun, chosen, given, approvals)
     _tell(begun.folder)
@@ -129,11 +152,15 @@ def run_(
 
 
 def _approvals(
-    place: targets.Target, limits: settings.Environment, chosen: tuple[PhaseDefinition, ...], given: str
+    place: targets.Target,
+    limits: settings.Environment,
+    chosen: tuple[PhaseDefinition, ...],
+    given: str,
 ) -> dict[str, str]:
     """The hash each notebook is given.
 
-    Raises `ApprovalMissing`, before anything runs, where one is needed; a hash that was given must fit everywhere.
+    Raises `ApprovalMissing`, before anything runs, where one is needed; a hash that was given must
+    fit everywhere.
     """
     planned = _plans(place, chosen)
     if limits.approval_required or given:
@@ -145,8 +172,12 @@ def _approvals(
     return {one.phase: one.hash for one in planned} if given else {}
 
 
-def _await_approval(place: targets.Target, limits: settings.Environment, missing: ApprovalMissing) -> None:
-    """Tell the team that a plan waits for its approval. There is no run yet, so what failed is told here alone."""
+def _await_approval(
+    place: targets.Target, limits: settings.Environment, missing: ApprovalMissing
+) -> None:
+    """Tell the team that a plan waits for its approval. There is no run yet, so what failed is told
+    here alone.
+    """
     if not alerts.is_wanted(limits.alerts):
         return
     title = f"Mantis Runbook: approval waiting on {place.name}"
@@ -163,11 +194,16 @@ def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[p
         refuse_read_only(connection, place)
         who = identity(connection)
         plan.refuse_edited(known, Ledger(connection).all())
-    return [plan.Plan(one.number, who, migration_files.order_for(known, one.number)) for one in chosen]
+    return [
+        plan.Plan(one.number, who, migration_files.order_for(known, one.number)) for one in chosen
+    ]
 
 
 def _resumed(
-    place: targets.Target, limits: settings.Environment, operator: str, chosen: tuple[PhaseDefinition, ...]
+    place: targets.Target,
+    limits: settings.Environment,
+    operator: str,
+    chosen: tuple[PhaseDefinition, ...],
 ) -> run.Run | None:
     """The interrupted run that left a migration half done, to be finished by this command."""
     half = _left_alone(place)
@@ -175,10 +211,14 @@ def _resumed(
         return None
     ways = f"`mantis-runbook rollback {half.version}`"
     if half.direction == "rollback":
-        raise Refused(str(half), expected="a rollback that ended", action=f"finish it first with {ways}")
+        raise Refused(
+            str(half), expected="a rollback that ended", action=f"finish it first with {ways}"
+        )
     if half.phase not in {phase.number for phase in chosen}:
         raise Refused(
-            str(half), expected=f"phase {half.phase} among --phases", action=f"add it, or take it back: {ways}"
+            str(half),
+            expected=f"phase {half.phase} among --phases",
+            action=f"add it, or take it back: {ways}",
         )
     resumed = run.resume(place, limits, operator, half.run)
     click.echo(f"resuming run {half.run}, which was interrupted in migration {half.version}")
@@ -186,19 +226,25 @@ def _resumed(
 
 
 def _left_alone(place: targets.Target) -> Interruption | None:
-    """A migration that is half way with nobody behind it. Raises `Refused` when somebody is at work on it."""
+    """A migration that is half way with nobody behind it. Raises `Refused` when somebody is at work
+    on it.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while (half := interruption.find(place, migration_files.load())) and half.holder:
         if time.monotonic() > deadline:
             raise Refused(
-                str(half), expected="no other run", action="wait for it to end; `mantis-runbook status` shows it"
+                str(half),
+                expected="no other run",
+                action="wait for it to end; `mantis-runbook status` shows it",
             )
         time.sleep(0.2)
     return half
 
 
 def _tell(folder: Path) -> None:
-    """The end of a run: the steps as a table, what went wrong, the verdict, where the report lies."""
+    """The end of a run: the steps as a table, what went wrong, the verdict, where the report
+    lies.
+    """
     told = read_summary(folder)
     click.echo(f"\n{'phase':28}{'step':16}{'result':14}{'duration':>10}")
     for phase in told.phases:
@@ -224,7 +270,9 @@ def plan_(target: str, environment: str, wanted: str) -> None:
     """Show what would run, statement by statement, and the hash that approves it. Reads only."""
     place, chosen = targets.resolve(target), definitions.select(wanted)
     limits = run.environment_for(place, environment)
-    from mantis_runbook.checks import recognition  # brings pandas, which the start of other commands need not wait for
+    from mantis_runbook.checks import (
+        recognition,
+    )  # brings pandas, which the start of other commands need not wait for
 
     with connect(place, "plan") as connection:
         recognition.require_baseline(connection, chosen[0].number)
@@ -233,7 +281,10 @@ def plan_(target: str, environment: str, wanted: str) -> None:
         click.secho(f"phase {one.phase}: {definitions.find(one.phase).title}", bold=True)
         _tell_plan(one)
     needed = "needed" if limits.approval_required else "not needed"
-    click.echo(f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in {limits.name}")
+    click.echo(
+        f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in"
+        f" {limits.name}"
+    )
     click.secho(f"hash: {plan.combined(planned)}", bold=True)
 
 
@@ -243,7 +294,10 @@ def _tell_plan(planned: plan.Plan) -> None:
     if not planned.migrations:
         click.echo("  ledger, journal, fence and monitoring functions; backups")
     for record in planned.records:
-        step = f"{record['migration']:28} {record['step']:44} {record['how']:22} {record['statements']} statement(s)"
+        step = (
+            f"{record['migration']:28} {record['step']:44} {record['how']:22}"
+            f" {record['statements']} statement(s)"
+        )
         click.echo(f"  {step}\n      {record['what']}")
 
 
@@ -252,13 +306,19 @@ def _tell_plan(planned: plan.Plan) -> None:
 @SCRATCH
 @told
 def status(target: str, scratch: str) -> None:
-    """Show which migrations the database has, which backups are proven, the runs so far, and what killed ones left."""
+    """Show which migrations the database has, which backups are proven, the runs so far, and what
+    killed ones left.
+    """
     place = targets.resolve(target)
     with connect(place, "status") as connection:
         who, book = identity(connection), Ledger(connection)
         states, kept = book.all(), book.backups()
-    click.echo(f"{place.name}: database {who.database}, PostgreSQL {who.version_text}, as {who.role}")
-    click.echo("no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}")
+    click.echo(
+        f"{place.name}: database {who.database}, PostgreSQL {who.version_text}, as {who.role}"
+    )
+    click.echo(
+        "no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}"
+    )
     for one in migration_files.load():
         row = states.get(one.version)
         when = f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC" if row and row.applied_at else ""
@@ -283,7 +343,8 @@ def status(target: str, scratch: str) -> None:
 @click.option("--yes", is_flag=True, help="Drop them without asking.")
 @told
 def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> None:
-    """Drop scratch databases that killed runs left; shows them first. One of another machine is dropped when it is named.
+    """Drop scratch databases that killed runs left; shows them first. One of another machine is
+    dropped when it is named.
 
     One that a living run uses is never dropped.
     """
@@ -320,17 +381,25 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
     help="The versions that will go, newest first; asked for where the environment wants it.",
 )
 @told
-def rollback(version: str, target: str, environment: str, operator: str, scope: str, confirm: str) -> None:
-    """Roll VERSION back: salvage what only it holds, drop what it made, and compare the catalogue with the start."""
+def rollback(
+    version: str, target: str, environment: str, operator: str, scope: str, confirm: str
+) -> None:
+    """Roll VERSION back: salvage what only it holds, drop what it made, and compare the catalogue
+    with the start.
+    """
     place = targets.resolve(target)
     limits = run.environment_for(place, environment)
     with connect(place, "rollback") as connection:
         refuse_read_only(connection, place)
-        chosen = rollbacks.choose(migration_files.load(), Ledger(connection).require().all(), version, scope)
+        chosen = rollbacks.choose(
+            migration_files.load(), Ledger(connection).require().all(), version, scope
+        )
     names = " ".join(one.version for one in chosen)
     if limits.rollback_confirmation and not confirm and sys.stdin.isatty():
         confirm = click.prompt(
-            f"this drops what {', '.join(one.label for one in chosen)} made; type {names} to confirm", default=""
+            f"this drops what {', '.join(one.label for one in chosen)} made; type {names} to"
+            " confirm",
+            default="",
         )
     try:
         rollbacks.require_confirmation(limits, chosen, confirm)
@@ -339,8 +408,16 @@ def rollback(version: str, target: str, environment: str, operator: str, scope: 
         raise
     from mantis_runbook.phases import runner
 
-    begun = run.start(place, limits, operator, phases={"rollback": list(definitions.rollback().verbs)})
-    given = {"target": target, "environment": environment, "version": version, "scope": scope, "confirm": confirm}
+    begun = run.start(
+        place, limits, operator, phases={"rollback": list(definitions.rollback().verbs)}
+    )
+    given = {
+        "target": target,
+        "environment": environment,
+        "version": version,
+        "scope": scope,
+        "confirm": confirm,
+    }
     finished = runner.execute(begun, (definitions.rollback(),), given, {})
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)

@@ -29,8 +29,8 @@ __all__ = [
     "table",
 ]
 
-#: A word's family: mark, background, text. Hues of Okabe and Ito, darkened until the text on them has a contrast of 5:1
-#: or more; the mark says the same again to who cannot see the colour.
+#: A word's family: mark, background, text. Hues of Okabe and Ito, darkened until the text on them
+#: has a contrast of 5:1 or more; the mark says the same again to who cannot see the colour.
 COLOURS: dict[str, tuple[str, str, str]] = {
     "pass": ("✓", "#00694d", "#ffffff"),
     "warn": ("!", "#e69f00", "#000000"),
@@ -66,12 +66,16 @@ def escape(value: Any) -> Html:
 
 
 def badge(word: str) -> Html:
-    """A verdict word (pass, warned, failed, refused, rolled back …) with mark and colour; an unknown one is grey."""
+    """A verdict word (pass, warned, failed, refused, rolled back …) with mark and colour; an
+    unknown one is grey.
+    """
     return _drawn("badge", escape(word), *_colours(word))
 
 
 def callout(kind: str, content: str) -> Html:
-    """A passage that stands out: `kind` is any verdict word, or info. Wrap markup in `Html`; plain text is escaped."""
+    """A passage that stands out: `kind` is any verdict word, or info. Wrap markup in `Html`; plain
+    text is escaped.
+    """
     return _drawn("callout", escape(content), *_colours(kind))
 
 
@@ -87,7 +91,9 @@ def paragraph(*content: str) -> Html:
 
 def facts(pairs: Mapping[str, Any], *, caption: str = "") -> Html:
     """Names and values, one pair a row."""
-    return _drawn("facts", [(_heading(name), _shown(value)) for name, value in pairs.items()], escape(caption))
+    return _drawn(
+        "facts", [(_heading(name), _shown(value)) for name, value in pairs.items()], escape(caption)
+    )
 
 
 def table(
@@ -100,9 +106,9 @@ def table(
 ) -> Html:
     """Rows as a table: a pandas frame, or a sequence of mappings or dataclasses.
 
-    Numbers stand right with aligned digits, the verdict column shows badges, the link column leads where its values say,
-    None and NaN show as –. Instants of one day (ISO 8601, UTC) show the time alone, below the day in the heading. A value
-    that is `Html` is put in as it is.
+    Numbers stand right with aligned digits, the verdict column shows badges, the link column leads
+    where its values say, None and NaN show as –. Instants of one day (ISO 8601, UTC) show the time
+    alone, below the day in the heading. A value that is `Html` is put in as it is.
     """
     columns, records = _records(rows)
     if not records:
@@ -111,12 +117,17 @@ def table(
     right = [_is_numeric(values) for values in zip(*records, strict=True)]
     cells = [
         [
-            (_cell(value, verdict=column == verdict_column, link=column == link_column), stands_right)
+            (
+                _cell(value, verdict=column == verdict_column, link=column == link_column),
+                stands_right,
+            )
             for column, value, stands_right in zip(columns, record, right, strict=True)
         ]
         for record in records
     ]
-    return _drawn("table", list(zip(map(_heading, columns), right, strict=True)), cells, escape(caption))
+    return _drawn(
+        "table", list(zip(map(_heading, columns), right, strict=True)), cells, escape(caption)
+    )
 
 
 def duration(milliseconds: float | None) -> str:
@@ -172,15 +183,26 @@ def _heading(name: Any) -> Html:
 
 def _records(rows: Any) -> tuple[list[str], list[Sequence[Any]]]:
     if hasattr(rows, "columns") and hasattr(rows, "itertuples"):
-        return [str(column) for column in rows.columns], list(rows.itertuples(index=False, name=None))
+        return [str(column) for column in rows.columns], list(
+            rows.itertuples(index=False, name=None)
+        )
     mappings = [_mapping(row) for row in rows]
     columns = list(dict.fromkeys(name for mapping in mappings for name in mapping))
-    return [str(column) for column in columns], [[mapping.get(name) for name in columns] for mapping in mappings]
+    return [str(column) for column in columns], [
+        [mapping.get(name) for name in columns] for mapping in mappings
+    ]
 
 
-def _with_times(columns: list[str], records: list[Sequence[Any]]) -> tuple[list[str], list[Sequence[Any]]]:
-    """Columns of instants, each on one line: the day stands in the heading where it is the same in all rows."""
-    told = [_times(name, values) for name, values in zip(columns, zip(*records, strict=True), strict=True)]
+def _with_times(
+    columns: list[str], records: list[Sequence[Any]]
+) -> tuple[list[str], list[Sequence[Any]]]:
+    """Columns of instants, each on one line: the day stands in the heading where it is the same in
+    all rows.
+    """
+    told = [
+        _times(name, values)
+        for name, values in zip(columns, zip(*records, strict=True), strict=True)
+    ]
     return [name for name, _ in told], list(zip(*(values for _, values in told), strict=True))
 
 
@@ -223,7 +245,11 @@ def _stands_right(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Number) and not isinstance(value, bool) and type(value).__name__ != "bool"
+    return (
+        isinstance(value, numbers.Number)
+        and not isinstance(value, bool)
+        and type(value).__name__ != "bool"
+    )
 
 
 def _shown(value: Any) -> Html:
@@ -257,4 +283,8 @@ def _text(value: Any) -> str:
         return duration(value.total_seconds() * 1000)
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(str(item) for item in value)
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, Mapping) else str(value)
+    return (
+        json.dumps(value, ensure_ascii=False, default=str)
+        if isinstance(value, Mapping)
+        else str(value)
+    )

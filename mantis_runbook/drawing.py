@@ -1,4 +1,6 @@
-"""What every picture is made of: its size, colours for every kind of vision, axes, labels, and how it shows itself."""
+"""What every picture is made of: its size, colours for every kind of vision, axes, labels, and how
+it shows itself.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ __all__ = [
 DPI = 110
 WIDTH = 8.2  # inches: 902 pixels
 
-#: Okabe and Ito's colours, told apart by every kind of colour vision; https://jfly.uni-koeln.de/color/
+#: Okabe and Ito's colours, told apart by every kind of colour vision;
+#: https://jfly.uni-koeln.de/color/
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
 )  # fmt: skip
@@ -55,15 +58,20 @@ INK, SOFT, RULE = "#1a1a1a", "#555555", "#d9d9d9"
 
 
 class Picture(Figure):
-    """A figure that shows itself in a notebook without pyplot, with its title as the text for who cannot see it."""
+    """A figure that shows itself in a notebook without pyplot, with its title as the text for who
+    cannot see it.
+    """
 
     finding: str = ""
 
     def png(self) -> bytes:
-        """The picture as a PNG file, the same bytes for the same data; its title is written into it."""
+        """The picture as a PNG file, the same bytes for the same data; its title is written into
+        it.
+        """
         buffer = io.BytesIO()
         with warnings.catch_warnings():
-            # A name in a script that the font lacks shows as boxes; the table beside the picture has it in full.
+            # A name in a script that the font lacks shows as boxes; the table beside the picture
+            # has it in full.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             FigureCanvasAgg(self).print_png(  # type: ignore[no-untyped-call]
                 buffer, metadata={"Title": self.finding, "Software": None}
@@ -71,7 +79,9 @@ class Picture(Figure):
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {"image/png": self.png(), "text/plain": self.finding}, {"image/png": {"alt": self.finding}}
+        return {"image/png": self.png(), "text/plain": self.finding}, {
+            "image/png": {"alt": self.finding}
+        }
 
 
 def new_picture(title: str, height: float) -> Picture:
@@ -86,8 +96,12 @@ def new_picture(title: str, height: float) -> Picture:
 
 
 def plain(text: Any) -> str:
-    """Text as it is: a dollar sign from the database must not start a formula, nor a control character be drawn."""
-    shown = "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in str(text))
+    """Text as it is: a dollar sign from the database must not start a formula, nor a control
+    character be drawn.
+    """
+    shown = "".join(
+        letter if letter.isprintable() or letter == "\n" else "�" for letter in str(text)
+    )
     return shown.replace("$", r"\$")
 
 
@@ -120,13 +134,18 @@ def dress(axes: Axes, *, grid: str, xlabel: str = "", ylabel: str = "") -> None:
 
 def name_bars(axes: Axes, places: np.ndarray[Any, Any], names: Iterable[Any]) -> None:
     """The names of horizontal bars, the first at the top."""
-    axes.set_yticks(places, [plain(textwrap.shorten(str(name), 40, placeholder=" …")) for name in names])
+    axes.set_yticks(
+        places, [plain(textwrap.shorten(str(name), 40, placeholder=" …")) for name in names]
+    )
     axes.set_ylim(len(places) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 
 
 def label_bars(
-    axes: Axes, places: np.ndarray[Any, Any], values: Sequence[Any] | pd.Series[Any], unit: Callable[[float], str]
+    axes: Axes,
+    places: np.ndarray[Any, Any],
+    values: Sequence[Any] | pd.Series[Any],
+    unit: Callable[[float], str],
 ) -> None:
     """Each bar's value at its end, with room for it on the right."""
     top = max((float(value) for value in values if pd.notna(value)), default=0.0)
@@ -149,9 +168,18 @@ def legend(picture: Picture, axes: Axes) -> None:
 def times(axes: Axes, instants: pd.Series[Any]) -> None:
     """Instants along the bottom, as many as can be read."""
     if instants.min() == instants.max():
-        axes.set_xlim(instants.min() - pd.Timedelta(seconds=1), instants.max() + pd.Timedelta(seconds=1))
+        axes.set_xlim(
+            instants.min() - pd.Timedelta(seconds=1), instants.max() + pd.Timedelta(seconds=1)
+        )
     locator = mdates.AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
-    locator.intervald[mdates.SECONDLY] = [1, 2, 5, 10, 15, 30]  # its own go from 1 to 5: two ticks in 9 s
+    locator.intervald[mdates.SECONDLY] = [
+        1,
+        2,
+        5,
+        10,
+        15,
+        30,
+    ]  # its own go from 1 to 5: two ticks in 9 s
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(FuncFormatter(_clock(instants.max() - instants.min())))
     axes.set_xlabel(f"time (UTC), {instants.min():%Y-%m-%d}", fontsize=9, color=SOFT)
@@ -159,7 +187,13 @@ def times(axes: Axes, instants: pd.Series[Any]) -> None:
 
 def _clock(span: pd.Timedelta) -> Callable[[float, int], str]:
     """How instants of such a span are written, as few letters as tell them apart."""
-    form = "%H:%M:%S" if span < pd.Timedelta(hours=2) else "%H:%M" if span < pd.Timedelta(days=1) else "%m-%d %H:%M"
+    form = (
+        "%H:%M:%S"
+        if span < pd.Timedelta(hours=2)
+        else "%H:%M"
+        if span < pd.Timedelta(days=1)
+        else "%m-%d %H:%M"
+    )
     tenths = span < pd.Timedelta(seconds=6)
 
     def written(value: float, _: int) -> str:

@@ -26,8 +26,9 @@ __all__ = [
 class RunbookError(Exception):
     """Root of all errors of the runbook.
 
-    A message reads: what it is about, what was found, what was expected, what to do. Each part is kept as an
-    attribute, so that a report can set them apart. `exit_code` is what the command line ends with.
+    A message reads: what it is about, what was found, what was expected, what to do. Each part is
+    kept as an attribute, so that a report can set them apart. `exit_code` is what the command line
+    ends with.
     """
 
     exit_code = 1
@@ -35,7 +36,12 @@ class RunbookError(Exception):
     def __init__(self, what: str, *, found: str = "", expected: str = "", action: str = "") -> None:
         self.what, self.found, self.expected, self.action = what, found, expected, action
         facts = ", ".join(
-            part for part in (f"found {found}" if found else "", f"expected {expected}" if expected else "") if part
+            part
+            for part in (
+                f"found {found}" if found else "",
+                f"expected {expected}" if expected else "",
+            )
+            if part
         )
         message = f"{what}: {facts}" if facts else what
         super().__init__(f"{message}; {action}" if action else message)
@@ -68,7 +74,9 @@ class TargetError(Refused):
 
 
 class PoolerRefused(TargetError):
-    """A pooler that hands out server sessions a transaction at a time stands between us and the server."""
+    """A pooler that hands out server sessions a transaction at a time stands between us and the
+    server.
+    """
 
 
 class ParameterError(Refused):
@@ -88,7 +96,9 @@ class ApprovalMissing(Refused):
 
 
 class ProgramError(Failed):
-    """A client program (pg_dump, pg_restore, pgbench …) is missing, too old, or ended with an error."""
+    """A client program (pg_dump, pg_restore, pgbench …) is missing, too old, or ended with an
+    error.
+    """
 
 
 class BackupNotProven(Failed):
@@ -108,7 +118,9 @@ class FenceLost(Failed):
 
 
 class GuardTripped(Failed):
-    """A limit of the environment was reached while a migration ran; the running step was stopped."""
+    """A limit of the environment was reached while a migration ran; the running step was
+    stopped.
+    """
 
 
 class ValidationFailed(Failed):

@@ -1,4 +1,6 @@
-"""The picture of the probe's latency: a dot for each answer, the steps behind it, and the longest gap."""
+"""The picture of the probe's latency: a dot for each answer, the steps behind it, and the longest
+gap.
+"""
 
 from __future__ import annotations
 
@@ -35,20 +37,26 @@ NAMED_BAND = 0.03
 
 
 def latency(
-    frame: pd.DataFrame, steps: pd.DataFrame | None = None, span: tuple[datetime, datetime] | None = None
+    frame: pd.DataFrame,
+    steps: pd.DataFrame | None = None,
+    span: tuple[datetime, datetime] | None = None,
 ) -> Picture:
-    """The probe's latency over time, the steps as bands behind it, and the longest gap between two successes.
+    """The probe's latency over time, the steps as bands behind it, and the longest gap between two
+    successes.
 
-    Columns of `frame`: `at` (the scheduled instant), `latency_ms`; and where there are any, `lane` (read, write) and
-    `ok` (False for an error). Columns of `steps`: `step`, `started`, `finished`. The gap is the longest that touches
-    `span`, by default from the first step to the last; without steps, the longest of all.
+    Columns of `frame`: `at` (the scheduled instant), `latency_ms`; and where there are any, `lane`
+    (read, write) and `ok` (False for an error). Columns of `steps`: `step`, `started`, `finished`.
+    The gap is the longest that touches `span`, by default from the first step to the last; without
+    steps, the longest of all.
     """
     if frame.empty:
         return no_data("Latency while the steps ran")
     data = _with_lanes(frame)
     span = span or _span_of(steps)
     gap = _longest_gap(data, span)
-    picture = new_picture(_latency_title(data, gap, "while the steps ran" if span else "between successes"), 4.6)
+    picture = new_picture(
+        _latency_title(data, gap, "while the steps ran" if span else "between successes"), 4.6
+    )
     axes = picture.subplots()
     _bands(axes, steps, data["at"])
     answered = data[data["ok"]]
@@ -62,7 +70,9 @@ def latency(
     errors = data[~data["ok"]]
     if len(errors):
         heights = errors["latency_ms"].fillna(1).clip(lower=0.05)
-        axes.scatter(errors["at"], heights, s=34, color=VERMILLION, marker="x", label="error", zorder=4)
+        axes.scatter(
+            errors["at"], heights, s=34, color=VERMILLION, marker="x", label="error", zorder=4
+        )
     dress(axes, grid="y", ylabel="latency (log)")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
@@ -70,7 +80,11 @@ def latency(
     _mark_gap(axes, gap)
     times(axes, data["at"])
     if steps is not None and len(steps):
-        axes.set_xlabel(f"{axes.get_xlabel()}; shaded: the steps, named where there is room", fontsize=9, color=SOFT)
+        axes.set_xlabel(
+            f"{axes.get_xlabel()}; shaded: the steps, named where there is room",
+            fontsize=9,
+            color=SOFT,
+        )
     legend(picture, axes)
     return picture
 
@@ -83,7 +97,9 @@ def _latency_title(data: pd.DataFrame, gap: tuple[Any, Any, float] | None, where
         return f"Nothing was answered: {errors} in {many(len(data), 'probe')}"
     longest = f"longest gap {where} {duration(gap[2])}; in all " if gap else ""
     p99 = float(np.percentile(good.astype(float), 99))
-    return f"{longest}p99 {duration(p99)}, {errors} in {len(data):,} probes".removeprefix(" ").capitalize()
+    return f"{longest}p99 {duration(p99)}, {errors} in {len(data):,} probes".removeprefix(
+        " "
+    ).capitalize()
 
 
 def _with_lanes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -100,11 +116,17 @@ def _kind(lane: Any) -> str:
 
 
 def _span_of(steps: pd.DataFrame | None) -> tuple[datetime, datetime] | None:
-    return None if steps is None or steps.empty else (steps["started"].min(), steps["finished"].max())
+    return (
+        None if steps is None or steps.empty else (steps["started"].min(), steps["finished"].max())
+    )
 
 
-def _longest_gap(data: pd.DataFrame, span: tuple[datetime, datetime] | None) -> tuple[Any, Any, float] | None:
-    """Start, end and milliseconds of the longest time without a success that touches the span, in any one lane."""
+def _longest_gap(
+    data: pd.DataFrame, span: tuple[datetime, datetime] | None
+) -> tuple[Any, Any, float] | None:
+    """Start, end and milliseconds of the longest time without a success that touches the span, in
+    any one lane.
+    """
     found = None
     for _, dots in data[data["ok"]].groupby("lane", sort=True):
         ends = (dots["at"] + pd.to_timedelta(dots["latency_ms"], unit="ms")).sort_values()
@@ -142,7 +164,13 @@ def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
         return
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom / 3, top)
-    ends = {"arrowstyle": "|-|,widthA=.3,widthB=.3", "color": VERMILLION, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+    ends = {
+        "arrowstyle": "|-|,widthA=.3,widthB=.3",
+        "color": VERMILLION,
+        "linewidth": 1.4,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     axes.annotate("", (gap[0], bottom / 1.6), (gap[1], bottom / 1.6), arrowprops=ends)
     middle = gap[0] + (gap[1] - gap[0]) / 2
     axes.annotate(f"longest gap {duration(gap[2])}", (middle, bottom / 1.6), xytext=(0, -4), textcoords="offset points",

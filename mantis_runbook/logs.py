@@ -1,7 +1,8 @@
-"""The log for an operator who must see it: each statement of our sessions, each program's command line. Off by default.
+"""The log for an operator who must see it: each statement of our sessions, each program's command
+line. Off by default.
 
-`MANTIS_RUNBOOK_LOG` names the file; every process of a run, the notebooks' kernels too, appends to it. Values are left
-out: no parameter of a statement is written, and no literal in it.
+`MANTIS_RUNBOOK_LOG` names the file; every process of a run, the notebooks' kernels too, appends to
+it. Values are left out: no parameter of a statement is written, and no literal in it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ VARIABLE = "MANTIS_RUNBOOK_LOG"
 #: How much of a statement is written, and how often a followed file is looked at (seconds).
 WIDTH, PAUSE_S = 600, 0.2
 
-#: What is left out of statements. Quoted names stay: they are matched so that a quote in one begins no literal.
+#: What is left out of statements. Quoted names stay: they are matched so that a quote in one begins
+#: no literal.
 VALUES = re.compile(
     r"""(?P<name>"(?:[^"]|"")*")|--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$""",
     re.DOTALL,
@@ -43,17 +45,23 @@ def statement(session: str, text: str) -> None:
     """Log a statement that is about to be sent, without its values."""
     if is_on():
         shown = " ".join(VALUES.sub(_left, text).split())
-        _logger(os.environ[VARIABLE]).info("%s: %s", session, shown if len(shown) <= WIDTH else f"{shown[:WIDTH]}…")
+        _logger(os.environ[VARIABLE]).info(
+            "%s: %s", session, shown if len(shown) <= WIDTH else f"{shown[:WIDTH]}…"
+        )
 
 
 def program(arguments: Sequence[str | Path]) -> None:
-    """Log a command line that is about to run. None of ours holds a secret: every user of the machine reads them."""
+    """Log a command line that is about to run. None of ours holds a secret: every user of the
+    machine reads them.
+    """
     if is_on():
         _logger(os.environ[VARIABLE]).info("%s", shlex.join(map(str, arguments)))
 
 
 def follow() -> Callable[[], None]:
-    """Show on stderr what this process and those it starts log, until the function that is returned is called."""
+    """Show on stderr what this process and those it starts log, until the function that is returned
+    is called.
+    """
     descriptor, name = tempfile.mkstemp(prefix="mantis-runbook-", suffix=".log")
     os.close(descriptor)
     os.environ[VARIABLE] = name
@@ -92,7 +100,9 @@ def _logger(path: str) -> logging.Logger:
             VARIABLE, found=f"{path}: {error.strerror}", expected="a file that can be written",
             action="name another one, or unset the variable",
         ) from None  # fmt: skip
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(process)d %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(process)d %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logger = logging.getLogger(f"{__name__}.{path}")

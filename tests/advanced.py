@@ -1,4 +1,6 @@
-"""Databases with the migrations of phase 4, each built once a server; steps carried out as the engine does; users acted as."""
+"""Databases with the migrations of phase 4, each built once a server; steps carried out as the
+engine does; users acted as.
+"""
 
 from __future__ import annotations
 
@@ -90,16 +92,23 @@ def migrated(server: Server, baseline_template: str, version: str) -> Iterator[C
 
 def found(connection: Connection, path: Path) -> str:
     """What a validation, or a file of tests, has to say; '' when all is well."""
-    return "; ".join(f"{one.name}: {one.found}" for one in validations.validate_file(connection, path).failed)
+    return "; ".join(
+        f"{one.name}: {one.found}" for one in validations.validate_file(connection, path).failed
+    )
 
 
-def broken_steps(connection: Connection, version: str, breaks: Sequence[tuple[str, str]]) -> set[str]:
+def broken_steps(
+    connection: Connection, version: str, breaks: Sequence[tuple[str, str]]
+) -> set[str]:
     """Names of the validation's steps that at least one of the breaks makes fail."""
     broken: set[str] = set()
     for statement, _ in breaks:
         with connection.transaction(force_rollback=True):
             connection.execute(statement)
-            broken |= {one.name for one in validations.validate_file(connection, script(version, "validate")).failed}
+            broken |= {
+                one.name
+                for one in validations.validate_file(connection, script(version, "validate")).failed
+            }
     return broken
 
 
@@ -123,21 +132,28 @@ class Person(NamedTuple):
 
 def person(connection: Connection, org: UUID, role: str = "cs_agent") -> Person:
     user = uuid4()
-    connection.execute("INSERT INTO auth.users (id, email) VALUES (%s, %s)", (user, f"{user}@test.example"))
     connection.execute(
-        "INSERT INTO profile (id, org_id, display_name, role) VALUES (%s, %s, 'Test', %s)", (user, org, role)
+        "INSERT INTO auth.users (id, email) VALUES (%s, %s)", (user, f"{user}@test.example")
+    )
+    connection.execute(
+        "INSERT INTO profile (id, org_id, display_name, role) VALUES (%s, %s, 'Test', %s)",
+        (user, org, role),
     )
     return Person(user, org)
 
 
 def organization(connection: Connection) -> UUID:
     return one(
-        connection, "INSERT INTO organization (name, slug) VALUES ('Test', %s) RETURNING id", (f"test-{uuid4().hex}",)
+        connection,
+        "INSERT INTO organization (name, slug) VALUES ('Test', %s) RETURNING id",
+        (f"test-{uuid4().hex}",),
     )
 
 
 @contextmanager
-def acting(connection: Connection, who: Person | None, role: str = "authenticated") -> Iterator[None]:
+def acting(
+    connection: Connection, who: Person | None, role: str = "authenticated"
+) -> Iterator[None]:
     """Inside, the connection is that role on behalf of that person; nothing it does stays."""
     with connection.transaction(force_rollback=True):
         become(connection, who, role)

@@ -1,4 +1,6 @@
-"""The pip section of environment.yml as the requirements file that conda makes of it; printed when run as a program."""
+"""The pip section of environment.yml as the requirements file that conda makes of it; printed when
+run as a program.
+"""
 
 from __future__ import annotations
 

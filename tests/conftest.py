@@ -1,7 +1,8 @@
-"""Servers, databases and folders for the tests: every PostgreSQL of this machine, each test its own database.
+"""Servers, databases and folders for the tests: every PostgreSQL of this machine, each test its own
+database.
 
-A server starts when the first test asks for it, its baseline is loaded when the first test asks for that.
-`MANTIS_TEST_PG=18` restricts a run to one version.
+A server starts when the first test asks for it, its baseline is loaded when the first test asks for
+that. `MANTIS_TEST_PG=18` restricts a run to one version.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from mantis_runbook.postgres.target import Target
 
 SCALE, SEED = 0.02, 2026
 
-#: What tests can do without: they crash servers, not machines; and an autovacuum would hold up whatever it happened to meet.
+#: What tests can do without: they crash servers, not machines; and an autovacuum would hold up
+#: whatever it happened to meet.
 FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "autovacuum": "off"}
 
 #: Bytes that the servers of one test process may come to need.
@@ -48,12 +50,16 @@ def chosen() -> dict[int, Path]:
     if only := os.environ.get("MANTIS_TEST_PG"):
         found = {major: folder for major, folder in found.items() if str(major) == only}
         if not found:
-            raise pytest.UsageError(f"MANTIS_TEST_PG={only}: no PostgreSQL of that version on this machine")
+            raise pytest.UsageError(
+                f"MANTIS_TEST_PG={only}: no PostgreSQL of that version on this machine"
+            )
     return found
 
 
 def pytest_report_header() -> str:
-    return "PostgreSQL under test: " + (", ".join(_version(folder) for folder in chosen().values()) or "none found")
+    return "PostgreSQL under test: " + (
+        ", ".join(_version(folder) for folder in chosen().values()) or "none found"
+    )
 
 
 def _version(folder: Path) -> str:
@@ -66,31 +72,46 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_programs" in metafunc.fixturenames:
         found = chosen()
         metafunc.parametrize(
-            "server_programs", list(found.values()), ids=[f"pg{major}" for major in found], scope="session"
+            "server_programs",
+            list(found.values()),
+            ids=[f"pg{major}" for major in found],
+            scope="session",
         )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests run one after the other when several processes share the work: those of one server, or of one file."""
+    """Which tests run one after the other when several processes share the work: those of one
+    server, or of one file.
+    """
     for item in items:
-        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        parameters = (
+            item.callspec.params
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else {}
+        )
         programs = parameters.get("server_programs")
         item.add_marker(pytest.mark.xdist_group(str(programs or item.path.name)))
 
 
 def in_memory() -> Path | None:
-    """A file system in memory with room for the servers of a test run, where there is one: databases are copied ten times faster."""
+    """A file system in memory with room for the servers of a test run, where there is one:
+    databases are copied ten times faster.
+    """
     shared = Path("/dev/shm")
     roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > ROOM
     return shared if roomy else None
 
 
 @contextmanager
-def made_server(folder: Path, *, listen: str = "", port: int = 5432, **settings: str) -> Iterator[Server]:
+def made_server(
+    folder: Path, *, listen: str = "", port: int = 5432, **settings: str
+) -> Iterator[Server]:
     """A server that is made, but not started; gone afterwards."""
     place = private_folder("mantis-test-", within=in_memory())
-    server = Server(reachable_programs(folder), place / "data", place / "socket", port, listen, FAST | settings)
+    server = Server(
+        reachable_programs(folder), place / "data", place / "socket", port, listen, FAST | settings
+    )
     try:
         server.initdb()
         yield server
@@ -101,7 +122,9 @@ def made_server(folder: Path, *, listen: str = "", port: int = 5432, **settings:
 
 @pytest.fixture(scope="session")
 def server(server_programs: Path) -> Iterator[Server]:
-    """A running server, shared by all tests of one version; who breaks it makes a server of his own."""
+    """A running server, shared by all tests of one version; who breaks it makes a server of his
+    own.
+    """
     with made_server(server_programs) as server:
         server.start()
         yield server
@@ -142,8 +165,12 @@ def baseline(server: Server, baseline_template: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def database(server: Server, baseline_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    """A target: a baseline database of the test's own. The variable TEST_DSN names it for child processes."""
+def database(
+    server: Server, baseline_template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
+    """A target: a baseline database of the test's own. The variable TEST_DSN names it for child
+    processes.
+    """
     with fresh_database(server, baseline_template) as parameters:
         monkeypatch.setenv("TEST_DSN", make_conninfo(**parameters))
         yield Target("TEST_DSN", "variable", parameters)
@@ -179,12 +206,15 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-# The whole project, through its doors. What does not depend on the server's version runs on the newest alone.
+# The whole project, through its doors. What does not depend on the server's version runs on the
+# newest alone.
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """A project folder with migration 001 alone; reports, backups and sandbox are of the test's own."""
+    """A project folder with migration 001 alone; reports, backups and sandbox are of the test's
+    own.
+    """
     home = tmp_path / "project"
     copy_project(home)
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(home))
@@ -228,7 +258,9 @@ def newest_baseline(newest_server: Server) -> str:
 @pytest.fixture(scope="session")
 def prepared_template(newest_server: Server, newest_baseline: str) -> str:
     """The baseline with what phase 0 installs."""
-    place = Target("template", "variable", sandbox.clone(newest_server, newest_baseline, "prepared"))
+    place = Target(
+        "template", "variable", sandbox.clone(newest_server, newest_baseline, "prepared")
+    )
     with connect(place, "test") as connection:
         ledger.install(connection)
         for path in plans.preparation_files():
@@ -238,9 +270,13 @@ def prepared_template(newest_server: Server, newest_baseline: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(newest_server: Server, prepared_template: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def migrated_template(
+    newest_server: Server, prepared_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """The same after migration 001."""
-    place = Target("template", "variable", sandbox.clone(newest_server, prepared_template, "migrated"))
+    place = Target(
+        "template", "variable", sandbox.clone(newest_server, prepared_template, "migrated")
+    )
     home = tmp_path_factory.mktemp("home")
     copy_project(home / "project")
     with hold(place, "template", "test") as fence:
@@ -259,21 +295,27 @@ def _named(server: Server, template: str, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def unprepared(newest_server: Server, newest_baseline: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def unprepared(
+    newest_server: Server, newest_baseline: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
     """A MantisNXT database that the runbook never saw."""
     with _named(newest_server, newest_baseline, monkeypatch) as target:
         yield target
 
 
 @pytest.fixture
-def prepared(newest_server: Server, prepared_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def prepared(
+    newest_server: Server, prepared_template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
     """A MantisNXT database after phase 0."""
     with _named(newest_server, prepared_template, monkeypatch) as target:
         yield target
 
 
 @pytest.fixture
-def migrated(newest_server: Server, migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def migrated(
+    newest_server: Server, migrated_template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
     """A MantisNXT database after phase 1."""
     with _named(newest_server, migrated_template, monkeypatch) as target:
         yield target
@@ -282,13 +324,19 @@ def migrated(newest_server: Server, migrated_template: str, monkeypatch: pytest.
 @pytest.fixture(scope="session")
 def bench_template(server: Server) -> str:
     """The name of a small database with ledger and journal, to be cloned."""
-    Bench(Target("template", "variable", sandbox.clone(server, "template0", "bench")), Path()).prepare()
+    Bench(
+        Target("template", "variable", sandbox.clone(server, "template0", "bench")), Path()
+    ).prepare()
     return "bench"
 
 
 @pytest.fixture
-def bench(server: Server, bench_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """A small database of the test's own with ledger and journal, for migrations of the test's own."""
+def bench(
+    server: Server, bench_template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    """A small database of the test's own with ledger and journal, for migrations of the test's
+    own.
+    """
     with fresh_database(server, bench_template) as parameters:
         monkeypatch.setenv("TEST_DSN", make_conninfo(**parameters))
         yield Bench(Target("TEST_DSN", "variable", parameters), tmp_path / "migrations")

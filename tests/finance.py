@@ -1,4 +1,6 @@
-"""Databases after phase 2, phase 3 on them in runs of its own, and a migration 003 that is not as it should be."""
+"""Databases after phase 2, phase 3 on them in runs of its own, and a migration 003 that is not as
+it should be.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def sales(server: Server, baseline_template: str) -> Iterator[Target]:
 
 @contextmanager
 def for_runs(target: Target, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs of the runbook find the target, and limits of development without load, gate and judgement of this machine."""
+    """Runs of the runbook find the target, and limits of development without load, gate and
+    judgement of this machine.
+    """
     limits = Path(settings.__file__).with_name("environments.toml").read_text()
     limits = re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 0.0", limits)
     path = folder / "environments.toml"

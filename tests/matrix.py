@@ -1,7 +1,9 @@
-"""The matrix of installations: every variant through all phases, back, and through them again, on every server version.
+"""The matrix of installations: every variant through all phases, back, and through them again, on
+every server version.
 
-`make installations`, or `python tests/matrix.py --only NAME --version 18 --phases 0-2 --once`. A variant passes, or is
-refused in phase 0 with nothing changed; anything else is a failure after phase 0, and is shown with its message.
+`make installations`, or `python tests/matrix.py --only NAME --version 18 --phases 0-2 --once`. A
+variant passes, or is refused in phase 0 with nothing changed; anything else is a failure after
+phase 0, and is shown with its message.
 """
 
 from __future__ import annotations
@@ -46,8 +48,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "installations.md"
 ROW = re.compile(r"^\| (\w+) \| (\d+) \| ([^|]*) \| (.*) \| ([\d.]+) \|$", re.MULTILINE)
 
-#: What a database holds, by the rows of its catalogues and the number of rows in each table. No name is read, so that
-#: it works in any encoding; what ANALYZE notes is written in place and does not count.
+#: What a database holds, by the rows of its catalogues and the number of rows in each table. No
+#: name is read, so that it works in any encoding; what ANALYZE notes is written in place and does
+#: not count.
 CATALOGUES = (
     "pg_class", "pg_proc", "pg_namespace", "pg_type", "pg_constraint", "pg_trigger", "pg_policy", "pg_extension",
     "pg_publication", "pg_default_acl", "pg_event_trigger",
@@ -59,12 +62,15 @@ TABLES = """
     WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg\\_temp%'
     ORDER BY pg_class.oid
 """
-COPIES = "SELECT datname::text FROM pg_database WHERE datname LIKE 'mantis\\_scratch%' ORDER BY datname"
+COPIES = (
+    "SELECT datname::text FROM pg_database WHERE datname LIKE 'mantis\\_scratch%' ORDER BY datname"
+)
 
 #: The variable that names another server for backups, where a variant asks for one.
 SCRATCH = "MATRIX_SCRATCH"
 
-#: The beginning of a message is enough for a table; the whole is printed. Folders of an attempt's own say nothing there.
+#: The beginning of a message is enough for a table; the whole is printed. Folders of an attempt's
+#: own say nothing there.
 SHORT = 400
 FOLDERS = re.compile(r"/\S*mantis-matrix-[^\s;,]*")
 
@@ -87,7 +93,10 @@ class Outcome:
     @property
     def line(self) -> str:
         mark = "" if self.is_expected else "UNEXPECTED "
-        return f"{self.variant:28} {self.version}  {self.seconds:6.1f} s  {mark}{self.outcome}: {self.message}"
+        return (
+            f"{self.variant:28} {self.version}  {self.seconds:6.1f} s  {mark}{self.outcome}:"
+            f" {self.message}"
+        )
 
     @property
     def row(self) -> str:
@@ -95,7 +104,10 @@ class Outcome:
         short = said if len(said) <= SHORT else said[:SHORT] + " …"
         mark = "" if self.is_expected else "**not expected** "
         escaped = short.replace("|", "\\|").replace("<", "&lt;")
-        return f"| {self.variant} | {self.version} | {mark}{self.outcome} | {escaped} | {self.seconds:.0f} |"
+        return (
+            f"| {self.variant} | {self.version} | {mark}{self.outcome} | {escaped} |"
+            f" {self.seconds:.0f} |"
+        )
 
 
 class Stopped(Exception):
@@ -107,13 +119,20 @@ class Stopped(Exception):
         super().__init__(f"{where}: {kind}{' '.join(str(error).split())}")
 
 
-def attempt(server: Server, variant: Variant, *, numbers: str = "all", extent: Extent = "twice") -> Outcome:
-    """Build the variant, take it through the phases, back, and through them again; whatever happens is the outcome."""
+def attempt(
+    server: Server, variant: Variant, *, numbers: str = "all", extent: Extent = "twice"
+) -> Outcome:
+    """Build the variant, take it through the phases, back, and through them again; whatever happens
+    is the outcome.
+    """
     began, database = time.monotonic(), f"matrix_{variant.name}"
     try:
         parameters = build(server, variant, database)
         outside = server.parameters | {"dbname": database}
-        with _scratch(variant, server.version) as scratch, _named(variant, parameters, scratch) as target:
+        with (
+            _scratch(variant, server.version) as scratch,
+            _named(variant, parameters, scratch) as target,
+        ):
             outcome, message = _outcome(outside, target, variant.parameters, numbers, extent)
     finally:
         remove(server, database)
@@ -149,7 +168,10 @@ def _outcome(
     except Stopped as stopped:
         return "FAILS", str(stopped)
     except Exception as error:
-        return "FAILS", f"after the first pass: {type(error).__name__}: {' '.join(str(error).split())}"
+        return (
+            "FAILS",
+            f"after the first pass: {type(error).__name__}: {' '.join(str(error).split())}",
+        )
     return "passes", "passed, rolled back, passed again"
 
 
@@ -163,7 +185,9 @@ def _climb(target: str, given: dict[str, str], numbers: str, which: str) -> None
 
 
 def _roll_back(target: str) -> None:
-    last = _cells(definitions.rollback(), "rollback", {"target": target, "version": "001", "scope": "from"})
+    last = _cells(
+        definitions.rollback(), "rollback", {"target": target, "version": "001", "scope": "from"}
+    )
     if last.verdict != "passed":
         raise Stopped("rollback, conclude", "rollback", f"{last.verdict}: {last.summary}")
 
@@ -202,15 +226,18 @@ def _carried_out(source: str, namespace: dict[str, Any]) -> Any:
     return value
 
 
-# -- what must not change where nothing may be changed ------------------------------------------------------------
+# -- what must not change where nothing may be changed ---------------------------------------------
 
 
 def held(parameters: dict[str, str]) -> dict[str, Any]:
     """The catalogues' rows, the tables' numbers of rows, the server's scratch databases."""
     options = (
-        "-c default_transaction_read_only=off -c statement_timeout=0 -c search_path=pg_catalog -c row_security=off"
+        "-c default_transaction_read_only=off -c statement_timeout=0 -c search_path=pg_catalog -c"
+        " row_security=off"
     )
-    with psycopg.connect(**parameters, autocommit=True, client_encoding="utf8", options=options) as connection:
+    with psycopg.connect(
+        **parameters, autocommit=True, client_encoding="utf8", options=options
+    ) as connection:
         state: dict[str, Any] = {
             name: set(connection.execute(f"SELECT ctid::text, xmin::text FROM {name}").fetchall())
             for name in CATALOGUES
@@ -223,22 +250,28 @@ def held(parameters: dict[str, str]) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> str:
-    return ", ".join(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
+    return ", ".join(
+        sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    )
 
 
-# -- surroundings --------------------------------------------------------------------------------------------------
+# -- surroundings ----------------------------------------------------------------------------------
 
 
 @contextmanager
 def _scratch(variant: Variant, major: int) -> Iterator[dict[str, str]]:
-    """Where backups are restored: beside the target, or on a server of its own that has the same roles."""
+    """Where backups are restored: beside the target, or on a server of its own that has the same
+    roles.
+    """
     if not variant.scratch:
         yield {}
         return
     with made_server(chosen()[major]) as server:
         server.start()
         with psycopg.connect(**server.parameters, autocommit=True) as connection:
-            connection.execute("CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS")
+            connection.execute(
+                "CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS"
+            )
         if variant.role:
             make_role(server, "postgres", variant.role, "--set=bypass_rls=true")
         yield server.parameters | ({"user": variant.role} if variant.role else {})
@@ -246,11 +279,19 @@ def _scratch(variant: Variant, major: int) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _named(variant: Variant, parameters: dict[str, str], scratch: dict[str, str]) -> Iterator[str]:
-    """The name of a variable that holds the target's connection string, and folders of this attempt's own."""
+    """The name of a variable that holds the target's connection string, and folders of this
+    attempt's own.
+    """
     folder, name = Path(mkdtemp(prefix="mantis-matrix-")), f"MATRIX_{variant.name.upper()}"
-    changes = {name: make_conninfo(**parameters), "MANTIS_RUNBOOK_ENVIRONMENTS": str(folder / "environments.toml")}
+    changes = {
+        name: make_conninfo(**parameters),
+        "MANTIS_RUNBOOK_ENVIRONMENTS": str(folder / "environments.toml"),
+    }
     changes |= {SCRATCH: make_conninfo(**scratch)} if scratch else {}
-    changes |= {f"MANTIS_RUNBOOK_{one}": str(folder / one.lower()) for one in ("REPORTS", "BACKUPS", "SANDBOX")}
+    changes |= {
+        f"MANTIS_RUNBOOK_{one}": str(folder / one.lower())
+        for one in ("REPORTS", "BACKUPS", "SANDBOX")
+    }
     (folder / "environments.toml").write_text(_limits(variant))
     before = {key: os.environ.get(key) for key in changes}
     os.environ.update(changes)
@@ -280,14 +321,22 @@ def _drop_copies(server: Server) -> None:
 
 @contextmanager
 def prepared(major: int) -> Iterator[Server]:
-    """A running server of that version, and this process set to wait for nothing that a matrix does not look at."""
+    """A running server of that version, and this process set to wait for nothing that a matrix does
+    not look at.
+    """
     with (
         patch.dict(os.environ, MPLBACKEND="Agg"),
         patch.object(watch, "NOISE_S", 0.5),
         patch.object(preparation, "PAUSE_S", 0.02),
-        patch.object(migration_files, "load", functools.cache(migration_files.load)),  # long files, read for every verb
+        patch.object(
+            migration_files, "load", functools.cache(migration_files.load)
+        ),  # long files, read for every verb
         made_server(
-            chosen()[major], wal_level="logical", max_connections="200", fsync="on", full_page_writes="on"
+            chosen()[major],
+            wal_level="logical",
+            max_connections="200",
+            fsync="on",
+            full_page_writes="on",
         ) as server,
     ):
         server.start()
@@ -305,7 +354,7 @@ def _batch(major: int, names: Sequence[str], numbers: str, extent: Extent) -> li
     return outcomes
 
 
-# -- the command ---------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -317,7 +366,10 @@ def main(words: Sequence[str] | None = None) -> int:
         for variant in load() if variant.runs_on(major) and _is_asked(variant, asked.only)
     ]  # fmt: skip
     if not wanted:
-        print("no variant of that name; there are " + ", ".join(one.name for one in load()), file=sys.stderr)
+        print(
+            "no variant of that name; there are " + ", ".join(one.name for one in load()),
+            file=sys.stderr,
+        )
         return 2
     outcomes = sorted(_carry_out(wanted, asked), key=lambda one: (one.variant, one.version))
     wrong = [one for one in outcomes if not one.is_expected]
@@ -337,25 +389,51 @@ def _carry_out(wanted: Sequence[tuple[int, str]], asked: argparse.Namespace) -> 
         for major in majors for share in range(shares)
     ]  # fmt: skip
     if asked.jobs == 1:
-        return [one for major, names in batches for one in _batch(major, names, asked.phases, asked.extent)]
+        return [
+            one
+            for major, names in batches
+            for one in _batch(major, names, asked.phases, asked.extent)
+        ]
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_batch, major, names, asked.phases, asked.extent) for major, names in batches]
+        running = [
+            pool.submit(_batch, major, names, asked.phases, asked.extent)
+            for major, names in batches
+        ]
         return [one for batch in as_completed(running) for one in batch.result()]
 
 
 def _asked(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="every installation, every phase, every server version")
-    parser.add_argument("--only", action="append", default=[], help="names, or patterns, separated by commas")
-    parser.add_argument("--version", action="append", type=int, default=[], help="18; may be given more than once")
+    parser = argparse.ArgumentParser(
+        description="every installation, every phase, every server version"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], help="names, or patterns, separated by commas"
+    )
+    parser.add_argument(
+        "--version", action="append", type=int, default=[], help="18; may be given more than once"
+    )
     parser.add_argument("--phases", default="all", help="such as 0-2: stop there")
     parser.add_argument(
-        "--once", dest="extent", action="store_const", const="once", default="twice", help="do not roll back"
+        "--once",
+        dest="extent",
+        action="store_const",
+        const="once",
+        default="twice",
+        help="do not roll back",
     )
     parser.add_argument(
-        "--back", dest="extent", action="store_const", const="back", help="roll back, but do not pass again"
+        "--back",
+        dest="extent",
+        action="store_const",
+        const="back",
+        help="roll back, but do not pass again",
     )
-    parser.add_argument("--jobs", type=int, default=2, help="processes, each with a server of its own")
-    parser.add_argument("--no-page", dest="write", action="store_false", help="leave docs/installations.md as it is")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="processes, each with a server of its own"
+    )
+    parser.add_argument(
+        "--no-page", dest="write", action="store_false", help="leave docs/installations.md as it is"
+    )
     return parser.parse_args(words)
 
 
@@ -366,20 +444,26 @@ def _is_asked(variant: Variant, only: Iterable[str]) -> bool:
 
 def page(outcomes: Iterable[Outcome]) -> str:
     """The table for `docs/`; rows of attempts that were not made this time stay."""
-    rows = {(found[1], found[2]): found[0] for found in ROW.finditer(PAGE.read_text())} if PAGE.exists() else {}
+    rows = (
+        {(found[1], found[2]): found[0] for found in ROW.finditer(PAGE.read_text())}
+        if PAGE.exists()
+        else {}
+    )
     variants = {one.name: one for one in load()}
     rows = {key: row for key, row in rows.items() if key[0] in variants}
     rows |= {(one.variant, str(one.version)): one.row for one in outcomes}
     listed = "\n".join(row for _, row in sorted(rows.items()))
     kinds = "\n".join(
-        f"| {one.name} | {one.kind} | {one.expect} | {one.reason} |" for _, one in sorted(variants.items())
+        f"| {one.name} | {one.kind} | {one.expect} | {one.reason} |"
+        for _, one in sorted(variants.items())
     )
     return (
-        "# Installations\n\n"
-        "Written by `make installations`. Each variant is a few lines of SQL in `tests/installations/` on top of the baseline."
-        " *Passes*: all phases, rolled back, all phases again. *Refused*: by the precheck of phase 0, with nothing changed. The message says how far an attempt went.\n\n"
-        f"| variant | PostgreSQL | outcome | message | seconds |\n|---|---|---|---|---|\n{listed}\n\n"
-        f"## What each stands for\n\n| variant | kind | expected | why a refusal is right |\n|---|---|---|---|\n{kinds}\n"
+        "# Installations\n\nWritten by `make installations`. Each variant is a few lines of SQL in"
+        " `tests/installations/` on top of the baseline. *Passes*: all phases, rolled back, all"
+        " phases again. *Refused*: by the precheck of phase 0, with nothing changed. The message"
+        " says how far an attempt went.\n\n| variant | PostgreSQL | outcome | message | seconds"
+        f" |\n|---|---|---|---|---|\n{listed}\n\n## What each stands for\n\n| variant | kind |"
+        f" expected | why a refusal is right |\n|---|---|---|---|\n{kinds}\n"
     )
 
 

@@ -1,7 +1,8 @@
 """A sandbox for the notebooks under nbval: always the same data, gone afterwards.
 
-A plugin, loaded by name: `python -m pytest -p tests.notebook_sandbox --nbval-lax --nbval-current-env notebooks`.
-The notebooks keep their defaults, so what the defaults mean is set here, before the first kernel starts.
+A plugin, loaded by name: `python -m pytest -p tests.notebook_sandbox --nbval-lax
+--nbval-current-env notebooks`. The notebooks keep their defaults, so what the defaults mean is set
+here, before the first kernel starts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _open = ExitStack()
 
 @contextmanager
 def notebook_sandbox() -> Iterator[None]:
-    """A running sandbox of our own, with reports and backups beside it, in our environment and our children's."""
+    """A running sandbox of our own, with reports and backups beside it, in our environment and our
+    children's.
+    """
     folder = Path(tempfile.mkdtemp(prefix="mantis-notebooks-", dir=temporary()))
     folder.chmod(0o755)  # the server's account must come through
     for name in ("SANDBOX", "REPORTS", "BACKUPS"):

@@ -1,4 +1,6 @@
-"""A project folder of a test's own with migration 001 alone, and the doors into it: command line, papermill, kernels."""
+"""A project folder of a test's own with migration 001 alone, and the doors into it: command line,
+papermill, kernels.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,18 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("mantis-runbook")
 
 TABLES = (
-    "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace ="
+    " 'public'::regnamespace"
 )
-SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch\\_%' ORDER BY datname"
+SCRATCH = (
+    "SELECT datname FROM pg_database WHERE datname LIKE 'mantis\\_scratch\\_%' ORDER BY datname"
+)
 
 
 def copy_project(home: Path) -> None:
-    """SQL and notebooks of the repository, with migration 001 alone; limits as they are, without load and performance gate."""
+    """SQL and notebooks of the repository, with migration 001 alone; limits as they are, without
+    load and performance gate.
+    """
     shutil.copytree(REPOSITORY / "sql", home / "sql")
     for path in (home / "sql" / "migrations").iterdir():
         if not path.name.startswith("001_"):
@@ -48,12 +55,16 @@ def copy_project(home: Path) -> None:
         shutil.copy(REPOSITORY / "notebooks" / f"{name}.ipynb", home / "notebooks")
     limits = (REPOSITORY / "mantis_runbook" / "environments.toml").read_text()
     limits = re.sub(r"(?m)^load_rate = [\d.]+", "load_rate = 0.0", limits)
-    (home / "environments.toml").write_text(limits.replace("in_rehearsal = true", "in_rehearsal = false"))
+    (home / "environments.toml").write_text(
+        limits.replace("in_rehearsal = true", "in_rehearsal = false")
+    )
 
 
 @dataclass(frozen=True)
 class Project:
-    """What a clone is to its user. `variables` are in the environment already; a child process inherits them."""
+    """What a clone is to its user. `variables` are in the environment already; a child process
+    inherits them.
+    """
 
     home: Path
 
@@ -75,11 +86,17 @@ class Project:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """The command line as a process group of its own."""
         return subprocess.Popen(
-            [COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+            [COMMAND, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
         )
 
     def papermill(self, notebook: str, **options: Any) -> Any:
-        """A notebook executed as a user of papermill would; returns it as it ended, raises what papermill raises."""
+        """A notebook executed as a user of papermill would; returns it as it ended, raises what
+        papermill raises.
+        """
         path = self.home / "notebooks" / f"{notebook}.ipynb"
         return papermill.execute_notebook(
             path, self.home / f"{notebook}.out.ipynb", progress_bar=False, kernel_name="python3",
@@ -134,7 +151,9 @@ def state(target: Target) -> tuple[Catalog, dict[str, int]]:
     """The catalogue, and every table's number of rows."""
     with connect(target, "test") as connection:
         counted = {
-            row["name"]: rows(connection, sql.SQL("SELECT count(*) AS n FROM {}").format(sql.SQL(row["name"])))[0]["n"]
+            row["name"]: rows(
+                connection, sql.SQL("SELECT count(*) AS n FROM {}").format(sql.SQL(row["name"]))
+            )[0]["n"]
             for row in rows(connection, TABLES)
         }
         return catalog.snapshot(connection), counted
@@ -148,7 +167,9 @@ def scratch_databases(target: Target) -> list[dict[str, Any]]:
 
 @contextmanager
 def nothing_changes(target: Target) -> Iterator[None]:
-    """Afterwards catalogue and row counts are as before, no scratch database is left, and no run blocks the next."""
+    """Afterwards catalogue and row counts are as before, no scratch database is left, and no run
+    blocks the next.
+    """
     before, counted = state(target)
     copies = scratch_databases(target)
     yield

@@ -1,4 +1,6 @@
-"""Executes the notebooks in order and keeps the outputs that nbval compares: `python -m tests.refresh_notebooks`."""
+"""Executes the notebooks in order and keeps the outputs that nbval compares: `python -m
+tests.refresh_notebooks`.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ def main() -> None:
 
 
 def refreshed(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """The source with the outputs of its compared cells, and nothing else that an execution leaves."""
+    """The source with the outputs of its compared cells, and nothing else that an execution
+    leaves.
+    """
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
-    for number, cell in enumerate((cell for cell in source.cells if cell.cell_type == "code"), start=1):
+    for number, cell in enumerate(
+        (cell for cell in source.cells if cell.cell_type == "code"), start=1
+    ):
         kept = outputs[cell.id] if COMPARED in cell.metadata.get("tags", []) else []
         cell.outputs = [_plain(output, number) for output in kept]
         cell.execution_count = number if kept else None  # nbval wants one where there is an output
@@ -40,7 +46,11 @@ def refreshed(source: NotebookNode, executed: NotebookNode) -> NotebookNode:
         tags = cell.metadata.get("tags")
         cell.metadata = NotebookNode({"tags": tags} if tags else {})
     source.metadata = NotebookNode(
-        kernelspec={"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        kernelspec={
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+            "name": "python3",
+        },
         language_info={"name": "python"},
     )
     return source

@@ -1,4 +1,6 @@
-"""Databases at every stage between the baseline and the last migration, migrated by the engine itself, and what was seen there."""
+"""Databases at every stage between the baseline and the last migration, migrated by the engine
+itself, and what was seen there.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,15 @@ from mantis_runbook.postgres.connection import Connection, connect
 from mantis_runbook.postgres.server import Server
 from mantis_runbook.postgres.target import Target
 
-#: The installations in the wild: with Supabase's schema, and the other one, which has owners under row-level security too.
-INSTALLATIONS: dict[str, dict[str, Any]] = {"supabase": {}, "extended": {"auth": "extended", "force_rls": True}}
+#: The installations in the wild: with Supabase's schema, and the other one, which has owners under
+#: row-level security too.
+INSTALLATIONS: dict[str, dict[str, Any]] = {
+    "supabase": {},
+    "extended": {"auth": "extended", "force_rls": True},
+}
 
-#: In the place of a validation that is still being written: what these tests ask is asked by their own means.
+#: In the place of a validation that is still being written: what these tests ask is asked by their
+#: own means.
 NOTHING = "-- step: nothing yet\nSELECT 'never' WHERE false;\n"
 
 PERSONAL = ("unmarked_personal_data", "unmarked_personal_data_elsewhere")
@@ -38,7 +45,9 @@ _climbed: dict[tuple[str, str], Climbed] = {}
 
 @dataclass(frozen=True)
 class Climbed:
-    """A database with all migrations, and what was seen before the first ('baseline') and after each, by version."""
+    """A database with all migrations, and what was seen before the first ('baseline') and after
+    each, by version.
+    """
 
     target: Target
     before: Catalog
@@ -65,7 +74,9 @@ def known() -> tuple[Migration, ...]:
 
 
 def climbed(server: Server, installation: str = "supabase") -> Climbed:
-    """The database of that installation on that server, migrated when the first test asks for it. Leave it as it is."""
+    """The database of that installation on that server, migrated when the first test asks for it.
+    Leave it as it is.
+    """
     key = (str(server.data), installation)
     if key not in _climbed:
         _climbed[key] = _climb(server, installation)
@@ -99,5 +110,7 @@ def _stages(target: Target) -> Iterator[str]:
 def _look(result: Climbed, version: str) -> None:
     with result.connect() as connection:
         result.compatibility[version] = compatibility.run(connection, result.before)
-        with patch.object(migration_files, "load", return_value=known()):  # the files are long, and read for each check
+        with patch.object(
+            migration_files, "load", return_value=known()
+        ):  # the files are long, and read for each check
             result.personal[version] = named_checks.run(connection, 5, PERSONAL)

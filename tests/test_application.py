@@ -15,13 +15,15 @@ from mantis_runbook.errors import ParameterError
 PACKAGE = REPOSITORY / "mantis_runbook"
 BASELINE = REPOSITORY / "sql" / "baseline"
 
-#: Modules that are MantisNXT's own: its phases, its contract, its tenants, its sandbox, and the two doors' options.
+#: Modules that are MantisNXT's own: its phases, its contract, its tenants, its sandbox, and the two
+#: doors' options.
 OWN = {
     "acting", "acts_as", "advanced_phase", "audit_trail", "cli", "compatibility", "contract", "control_totals", "criteria",
     "crossing", "final_phase", "finance_phase", "iso_4217", "sandbox",
 }  # fmt: skip
 
-#: Words of plain English, or of other programs, that are names of MantisNXT's too: (module, word) → what it means there.
+#: Words of plain English, or of other programs, that are names of MantisNXT's too: (module, word) →
+#: what it means there.
 HONEST = {
     ("notebook_page", "widget"): "an output of Jupyter's",
     ("learnt_scripts", "authenticated"): "the role in a token's claims",
@@ -32,18 +34,34 @@ OF_MANTISNXT = {
     "application", "baseline", "compatibility", "finance", "migrations", "roles", "tenants", "tests", "workload",
 }  # fmt: skip
 
-SQL_NAME = r"(?m)^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|FUNCTION|TYPE) (?:IF NOT EXISTS )?(?:public\.)?(\w+)"
+SQL_NAME = (
+    r"(?m)^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|FUNCTION|TYPE) (?:IF NOT EXISTS"
+    r" )?(?:public\.)?(\w+)"
+)
 
 
 def mantisnxt() -> set[str]:
-    """Tables, views, functions, types and roles of MantisNXT's baseline, and what its rows say whose they are by."""
+    """Tables, views, functions, types and roles of MantisNXT's baseline, and what its rows say
+    whose they are by.
+    """
     files = ("02_types", "03_tables", "04_indexes", "05_functions", "08_views")
     text = "\n".join((BASELINE / f"{name}.sql").read_text() for name in files)
-    return {*re.findall(SQL_NAME, text), "org_id", "anon", "authenticated", "service_role", "currency_code"}
+    return {
+        *re.findall(SQL_NAME, text),
+        "org_id",
+        "anon",
+        "authenticated",
+        "service_role",
+        "currency_code",
+    }
 
 
 def modules() -> list[Path]:
-    ours = (path for path in PACKAGE.rglob("*.py") if path.stem not in OWN and not path.stem.startswith("tenant"))
+    ours = (
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.stem not in OWN and not path.stem.startswith("tenant")
+    )
     return sorted(ours)
 
 
@@ -52,7 +70,14 @@ def named(text: str, names: set[str]) -> set[str]:
 
 
 def test_the_names_come_from_the_baseline() -> None:
-    assert {"organization", "audit_log", "current_org_id", "v_inventory_alerts", "customer", "org_id"} <= mantisnxt()
+    assert {
+        "organization",
+        "audit_log",
+        "current_org_id",
+        "v_inventory_alerts",
+        "customer",
+        "org_id",
+    } <= mantisnxt()
     assert len(mantisnxt()) > 70
 
 
@@ -63,7 +88,10 @@ def test_no_room_of_the_engine_names_a_table_of_mantisnxt(path: Path) -> None:
 
 
 def test_a_module_that_names_one_would_be_found() -> None:
-    assert named('CENTRAL = ("organization", "customer")', mantisnxt()) == {"organization", "customer"}
+    assert named('CENTRAL = ("organization", "customer")', mantisnxt()) == {
+        "organization",
+        "customer",
+    }
     assert named("# org_id, or audit_log: in a comment too", mantisnxt()) == {"org_id", "audit_log"}
 
 
@@ -79,16 +107,19 @@ def test_the_modules_of_mantisnxt_are_there(name: str) -> None:
 
 
 def test_the_runbooks_own_sql_names_no_table_of_mantisnxt() -> None:
-    #: A function of the strategy, for whoever works with psql: it finds nothing where there are no such tables.
+    #: A function of the strategy, for whoever works with psql: it finds nothing where there are no
+    #: such tables.
     honest = {"020_validate_schema_integrity": {"org_id", "organization"}}
-    paths = [path for path in settings.own_sql().rglob("*.sql") if OF_MANTISNXT.isdisjoint(path.parts)]
+    paths = [
+        path for path in settings.own_sql().rglob("*.sql") if OF_MANTISNXT.isdisjoint(path.parts)
+    ]
     assert len(paths) > 100
     for path in paths:
         code = re.sub(r"--.*", "", path.read_text())
         assert named(code, mantisnxt()) - honest.get(path.stem, set()) == set(), path.name
 
 
-# -- what is declared --------------------------------------------------------------------------------------------------
+# -- what is declared ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -101,7 +132,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_mantisnxt_is_declared() -> None:
     known = application.load()
-    assert (known.name, known.tenant_column, known.audit_trail) == ("MantisNXT", "org_id", "public.audit_log")
+    assert (known.name, known.tenant_column, known.audit_trail) == (
+        "MantisNXT",
+        "org_id",
+        "public.audit_log",
+    )
     assert known.recognition is not None
     assert len(known.recognition.tables) == 28
     assert set(known.recognition.tables) <= mantisnxt()
@@ -112,7 +147,9 @@ def test_an_application_may_declare_nothing(home: Path) -> None:
     known = application.load()
     assert (known.name, known.probed, known.tenants, known.recognition) == ("shop", (), None, None)
     assert {one.name for one in named_checks.load()} == {
-        path.stem for path in (settings.own_sql() / "checks").glob("*.sql") if not path.stem.startswith("report_")
+        path.stem
+        for path in (settings.own_sql() / "checks").glob("*.sql")
+        if not path.stem.startswith("report_")
     }
 
 
@@ -120,7 +157,9 @@ def test_an_application_brings_checks_of_its_own(home: Path) -> None:
     folder = home / "sql" / "checks" / "application"
     folder.mkdir(parents=True)
     text = (settings.own_sql() / "checks" / "server_version.sql").read_text()
-    (folder / "till_is_shut.sql").write_text(text.replace("check: server_version", "check: till_is_shut"))
+    (folder / "till_is_shut.sql").write_text(
+        text.replace("check: server_version", "check: till_is_shut")
+    )
     names = [one.name for one in named_checks.load()]
     assert "till_is_shut" in names
     assert names == sorted(names)
@@ -130,7 +169,9 @@ def test_an_application_brings_checks_of_its_own(home: Path) -> None:
 def test_a_check_of_the_application_does_not_take_the_place_of_one_of_ours(home: Path) -> None:
     folder = home / "sql" / "checks" / "application"
     folder.mkdir(parents=True)
-    (folder / "durability.sql").write_text((settings.own_sql() / "checks" / "durability.sql").read_text())
+    (folder / "durability.sql").write_text(
+        (settings.own_sql() / "checks" / "durability.sql").read_text()
+    )
     with pytest.raises(ParameterError, match="check durability is there twice"):
         named_checks.load()
 
@@ -141,7 +182,10 @@ def test_a_check_of_the_application_does_not_take_the_place_of_one_of_ours(home:
         ("", "name: .*field required"),
         ('name = "Shop"\ntable = "x"', "table: found 'x', expected extra inputs are not permitted"),
         ('name = "Shop"\n[tenants]\ntable = "shop"', "tenants.users"),
-        ('name = "Shop"\n[recognition]\ntables = ["till"]\nfewest = 0', "recognition.fewest: found 0"),
+        (
+            'name = "Shop"\n[recognition]\ntables = ["till"]\nfewest = 0',
+            "recognition.fewest: found 0",
+        ),
         ("name = ", "cannot be read"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Pictures: a title that states the finding, the same bytes for the same data, and no data is no error."""
+"""Pictures: a title that states the finding, the same bytes for the same data, and no data is no
+error.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,13 @@ def at(*seconds: float) -> pd.DatetimeIndex:
 
 def sizes() -> Picture:
     return charts.bars_of_sizes(
-        pd.DataFrame({"table": ["customer", "audit_log"], "bytes": [25_000_000, 75_000_000], "rows": [10, 3_000_000]})
+        pd.DataFrame(
+            {
+                "table": ["customer", "audit_log"],
+                "bytes": [25_000_000, 75_000_000],
+                "rows": [10, 3_000_000],
+            }
+        )
     )
 
 
@@ -41,7 +49,11 @@ def monitoring() -> Picture:
 def durations() -> Picture:
     return charts.durations(
         pd.DataFrame(
-            {"step": ["a", "b", "c"], "predicted_ms": [100.0, 2000.0, None], "actual_ms": [300.0, 1900.0, 5.0]}
+            {
+                "step": ["a", "b", "c"],
+                "predicted_ms": [100.0, 2000.0, None],
+                "actual_ms": [300.0, 1900.0, 5.0],
+            }
         )
     )
 
@@ -54,7 +66,9 @@ def latency() -> Picture:
 
 
 def organisations() -> Picture:
-    return charts.organisations(pd.DataFrame({"organisation": ["small", "Acme $x$", "none"], "rows": [30, 970, 0]}))
+    return charts.organisations(
+        pd.DataFrame({"organisation": ["small", "Acme $x$", "none"], "rows": [30, 970, 0]})
+    )
 
 
 def gantt() -> Picture:
@@ -70,15 +84,21 @@ def gantt() -> Picture:
 
 FINDINGS = {
     sizes: "audit_log is the largest table: 75 MB, 75% of all tables",
-    monitoring: "In 2.0 s of monitoring at most 2 queries waited, cache hit ratio not below 98.25 %",
-    durations: "Steps took 2.2 s, predicted 2.1 s; “a” ran furthest over its prediction, 3.0 times as long",
+    monitoring: (
+        "In 2.0 s of monitoring at most 2 queries waited, cache hit ratio not below 98.25 %"
+    ),
+    durations: (
+        "Steps took 2.2 s, predicted 2.1 s; “a” ran furthest over its prediction, 3.0 times as long"
+    ),
     latency: "Longest gap while the steps ran 700 ms; in all p99 2 ms, 1 error in 5 probes",
     organisations: "3 organisations: Acme $x$ holds 97% of the rows that belong to one, none 0",
     gantt: "2 of 3 phases finished, late: 1",
 }
 
 
-@pytest.mark.parametrize(("draw", "finding"), FINDINGS.items(), ids=lambda item: getattr(item, "__name__", ""))
+@pytest.mark.parametrize(
+    ("draw", "finding"), FINDINGS.items(), ids=lambda item: getattr(item, "__name__", "")
+)
 def test_the_title_states_the_finding(draw: Callable[[], Picture], finding: str) -> None:
     assert draw().finding == finding
 
@@ -89,7 +109,9 @@ def test_the_same_data_gives_the_same_bytes(draw: Callable[[], Picture]) -> None
 
 
 @pytest.mark.parametrize("draw", FINDINGS)
-def test_a_picture_is_drawn_without_a_warning_and_as_wide_as_a_page(draw: Callable[[], Picture]) -> None:
+def test_a_picture_is_drawn_without_a_warning_and_as_wide_as_a_page(
+    draw: Callable[[], Picture],
+) -> None:
     before = dict(matplotlib.rcParams)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -107,7 +129,14 @@ def test_axes_are_labelled(draw: Callable[[], Picture]) -> None:
 
 @pytest.mark.parametrize(
     "draw",
-    [charts.bars_of_sizes, charts.monitoring, charts.durations, charts.latency, charts.organisations, charts.gantt],
+    [
+        charts.bars_of_sizes,
+        charts.monitoring,
+        charts.durations,
+        charts.latency,
+        charts.organisations,
+        charts.gantt,
+    ],
 )
 def test_no_data_is_no_error(draw: Callable[[pd.DataFrame], Picture]) -> None:
     picture = draw(pd.DataFrame())
@@ -138,7 +167,12 @@ def test_a_meagre_probe_is_drawn_too(frame: pd.DataFrame) -> None:
 
 def test_the_gap_is_of_the_lane_where_it_was_longest() -> None:
     frame = pd.DataFrame(
-        {"at": at(0, 1, 2, 3, 0, 3), "latency_ms": [1.0] * 6, "lane": ["read"] * 4 + ["write"] * 2, "ok": [True] * 6}
+        {
+            "at": at(0, 1, 2, 3, 0, 3),
+            "latency_ms": [1.0] * 6,
+            "lane": ["read"] * 4 + ["write"] * 2,
+            "ok": [True] * 6,
+        }
     )
     assert "gap between successes 3.0 s" in charts.latency(frame).finding
 
@@ -153,7 +187,10 @@ def test_a_gap_before_the_first_step_or_after_the_last_is_none_of_theirs() -> No
     steps = pd.DataFrame({"step": ["a", "b"], "started": at(5.05, 5.1), "finished": at(5.1, 5.2)})
     assert "gap between successes 5.0 s" in charts.latency(frame).finding
     assert "gap while the steps ran 200 ms" in charts.latency(frame, steps).finding
-    assert "gap while the steps ran 3.7 s" in charts.latency(frame, steps, tuple(at(5.05, 5.4))).finding
+    assert (
+        "gap while the steps ran 3.7 s"
+        in charts.latency(frame, steps, tuple(at(5.05, 5.4))).finding
+    )
 
 
 def test_only_a_band_with_room_for_it_bears_its_name() -> None:
@@ -187,25 +224,36 @@ def test_a_phase_that_goes_on_ends_where_it_was_seen_and_is_not_counted() -> Non
              "going_on_at": [None, weeks[1] + pd.Timedelta(days=2)]}
         )
     )  # fmt: skip
-    assert picture.finding == "1 of 1 other phase finished, all in time; “5 Final” was going on when this was drawn"
+    assert (
+        picture.finding
+        == "1 of 1 other phase finished, all in time; “5 Final” was going on when this was drawn"
+    )
     assert [patch.get_width() for patch in picture.axes[0].patches] == [7, 1, 7, 2]
 
 
 def test_the_schedule_of_a_run_that_is_going_on_ends_by_now() -> None:
     began = START.to_pydatetime()
     started = {str(number): began + timedelta(minutes=number) for number in range(6)}
-    finished = {number: one + timedelta(seconds=30) for number, one in started.items() if number != "5"}
+    finished = {
+        number: one + timedelta(seconds=30) for number, one in started.items() if number != "5"
+    }
     records = schedule(started, finished, began + timedelta(minutes=6))
     assert [record["planned_start"] for record in records][:2] == ["2026-11-16", "2026-11-23"]
-    assert [record.get("going_on_at") for record in records] == [None] * 5 + ["2026-11-22 13:11:00+00:00"]
-    assert charts.gantt(pd.DataFrame(records)).finding.startswith("5 of 5 other phases finished, all in time")
+    assert [record.get("going_on_at") for record in records] == [None] * 5 + [
+        "2026-11-22 13:11:00+00:00"
+    ]
+    assert charts.gantt(pd.DataFrame(records)).finding.startswith(
+        "5 of 5 other phases finished, all in time"
+    )
 
 
 def test_a_bar_too_short_to_be_seen_is_drawn_longer_and_the_axis_says_so() -> None:
     assert "bars of less than 8 hours are drawn as long as that" in gantt().axes[0].get_xlabel()
 
 
-@pytest.mark.parametrize(("ratio", "said"), [(99.98, "99.98 %"), (99.999, "99.99 %"), (100.0, "100.00 %")])
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(99.98, "99.98 %"), (99.999, "99.99 %"), (100.0, "100.00 %")]
+)
 def test_what_is_not_below_is_rounded_down(ratio: float, said: str) -> None:
     frame = pd.DataFrame({"at": at(0, 1), "cache_hit_ratio": [100.0, ratio]})
     assert charts.monitoring(frame).finding.endswith(f"not below {said}")
@@ -213,13 +261,18 @@ def test_what_is_not_below_is_rounded_down(ratio: float, said: str) -> None:
 
 def test_steps_within_their_prediction_say_so() -> None:
     frame = pd.DataFrame({"step": ["a"], "predicted_ms": [100.0], "actual_ms": [90.0]})
-    assert charts.durations(frame).finding == "All steps within their prediction: 90 ms, predicted 100 ms"
+    assert (
+        charts.durations(frame).finding
+        == "All steps within their prediction: 90 ms, predicted 100 ms"
+    )
     frame = pd.DataFrame({"step": ["a"], "predicted_ms": [None], "actual_ms": [90.0]})
     assert charts.durations(frame).finding == "1 step ran, none was predicted"
 
 
 def test_many_tables_are_summed_up() -> None:
-    frame = pd.DataFrame({"table": [f"t{n:03}" for n in range(200)], "bytes": range(200), "rows": range(200)})
+    frame = pd.DataFrame(
+        {"table": [f"t{n:03}" for n in range(200)], "bytes": range(200), "rows": range(200)}
+    )
     labels = [label.get_text() for label in charts.bars_of_sizes(frame).axes[0].get_yticklabels()]
     assert len(labels) == charts.MOST_BARS
     assert labels[-1] == "176 others"

@@ -28,7 +28,7 @@ COMMANDS = [
 ]
 
 
-# -- help --------------------------------------------------------------------------------------------------------
+# -- help ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -56,10 +56,12 @@ def test_every_option_says_what_it_means(words: list[str]) -> None:
 
 def test_the_meaning_of_the_exit_codes_is_told(tmp_path: Path) -> None:
     told = " ".join(Project(tmp_path).call("--help").stdout.split())
-    assert "0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive" in told
+    assert (
+        "0 passed, 1 failed or rolled back, 2 refused (nothing was changed), 3 inconclusive" in told
+    )
 
 
-# -- run ---------------------------------------------------------------------------------------------------------
+# -- run -------------------------------------------------------------------------------------------
 
 
 def test_a_run_migrates_under_load_and_tells_how_it_went_and_a_second_one_finds_nothing_to_do(
@@ -71,7 +73,16 @@ def test_a_run_migrates_under_load_and_tells_how_it_went_and_a_second_one_finds_
     assert first.returncode == 0, told
     folder = project.run()
     table = [line.split() for line in told.splitlines()]
-    for verb in ("precheck", "back_up", "prove", "rehearse", "approve", "migrate", "validate", "compare"):
+    for verb in (
+        "precheck",
+        "back_up",
+        "prove",
+        "rehearse",
+        "approve",
+        "migrate",
+        "validate",
+        "compare",
+    ):
         result = "warned" if verb == "precheck" else "passed"
         assert any(line[:3] == ["01_core_enhancements", verb, result] for line in table), verb
     assert "verdict: passed" in told
@@ -84,19 +95,32 @@ def test_a_run_migrates_under_load_and_tells_how_it_went_and_a_second_one_finds_
     assert project.summary()["load"]["failed"] == 0
 
     applied = ask(database, "SELECT applied_at FROM mantis_runbook.schema_migrations")
-    before, journalled = state(database)[0], ask(database, "SELECT count(*) FROM mantis_runbook.journal")
+    before, journalled = (
+        state(database)[0],
+        ask(database, "SELECT count(*) FROM mantis_runbook.journal"),
+    )
     second = project.call("run", "--phases", "1", *DEVELOPMENT)
     assert second.exit_code == 0, second.output
-    assert project.verbs("1") == {"precheck": "warned"} | dict.fromkeys(list(project.verbs("1"))[1:], "passed")
-    skipped = {one["verb"] for one in project.events("verb.finished") if one["summary"].startswith("not needed")}
+    assert project.verbs("1") == {"precheck": "warned"} | dict.fromkeys(
+        list(project.verbs("1"))[1:], "passed"
+    )
+    skipped = {
+        one["verb"]
+        for one in project.events("verb.finished")
+        if one["summary"].startswith("not needed")
+    }
     assert skipped == {"back_up", "prove", "rehearse", "migrate", "compare"}
     assert ask(database, "SELECT applied_at FROM mantis_runbook.schema_migrations") == applied
     assert ask(database, "SELECT count(*) FROM mantis_runbook.journal") == journalled
     assert catalog.diff(before, state(database)[0]).is_empty
-    assert [path for path in (settings.backups() / project.runs()[-1].name).rglob("*") if path.is_file()] == []
+    assert [
+        path for path in (settings.backups() / project.runs()[-1].name).rglob("*") if path.is_file()
+    ] == []
 
 
-def test_a_wrong_approval_is_refused_even_where_none_is_needed(project: Project, prepared: Target) -> None:
+def test_a_wrong_approval_is_refused_even_where_none_is_needed(
+    project: Project, prepared: Target
+) -> None:
     with nothing_changes(prepared):
         result = project.call("run", "--phases", "1", "--approve", "0123456789abcdef", *DEVELOPMENT)
     assert result.exit_code == 2
@@ -117,7 +141,7 @@ def test_a_value_that_no_chosen_notebook_reads_is_refused(
     assert project.runs() == []
 
 
-# -- plan and approval -------------------------------------------------------------------------------------------
+# -- plan and approval -----------------------------------------------------------------------------
 
 
 def hash_of(project: Project, *words: str) -> str:
@@ -137,11 +161,17 @@ def test_a_plan_shows_every_step_and_reads_only(project: Project, prepared: Targ
 
 
 def test_the_hash_of_a_plan_changes_with_a_file_and_with_the_database(
-    project: Project, prepared: Target, newest_server: Server, newest_baseline: str, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    prepared: Target,
+    newest_server: Server,
+    newest_baseline: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = hash_of(project)
     assert hash_of(project) == first
-    assert hash_of(project, *DEVELOPMENT) == first  # the limits are the environment's, the plan is the same
+    assert (
+        hash_of(project, *DEVELOPMENT) == first
+    )  # the limits are the environment's, the plan is the same
     other = sandbox.clone(newest_server, newest_baseline, "another")
     monkeypatch.setenv("OTHER_DSN", make_conninfo(**other))
     try:
@@ -152,7 +182,9 @@ def test_the_hash_of_a_plan_changes_with_a_file_and_with_the_database(
     assert hash_of(project) != first
 
 
-def test_in_staging_a_missing_or_wrong_or_outdated_approval_changes_nothing(project: Project, prepared: Target) -> None:
+def test_in_staging_a_missing_or_wrong_or_outdated_approval_changes_nothing(
+    project: Project, prepared: Target
+) -> None:
     approved = hash_of(project)
     with nothing_changes(prepared):
         for given in ((), ("--approve", "deadbeefdeadbeef")):
@@ -171,7 +203,9 @@ def test_in_staging_the_approved_plan_runs_and_the_rollback_wants_its_versions_t
 ) -> None:
     project.limit("unsafe_durability", "true")  # the test's server has no fsync
     before = state(prepared)[0]
-    result = project.call("run", "--phases", "1", "--approve", hash_of(project), "--operator", "Ada", *STAGING)
+    result = project.call(
+        "run", "--phases", "1", "--approve", hash_of(project), "--operator", "Ada", *STAGING
+    )
     assert result.exit_code == 0, result.output
     assert project.summary()["approver"] == "Ada"
     assert "approved by Ada" in (project.run() / "01_core_enhancements.html").read_text()
@@ -187,7 +221,7 @@ def test_in_staging_the_approved_plan_runs_and_the_rollback_wants_its_versions_t
     assert catalog.diff(before, state(prepared)[0]).after_rollback.is_empty
 
 
-# -- status ------------------------------------------------------------------------------------------------------
+# -- status ----------------------------------------------------------------------------------------
 
 
 def test_status_tells_where_a_database_stands(project: Project, unprepared: Target) -> None:
@@ -199,11 +233,14 @@ def test_status_tells_where_a_database_stands(project: Project, unprepared: Targ
     assert "not applied" in shown.stdout
 
 
-def test_status_tells_applied_migrations_backups_and_runs(project: Project, migrated: Target) -> None:
+def test_status_tells_applied_migrations_backups_and_runs(
+    project: Project, migrated: Target
+) -> None:
     execute(
         migrated,
-        "INSERT INTO mantis_runbook.migration_backups (phase, backup_location, backup_size_bytes, checksum, is_valid)"
-        " VALUES ('1', '/b/proven', 1, 'x', true), ('1', '/b/not_yet', 1, 'x', NULL), ('1', '/b/bad', 1, 'x', false)",
+        "INSERT INTO mantis_runbook.migration_backups (phase, backup_location, backup_size_bytes,"
+        " checksum, is_valid) VALUES ('1', '/b/proven', 1, 'x', true), ('1', '/b/not_yet', 1, 'x',"
+        " NULL), ('1', '/b/bad', 1, 'x', false)",
     )
     shown = project.call("status", "--target", "TEST_DSN").stdout
     assert "completed" in shown
@@ -224,7 +261,7 @@ def test_status_of_a_role_that_may_not_read_the_ledger_is_one_sentence(
     assert "Traceback" not in shown.output
 
 
-# -- rollback ----------------------------------------------------------------------------------------------------
+# -- rollback --------------------------------------------------------------------------------------
 
 
 def test_a_rollback_leaves_the_catalogue_of_before_and_the_migration_can_be_applied_again(
@@ -246,7 +283,8 @@ def test_a_rollback_leaves_the_catalogue_of_before_and_the_migration_can_be_appl
 
 
 @pytest.mark.parametrize(
-    ("version", "says"), [("009", "expected one of 001"), ("1", "expected one of 001"), ("", "expected one of 001")]
+    ("version", "says"),
+    [("009", "expected one of 001"), ("1", "expected one of 001"), ("", "expected one of 001")],
 )
 def test_a_rollback_of_an_unknown_version_is_refused(
     version: str, says: str, project: Project, migrated: Target
@@ -257,7 +295,9 @@ def test_a_rollback_of_an_unknown_version_is_refused(
     assert says in result.stderr
 
 
-def test_a_rollback_of_what_was_never_applied_is_refused(project: Project, prepared: Target) -> None:
+def test_a_rollback_of_what_was_never_applied_is_refused(
+    project: Project, prepared: Target
+) -> None:
     with nothing_changes(prepared):
         result = project.call("rollback", "001", *DEVELOPMENT)
     assert result.exit_code == 2
@@ -265,7 +305,7 @@ def test_a_rollback_of_what_was_never_applied_is_refused(project: Project, prepa
     assert project.runs() == []
 
 
-# -- verify and report -------------------------------------------------------------------------------------------
+# -- verify and report -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -277,13 +317,18 @@ def archived(
     copy_project(home)
     parameters = sandbox.clone(newest_server, newest_baseline, "archived")
     variables = {"MANTIS_RUNBOOK_HOME": str(home), "ARCHIVED_DSN": make_conninfo(**parameters)}
-    variables |= {f"MANTIS_RUNBOOK_{name.upper()}": str(home / name) for name in ("reports", "backups", "sandbox")}
+    variables |= {
+        f"MANTIS_RUNBOOK_{name.upper()}": str(home / name)
+        for name in ("reports", "backups", "sandbox")
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         patch.setenv("MANTIS_RUNBOOK_ENVIRONMENTS", str(home / "environments.toml"))
         settings.environments.cache_clear()
-        result = Project(home).call("run", "--phases", "0", "--target", "ARCHIVED_DSN", "--environment", "development")
+        result = Project(home).call(
+            "run", "--phases", "0", "--target", "ARCHIVED_DSN", "--environment", "development"
+        )
     settings.environments.cache_clear()
     assert result.exit_code == 0, result.output
     yield home, variables
@@ -291,7 +336,9 @@ def archived(
 
 
 @pytest.fixture
-def archive(archived: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def archive(
+    archived: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A copy of it that a test may damage."""
     home, variables = archived
     for name, value in variables.items():
@@ -301,7 +348,9 @@ def archive(archived: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: 
     return Project(tmp_path / "copy")
 
 
-def test_an_archive_that_nobody_touched_verifies_by_name_by_path_and_without_a_name(archive: Project) -> None:
+def test_an_archive_that_nobody_touched_verifies_by_name_by_path_and_without_a_name(
+    archive: Project,
+) -> None:
     run = archive.run()
     for words in ((), (run.name,), (str(run),), (f"{run}/",)):
         result = archive.call("verify", *words)
@@ -333,14 +382,21 @@ def test_verify_finds_an_archive_that_was_changed_and_sealed_anew(archive: Proje
     assert "the database keeps" in result.stdout
 
 
-def test_verify_says_so_where_the_database_cannot_be_asked(archive: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_says_so_where_the_database_cannot_be_asked(
+    archive: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("ARCHIVED_DSN")
     result = archive.call("verify")
     assert result.exit_code == 0
-    assert "the head kept in the database was not compared: target 'ARCHIVED_DSN' is unknown" in result.stderr
+    assert (
+        "the head kept in the database was not compared: target 'ARCHIVED_DSN' is unknown"
+        in result.stderr
+    )
 
 
-def test_a_report_that_is_whole_is_left_as_it_is_and_a_page_that_is_gone_comes_back(archive: Project) -> None:
+def test_a_report_that_is_whole_is_left_as_it_is_and_a_page_that_is_gone_comes_back(
+    archive: Project,
+) -> None:
     run = archive.run()
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     assert archive.call("report").stdout.strip() == str(run / "index.html")
@@ -387,7 +443,7 @@ def test_places_named_by_relative_paths_are_the_same_for_the_command_and_for_the
     assert json.loads(run.read_text())["verdict"] == "refused"
 
 
-# -- sandbox -----------------------------------------------------------------------------------------------------
+# -- sandbox ---------------------------------------------------------------------------------------
 
 
 def test_the_sandbox_starts_tells_where_it_is_stops_and_begins_anew(project: Project) -> None:

@@ -1,4 +1,6 @@
-"""How results look: everything from a database is escaped, words have marks beside colours, numbers are readable."""
+"""How results look: everything from a database is escaped, words have marks beside colours, numbers
+are readable.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mantis_runbook.display import COLOURS, Html, badge, callout, details, duration, escape, facts, many, table
+from mantis_runbook.display import (
+    COLOURS,
+    Html,
+    badge,
+    callout,
+    details,
+    duration,
+    escape,
+    facts,
+    many,
+    table,
+)
 from mantis_runbook.runs.evidence import Table
 
 NASTY = "<script>alert(1)</script>"
@@ -51,7 +64,13 @@ class Row:
     [[Row("customer", 3)], [{"table_name": "customer", "rows": 3}], pd.DataFrame([Row("customer", 3)]), iter([Row("customer", 3)])],
 )  # fmt: skip
 def test_rows_may_be_frames_mappings_or_dataclasses(rows: object) -> None:
-    assert re.sub(r"<[^>]+>", " ", table(rows)).split() == ["table", "name", "rows", "customer", "3"]
+    assert re.sub(r"<[^>]+>", " ", table(rows)).split() == [
+        "table",
+        "name",
+        "rows",
+        "customer",
+        "3",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +105,11 @@ def test_durations_are_shown_for_reading(milliseconds: float | None, text: str) 
 
 
 def test_instants_of_one_day_stand_on_one_line_below_their_day() -> None:
-    rows = [{"at": "2026-11-22T23:54:55.601+00:00"}, {"at": None}, {"at": "2026-11-22 23:54:56+00:00"}]
+    rows = [
+        {"at": "2026-11-22T23:54:55.601+00:00"},
+        {"at": None},
+        {"at": "2026-11-22 23:54:56+00:00"},
+    ]
     assert re.sub(r"<[^>]+>", " ", table(rows)).split() == [
         "at",
         "(UTC,",
@@ -101,12 +124,16 @@ def test_instants_of_one_day_stand_on_one_line_below_their_day() -> None:
 
 
 def test_texts_of_which_only_some_are_instants_stay_as_they_are() -> None:
-    assert "2026-11-22T23:54:55+00:00" in table([{"at": "2026-11-22T23:54:55+00:00"}, {"at": "later"}])
+    assert "2026-11-22T23:54:55+00:00" in table(
+        [{"at": "2026-11-22T23:54:55+00:00"}, {"at": "later"}]
+    )
 
 
 def test_evidence_shows_no_column_of_empty_texts_and_says_below_how_to_read_it() -> None:
     shown = Table(
-        "steps", [{"step": "a", "note": "", "p99": None}, {"step": "b", "note": "", "p99": None}], note="<read>"
+        "steps",
+        [{"step": "a", "note": "", "p99": None}, {"step": "b", "note": "", "p99": None}],
+        note="<read>",
     )
     html = shown._repr_html_()
     assert re.findall(r">([^<]+)</th>", html) == ["step", "p99"]
@@ -115,7 +142,10 @@ def test_evidence_shows_no_column_of_empty_texts_and_says_below_how_to_read_it()
 
 def luminance(colour: str) -> float:
     channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -150,7 +180,11 @@ def test_a_noun_agrees_with_its_number(number: int, words: tuple[str, ...], said
 
 
 def test_a_link_column_leads_to_notebooks_and_pages_under_their_names() -> None:
-    rows = [{"link": "03_financial_management.ipynb"}, {"link": "../run-1/04_advanced.html"}, {"link": ""}]
+    rows = [
+        {"link": "03_financial_management.ipynb"},
+        {"link": "../run-1/04_advanced.html"},
+        {"link": ""},
+    ]
     found = table(rows, link_column="link")
     assert '<a href="03_financial_management.ipynb">03_financial_management</a>' in found
     assert '<a href="../run-1/04_advanced.html">run-1/04_advanced</a>' in found

@@ -39,24 +39,40 @@ def dotted(path: Path) -> str:
 
 
 def names(path: Path, *, when_loaded: bool = False) -> list[str]:
-    """Modules of the package that a file imports, wherever in it, or only those without which it cannot be imported."""
+    """Modules of the package that a file imports, wherever in it, or only those without which it
+    cannot be imported.
+    """
     tree = ast.parse(path.read_text())
     found: list[str] = []
     for node in tree.body if when_loaded else ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and re.match(r"mantis_runbook\b", node.module or ""):
             inner = str(node.module).removeprefix("mantis_runbook").removeprefix(".")
             is_room = (PACKAGE / inner.replace(".", "/")).is_dir()
-            found += [f"{inner}.{alias.name}".lstrip(".") for alias in node.names] if is_room else [inner]
+            found += (
+                [f"{inner}.{alias.name}".lstrip(".") for alias in node.names]
+                if is_room
+                else [inner]
+            )
     return found
 
 
-# -- installation ------------------------------------------------------------------------------------------------
+# -- installation ----------------------------------------------------------------------------------
 
 
 def test_environment_yml_names_the_packages_of_pyproject_and_postgresql() -> None:
     lines = [line.strip() for line in (REPOSITORY / "environment.yml").read_text().splitlines()]
-    listed = {plain(line[2:]) for line in lines[lines.index("dependencies:") + 1 :] if line.startswith("- ")}
-    assert {plain(one) for one in NEEDED} == listed - {"python", "postgresql", "pip", "pip:", "--editable"}
+    listed = {
+        plain(line[2:])
+        for line in lines[lines.index("dependencies:") + 1 :]
+        if line.startswith("- ")
+    }
+    assert {plain(one) for one in NEEDED} == listed - {
+        "python",
+        "postgresql",
+        "pip",
+        "pip:",
+        "--editable",
+    }
     assert "postgresql" in listed
     assert f"- python={PYPROJECT['requires-python'].removeprefix('>=')}" in lines
 
@@ -69,7 +85,12 @@ def test_the_lock_file_pins_every_package_with_its_hash() -> None:
 
 
 def test_no_tracked_file_names_the_host_of_a_package_registry() -> None:
-    hosts = ["pypi" + ".org", "files.python" + "hosted.org", "conda.ana" + "conda.org", "registry.npm" + "js.org"]
+    hosts = [
+        "pypi" + ".org",
+        "files.python" + "hosted.org",
+        "conda.ana" + "conda.org",
+        "registry.npm" + "js.org",
+    ]
     patterns = [word for host in hosts for word in ("-e", host)]
     found = subprocess.run(
         ["git", "grep", "--files-with-matches", "--fixed-strings", *patterns],
@@ -80,7 +101,7 @@ def test_no_tracked_file_names_the_host_of_a_package_registry() -> None:
     assert found.stdout == ""
 
 
-# -- commands that are shown -------------------------------------------------------------------------------------
+# -- commands that are shown -----------------------------------------------------------------------
 
 
 def shown_commands() -> list[str]:
@@ -98,7 +119,9 @@ def test_the_readme_shows_commands() -> None:
 def test_every_command_of_the_readme_exists(command: str) -> None:
     words = command.split()
     if words[0] == "make":
-        done = subprocess.run(["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True)
+        done = subprocess.run(
+            ["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         return
     result = CliRunner().invoke(cli.main, [*words[1:2], "--help"])
@@ -114,7 +137,7 @@ def test_every_target_of_the_makefile_is_listed_by_its_help() -> None:
     assert [name for name in phony if f"make {name} " not in listed] == []
 
 
-# -- files -------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 def test_every_sql_file_is_reached_by_somebody() -> None:
@@ -125,7 +148,9 @@ def test_every_sql_file_is_reached_by_somebody() -> None:
     unknown = []
     for path in sorted((REPOSITORY / "sql").rglob("*.sql")):
         relative = path.relative_to(REPOSITORY / "sql")
-        named = f"{relative.parts[0]}/{path.stem}" in sources or re.search(rf"\b{path.stem}\b", sources)
+        named = f"{relative.parts[0]}/{path.stem}" in sources or re.search(
+            rf"\b{path.stem}\b", sources
+        )
         by_folder = relative.parts[0] in folders or relative.parts[0] == "workload"
         if not (by_folder or path.name in reached or named or _read_by_pattern(relative, sources)):
             unknown.append(str(relative))
@@ -133,16 +158,24 @@ def test_every_sql_file_is_reached_by_somebody() -> None:
 
 
 def _read_by_pattern(path: Path, sources: str) -> bool:
-    """Names that the code puts together: `query(f"finance/control_totals_{when}")`, or a whole folder by glob."""
+    """Names that the code puts together: `query(f"finance/control_totals_{when}")`, or a whole
+    folder by glob.
+    """
     folder = path.parts[0]
     stems = re.findall(rf'f"{folder}/([\w]*)\{{', sources)
     return any(path.stem.startswith(stem) for stem in stems) or f'"{folder}").glob(' in sources
 
 
 def test_the_loaders_read_every_file_of_their_folders() -> None:
-    loaded = {script.path.name for one in migration_files.load() for script in (one.up, one.rollback, one.validation)}
+    loaded = {
+        script.path.name
+        for one in migration_files.load()
+        for script in (one.up, one.rollback, one.validation)
+    }
     assert loaded == {path.name for path in (REPOSITORY / "sql" / "migrations").iterdir()}
-    named = {one.name for one in named_checks.load()} | {f"report_{name}" for name in named_checks.reports()}
+    named = {one.name for one in named_checks.load()} | {
+        f"report_{name}" for name in named_checks.reports()
+    }
     assert named == {path.stem for path in (REPOSITORY / "sql" / "checks").rglob("*.sql")}
     sources = inspect.getsource(sandbox) + "".join(
         path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py")
@@ -160,10 +193,12 @@ def test_every_test_of_the_strategy_belongs_to_a_migration() -> None:
 
 
 def test_every_phase_has_its_migrations_and_every_migration_its_phase() -> None:
-    assert {one.phase for one in migration_files.load()} <= {phase.number for phase in definitions.present()}
+    assert {one.phase for one in migration_files.load()} <= {
+        phase.number for phase in definitions.present()
+    }
 
 
-# -- the package -------------------------------------------------------------------------------------------------
+# -- the package -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
@@ -189,21 +224,29 @@ def test_every_public_name_is_there_and_documented(path: Path) -> None:
 
 def _is_documented(thing: type | object) -> bool:
     said = thing.__doc__ or ""
-    generated = inspect.isclass(thing) and said.startswith(f"{thing.__name__}(")  # a dataclass without words
+    generated = inspect.isclass(thing) and said.startswith(
+        f"{thing.__name__}("
+    )  # a dataclass without words
     return bool(said.strip()) and not generated
 
 
 def test_a_command_starts_without_the_heavy_libraries() -> None:
-    """They cost two seconds and more; only what draws, or runs notebooks, imports them, when it does."""
+    """They cost two seconds and more; only what draws, or runs notebooks, imports them, when it
+    does.
+    """
     heavy = {"pandas", "numpy", "matplotlib", "papermill", "nbconvert"}
     code = f"import sys, mantis_runbook.cli; print(*sorted({heavy} & sys.modules.keys()))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
     assert found.stdout.split() == []
 
 
 def rooms() -> dict[str, str]:
     """Room, or module at the top → floor, from the table in ARCHITECTURE.md."""
-    rows = re.findall(r"(?m)^\| (\d+|beside) \| ([^|]+) \|", (REPOSITORY / "ARCHITECTURE.md").read_text())
+    rows = re.findall(
+        r"(?m)^\| (\d+|beside) \| ([^|]+) \|", (REPOSITORY / "ARCHITECTURE.md").read_text()
+    )
     listed = [(name, floor) for floor, cell in rows for name in re.findall(r"`(\w+)/?`", cell)]
     assert len(listed) == len(dict(listed)), "a room stands twice in the table"
     return dict(listed)
@@ -236,4 +279,6 @@ def test_a_module_imports_from_its_own_room_or_from_below(path: Path) -> None:
 
 
 def test_no_file_needs_itself_to_be_imported() -> None:
-    graphlib.TopologicalSorter({dotted(path): names(path, when_loaded=True) for path in MODULES}).prepare()
+    graphlib.TopologicalSorter(
+        {dotted(path): names(path, when_loaded=True) for path in MODULES}
+    ).prepare()

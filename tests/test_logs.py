@@ -1,4 +1,6 @@
-"""The log for operators: off unless asked for, what is sent and run, and never a value or a secret."""
+"""The log for operators: off unless asked for, what is sent and run, and never a value or a
+secret.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_a_statement_is_logged_without_its_values(log: Path, text: str, shown: str) -> None:
     logs.statement("mantis_db 1 mantis-runbook/test", text)
-    assert log.read_text().rstrip().endswith(f"{os.getpid()} mantis_db 1 mantis-runbook/test: {shown}")
+    assert (
+        log.read_text().rstrip().endswith(f"{os.getpid()} mantis_db 1 mantis-runbook/test: {shown}")
+    )
     assert "secret" not in log.read_text()
 
 
@@ -47,7 +51,9 @@ def test_a_long_statement_is_cut(log: Path) -> None:
     assert len(log.read_text()) < logs.WIDTH + 100
 
 
-def test_nothing_is_logged_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_logged_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(logs.VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     logs.statement("x", "SELECT 1")
@@ -63,7 +69,9 @@ def test_a_programs_command_line_is_logged_and_its_environment_is_not(log: Path)
 
 def test_a_file_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(logs.VARIABLE, "/nonexistent/runbook.log")
-    with pytest.raises(ParameterError, match="MANTIS_RUNBOOK_LOG: found /nonexistent/runbook.log: No such file"):
+    with pytest.raises(
+        ParameterError, match="MANTIS_RUNBOOK_LOG: found /nonexistent/runbook.log: No such file"
+    ):
         logs.program(["true"])
 
 
@@ -86,7 +94,10 @@ def test_verbose_shows_what_this_process_and_others_log(
 
 def test_verbose_is_over_when_the_command_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(logs.VARIABLE, raising=False)
-    assert CliRunner().invoke(cli.main, ["--verbose", "verify", "20200101T000000Z-nowhere"]).exit_code == 2
+    assert (
+        CliRunner().invoke(cli.main, ["--verbose", "verify", "20200101T000000Z-nowhere"]).exit_code
+        == 2
+    )
     assert not logs.is_on()
 
 

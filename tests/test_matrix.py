@@ -35,7 +35,9 @@ def changed(name: str, text: str, **declared: str) -> Variant:
 
 def test_there_are_enough_variants_and_each_says_what_it_stands_for() -> None:
     assert len(KNOWN) >= 24
-    assert [one.name for one in KNOWN.values() if not one.kind or not one.text.strip().splitlines()] == []
+    assert [
+        one.name for one in KNOWN.values() if not one.kind or not one.text.strip().splitlines()
+    ] == []
     assert len({one.kind for one in KNOWN.values()}) == len(KNOWN)
 
 
@@ -61,7 +63,11 @@ def test_a_refusal_that_leaves_something_behind_is_a_failure(
     matrix_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variant = changed(
-        "as_the_baseline", "ALTER TABLE widget DROP COLUMN position", gate="", expect="refused", names="position"
+        "as_the_baseline",
+        "ALTER TABLE widget DROP COLUMN position",
+        gate="",
+        expect="refused",
+        names="position",
     )
     refused = matrix.attempt(matrix_server, variant)
     assert (refused.outcome, refused.is_expected) == ("refused", True)
@@ -80,12 +86,14 @@ def test_a_refusal_that_leaves_something_behind_is_a_failure(
     assert "pg_class" in left.message
 
 
-def test_a_failure_after_phase_0_is_shown_with_its_phase_and_its_message(matrix_server: Server) -> None:
+def test_a_failure_after_phase_0_is_shown_with_its_phase_and_its_message(
+    matrix_server: Server,
+) -> None:
     text = (
-        "CREATE FUNCTION no_more() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%user_2fa%') THEN"
-        " RAISE 'no more tables, please'; END IF; END $$;"
-        " CREATE EVENT TRIGGER no_more ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no_more()"
+        "CREATE FUNCTION no_more() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF EXISTS"
+        " (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%user_2fa%')"
+        " THEN RAISE 'no more tables, please'; END IF; END $$; CREATE EVENT TRIGGER no_more ON"
+        " ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no_more()"
     )
     failed = matrix.attempt(matrix_server, changed("as_the_baseline", text, gate=""), numbers="0-1")
     assert (failed.outcome, failed.is_expected) == ("FAILS", False)
@@ -94,7 +102,9 @@ def test_a_failure_after_phase_0_is_shown_with_its_phase_and_its_message(matrix_
 
 
 @pytest.mark.parametrize("name", ["read_only", "sql_ascii", "half_applied", "later_mantisnxt"])
-def test_a_variant_that_is_to_be_refused_is_refused_in_phase_0(matrix_server: Server, name: str) -> None:
+def test_a_variant_that_is_to_be_refused_is_refused_in_phase_0(
+    matrix_server: Server, name: str
+) -> None:
     outcome = matrix.attempt(matrix_server, KNOWN[name])
     assert outcome.is_expected, outcome.line
 

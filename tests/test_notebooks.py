@@ -13,7 +13,12 @@ from nbformat import NotebookNode
 from project import REPOSITORY
 
 from mantis_runbook.phases import definitions
-from mantis_runbook.phases.parameters import AdvancedParameters, MissionParameters, Parameters, RollbackParameters
+from mantis_runbook.phases.parameters import (
+    AdvancedParameters,
+    MissionParameters,
+    Parameters,
+    RollbackParameters,
+)
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 COMPARED = "nbval-check-output"
@@ -35,7 +40,8 @@ def code(path: Path) -> list[NotebookNode]:
 
 def test_it_is_a_phase_the_rollback_or_mission_control(path: Path) -> None:
     assert path.stem in {
-        one.name for one in (*definitions.present(), definitions.rollback(), definitions.mission_control())
+        one.name
+        for one in (*definitions.present(), definitions.rollback(), definitions.mission_control())
     }
 
 
@@ -79,9 +85,10 @@ def test_its_parameters_are_those_that_the_package_checks(path: Path) -> None:
     kind = kinds.get(path.stem, Parameters)
     declared = papermill.inspect_notebook(path)
     assert set(declared) <= set(kind.model_fields)
-    assert set(kind.model_fields) - set(declared) <= {"currency_map", "currency_add"}, (
-        "only phase 3 needs to know the currencies"
-    )
+    assert set(kind.model_fields) - set(declared) <= {
+        "currency_map",
+        "currency_add",
+    }, "only phase 3 needs to know the currencies"
     for name, one in declared.items():
         assert one["default"].strip("\"'") == kind.model_fields[name].default, name
 
@@ -90,7 +97,10 @@ def test_its_cells_are_short_and_stand_between_sentences(path: Path) -> None:
     for cell in code(path):
         if "parameters" not in tags(cell):
             assert len(cell.source.splitlines()) <= 8, cell.source
-    kinds = [(kind, len(list(cells))) for kind, cells in groupby(read(path).cells, lambda cell: cell.cell_type)]
+    kinds = [
+        (kind, len(list(cells)))
+        for kind, cells in groupby(read(path).cells, lambda cell: cell.cell_type)
+    ]
     assert [count for kind, count in kinds if kind == "code" and count > 2] == []
     assert kinds[0][0] == kinds[-1][0] == "markdown"
 
@@ -109,11 +119,15 @@ def test_what_nbval_compares_changes_neither_with_the_day_nor_with_the_machine(p
     for cell in code(path):
         kept = "".join(str(output.get("data", output.get("text", ""))) for output in cell.outputs)
         shown = re.sub(r"<style.*?</style>|<[^>]+>", " ", kept, flags=re.DOTALL)
-        assert not re.search(r"\d{8}T\d{6}Z|/tmp/|/home/|/root/|\b\d+(\.\d+)? (ms|MiB)\b", shown), cell.source
+        assert not re.search(r"\d{8}T\d{6}Z|/tmp/|/home/|/root/|\b\d+(\.\d+)? (ms|MiB)\b", shown), (
+            cell.source
+        )
 
 
 def test_its_links_lead_somewhere(path: Path) -> None:
-    later = {f"{phase.name}.ipynb" for phase in definitions.present()}  # a next phase may not be written yet
+    later = {
+        f"{phase.name}.ipynb" for phase in definitions.present()
+    }  # a next phase may not be written yet
     for cell in read(path).cells:
         if cell.cell_type == "markdown":
             for link in re.findall(r"\]\(([^)#]+)", cell.source):
@@ -127,4 +141,6 @@ def test_its_links_lead_somewhere(path: Path) -> None:
 def test_it_holds_no_absolute_path_and_no_secret(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"[\"' (](/work|/root|/home|/tmp|/Users|C:\\\\)", text)
-    assert not re.search(r"postgres(ql)?://[^\s\"]*:[^\s\"]*@|(?i:password|passwd|secret)\s*=", text)
+    assert not re.search(
+        r"postgres(ql)?://[^\s\"]*:[^\s\"]*@|(?i:password|passwd|secret)\s*=", text
+    )

@@ -1,4 +1,6 @@
-"""The sandbox: started, found again, crashed, made anew; and the baseline that is loaded into it."""
+"""The sandbox: started, found again, crashed, made anew; and the baseline that is loaded into
+it.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,13 @@ SCALE = 0.01
 #: A baseline small enough to be made and broken within a test.
 SMALL = {
     "01_auth.sql": "CREATE SCHEMA auth; CREATE TABLE auth.which AS SELECT 'supabase' AS kind;",
-    "01_auth_extended.sql": "CREATE SCHEMA auth; CREATE TABLE auth.which AS SELECT 'extended' AS kind;",
-    "02_rows.sql": "CREATE TABLE given AS SELECT current_setting('mantis.scale')::float8 AS scale,"
-    " current_setting('mantis.seed')::int AS seed;",
+    "01_auth_extended.sql": (
+        "CREATE SCHEMA auth; CREATE TABLE auth.which AS SELECT 'extended' AS kind;"
+    ),
+    "02_rows.sql": (
+        "CREATE TABLE given AS SELECT current_setting('mantis.scale')::float8 AS scale,"
+        " current_setting('mantis.seed')::int AS seed;"
+    ),
     "force_rls.sql": "ALTER TABLE given ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;",
 }
 
@@ -54,7 +60,9 @@ def folder(server_programs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     shutil.rmtree(place)
 
 
-def sandbox_in(folder: Path, server_programs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def sandbox_in(
+    folder: Path, server_programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     monkeypatch.setenv("MANTIS_RUNBOOK_SANDBOX", str(folder))
     monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(server_programs))
     yield folder
@@ -72,7 +80,9 @@ def value(parameters: dict[str, str], query: str) -> object:
 def test_a_sandbox_holds_the_baseline_and_is_reached_every_way(folder: Path) -> None:
     started = sandbox.start(SCALE, 7)
     assert (started.scale, started.seed) == (SCALE, 7)
-    assert value(started.parameters, "SELECT count(*) > 10 FROM pg_tables WHERE schemaname = 'public'")
+    assert value(
+        started.parameters, "SELECT count(*) > 10 FROM pg_tables WHERE schemaname = 'public'"
+    )
     with psycopg.connect(sandbox.uri()) as connection:
         assert connection.info.dbname == "mantis_db"
     with connect(resolve("sandbox"), "test") as connection:
@@ -94,12 +104,15 @@ def test_starting_a_running_sandbox_changes_nothing(folder: Path, small_baseline
 
 def test_a_sandbox_is_as_durable_as_production(folder: Path, small_baseline: Path) -> None:
     parameters = sandbox.start(SCALE).parameters
-    assert [value(parameters, f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes")] == [
-        "on"
-    ] * 3
+    assert [
+        value(parameters, f"SHOW {name}")
+        for name in ("fsync", "synchronous_commit", "full_page_writes")
+    ] == ["on"] * 3
 
 
-def test_a_stopped_sandbox_keeps_its_data_and_its_address(folder: Path, small_baseline: Path) -> None:
+def test_a_stopped_sandbox_keeps_its_data_and_its_address(
+    folder: Path, small_baseline: Path
+) -> None:
     first = sandbox.start(SCALE, 7)
     with psycopg.connect(**first.parameters) as connection:
         connection.execute("UPDATE given SET seed = 77")
@@ -129,7 +142,9 @@ def test_a_sandbox_whose_server_died_is_recognised_and_started_with_its_data(
     assert value(again.parameters, "SELECT answer FROM mine") == 42
 
 
-def test_a_sandbox_whose_socket_was_swept_away_is_started_again(folder: Path, small_baseline: Path) -> None:
+def test_a_sandbox_whose_socket_was_swept_away_is_started_again(
+    folder: Path, small_baseline: Path
+) -> None:
     first = sandbox.start(SCALE, 7)
     shutil.rmtree(first.parameters["host"])
     assert sandbox.status() is None
@@ -148,16 +163,22 @@ def test_a_sandbox_is_found_again_under_another_tmpdir(
     assert sandbox.start().parameters == first.parameters
 
 
-def test_a_state_file_cut_short_is_a_sandbox_that_does_not_run(folder: Path, small_baseline: Path) -> None:
+def test_a_state_file_cut_short_is_a_sandbox_that_does_not_run(
+    folder: Path, small_baseline: Path
+) -> None:
     first = sandbox.start(SCALE, 7)
     (folder / "state.json").write_text('{"parameters": {"ho')
     assert sandbox.status() is None
     assert sandbox.start().parameters == first.parameters
 
 
-def test_a_load_that_failed_is_told_leaves_no_server_and_is_done_again(folder: Path, small_baseline: Path) -> None:
+def test_a_load_that_failed_is_told_leaves_no_server_and_is_done_again(
+    folder: Path, small_baseline: Path
+) -> None:
     (small_baseline / "03_broken.sql").write_text("CREATE TABLE half (); SELECT 1 / 0;")
-    with pytest.raises(Failed, match=r"baseline file 03_broken\.sql failed: found division by zero"):
+    with pytest.raises(
+        Failed, match=r"baseline file 03_broken\.sql failed: found division by zero"
+    ):
         sandbox.start(SCALE, 7)
     assert sandbox.status() is None
     assert Server(Path(), folder / "data", folder).pid() is None
@@ -197,7 +218,10 @@ def test_two_starts_at_once_make_one_sandbox(folder: Path, small_baseline: Path)
     program = "from mantis_runbook import sandbox; print(sandbox.start(0.01, 7).pid)"
     starts = [
         subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
         )
         for _ in range(3)
     ]
@@ -229,7 +253,9 @@ def test_data_of_another_version_is_refused_and_not_touched(
     sandbox.start(SCALE, 7)
     sandbox.stop()
     (folder / "data" / "PG_VERSION").write_text("9\n")
-    with pytest.raises(Refused, match=r"expected 9; make it anew with `mantis-runbook sandbox reset`"):
+    with pytest.raises(
+        Refused, match=r"expected 9; make it anew with `mantis-runbook sandbox reset`"
+    ):
         sandbox.start()
     assert sandbox.reset(SCALE, 7).seed == 7
 
@@ -240,7 +266,9 @@ def test_a_folder_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPa
         sandbox.start()
 
 
-def test_programs_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MANTIS_RUNBOOK_SANDBOX", str(tmp_path / "sandbox"))
     monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(tmp_path / "nowhere"))
     with pytest.raises(ProgramError, match=r"nowhere holds no postgres.*set MANTIS_RUNBOOK_PG_BIN"):
@@ -250,8 +278,8 @@ def test_programs_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pyte
 def test_a_sandbox_shows_itself() -> None:
     parameters = {"host": "/tmp/a b", "port": "5432", "user": "mantis", "dbname": "mantis_db"}
     shown = Sandbox(parameters, 7, Path("/d"), 1.0, 2, "18.6")
-    assert str(shown) == (
-        "sandbox: PostgreSQL 18.6, pid 7, scale 1, seed 2\n"
+    assert (
+        str(shown) == "sandbox: PostgreSQL 18.6, pid 7, scale 1, seed 2\n"
         "  data  /d\n"
         "  uri   postgresql://mantis@/mantis_db?host=%2Ftmp%2Fa%20b&port=5432"
     )
@@ -264,13 +292,21 @@ def test_the_baseline_loads_with_either_schema_of_users(
     load_baseline(empty_database.parameters, scale=0.5, seed=3, auth=auth)
     assert value(empty_database.parameters, "SELECT kind FROM auth.which") == auth
     assert value(empty_database.parameters, "SELECT ARRAY[scale, seed] FROM given") == [0.5, 3.0]
-    assert not value(empty_database.parameters, "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'given'")
+    assert not value(
+        empty_database.parameters,
+        "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'given'",
+    )
 
 
-def test_the_baseline_can_put_owners_under_row_level_security(empty_database: Target, small_baseline: Path) -> None:
+def test_the_baseline_can_put_owners_under_row_level_security(
+    empty_database: Target, small_baseline: Path
+) -> None:
     with connect(empty_database, "test") as connection:
         load_baseline(connection, scale=0.5, seed=3, force_rls=True)
-    assert value(empty_database.parameters, "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'given'")
+    assert value(
+        empty_database.parameters,
+        "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'given'",
+    )
 
 
 def test_a_baseline_file_is_one_transaction(empty_database: Target, small_baseline: Path) -> None:
@@ -283,13 +319,23 @@ def test_a_baseline_file_is_one_transaction(empty_database: Target, small_baseli
 
 def test_every_numbered_file_of_the_baseline_is_loaded_in_order() -> None:
     numbered = sorted(path.name for path in (settings.sql() / "baseline").glob("[0-9]*.sql"))
-    assert [path.name for path in sandbox._baseline_files("supabase")] == [n for n in numbered if "extended" not in n]
-    assert [path.name for path in sandbox._baseline_files("extended")] == [n for n in numbered if n != "01_auth.sql"]
+    assert [path.name for path in sandbox._baseline_files("supabase")] == [
+        n for n in numbered if "extended" not in n
+    ]
+    assert [path.name for path in sandbox._baseline_files("extended")] == [
+        n for n in numbered if n != "01_auth.sql"
+    ]
 
 
-def test_the_real_baseline_loads_extended_and_under_forced_row_level_security(empty_database: Target) -> None:
-    load_baseline(empty_database.parameters, scale=SCALE, seed=2026, auth="extended", force_rls=True)
-    forced = "SELECT count(*) FILTER (WHERE relforcerowsecurity) > 0 FROM pg_class WHERE relrowsecurity"
+def test_the_real_baseline_loads_extended_and_under_forced_row_level_security(
+    empty_database: Target,
+) -> None:
+    load_baseline(
+        empty_database.parameters, scale=SCALE, seed=2026, auth="extended", force_rls=True
+    )
+    forced = (
+        "SELECT count(*) FILTER (WHERE relforcerowsecurity) > 0 FROM pg_class WHERE relrowsecurity"
+    )
     assert value(empty_database.parameters, forced)
 
 

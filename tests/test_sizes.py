@@ -1,4 +1,6 @@
-"""Nothing grows out of its room: how long a module, a class and a function may be, and what a subclass leaves alone."""
+"""Nothing grows out of its room: how long a module, a class and a function may be, and what a
+subclass leaves alone.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MODULE, CLASS, FUNCTION = 400, 200, 50
 
-every_module = partial(pytest.mark.parametrize, "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+every_module = partial(
+    pytest.mark.parametrize, "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
 
 
 def too_long(source: str) -> Iterator[str]:
-    """What is longer than it may be, in lines; a function's are counted with its docstring, without its decorators."""
+    """What is longer than it may be, in lines; a function's are counted with its docstring, without
+    its decorators.
+    """
     if (lines := len(source.splitlines())) > MODULE:
         yield f"the module has {lines} lines, at most {MODULE}: it knows more than one thing"
     for node in ast.walk(ast.parse(source)):
@@ -36,7 +42,9 @@ def too_long(source: str) -> Iterator[str]:
 
 
 def reached_into(module: ModuleType) -> list[str]:
-    """Private names of a class of another module that a subclass in this one defines anew; `_repr_html_` is public."""
+    """Private names of a class of another module that a subclass in this one defines anew;
+    `_repr_html_` is public.
+    """
     return [
         f"{one.__name__} overrides {name} of {base.__module__}.{base.__name__}"
         for _, one in inspect.getmembers(module, inspect.isclass)
@@ -44,7 +52,10 @@ def reached_into(module: ModuleType) -> list[str]:
         for base in one.__mro__[1:]
         if base.__module__ != module.__name__
         for name, thing in vars(one).items()
-        if name.startswith("_") and not name.endswith("_") and callable(thing) and name in vars(base)
+        if name.startswith("_")
+        and not name.endswith("_")
+        and callable(thing)
+        and name in vars(base)
     ]
 
 
@@ -66,7 +77,10 @@ def test_no_subclass_overrides_a_private_method_of_another_room(path: Path) -> N
         ("class Long:\n" + "    x = 1\n" * 200, "Long has 201 lines, at most 200"),
         ("def long():\n" + "    pass\n" * 50, "long has 51 lines, at most 50"),
         ("async def long():\n" + "    pass\n" * 50, "long has 51 lines, at most 50"),
-        ("class A:\n    @cache\n    def long(self):\n" + "        pass\n" * 50, "long has 51 lines, at most 50"),
+        (
+            "class A:\n    @cache\n    def long(self):\n" + "        pass\n" * 50,
+            "long has 51 lines, at most 50",
+        ),
         ("def short():\n" + "    pass\n" * 49, ""),
     ],
 )
@@ -88,4 +102,6 @@ def test_a_subclass_that_reaches_into_another_room_is_found() -> None:
 
     module = ModuleType("elsewhere")
     Reaching.__module__, module.Reaching = module.__name__, Reaching  # type: ignore[attr-defined]
-    assert reached_into(module) == ["Reaching overrides _do of mantis_runbook.phases.migrating_phase.MigrationPhase"]
+    assert reached_into(module) == [
+        "Reaching overrides _do of mantis_runbook.phases.migrating_phase.MigrationPhase"
+    ]

@@ -1,4 +1,6 @@
-"""What a start brings along: commands and low rooms come without the libraries that only notebooks and reports need."""
+"""What a start brings along: commands and low rooms come without the libraries that only notebooks
+and reports need.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,18 @@ LOW = ("postgres", "runs", "migrations", "backup", "engine", "watch")
 
 def modules(room: str) -> list[str]:
     paths = sorted((REPOSITORY / "mantis_runbook" / room).rglob("*.py"))
-    return [".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    return [
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+        for path in paths
+    ]
 
 
 def brought(*names: str) -> set[str]:
     """Heavy libraries that a new interpreter has loaded after importing these modules."""
     program = f"import {', '.join(names)}, sys; print(*({set(HEAVY)} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

@@ -1,4 +1,6 @@
-"""The wheel: installed outside the clone it has every room, the files beside them, and a command that starts. No network."""
+"""The wheel: installed outside the clone it has every room, the files beside them, and a command
+that starts. No network.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,17 @@ PACKAGE = REPOSITORY / "mantis_runbook"
 
 
 def pip(*words: str | Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "pip", "--quiet", *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", *words], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that a wheel of this clone is installed in; what it depends on stays where it is."""
+    """The folder that a wheel of this clone is installed in; what it depends on stays where it
+    is.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     clone = folder / "clone"
     shutil.copytree(PACKAGE, clone / "mantis_runbook", ignore=shutil.ignore_patterns("__pycache__"))
@@ -35,7 +41,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(package: Path) -> set[Path]:
     return {
-        path.relative_to(package) for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        path.relative_to(package)
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
@@ -54,7 +62,10 @@ def test_an_installed_command_starts(installed: Path, words: list[str]) -> None:
 
 
 def test_what_is_imported_is_what_was_installed(installed: Path) -> None:
-    program = "from mantis_runbook.engine import engine; from mantis_runbook.phases.report import build; print(engine.__file__)"
+    program = (
+        "from mantis_runbook.engine import engine; from mantis_runbook.phases.report import build;"
+        " print(engine.__file__)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=installed, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True,

@@ -1,10 +1,13 @@
-"""Installations of MantisNXT as they are found in the wild: each a few lines of SQL on top of the baseline, and what must come of it.
+"""Installations of MantisNXT as they are found in the wild: each a few lines of SQL on top of the
+baseline, and what must come of it.
 
-A file of `tests/installations/` opens with a header: `-- variant:` its name, `-- kind:` what it stands for, `-- expect:`
-`passes`, `refused` or `passes or refused`; for a refusal `-- names:` a word that its message must hold and `-- reason:` why
-it is right. Optional are `-- shape:` (`extended`, `forced`, `empty`), `-- versions:`, `-- encoding:`,
-`-- role:` (who migrates, made by `sql/roles/migration_role.sql`), `-- scratch: elsewhere`, `-- gate: on`, and `-- given:`, a
-parameter that its owner gives the notebooks, such as `currency_map=EURO=EUR`; more of them are separated by semicolons.
+A file of `tests/installations/` opens with a header: `-- variant:` its name, `-- kind:` what it
+stands for, `-- expect:` `passes`, `refused` or `passes or refused`; for a refusal `-- names:` a
+word that its message must hold and `-- reason:` why it is right. Optional are `-- shape:`
+(`extended`, `forced`, `empty`), `-- versions:`, `-- encoding:`, `-- role:` (who migrates, made by
+`sql/roles/migration_role.sql`), `-- scratch: elsewhere`, `-- gate: on`, and `-- given:`, a
+parameter that its owner gives the notebooks, such as `currency_map=EURO=EUR`; more of them are
+separated by semicolons.
 """
 
 from __future__ import annotations
@@ -27,14 +30,17 @@ __all__ = ["Variant", "build", "load", "make_role", "remove"]
 
 FOLDER = Path(__file__).with_name("installations")
 HEADER = re.compile(
-    r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|scratch|gate|given): *(.*)$", re.MULTILINE
+    r"^-- (variant|kind|expect|names|reason|shape|versions|encoding|role|scratch|gate|given):"
+    r" *(.*)$",
+    re.MULTILINE,
 )
 EXPECTED = ("passes", "refused", "passes or refused")
 ROLE = settings.sql() / "roles" / "migration_role.sql"
 SCALE, SEED = 0.01, 2026
 
 SUBSCRIBED = (
-    "SELECT subname::text FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE datname = %s"
+    "SELECT subname::text FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE"
+    " datname = %s"
 )
 SUBSCRIPTIONS = f"SELECT count(*) FROM ({SUBSCRIBED}) AS here"
 
@@ -60,7 +66,10 @@ class Variant:
     @property
     def parameters(self) -> dict[str, str]:
         """What the owner decided, as parameters of the notebooks."""
-        return {name.strip(): value for name, _, value in (one.partition("=") for one in self.given.split(";") if one)}
+        return {
+            name.strip(): value
+            for name, _, value in (one.partition("=") for one in self.given.split(";") if one)
+        }
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -78,14 +87,20 @@ def load() -> tuple[Variant, ...]:
         variant = Variant(name=header.pop("variant"), text=path.read_text(), **header)
         assert variant.name == path.stem, f"{path.name} calls itself {variant.name}"
         assert variant.expect in EXPECTED, f"{path.name}: expect is one of {', '.join(EXPECTED)}"
-        assert "refused" not in variant.allowed or variant.names, f"{path.name}: which word must the refusal hold?"
-        assert "refused" not in variant.allowed or variant.reason, f"{path.name}: why is a refusal right?"
+        assert "refused" not in variant.allowed or variant.names, (
+            f"{path.name}: which word must the refusal hold?"
+        )
+        assert "refused" not in variant.allowed or variant.reason, (
+            f"{path.name}: why is a refusal right?"
+        )
         variants.append(variant)
     return tuple(variants)
 
 
 def build(server: Server, variant: Variant, name: str) -> dict[str, str]:
-    """Make the variant in a database of that name; the parameters by which the runbook is to reach it."""
+    """Make the variant in a database of that name; the parameters by which the runbook is to reach
+    it.
+    """
     remove(server, name)
     if variant.encoding or "empty" in variant.shape:
         parameters = _of_its_own(server, variant, name)
@@ -106,7 +121,9 @@ def make_role(server: Server, database: str, role: str, *more: str) -> None:
 
 
 def remove(server: Server, name: str) -> None:
-    """Drop a database, its subscriptions first: they hold it, and their slots, if any, are nobody's."""
+    """Drop a database, its subscriptions first: they hold it, and their slots, if any, are
+    nobody's.
+    """
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         if connection.execute(SUBSCRIPTIONS, [name]).fetchone() == (0,):
             return sandbox.drop(server, name)
@@ -129,8 +146,12 @@ def _template(server: Server, shape: str) -> str:
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return name
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    sandbox.load_baseline(server.parameters | {"dbname": name}, scale=SCALE, seed=SEED, **_options(shape))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+        )
+    sandbox.load_baseline(
+        server.parameters | {"dbname": name}, scale=SCALE, seed=SEED, **_options(shape)
+    )
     return name
 
 
@@ -141,13 +162,20 @@ def _of_its_own(server: Server, variant: Variant, name: str) -> dict[str, str]:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0{encoding}'.encode())
     parameters = server.parameters | {"dbname": name}
     options = _options(variant.shape)
-    files = [path for path in sandbox._baseline_files(options["auth"]) if path.name != "09_data.sql"]
+    files = [
+        path for path in sandbox._baseline_files(options["auth"]) if path.name != "09_data.sql"
+    ]
     files += [settings.sql() / "baseline" / "force_rls.sql"] if options["force_rls"] else []
     with psycopg.connect(**parameters, autocommit=True, client_encoding="utf8") as connection:
         for path in files:
-            connection.execute(path.read_text().replace("…", "...").encode())  # LATIN1 has no ellipsis
+            connection.execute(
+                path.read_text().replace("…", "...").encode()
+            )  # LATIN1 has no ellipsis
     return parameters
 
 
 def _options(shape: str) -> Mapping[str, Any]:
-    return {"auth": "extended" if "extended" in shape else "supabase", "force_rls": "forced" in shape}
+    return {
+        "auth": "extended" if "extended" in shape else "supabase",
+        "force_rls": "forced" in shape,
+    }

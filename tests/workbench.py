@@ -40,7 +40,12 @@ ANALYZE old;
 
 def limits(**changes: Any) -> Environment:
     """Development, with deadlines that a test can wait for."""
-    quick = {"retry_pause_ms": 50, "step_deadline_s": 1, "statement_timeout_s": 30, "concurrently_deadline_s": 30}
+    quick = {
+        "retry_pause_ms": 50,
+        "step_deadline_s": 1,
+        "statement_timeout_s": 30,
+        "concurrently_deadline_s": 30,
+    }
     return settings.environment("development").model_copy(update=quick | changes)
 
 
@@ -55,7 +60,9 @@ def write(
     validate: str = VALIDATE,
 ) -> None:
     """The three files of a migration; `up` begins with its first step."""
-    header = f"-- Migration {version}: A sample\n-- phase: 1\n" + (f"-- requires: {requires}\n" if requires else "")
+    header = f"-- Migration {version}: A sample\n-- phase: 1\n" + (
+        f"-- requires: {requires}\n" if requires else ""
+    )
     for role, text in (("", up), ("_rollback", rollback), ("_validate", validate)):
         (folder / f"{version}_{name}{role}.sql").write_text(header + text + "\n")
 
@@ -94,7 +101,9 @@ class Bench:
             connection.execute(TABLES)
         return self
 
-    def migration(self, up: str, rollback: str = ROLLBACK, *, version: str = "001", requires: str = "") -> Migration:
+    def migration(
+        self, up: str, rollback: str = ROLLBACK, *, version: str = "001", requires: str = ""
+    ) -> Migration:
         write(self.folder, up, rollback, version=version, requires=requires)
         return migration_files.find(migration_files.load(self.folder), version)
 
@@ -123,14 +132,19 @@ class Bench:
     def journal(self, state: str = "done", direction: str = "up") -> list[str]:
         """Steps with a row of that state, in order."""
         found = self.sql(
-            "SELECT step FROM mantis_runbook.journal WHERE state = %s AND direction = %s ORDER BY id", state, direction
+            "SELECT step FROM mantis_runbook.journal WHERE state = %s AND direction = %s ORDER"
+            " BY id",
+            state,
+            direction,
         )
         return [step for (step,) in found]
 
     def there(self, *relations: str) -> list[bool]:
         return [self.value("SELECT to_regclass(%s) IS NOT NULL", name) for name in relations]
 
-    def runner(self, direction: str = "up", run: str = "run-1", version: str = "001", **changes: Any) -> Runner:
+    def runner(
+        self, direction: str = "up", run: str = "run-1", version: str = "001", **changes: Any
+    ) -> Runner:
         """A process of its own that carries a migration out; TEST_DSN names its database."""
         return Runner([direction, run, version, str(self.folder), repr(changes)])
 
@@ -191,7 +205,9 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 30) -> An
 def waits(connection: Connection, pid: int) -> None:
     """Return once that backend waits for a lock."""
     waiting = "SELECT 1 WHERE cardinality(pg_blocking_pids(%s)) > 0"
-    wait_for(lambda: connection.execute(waiting, (pid,)).fetchone(), f"session {pid} to wait for a lock")
+    wait_for(
+        lambda: connection.execute(waiting, (pid,)).fetchone(), f"session {pid} to wait for a lock"
+    )
 
 
 def prepared(connection: Connection) -> Connection:

@@ -29,7 +29,14 @@ from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.postgres import catalog, commands, programs
 from mantis_runbook.postgres.analyse import analyse
 from mantis_runbook.postgres.catalog import Catalog
-from mantis_runbook.postgres.connection import Connection, connect, identity, message_of, query, rows
+from mantis_runbook.postgres.connection import (
+    Connection,
+    connect,
+    identity,
+    message_of,
+    query,
+    rows,
+)
 from mantis_runbook.postgres.programs import Command
 from mantis_runbook.postgres.session_settings import CLIENT_ENCODING
 from mantis_runbook.postgres.target import Target
@@ -45,15 +52,21 @@ __all__ = [
     "take",
 ]
 
-#: Level 1 compresses nearly as well as 6 in less than half the time; level 0 would restore flipped bits as data.
+#: Level 1 compresses nearly as well as 6 in less than half the time; level 0 would restore flipped
+#: bits as data.
 COMPRESSION = "-Z1"
 
 #: The file of a backup that says what its database is beside what the dump holds.
 LIKENESS = "database.json"
 
-#: A restore in three calls. In one, a trigger of a partitioned table depends on that table alone, which has no rows of its
-#: own, so that one of several jobs may create it while another still copies a partition, whose rows then fire it.
-SECTIONS = (("--section=pre-data",), ("--section=data", "--jobs=2"), ("--section=post-data", "--jobs=2"))
+#: A restore in three calls. In one, a trigger of a partitioned table depends on that table alone,
+#: which has no rows of its own, so that one of several jobs may create it while another still
+#: copies a partition, whose rows then fire it.
+SECTIONS = (
+    ("--section=pre-data",),
+    ("--section=data", "--jobs=2"),
+    ("--section=post-data", "--jobs=2"),
+)
 
 #: How a disk, a quota or a limit on the size of files says that it is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,7 +77,9 @@ READER_LOCK_TIMEOUT = "60s"
 
 @dataclass(frozen=True)
 class Backup:
-    """A full backup and what was derived from it, all of one instant. Sizes in bytes, checksums SHA-256."""
+    """A full backup and what was derived from it, all of one instant. Sizes in bytes, checksums
+    SHA-256.
+    """
 
     folder: Path
     database: str
@@ -88,7 +103,9 @@ class Backup:
 
     @property
     def likeness(self) -> Likeness:
-        """Encoding, locale, settings and rights of the database; of an older backup nothing is known."""
+        """Encoding, locale, settings and rights of the database; of an older backup nothing is
+        known.
+        """
         path = self.folder / LIKENESS
         return Likeness.from_json(path.read_text()) if path.is_file() else Likeness()
 
@@ -110,8 +127,9 @@ class Backup:
 class Proof:
     """The restored copy compared with the snapshot: content per table, and the catalogue.
 
-    `notes` name what no copy can have (`left_out` a whole extension, among them) and what the server could not do with a
-    good copy: none of it makes the backup invalid, and each is to be read.
+    `notes` name what no copy can have (`left_out` a whole extension, among them) and what the
+    server could not do with a good copy: none of it makes the backup invalid, and each is to be
+    read.
     """
 
     content: Comparison
@@ -127,12 +145,18 @@ class Proof:
 
     @property
     def lacking(self) -> list[str]:
-        """What the dump holds and the copy's server cannot, in words: a plain file restores with it or not at all."""
-        return [f"extension {one.extension}" for one in self.left_out] + ["tablespaces"] * self.without_tablespaces
+        """What the dump holds and the copy's server cannot, in words: a plain file restores with it
+        or not at all.
+        """
+        return [f"extension {one.extension}" for one in self.left_out] + [
+            "tablespaces"
+        ] * self.without_tablespaces
 
 
 def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int:
-    """Bytes free for a backup in `folder`. Raises `Refused` when they are fewer than `factor` times the database."""
+    """Bytes free for a backup in `folder`. Raises `Refused` when they are fewer than `factor` times
+    the database.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     needed, free = int(row[0] * factor) if row else 0, shutil.disk_usage(folder).free
@@ -147,10 +171,11 @@ def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int
 
 
 def take(target: Target, folder: Path, *, derived: bool = False) -> Backup:
-    """Dump the database and fingerprint it, both inside one exported snapshot, while the application goes on.
+    """Dump the database and fingerprint it, both inside one exported snapshot, while the
+    application goes on.
 
-    `derived` also writes the schema-only and data-only files, from the dump itself: the same instant, and no second
-    load on the server. Whatever fails, nothing half-written stays behind.
+    `derived` also writes the schema-only and data-only files, from the dump itself: the same
+    instant, and no second load on the server. Whatever fails, nothing half-written stays behind.
     """
     try:
         folder.mkdir(parents=True, exist_ok=False, mode=0o700)
@@ -187,7 +212,10 @@ def _full(folder: Path) -> Refused:
         f"the disk filled up under the backup in {folder}",
         found="no space left on device",
         expected="room for the dump",
-        action="free some, or name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was kept",
+        action=(
+            "free some, or name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was"
+            " kept"
+        ),
     )
 
 
@@ -207,10 +235,14 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
     with connect(target, "backup", **patient) as connection:
         who = identity(connection)
         with _snapshot(connection) as snapshot, ThreadPoolExecutor(1) as beside:
-            # Before the dump reads them: a restored sequence then stands between this reading and the one after it.
+            # Before the dump reads them: a restored sequence then stands between this reading and
+            # the one after it.
             positions = beside_tables.positions(connection)
             arguments = ["--format=custom", COMPRESSION, f"--snapshot={snapshot}", f"--file={full}"]
-            arguments += [f"--lock-wait-timeout={READER_LOCK_TIMEOUT}", f"--encoding={CLIENT_ENCODING}"]
+            arguments += [
+                f"--lock-wait-timeout={READER_LOCK_TIMEOUT}",
+                f"--encoding={CLIENT_ENCODING}",
+            ]
             dump = beside.submit(_run, commands.command("pg_dump", target, *arguments), folder)
             (folder / LIKENESS).write_text(likeness.read(connection).to_json())
             (folder / "catalog.json").write_text(catalog.snapshot(connection).to_json())
@@ -225,16 +257,25 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
         for kind in ("schema", "data"):
             written[f"--{kind}-only", "--no-subscriptions"] = folder / f"mantis_{kind}_{stamp}.sql"
     for what, file in written.items():
-        _run(commands.offline("pg_restore", *what, f"--file={file}", str(full), server=who.major), folder)
+        _run(
+            commands.offline("pg_restore", *what, f"--file={file}", str(full), server=who.major),
+            folder,
+        )
     files = sorted(path for path in folder.iterdir() if path.is_file())
     sums = {path.name: sha256(path) for path in files}
-    (folder / "SHA256SUMS").write_text("".join(f"{total}  {name}\n" for name, total in sums.items()))
-    return Backup(folder, who.database, stamp, {path.name: path.stat().st_size for path in files}, sums)
+    (folder / "SHA256SUMS").write_text(
+        "".join(f"{total}  {name}\n" for name, total in sums.items())
+    )
+    return Backup(
+        folder, who.database, stamp, {path.name: path.stat().st_size for path in files}, sums
+    )
 
 
 @contextmanager
 def _snapshot(connection: Connection) -> Iterator[str]:
-    """One REPEATABLE READ snapshot, exported for as long as the block lasts and no longer: it holds CONCURRENTLY up."""
+    """One REPEATABLE READ snapshot, exported for as long as the block lasts and no longer: it holds
+    CONCURRENTLY up.
+    """
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
@@ -246,7 +287,9 @@ def _snapshot(connection: Connection) -> Iterator[str]:
 
 
 def _globals(target: Target, folder: Path) -> None:
-    """Roles without passwords: they are not in the dump, and restoring on another server needs them."""
+    """Roles without passwords: they are not in the dump, and restoring on another server needs
+    them.
+    """
     arguments = ["--globals-only", "--no-role-passwords", f"--file={folder / 'globals.sql'}"]
     _run(commands.command("pg_dumpall", target, *arguments), folder)
 
@@ -255,7 +298,10 @@ def _run(command: Command, folder: Path) -> None:
     try:
         programs.run(command)
     except ProgramError as error:
-        if any(os.strerror(number) in str(error) for number in FULL) or shutil.disk_usage(folder).free < 1 << 20:
+        if (
+            any(os.strerror(number) in str(error) for number in FULL)
+            or shutil.disk_usage(folder).free < 1 << 20
+        ):
             raise _full(folder) from None
         raise
 
@@ -266,11 +312,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# -- the proof ---------------------------------------------------------------------------------------------------
+# -- the proof -------------------------------------------------------------------------------------
 
 
 def prove(backup: Backup, scratch: Target) -> Proof:
-    """Restore the full backup into the (empty) scratch database and compare it with its own snapshot.
+    """Restore the full backup into the (empty) scratch database and compare it with its own
+    snapshot.
 
     Raises `BackupNotProven` when a file changed since it was written, or the dump does not restore.
     """
@@ -284,26 +331,35 @@ def prove(backup: Backup, scratch: Target) -> Proof:
             )
     left, without_tablespaces = _restore(backup, scratch)
     with connect(scratch, "proof", lock_timeout="0") as connection:
-        not_taken_over = [f"the copy lacks {what}" for what in likeness.dress(connection, backup.likeness)]
+        not_taken_over = [
+            f"the copy lacks {what}" for what in likeness.dress(connection, backup.likeness)
+        ]
         unanalysed = analyse(connection)
         expected = backup.fingerprint
         found = fingerprint.take(connection, columns=expected.columns)
         content = restored_copy.content_as_restored(compare_restored(expected, found), left)
         catalogue, notes = restored_copy.as_restored(
-            backup.catalog, catalog.snapshot(connection), left, without_tablespaces=without_tablespaces
+            backup.catalog,
+            catalog.snapshot(connection),
+            left,
+            without_tablespaces=without_tablespaces,
         )
     said = dict.fromkeys([*(one.note for one in left), *not_taken_over, *notes, *unanalysed])
-    return Proof(content, catalogue, scratch.parameters["dbname"], tuple(said), left, without_tablespaces)
+    return Proof(
+        content, catalogue, scratch.parameters["dbname"], tuple(said), left, without_tablespaces
+    )
 
 
 def prove_derived(backup: Backup, scratch: Target) -> Comparison:
-    """Restore the schema-only and then the data-only file into the (empty) scratch database, and compare the content.
+    """Restore the schema-only and then the data-only file into the (empty) scratch database, and
+    compare the content.
 
     Raises `BackupNotProven` when one of them does not restore.
     """
     _require_scratch(scratch)
     _read_file(backup, scratch, "schema")
-    # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work a second time.
+    # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work
+    # a second time.
     with _triggers_at_rest(scratch):
         _read_file(backup, scratch, "data", session_replication_role="replica")
     expected = backup.fingerprint
@@ -315,7 +371,11 @@ def _read_file(backup: Backup, scratch: Target, kind: str, **session: str) -> No
     path = next(backup.folder / name for name in backup.sizes if name.startswith(f"mantis_{kind}_"))
     arguments = ["--quiet", "--output=/dev/null", f"--file={path}"]
     try:
-        programs.run(commands.command("psql", scratch, *arguments, settings=session | {"synchronous_commit": "off"}))
+        programs.run(
+            commands.command(
+                "psql", scratch, *arguments, settings=session | {"synchronous_commit": "off"}
+            )
+        )
     except ProgramError as error:
         raise BackupNotProven(
             f"backup {path.name} does not restore",
@@ -327,7 +387,9 @@ def _read_file(backup: Backup, scratch: Target, kind: str, **session: str) -> No
 
 @contextmanager
 def _triggers_at_rest(scratch: Target) -> Iterator[None]:
-    """Those that fire in a replica's sessions as well (ENABLE ALWAYS, ENABLE REPLICA): the others rest there already."""
+    """Those that fire in a replica's sessions as well (ENABLE ALWAYS, ENABLE REPLICA): the others
+    rest there already.
+    """
     with connect(scratch, "proof", lock_timeout="0") as connection:
         found = rows(connection, query("backup/triggers_of_replicas"))
         for trigger in found:
@@ -338,7 +400,9 @@ def _triggers_at_rest(scratch: Target) -> Iterator[None]:
 
 
 def _require_scratch(scratch: Target) -> None:
-    """Nothing is ever restored into a database that is not ours, whatever a connection's parameters lead to."""
+    """Nothing is ever restored into a database that is not ours, whatever a connection's parameters
+    lead to.
+    """
     with connect(scratch, "restore") as connection:
         reached = identity(connection).database
     if not reached.startswith(scratch_databases.PREFIX) or reached != scratch.parameters["dbname"]:
@@ -350,14 +414,20 @@ def _require_scratch(scratch: Target) -> None:
 
 
 def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool]:
-    """Restore what the scratch database can hold: what was left out, and whether the original's tablespaces were."""
+    """Restore what the scratch database can hold: what was left out, and whether the original's
+    tablespaces were.
+    """
     _require_scratch(scratch)
     with connect(scratch, "restore", lock_timeout="0") as connection:
         contents, left = _restorable(backup, scratch, connection)
         elsewhere = not restored_copy.has_tablespaces(connection, backup.catalog)
     session = {"synchronous_commit": "off", "maintenance_work_mem": "128MB"}
     # A subscription in a copy would stand on the original's slot.
-    arguments = ["--exit-on-error", "--no-subscriptions", *(["--no-tablespaces"] if elsewhere else [])]
+    arguments = [
+        "--exit-on-error",
+        "--no-subscriptions",
+        *(["--no-tablespaces"] if elsewhere else []),
+    ]
     try:
         with tempfile.NamedTemporaryFile("w", prefix="mantis-restore-", suffix=".list") as chosen:
             if left:
@@ -372,7 +442,10 @@ def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool
             f"backup {backup.full.name} does not restore",
             found=str(error),
             expected="a restore without errors",
-            action=f"the dump is kept at {backup.folder}; look at the checks of 00_preparation for what it names",
+            action=(
+                f"the dump is kept at {backup.folder}; look at the checks of 00_preparation for"
+                " what it names"
+            ),
         ) from None
     return left, elsewhere
 
@@ -380,12 +453,18 @@ def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool
 def _restorable(
     backup: Backup, scratch: Target, connection: Connection
 ) -> tuple[tuple[restored_copy.Entry, ...], tuple[LeftOut, ...]]:
-    """The dump's contents, and the extensions that cannot be created in the scratch database, with all of theirs."""
-    extensions = {name: text for name, text in backup.catalog["extensions"].items() if name != "plpgsql"}
+    """The dump's contents, and the extensions that cannot be created in the scratch database, with
+    all of theirs.
+    """
+    extensions = {
+        name: text for name, text in backup.catalog["extensions"].items() if name != "plpgsql"
+    }
     reasons = restored_copy.refused(connection, extensions)
     if not reasons:
         return (), ()
-    listed = commands.offline("pg_restore", "--list", "--verbose", str(backup.full), server=identity(connection).major)
+    listed = commands.offline(
+        "pg_restore", "--list", "--verbose", str(backup.full), server=identity(connection).major
+    )
     kept = backup.folder / "extensions.json"
     of_extension = restored_copy.members_from_json(kept.read_text()) if kept.is_file() else {}
     contents = restored_copy.entries(programs.run(listed).stdout)

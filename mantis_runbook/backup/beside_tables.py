@@ -28,7 +28,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SequenceState:
-    """Where a sequence stands. Sequences belong to no transaction: it may be later than the snapshot of the rows."""
+    """Where a sequence stands. Sequences belong to no transaction: it may be later than the
+    snapshot of the rows.
+    """
 
     last_value: int
     is_called: bool
@@ -42,7 +44,9 @@ class SequenceState:
 
 @dataclass(frozen=True)
 class LargeObjects:
-    """All large objects: how many, their bytes, and sums over the hashes of their pages and sizes, by number."""
+    """All large objects: how many, their bytes, and sums over the hashes of their pages and sizes,
+    by number.
+    """
 
     objects: int
     bytes: int
@@ -58,12 +62,16 @@ def positions(connection: Connection) -> dict[str, SequenceState]:
 
 def sequences(connection: Connection) -> dict[str, SequenceState]:
     """Where the sequences stand, read under the settings that the caller has pinned."""
-    found = database.rows(connection, database.query("fingerprint/sequences"), {"without": [database.SCHEMA]})
+    found = database.rows(
+        connection, database.query("fingerprint/sequences"), {"without": [database.SCHEMA]}
+    )
     if not found:
         return {}
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, last_value, is_called, {} FROM {}").format(
-            sql.Literal(row["name"]), sql.Literal(row["increment"]), sql.Identifier(row["schema"], row["relation"])
+            sql.Literal(row["name"]),
+            sql.Literal(row["increment"]),
+            sql.Identifier(row["schema"], row["relation"]),
         )
         for row in found
     )
@@ -74,10 +82,16 @@ def sequences(connection: Connection) -> dict[str, SequenceState]:
 
 
 def large_objects(connection: Connection) -> LargeObjects:
-    """Page by page where the role may read the table of pages, as a superuser; else by the right on each object."""
-    [may] = database.rows(connection, "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') AS read")
+    """Page by page where the role may read the table of pages, as a superuser; else by the right on
+    each object.
+    """
+    [may] = database.rows(
+        connection, "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') AS read"
+    )
     name = "fingerprint/large_objects" if may["read"] else "fingerprint/large_objects_by_right"
-    query = sql.SQL(database.query(name)).format(first=sql.Literal(SEEDS[0]), second=sql.Literal(SEEDS[1]))
+    query = sql.SQL(database.query(name)).format(
+        first=sql.Literal(SEEDS[0]), second=sql.Literal(SEEDS[1])
+    )
     try:
         [row] = database.rows(connection, query)
     except psycopg.errors.InsufficientPrivilege as error:
@@ -85,14 +99,22 @@ def large_objects(connection: Connection) -> LargeObjects:
             "fingerprint of the large objects", found=error.diag.message_primary or "no right to read them",
             expected="a role that reads all of them, as the dump must", action="GRANT SELECT ON LARGE OBJECT … to our role",
         ) from error  # fmt: skip
-    return LargeObjects(*(int(row[column] or 0) for column in ("objects", "bytes", "first", "second")))
+    return LargeObjects(
+        *(int(row[column] or 0) for column in ("objects", "bytes", "first", "second"))
+    )
 
 
 def sequences_to_plain(sequences: Mapping[str, SequenceState]) -> dict[str, list[Any]]:
     """For JSON: values as texts, since many a reader of JSON would round them."""
-    return {name: [str(state.last_value), state.is_called, state.increment] for name, state in sequences.items()}
+    return {
+        name: [str(state.last_value), state.is_called, state.increment]
+        for name, state in sequences.items()
+    }
 
 
 def sequences_from_plain(plain: Mapping[str, Sequence[Any]]) -> dict[str, SequenceState]:
     """From JSON. An earlier version of the runbook wrote no increment."""
-    return {name: SequenceState(int(value), bool(called), *more) for name, (value, called, *more) in plain.items()}
+    return {
+        name: SequenceState(int(value), bool(called), *more)
+        for name, (value, called, *more) in plain.items()
+    }

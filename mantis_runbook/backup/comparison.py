@@ -1,4 +1,6 @@
-"""Two fingerprints beside each other: table by table, is what is there now what was there before?"""
+"""Two fingerprints beside each other: table by table, is what is there now what was there
+before?
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ __all__ = ["Comparison", "Verdict", "compare", "compare_restored"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One table, compared. Either side is None where the table is not there. Rows are `(found, expected)`."""
+    """One table, compared. Either side is None where the table is not there. Rows are `(found,
+    expected)`.
+    """
 
     table: str
     before: TableFingerprint | None
@@ -48,33 +52,55 @@ class Verdict:
     @property
     def organisations(self) -> dict[str, tuple[Sums, Sums]]:
         """Where it differs: organisation → (found, expected). Empty where one side tells none."""
-        if self.before is None or self.after is None or not (self.before.organisations and self.after.organisations):
+        if (
+            self.before is None
+            or self.after is None
+            or not (self.before.organisations and self.after.organisations)
+        ):
             return {}
         old, new = self.before.organisations, self.after.organisations
-        pairs = {name: (new.get(name, Sums()), old.get(name, Sums())) for name in sorted(old.keys() | new.keys())}
-        return {name: (found, expected) for name, (found, expected) in pairs.items() if found != expected}
+        pairs = {
+            name: (new.get(name, Sums()), old.get(name, Sums()))
+            for name in sorted(old.keys() | new.keys())
+        }
+        return {
+            name: (found, expected)
+            for name, (found, expected) in pairs.items()
+            if found != expected
+        }
 
     @property
     def message(self) -> str:
-        """One line: `reader has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188 fewer)`."""
+        """One line: `reader has 49,812 rows, expected 50,000 (organisation 3f2a1b4c…: 188
+        fewer)`.
+        """
         table = _short(self.table)
         if self.before is None:
             return f"{table} was not there before, and has {_rows(self.found)}"
         if self.after is None:
             return f"{table} is missing, expected {_rows(self.expected)}"
         if self.missing_columns:
-            return f"{table} has lost {', '.join(self.missing_columns)}, so its content cannot be compared"
+            return (
+                f"{table} has lost {', '.join(self.missing_columns)}, so its content cannot be"
+                " compared"
+            )
         if self.before.columns != self.after.columns:
             return f"{table} was hashed over other columns, so its content cannot be compared"
         if self.found != self.expected:
             return f"{table} has {_rows(self.found)}, expected {self.expected:,}{self._where()}"
         if not self.is_equal:
-            return f"{table} has {_rows(self.found)} as expected, but their content differs{self._where()}"
+            return (
+                f"{table} has {_rows(self.found)} as expected, but their content"
+                f" differs{self._where()}"
+            )
         return f"{table} is equal, {_rows(self.found)}"
 
     def _where(self) -> str:
         """The first three organisations in which it differs, and how many more there are."""
-        parts = [_organisation(name, found, expected) for name, (found, expected) in self.organisations.items()]
+        parts = [
+            _organisation(name, found, expected)
+            for name, (found, expected) in self.organisations.items()
+        ]
         more = [f"{len(parts) - 3} more"] if len(parts) > 3 else []
         return f" ({', '.join(parts[:3] + more)})" if parts else ""
 
@@ -89,7 +115,11 @@ class Comparison:
     @property
     def is_equal(self) -> bool:
         """Every table is equal, there was at least one to compare, and nothing else differs."""
-        return bool(self.verdicts) and not self.others and all(verdict.is_equal for verdict in self.verdicts)
+        return (
+            bool(self.verdicts)
+            and not self.others
+            and all(verdict.is_equal for verdict in self.verdicts)
+        )
 
     @property
     def differing(self) -> tuple[Verdict, ...]:
@@ -102,7 +132,11 @@ class Comparison:
         if self.is_equal:
             rows = _rows(sum(verdict.found or 0 for verdict in self.verdicts))
             count = len(self.verdicts)
-            return f"{count} tables with {rows} are equal" if count > 1 else f"1 table with {rows} is equal"
+            return (
+                f"{count} tables with {rows} are equal"
+                if count > 1
+                else f"1 table with {rows} is equal"
+            )
         return "; ".join([*(verdict.message for verdict in self.differing), *self.others])
 
     @property
@@ -110,7 +144,14 @@ class Comparison:
         import pandas as pd  # a second that no command waits for
 
         lines = [
-            (v.table, "equal" if v.is_equal else "differs", v.found, v.expected, len(v.organisations), v.message)
+            (
+                v.table,
+                "equal" if v.is_equal else "differs",
+                v.found,
+                v.expected,
+                len(v.organisations),
+                v.message,
+            )
             for v in self.verdicts
         ]
         names = ["table", "verdict", "found", "expected", "organisations", "message"]
@@ -124,40 +165,59 @@ class Comparison:
         ordered = sorted(self.verdicts, key=lambda verdict: (verdict.is_equal, verdict.table))
         differing = f"{len(self.differing)} of {len(self.verdicts)} tables differ"
         caption = differing if self.differing else self.message
-        return display.table([_line(verdict) for verdict in ordered], verdict_column="verdict", caption=caption)
+        return display.table(
+            [_line(verdict) for verdict in ordered], verdict_column="verdict", caption=caption
+        )
 
 
 def compare(before: Fingerprint, after: Fingerprint) -> Comparison:
-    """Table by table: is what is there now what was there before? Pure; large objects too, sequences not."""
+    """Table by table: is what is there now what was there before? Pure; large objects too,
+    sequences not.
+    """
     names = sorted(before.tables.keys() | after.tables.keys())
-    verdicts = tuple(Verdict(name, before.tables.get(name), after.tables.get(name)) for name in names)
+    verdicts = tuple(
+        Verdict(name, before.tables.get(name), after.tables.get(name)) for name in names
+    )
     return Comparison(verdicts, tuple(_large_differ(before.large_objects, after.large_objects)))
 
 
 def compare_restored(before: Fingerprint, after: Fingerprint) -> Comparison:
-    """A restored dump with the database it was taken of: as `compare`, and where the sequences stand. Pure.
+    """A restored dump with the database it was taken of: as `compare`, and where the sequences
+    stand. Pure.
 
-    A dump takes a sequence's value at some time between the two readings that `before` holds: there it must stand,
-    which is equality where nobody drew a number meanwhile. One that went back meanwhile (reset, or begun anew at its
-    end) can stand anywhere, and is not judged.
+    A dump takes a sequence's value at some time between the two readings that `before` holds: there
+    it must stand, which is equality where nobody drew a number meanwhile. One that went back
+    meanwhile (reset, or begun anew at its end) can stand anywhere, and is not judged.
     """
     content = compare(before, after)
     if not before.sequences_later:
         return content
     differing = (
-        _sequence_differs(name, first, before.sequences_later.get(name, first), after.sequences.get(name))
+        _sequence_differs(
+            name, first, before.sequences_later.get(name, first), after.sequences.get(name)
+        )
         for name, first in sorted(before.sequences.items())
     )
     return replace(content, others=(*content.others, *filter(None, differing)))
 
 
-def _sequence_differs(name: str, first: SequenceState, last: SequenceState, found: SequenceState | None) -> str:
+def _sequence_differs(
+    name: str, first: SequenceState, last: SequenceState, found: SequenceState | None
+) -> str:
     if found is None:
         return f"sequence {_short(name)} is missing"
     if last.place < first.place or first.place <= found.place <= last.place:
         return ""
-    expected = f"{first.last_value:,}" if first == last else f"{first.last_value:,} to {last.last_value:,}"
-    drawn = "" if found.last_value != first.last_value else ", drawn already" if found.is_called else ", not drawn yet"
+    expected = (
+        f"{first.last_value:,}" if first == last else f"{first.last_value:,} to {last.last_value:,}"
+    )
+    drawn = (
+        ""
+        if found.last_value != first.last_value
+        else ", drawn already"
+        if found.is_called
+        else ", not drawn yet"
+    )
     return f"sequence {_short(name)} stands at {found.last_value:,}{drawn}, expected {expected}"
 
 
@@ -175,7 +235,10 @@ def _organisation(name: str, found: Sums, expected: Sums) -> str:
     who = f"organisation {name[:8]}…" if name != NO_ORGANISATION else "without organisation"
     if found.rows == expected.rows:
         return f"{who}: other content"
-    return f"{who}: {abs(found.rows - expected.rows):,} {'fewer' if found.rows < expected.rows else 'more'}"
+    return (
+        f"{who}: {abs(found.rows - expected.rows):,}"
+        f" {'fewer' if found.rows < expected.rows else 'more'}"
+    )
 
 
 def _rows(count: int | None) -> str:

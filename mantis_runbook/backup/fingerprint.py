@@ -16,12 +16,22 @@ from psycopg import sql
 
 from mantis_runbook import application, display
 from mantis_runbook.backup import beside_tables
-from mantis_runbook.backup.beside_tables import LargeObjects, SequenceState, sequences_from_plain, sequences_to_plain
+from mantis_runbook.backup.beside_tables import (
+    LargeObjects,
+    SequenceState,
+    sequences_from_plain,
+    sequences_to_plain,
+)
 from mantis_runbook.backup.hashed_table import HashedTable, RowType
 from mantis_runbook.errors import Refused
 from mantis_runbook.postgres import connection as database
 from mantis_runbook.postgres.connection import Connection
-from mantis_runbook.postgres.output_settings import CONTENT, DEFINITIONS, pinned, snapshot_of_one_instant
+from mantis_runbook.postgres.output_settings import (
+    CONTENT,
+    DEFINITIONS,
+    pinned,
+    snapshot_of_one_instant,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +63,8 @@ NO_ORGANISATION = ""
 
 @dataclass(frozen=True)
 class Sums:
-    """Rows, and two sums over the hashes of their text: exact, whatever the order, and never overflowing.
+    """Rows, and two sums over the hashes of their text: exact, whatever the order, and never
+    overflowing.
 
     Sums and not XOR: a row that is there twice more would cancel out.
     """
@@ -68,7 +79,9 @@ class Sums:
 
 @dataclass(frozen=True)
 class TableFingerprint:
-    """One table. `columns` are those that were hashed, in that order; `organisations` is empty where no column tells whose a row is."""
+    """One table. `columns` are those that were hashed, in that order; `organisations` is empty
+    where no column tells whose a row is.
+    """
 
     columns: tuple[str, ...]
     total: Sums
@@ -79,8 +92,9 @@ class TableFingerprint:
 class Fingerprint:
     """The content of a database's tables at one instant, by their qualified names.
 
-    `sequences` were read at the beginning, `sequences_later` at the end of a dump, if there was one. `large_objects` is
-    None where only some tables were looked at, and in what an earlier version of the runbook took.
+    `sequences` were read at the beginning, `sequences_later` at the end of a dump, if there was
+    one. `large_objects` is None where only some tables were looked at, and in what an earlier
+    version of the runbook took.
     """
 
     tables: Mapping[str, TableFingerprint]
@@ -102,7 +116,13 @@ class Fingerprint:
         import pandas as pd
 
         lines = [
-            (name, table.total.rows, len(table.organisations), len(table.columns), f"{table.total.first:x}")
+            (
+                name,
+                table.total.rows,
+                len(table.organisations),
+                len(table.columns),
+                f"{table.total.first:x}",
+            )
             for name, table in sorted(self.tables.items())
         ]
         return pd.DataFrame(lines, columns=["table", "rows", "organisations", "columns", "sum"])
@@ -116,7 +136,11 @@ class Fingerprint:
             "tables": {name: _table_to_plain(table) for name, table in self.tables.items()},
             "sequences": sequences_to_plain(self.sequences),
             "sequences_later": sequences_to_plain(self.sequences_later),
-            "large_objects": [str(number) for number in astuple(self.large_objects)] if self.large_objects else None,
+            "large_objects": (
+                [str(number) for number in astuple(self.large_objects)]
+                if self.large_objects
+                else None
+            ),
         }
         return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
@@ -141,7 +165,9 @@ def _table_to_plain(table: TableFingerprint) -> dict[str, Any]:
 
 def _table_from_plain(plain: Mapping[str, Any]) -> TableFingerprint:
     organisations = {name: _sums_from_plain(sums) for name, sums in plain["organisations"].items()}
-    return TableFingerprint(tuple(plain["columns"]), _sums_from_plain(plain["total"]), organisations)
+    return TableFingerprint(
+        tuple(plain["columns"]), _sums_from_plain(plain["total"]), organisations
+    )
 
 
 def _sums_to_plain(sums: Sums) -> list[str]:
@@ -164,45 +190,62 @@ def take(
 ) -> Fingerprint:
     """Hash the content of `tables` (default: all of the users' tables), each in one pass.
 
-    Names are qualified, as PostgreSQL writes them: `public.reader`. `columns` pins what is hashed, and with it which
-    tables; one that is gone is left out, and `compare` tells so. `ignore` names tables to leave out.
-    `row_types` (of `row_types(…)`) pins the fields of columns that hold another table's rows. `written_before` restricts
-    all tables to rows that transactions before that number (as `xmin` shows it) wrote. `sequences` are positions that
-    were read earlier (by `positions`).
-    `sequences` (of `positions(…)`) are where the sequences stood before, if that matters.
+    Names are qualified, as PostgreSQL writes them: `public.reader`. `columns` pins what is hashed,
+    and with it which tables; one that is gone is left out, and `compare` tells so. `ignore` names
+    tables to leave out. `row_types` (of `row_types(…)`) pins the fields of columns that hold
+    another table's rows. `written_before` restricts all tables to rows that transactions before
+    that number (as `xmin` shows it) wrote. `sequences` are positions that were read earlier (by
+    `positions`). `sequences` (of `positions(…)`) are where the sequences stood before, if that
+    matters.
 
-    Inside a transaction of the caller it must be REPEATABLE READ, so that all tables are seen at one instant; else one
-    is opened. Raises `Refused` on another isolation level, where row security could hide rows or the role may not read
-    them all, and for an unknown table.
-    Memory grows with the number of organisations, not with the rows.
+    Inside a transaction of the caller it must be REPEATABLE READ, so that all tables are seen at
+    one instant; else one is opened. Raises `Refused` on another isolation level, where row security
+    could hide rows or the role may not read them all, and for an unknown table. Memory grows with
+    the number of organisations, not with the rows.
     """
     with _reading(connection):
         pinned_types = row_types or {}
         jobs = [
-            replace(job, row_types=pinned_types.get(job.name, {})) for job in _jobs(connection, tables, columns, ignore)
+            replace(job, row_types=pinned_types.get(job.name, {}))
+            for job in _jobs(connection, tables, columns, ignore)
         ]
         stand = beside_tables.sequences(connection) if sequences is None else sequences
-        large = beside_tables.large_objects(connection) if tables is None and written_before is None else None
+        large = (
+            beside_tables.large_objects(connection)
+            if tables is None and written_before is None
+            else None
+        )
         hashed = {job.name: _hash(connection, job, written_before) for job in jobs}
         return Fingerprint(hashed, stand, large_objects=large)
 
 
 def row_types(connection: Connection) -> dict[str, dict[str, RowType]]:
-    """Columns that hold rows of a table (its row type, or an array of it), by table: with the fields of now."""
+    """Columns that hold rows of a table (its row type, or an array of it), by table: with the
+    fields of now.
+    """
     found = dict[str, dict[str, RowType]]()
     with pinned(connection, DEFINITIONS):
-        for row in database.rows(connection, database.query("fingerprint/row_types"), {"without": [database.SCHEMA]}):
-            found.setdefault(row["name"], {})[row["column"]] = RowType(tuple(row["fields"]), row["is_array"])
+        for row in database.rows(
+            connection, database.query("fingerprint/row_types"), {"without": [database.SCHEMA]}
+        ):
+            found.setdefault(row["name"], {})[row["column"]] = RowType(
+                tuple(row["fields"]), row["is_array"]
+            )
     return found
 
 
 def take_relation(connection: Connection, schema: str, relation: str) -> TableFingerprint:
-    """One table by itself: a partition too, which `take` hashes with its root only, and no table that inherits."""
+    """One table by itself: a partition too, which `take` hashes with its root only, and no table
+    that inherits.
+    """
     with _reading(connection):
         found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
         columns = tuple(row["name"] for row in found)
         return _hash(
-            connection, HashedTable(f"{schema}.{relation}", schema, relation, False, columns, _organisation_in(columns))
+            connection,
+            HashedTable(
+                f"{schema}.{relation}", schema, relation, False, columns, _organisation_in(columns)
+            ),
         )
 
 
@@ -215,9 +258,11 @@ def take_parallel(
     ignore: Collection[str] = (),
     workers: int = 2,
 ) -> Fingerprint:
-    """As `take`, by several sessions that all see the exported `snapshot` (of `pg_export_snapshot()`).
+    """As `take`, by several sessions that all see the exported `snapshot` (of
+    `pg_export_snapshot()`).
 
-    `connect` opens one connection a worker. The transaction that exported the snapshot must stay open meanwhile.
+    `connect` opens one connection a worker. The transaction that exported the snapshot must stay
+    open meanwhile.
     """
     with connect() as first, _importing(first, snapshot):
         jobs = _jobs(first, tables, columns, ignore)
@@ -226,12 +271,16 @@ def take_parallel(
     waiting = deque(jobs)
     with ThreadPoolExecutor(workers, thread_name_prefix="fingerprint") as pool:
         futures = [pool.submit(_work, connect, snapshot, waiting) for _ in range(workers)]
-        hashed = reduce(lambda all_, future: all_ | future.result(), futures, dict[str, TableFingerprint]())
+        hashed = reduce(
+            lambda all_, future: all_ | future.result(), futures, dict[str, TableFingerprint]()
+        )
     return Fingerprint({job.name: hashed[job.name] for job in jobs}, sequences, large_objects=large)
 
 
 def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
-    """Rows of each of these tables that is there, by its qualified name; without those of tables that inherit from it."""
+    """Rows of each of these tables that is there, by its qualified name; without those of tables
+    that inherit from it.
+    """
     statement = sql.SQL("SELECT count(*) FROM {} AS t")
     with _reading(connection):
         found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
@@ -245,9 +294,13 @@ def _count(connection: Connection, statement: sql.Composed) -> int:
 
 
 def _work(
-    connect: Callable[[], AbstractContextManager[Connection]], snapshot: str, waiting: deque[HashedTable]
+    connect: Callable[[], AbstractContextManager[Connection]],
+    snapshot: str,
+    waiting: deque[HashedTable],
 ) -> dict[str, TableFingerprint]:
-    """Hash tables until none is waiting; an error empties the queue, so that the other workers end soon."""
+    """Hash tables until none is waiting; an error empties the queue, so that the other workers end
+    soon.
+    """
     hashed = {}
     try:
         with connect() as connection, _importing(connection, snapshot):
@@ -289,7 +342,9 @@ def _refuse_unless(connection: Connection, setting: str, expected: str, action: 
     row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
     found = "" if row is None else str(row[0])
     if found != expected:
-        raise Refused(f"fingerprint: setting {setting}", found=found, expected=expected, action=action)
+        raise Refused(
+            f"fingerprint: setting {setting}", found=found, expected=expected, action=action
+        )
 
 
 def _jobs(
@@ -309,12 +364,20 @@ def _jobs(
         )  # fmt: skip
     wanted = set(known) if tables is None else set(tables)
     wanted = wanted if columns is None else wanted & set(columns)
-    return [_job(row, None if columns is None else columns[name]) for name, row in known.items() if name in wanted]
+    return [
+        _job(row, None if columns is None else columns[name])
+        for name, row in known.items()
+        if name in wanted
+    ]
 
 
 def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> HashedTable:
     there = row["columns"]
-    columns = there if pinned_columns is None else [column for column in pinned_columns if column in there]
+    columns = (
+        there
+        if pinned_columns is None
+        else [column for column in pinned_columns if column in there]
+    )
     return HashedTable(
         row["name"],
         row["schema"],
@@ -332,7 +395,9 @@ def _organisation_in(columns: Collection[str]) -> str:
     return column if column in columns else ""
 
 
-def _hash(connection: Connection, job: HashedTable, written_before: int | None = None) -> TableFingerprint:
+def _hash(
+    connection: Connection, job: HashedTable, written_before: int | None = None
+) -> TableFingerprint:
     try:
         found = connection.execute(job.query(written_before))
     except psycopg.errors.InsufficientPrivilege as error:
@@ -341,7 +406,9 @@ def _hash(connection: Connection, job: HashedTable, written_before: int | None =
             expected="a role that reads every row", action="connect as a superuser or as a role with BYPASSRLS",
         ) from error  # fmt: skip
     groups = {
-        NO_ORGANISATION if organisation is None else str(organisation): Sums(int(rows), int(first), int(second))
+        NO_ORGANISATION if organisation is None else str(organisation): Sums(
+            int(rows), int(first), int(second)
+        )
         for organisation, rows, first, second in found
     }
     total = reduce(Sums.__add__, groups.values(), Sums())

@@ -17,14 +17,16 @@ SEEDS = (0x4D616E746973, 0x52756E626F6F6B)
 #: Rows of another table's type, field by field. IS DISTINCT FROM tells a row of nulls from no row.
 ROW_FIELDS = sql.SQL("CASE WHEN {value} IS DISTINCT FROM NULL THEN ROW({fields})::text END")
 ARRAY_FIELDS = sql.SQL(
-    "(SELECT array_agg(CASE WHEN e IS DISTINCT FROM NULL THEN ROW({fields})::text END)::text || array_dims({value})"
-    " FROM (SELECT unnest({value}) AS e) AS of_array)"
+    "(SELECT array_agg(CASE WHEN e IS DISTINCT FROM NULL THEN ROW({fields})::text END)::text ||"
+    " array_dims({value}) FROM (SELECT unnest({value}) AS e) AS of_array)"
 )
 
 
 @dataclass(frozen=True)
 class RowType:
-    """The fields of a column that is of a table's row type, or an array of it: they grow when that table gains a column."""
+    """The fields of a column that is of a table's row type, or an array of it: they grow when that
+    table gains a column.
+    """
 
     fields: tuple[str, ...]
     is_array: bool
@@ -47,16 +49,24 @@ class HashedTable:
         return sql.SQL(database.query("fingerprint/content")).format(
             first=sql.Literal(SEEDS[0]),
             second=sql.Literal(SEEDS[1]),
-            organisation=sql.Identifier("t", self.organisation) if self.organisation else sql.SQL("NULL"),
+            organisation=(
+                sql.Identifier("t", self.organisation) if self.organisation else sql.SQL("NULL")
+            ),
             columns=sql.SQL(", ").join(self._text(column) for column in self.columns),
             table=self.source(),
-            condition=sql.SQL("")
-            if written_before is None
-            else sql.SQL("WHERE age(t.xmin) > age({}::text::xid)").format(sql.Literal(str(written_before))),
+            condition=(
+                sql.SQL("")
+                if written_before is None
+                else sql.SQL("WHERE age(t.xmin) > age({}::text::xid)").format(
+                    sql.Literal(str(written_before))
+                )
+            ),
         )
 
     def source(self) -> sql.Composed:
-        """The table without those that inherit from it; of an extension's table what the extension has dumped."""
+        """The table without those that inherit from it; of an extension's table what the extension
+        has dumped.
+        """
         only = sql.SQL("" if self.partitioned else "ONLY")
         source = sql.SQL("{} {}").format(only, sql.Identifier(self.schema, self.relation))
         if not self.condition:
@@ -70,7 +80,9 @@ class HashedTable:
             return value
         rows_of = ARRAY_FIELDS if pinned_type.is_array else ROW_FIELDS
         fields = sql.SQL(", ").join(
-            sql.SQL("({}).{}").format(sql.Identifier("e") if pinned_type.is_array else value, sql.Identifier(name))
+            sql.SQL("({}).{}").format(
+                sql.Identifier("e") if pinned_type.is_array else value, sql.Identifier(name)
+            )
             for name in pinned_type.fields
         )
         return rows_of.format(value=value, fields=fields)

@@ -22,13 +22,18 @@ Leftovers = dict[str, tuple[Target, Scratch]]
 def find(place: Target, server: str) -> Leftovers:
     """Scratch databases beside the target, and on the scratch server where one is named."""
     servers = [place, *([targets.resolve(server)] if server else [])]
-    return {one.name: (where, one) for where in servers for one in scratch.all_on(where, run.is_at_work)}
+    return {
+        one.name: (where, one) for where in servers for one in scratch.all_on(where, run.is_at_work)
+    }
 
 
 def tell(found: Leftovers) -> None:
     """One line for each."""
     for where, one in found.values():
-        click.secho(f"  scratch database on {where.name}: {one}", fg="yellow" if one.state != "in use" else None)
+        click.secho(
+            f"  scratch database on {where.name}: {one}",
+            fg="yellow" if one.state != "in use" else None,
+        )
     if any(one.state != "in use" for _, one in found.values()):
         click.echo("  `mantis-runbook clean` drops what killed runs left")
 
@@ -41,7 +46,13 @@ def chosen(found: Leftovers, names: Sequence[str]) -> list[str]:
     for name in names:
         scratch.require_ours(name)
         if name not in found:
-            raise Refused(f"scratch database {name}", found="none of that name", expected="one that `status` names")
+            raise Refused(
+                f"scratch database {name}",
+                found="none of that name",
+                expected="one that `status` names",
+            )
         if found[name][1].state == "in use":
-            raise Refused(f"scratch database {found[name][1]}", action="let that run end; nothing was dropped")
+            raise Refused(
+                f"scratch database {found[name][1]}", action="let that run end; nothing was dropped"
+            )
     return list(names) or [name for name, (_, one) in found.items() if one.state == "left"]

@@ -1,4 +1,6 @@
-"""What a database is beside what a dump of it holds: encoding, locale, its own settings, who may do what in it."""
+"""What a database is beside what a dump of it holds: encoding, locale, its own settings, who may do
+what in it.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Likeness:
-    """As `read` found it. `rights` are (role, privilege, with grant option), the role empty for PUBLIC; the owner's are not
-    among them, for the copy has an owner of its own."""
+    """As `read` found it. `rights` are (role, privilege, with grant option), the role empty for
+    PUBLIC; the owner's are not among them, for the copy has an owner of its own.
+    """
 
     encoding: str = "UTF8"
     provider: str = ""
@@ -67,11 +70,15 @@ def read(connection: Connection) -> Likeness:
     (shape,) = rows(connection, query("likeness/shape"))
     settings = (Setting(*row) for row in connection.execute(query("likeness/settings")).fetchall())
     rights = connection.execute(query("likeness/rights")).fetchall()
-    return Likeness(**shape, settings=tuple(sorted(settings)), rights=tuple(sorted(map(tuple, rights))))
+    return Likeness(
+        **shape, settings=tuple(sorted(settings)), rights=tuple(sorted(map(tuple, rights)))
+    )
 
 
 def shape(connection: Connection, like: Likeness | None) -> sql.Composable:
-    """The options of CREATE DATABASE by which a new one has the other's encoding and locale; None: as the server makes it."""
+    """The options of CREATE DATABASE by which a new one has the other's encoding and locale; None:
+    as the server makes it.
+    """
     options = _options(connection, like) if like and like.provider else ()
     return sql.SQL(" ").join(options)
 
@@ -90,29 +97,42 @@ def _options(connection: Connection, like: Likeness) -> Iterable[sql.Composable]
 
 
 def dress(connection: Connection, like: Likeness) -> tuple[str, ...]:
-    """Give the database that this connection is in the settings and rights of the other one, after its content is there.
+    """Give the database that this connection is in the settings and rights of the other one, after
+    its content is there.
 
-    Sessions of ours pin what would change their work, so every setting is taken over as it is. What this server, or our
-    role, does not take is returned, in words: the setting or right, and why. CONNECT is given to nobody.
+    Sessions of ours pin what would change their work, so every setting is taken over as it is. What
+    this server, or our role, does not take is returned, in words: the setting or right, and why.
+    CONNECT is given to nobody.
     """
     here = sql.Identifier(connection.info.dbname)
     statements = [(str(one), _setting(here, one)) for one in like.settings]
     statements += [
-        (f"{privilege} for {role or 'PUBLIC'}", _right(here, role, privilege, with_option=may_grant))
+        (
+            f"{privilege} for {role or 'PUBLIC'}",
+            _right(here, role, privilege, with_option=may_grant),
+        )
         for role, privilege, may_grant in like.rights
         if privilege in GRANTED
     ]
-    if like.provider and not any(role == "" and privilege == "TEMPORARY" for role, privilege, _ in like.rights):
+    if like.provider and not any(
+        role == "" and privilege == "TEMPORARY" for role, privilege, _ in like.rights
+    ):
         revoked = sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(here)
         statements.append(("no TEMPORARY for PUBLIC", revoked))
     return tuple(
-        f"{what} ({problem})" for what, statement in statements if (problem := _refusal(connection, statement))
+        f"{what} ({problem})"
+        for what, statement in statements
+        if (problem := _refusal(connection, statement))
     )
 
 
 def _setting(here: sql.Identifier, one: Setting) -> sql.Composed:
     values = _listed(one.value) if one.name in LISTS else [one.value]
-    whose = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(one.role), here) if one.role else None
+    whose = (
+        sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(one.role), here)
+        if one.role
+        else None
+    )
     return sql.SQL("ALTER {} SET {} = {}").format(
         whose or sql.SQL("DATABASE {}").format(here),
         sql.Identifier(*one.name.split(".")),
@@ -122,13 +142,17 @@ def _setting(here: sql.Identifier, one: Setting) -> sql.Composed:
 
 def _listed(value: str) -> list[str]:
     """The members of a list of names, as the server writes it."""
-    return [word[1:-1].replace('""', '"') if word[0] == '"' else word for word in MEMBER.findall(value)] or [""]
+    return [
+        word[1:-1].replace('""', '"') if word[0] == '"' else word for word in MEMBER.findall(value)
+    ] or [""]
 
 
 def _right(here: sql.Identifier, role: str, privilege: str, *, with_option: bool) -> sql.Composed:
     grantee = sql.Identifier(role) if role else sql.SQL("PUBLIC")
     option = sql.SQL(" WITH GRANT OPTION" if with_option else "")
-    return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(sql.SQL(privilege), here, grantee, option)
+    return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+        sql.SQL(privilege), here, grantee, option
+    )
 
 
 def _refusal(connection: Connection, statement: sql.Composed) -> str:

@@ -1,4 +1,6 @@
-"""Rows that are gone since a snapshot, set against the deletions that the server counted meanwhile."""
+"""Rows that are gone since a snapshot, set against the deletions that the server counted
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ PATIENCE_S, PAUSE_S = 12.0, 0.5
 
 @dataclass(frozen=True)
 class Deletions:
-    """What the server's statistics say at one instant: deletions by table, and what tells a reset."""
+    """What the server's statistics say at one instant: deletions by table, and what tells a
+    reset.
+    """
 
     by_table: Mapping[str, int]
     reset: str | None
@@ -40,7 +44,9 @@ class Deletions:
 
 @dataclass(frozen=True)
 class Loss:
-    """A table with fewer rows than in the snapshot, and not that many deletions counted (None: it is not known)."""
+    """A table with fewer rows than in the snapshot, and not that many deletions counted (None: it
+    is not known).
+    """
 
     table: str
     rows: int
@@ -48,21 +54,34 @@ class Loss:
 
     @property
     def word(self) -> str:
-        """Rows that nobody deleted are lost; what was deleted in part, or is not known, is for a person to look at."""
+        """Rows that nobody deleted are lost; what was deleted in part, or is not known, is for a
+        person to look at.
+        """
         return "failed" if self.deleted == 0 else "warned"
 
     def __str__(self) -> str:
-        counted = "deletions cannot be told" if self.deleted is None else f"{self.deleted:,} deletions were counted"
+        counted = (
+            "deletions cannot be told"
+            if self.deleted is None
+            else f"{self.deleted:,} deletions were counted"
+        )
         return f"{self.table} has {self.rows:,} rows fewer than in the snapshot, and {counted}"
 
 
 def deletions(connection: Connection) -> Deletions:
-    """What the statistics say now. To be read before a snapshot: what is deleted between is counted then, not missed."""
+    """What the statistics say now. To be read before a snapshot: what is deleted between is counted
+    then, not missed.
+    """
     told = rows(connection, query("fingerprint/deletions"), {})
     if not told:
         return Deletions({}, None, 0, counts=False)
     first = told[0]
-    return Deletions({row["name"]: row["deleted"] for row in told}, first["reset"], first["commits"], first["counts"])
+    return Deletions(
+        {row["name"]: row["deleted"] for row in told},
+        first["reset"],
+        first["commits"],
+        first["counts"],
+    )
 
 
 def losses(
@@ -70,18 +89,27 @@ def losses(
 ) -> tuple[Loss, ...]:
     """Tables whose rows became fewer by more than was deleted. Pure.
 
-    `then` and `now` are rows by table. Rows that were added meanwhile hide as many that are gone: what is told here is
-    lost for certain, what is not told is not proven to be there.
+    `then` and `now` are rows by table. Rows that were added meanwhile hide as many that are gone:
+    what is told here is lost for certain, what is not told is not proven to be there.
     """
-    fewer = {table: then[table] - now[table] for table in sorted(then) if table in now and now[table] < then[table]}
+    fewer = {
+        table: then[table] - now[table]
+        for table in sorted(then)
+        if table in now and now[table] < then[table]
+    }
     told = (Loss(table, gone, after.since(before, table)) for table, gone in fewer.items())
     return tuple(one for one in told if one.deleted is None or one.deleted < one.rows)
 
 
 def found(
-    connection: Connection, then: Mapping[str, int], now: Mapping[str, int], before: Deletions | None
+    connection: Connection,
+    then: Mapping[str, int],
+    now: Mapping[str, int],
+    before: Deletions | None,
 ) -> tuple[Loss, ...]:
-    """The same of a live database, asked again for as long as a session may not have told yet what it deleted."""
+    """The same of a live database, asked again for as long as a session may not have told yet what
+    it deleted.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while told := losses(then, now, before, deletions(connection)):
         if all(one.deleted is None for one in told) or time.monotonic() > deadline:

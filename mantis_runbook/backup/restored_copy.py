@@ -1,4 +1,6 @@
-"""What a restored copy may lack: parts of a dump that no other database can hold, and how that reads in the comparison."""
+"""What a restored copy may lack: parts of a dump that no other database can hold, and how that
+reads in the comparison.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,21 @@ __all__ = [
     "refused",
 ]
 
-#: `215; 1259 16385 TABLE public reader mantis`, and behind it in a verbose listing `;	depends on: 3 200`.
+#: `215; 1259 16385 TABLE public reader mantis`, and behind it in a verbose listing `;     depends
+#: on: 3 200`.
 ENTRY = re.compile(r"^(?P<number>\d+); \d+ \d+ (?P<text>.*)$")
 DEPENDS = re.compile(r"^;\s+depends on:(?P<numbers>[ \d]+)$")
 
 #: What holds rows: without it the copy is no proof of the backup.
-ROWS = re.compile(r"^(?:TABLE|TABLE DATA|MATERIALIZED VIEW|MATERIALIZED VIEW DATA|BLOBS?|BLOB METADATA) ")
+ROWS = re.compile(
+    r"^(?:TABLE|TABLE DATA|MATERIALIZED VIEW|MATERIALIZED VIEW DATA|BLOBS?|BLOB METADATA) "
+)
 
 #: What pg_dump writes for a member of an extension, which itself is not dumped.
 OF_A_MEMBER = re.compile(
     r"^(?:TABLE DATA|SEQUENCE SET|ACL|POLICY|ROW SECURITY|SECURITY LABEL|COMMENT) (?P<schema>\S+) "
-    r"(?:(?:TABLE|VIEW|MATERIALIZED VIEW|SEQUENCE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SCHEMA|COLUMN) )?(?P<name>[^\s(.]+)"
+    r"(?:(?:TABLE|VIEW|MATERIALIZED VIEW|SEQUENCE|FUNCTION|PROCEDURE|AGGREGATE|TYPE|SCHEMA|COLUMN)"
+    r" )?(?P<name>[^\s(.]+)"
 )
 VERSION = re.compile(r"^version (?P<version>\S+) in ")
 
@@ -66,8 +72,8 @@ class LeftOut:
     @property
     def note(self) -> str:
         return (
-            f"extension {self.extension} is left out of the copy, with {len(self.texts)} entries of the dump:"
-            f" {self.why}; neither its own tables nor its objects are proven"
+            f"extension {self.extension} is left out of the copy, with {len(self.texts)} entries of"
+            f" the dump: {self.why}; neither its own tables nor its objects are proven"
         )
 
 
@@ -78,17 +84,25 @@ def entries(listing: str) -> tuple[Entry, ...]:
         if match := ENTRY.match(line):
             read.append(Entry(int(match["number"]), match["text"]))
         elif read and (match := DEPENDS.match(line)):
-            read[-1] = replace(read[-1], depends=tuple(int(number) for number in match["numbers"].split()))
+            read[-1] = replace(
+                read[-1], depends=tuple(int(number) for number in match["numbers"].split())
+            )
     return tuple(read)
 
 
 def members(connection: Connection) -> dict[str, list[str]]:
-    """What belongs to each extension, as `schema.name`: pg_dump tells rights and rows of members, not whose they are."""
-    return {row["extension"]: row["members"] for row in rows(connection, query("catalog/extension_members"))}
+    """What belongs to each extension, as `schema.name`: pg_dump tells rights and rows of members,
+    not whose they are.
+    """
+    return {
+        row["extension"]: row["members"]
+        for row in rows(connection, query("catalog/extension_members"))
+    }
 
 
 def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, str]:
-    """Which extensions cannot be created in the (empty) copy, with the server's reason. Each is tried and taken back.
+    """Which extensions cannot be created in the (empty) copy, with the server's reason. Each is
+    tried and taken back.
 
     `extensions` as in a catalogue: `version 1.8 in schema public`.
     """
@@ -99,7 +113,9 @@ def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, 
             with connection.transaction(force_rollback=True):
                 if not schema.startswith("pg_"):
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
-                connection.execute(f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE".encode())
+                connection.execute(
+                    f"CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE".encode()
+                )
         except psycopg.Error as error:
             reasons[name] = message_of(error)
     return reasons
@@ -107,39 +123,64 @@ def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, 
 
 def has_tablespaces(connection: Connection, original: Catalog) -> bool:
     """Whether this server has every tablespace that the original's tables and indexes lie in."""
-    wanted = {definition.removeprefix("tablespace ") for definition in original["tablespaces"].values()}
-    return wanted <= set(scalar(connection, "SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace"))
+    wanted = {
+        definition.removeprefix("tablespace ") for definition in original["tablespaces"].values()
+    }
+    return wanted <= set(
+        scalar(connection, "SELECT array_agg(quote_ident(spcname)) FROM pg_tablespace")
+    )
 
 
 def left_out(
-    contents: Sequence[Entry], reasons: Mapping[str, str], of_extension: Mapping[str, Collection[str]]
+    contents: Sequence[Entry],
+    reasons: Mapping[str, str],
+    of_extension: Mapping[str, Collection[str]],
 ) -> tuple[LeftOut, ...]:
     """What goes with each extension that cannot be there. Pure.
 
-    Raises `BackupNotProven` where a table of the users' depends on one: without it the copy proves nothing.
+    Raises `BackupNotProven` where a table of the users' depends on one: without it the copy proves
+    nothing.
     """
-    return tuple(_left_out(contents, name, why, frozenset(of_extension.get(name, ()))) for name, why in reasons.items())
+    return tuple(
+        _left_out(contents, name, why, frozenset(of_extension.get(name, ())))
+        for name, why in reasons.items()
+    )
 
 
 def _left_out(contents: Sequence[Entry], name: str, why: str, names: frozenset[str]) -> LeftOut:
     gone = {
-        one.number for one in contents if one.text.startswith((f"EXTENSION - {name} ", f"COMMENT - EXTENSION {name} "))
+        one.number
+        for one in contents
+        if one.text.startswith((f"EXTENSION - {name} ", f"COMMENT - EXTENSION {name} "))
     }
     gone |= {one.number for one in contents if _of_member(one.text) in names}
     own = frozenset(gone)
-    while more := {one.number for one in contents if one.number not in gone and gone.intersection(one.depends)}:
+    while more := {
+        one.number for one in contents if one.number not in gone and gone.intersection(one.depends)
+    }:
         gone |= more
-    if with_rows := [one.text for one in contents if one.number in gone - own and ROWS.match(one.text)]:
+    if with_rows := [
+        one.text for one in contents if one.number in gone - own and ROWS.match(one.text)
+    ]:
         raise BackupNotProven(
             f"the backup needs extension {name}, which the copy's database cannot hold ({why})",
             found=f"entries with rows depend on it: {', '.join(with_rows[:5])}",
-            expected="an extension that only its own objects depend on, or a server that can create it",
-            action="name another server with the parameter `scratch`, where the extension can be created",
+            expected=(
+                "an extension that only its own objects depend on, or a server that can create it"
+            ),
+            action=(
+                "name another server with the parameter `scratch`, where the extension can be"
+                " created"
+            ),
         )
     lines = [one for one in contents if one.number in gone]
     dependent = (_qualified(one.text) for one in lines if one.number not in own)
     return LeftOut(
-        name, why, frozenset(gone), tuple(one.text for one in lines), names | frozenset(filter(None, dependent))
+        name,
+        why,
+        frozenset(gone),
+        tuple(one.text for one in lines),
+        names | frozenset(filter(None, dependent)),
     )
 
 
@@ -162,7 +203,7 @@ def kept_list(contents: Iterable[Entry], left: Iterable[LeftOut]) -> str:
     return "".join(f"{one.number}; 0 0 {one.text}\n" for one in contents if one.number not in gone)
 
 
-# -- reading the comparison ----------------------------------------------------------------------------------------
+# -- reading the comparison ------------------------------------------------------------------------
 
 
 def content_as_restored(content: Comparison, left: Sequence[LeftOut]) -> Comparison:
@@ -175,11 +216,18 @@ def content_as_restored(content: Comparison, left: Sequence[LeftOut]) -> Compari
 def as_restored(
     before: Catalog, after: Catalog, left: Sequence[LeftOut], *, without_tablespaces: bool = False
 ) -> tuple[Difference, tuple[str, ...]]:
-    """How a restored copy differs, less what no dump brings into another database; that is told, a sentence each."""
+    """How a restored copy differs, less what no dump brings into another database; that is told, a
+    sentence each.
+    """
     difference = catalog.diff(before, after)
-    notes = {change: _why(change, left, without_tablespaces=without_tablespaces) for change in difference.changes}
+    notes = {
+        change: _why(change, left, without_tablespaces=without_tablespaces)
+        for change in difference.changes
+    }
     changes = tuple(change for change, note in notes.items() if not note)
-    return replace(difference, changes=changes), tuple(dict.fromkeys(note for note in notes.values() if note))
+    return replace(difference, changes=changes), tuple(
+        dict.fromkeys(note for note in notes.values() if note)
+    )
 
 
 def _why(change: Change, left: Sequence[LeftOut], *, without_tablespaces: bool) -> str:
@@ -192,31 +240,47 @@ def _why(change: Change, left: Sequence[LeftOut], *, without_tablespaces: bool) 
     if change.kind == "other_comments" and change.name.startswith("extension "):
         return f"{change.name}: the comment is another, it came with the extension"
     if change.kind == "tablespaces" and without_tablespaces:
-        return "tablespaces of the original are not on this server: everything lies in the copy's own"
+        return (
+            "tablespaces of the original are not on this server: everything lies in the copy's own"
+        )
     if change.kind == "subscriptions" or change.name.startswith("subscription "):
         return (
-            f"subscription {change.name.removeprefix('subscription ')}: a copy has none" if change.after is None else ""
+            f"subscription {change.name.removeprefix('subscription ')}: a copy has none"
+            if change.after is None
+            else ""
         )
     if change.kind == "database":
-        return f"the copy's {change.name} is {change.after or 'not set'}, the database's {change.before or 'not set'}"
+        return (
+            f"the copy's {change.name} is {change.after or 'not set'}, the database's"
+            f" {change.before or 'not set'}"
+        )
     return ""
 
 
 def _concerns(change: Change, one: LeftOut) -> bool:
     if change.name in (one.extension, f"extension {one.extension}"):
         return True
-    if f"extension {one.extension}" in (change.before or "") and change.kind == "extension_dependencies":
+    if (
+        f"extension {one.extension}" in (change.before or "")
+        and change.kind == "extension_dependencies"
+    ):
         return True
-    return any(re.search(rf"(?<![\w.\"]){re.escape(name)}(?![\w\"])", change.name) for name in one.names)
+    return any(
+        re.search(rf"(?<![\w.\"]){re.escape(name)}(?![\w\"])", change.name) for name in one.names
+    )
 
 
 def _other_version(change: Change) -> str:
     was, found = (VERSION.match(text or "") for text in (change.before, change.after))
-    if was is None or found is None or VERSION.sub("", change.before or "") != VERSION.sub("", change.after or ""):
+    if (
+        was is None
+        or found is None
+        or VERSION.sub("", change.before or "") != VERSION.sub("", change.after or "")
+    ):
         return ""
     return (
-        f"extension {change.name} is of version {was['version']} in the database and {found['version']} in the copy:"
-        " a dump names no version, the server restores its default"
+        f"extension {change.name} is of version {was['version']} in the database and"
+        f" {found['version']} in the copy: a dump names no version, the server restores its default"
     )
 
 

@@ -1,4 +1,6 @@
-"""Salvage: rows that exist only in what a rollback drops, written to files and read back before anything is dropped."""
+"""Salvage: rows that exist only in what a rollback drops, written to files and read back before
+anything is dropped.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from mantis_runbook.backup.backup import sha256
 from mantis_runbook.errors import Failed
 from mantis_runbook.postgres import commands
 from mantis_runbook.postgres.catalog import Catalog
-from mantis_runbook.postgres.connection import Connection, Identity, identity, message_of, query, rows
+from mantis_runbook.postgres.connection import (
+    Connection,
+    Identity,
+    identity,
+    message_of,
+    query,
+    rows,
+)
 
 __all__ = ["Loss", "Salvage", "Salvaged", "losses", "take", "take_late"]
 
@@ -33,7 +42,9 @@ class Salvaged:
 
 @dataclass(frozen=True)
 class Salvage:
-    """All that a rollback would have lost, in `folder`, with a script that brings it back. `restored` is how, in order."""
+    """All that a rollback would have lost, in `folder`, with a script that brings it back.
+    `restored` is how, in order.
+    """
 
     folder: Path
     files: tuple[Salvaged, ...]
@@ -50,8 +61,10 @@ class Salvage:
 
 @dataclass(frozen=True)
 class Loss:
-    """A table, or a column (`only`) of one, that goes. `key` finds the rows again: the primary key, or, in a table that
-    has none and stays, every column it had before. `late` is what was written to a column after it was salvaged."""
+    """A table, or a column (`only`) of one, that goes. `key` finds the rows again: the primary key,
+    or, in a table that has none and stays, every column it had before. `late` is what was written
+    to a column after it was salvaged.
+    """
 
     schema: str
     table: str
@@ -74,7 +87,11 @@ class Loss:
         if self.late:
             return self._kept
         names = sql.SQL(", ").join(map(sql.Identifier, self.columns))
-        where = sql.SQL(" WHERE {} IS NOT NULL").format(sql.Identifier(self.only)) if self.only else sql.SQL("")
+        where = (
+            sql.SQL(" WHERE {} IS NOT NULL").format(sql.Identifier(self.only))
+            if self.only
+            else sql.SQL("")
+        )
         return sql.SQL("SELECT {} FROM {}").format(names, self.relation) + where
 
     @property
@@ -85,8 +102,9 @@ class Loss:
             for place, name in enumerate(self.key, start=1)
         ]
         last = sql.SQL(
-            "SELECT DISTINCT ON (key_values) {}, value AS {} FROM mantis_runbook.kept_value"
-            " WHERE (schema_name, table_name, column_name) = ({}, {}, {}) ORDER BY key_values, kept_value.id DESC"
+            "SELECT DISTINCT ON (key_values) {}, value AS {} FROM mantis_runbook.kept_value WHERE"
+            " (schema_name, table_name, column_name) = ({}, {}, {}) ORDER BY key_values,"
+            " kept_value.id DESC"
         )
         return last.format(
             sql.SQL(", ").join(names),
@@ -100,42 +118,66 @@ class Loss:
         return ".".join([*parts, *(["late"] if self.late else []), "copy"])
 
 
-def losses(connection: Connection, before: Catalog, *, spared: Sequence[str] = ()) -> tuple[Loss, ...]:
+def losses(
+    connection: Connection, before: Catalog, *, spared: Sequence[str] = ()
+) -> tuple[Loss, ...]:
     """What is there now and was not in the catalogue `before`: tables, and columns of older tables.
 
     `spared` are tables and columns, by qualified name, that were not there and will not go.
     """
     # Partitions of a table that was one table before come back into it, by the rollback itself.
-    whole = [name for name, definition in before["tables"].items() if "partitioned by" not in definition]
-    known = {"before": [*before["tables"]], "spared": list(spared), "columns": [*before["columns"]], "whole": whole}
+    whole = [
+        name for name, definition in before["tables"].items() if "partitioned by" not in definition
+    ]
+    known = {
+        "before": [*before["tables"]],
+        "spared": list(spared),
+        "columns": [*before["columns"]],
+        "whole": whole,
+    }
     tables = [
         Loss(row["schema"], row["name"], tuple(row["key"] or ()), tuple(row["columns"]))
         for row in rows(connection, query("salvage/tables"), known)
     ]
     columns = [
-        Loss(row["schema"], row["name"], tuple(row["key"]), (*row["key"], row["column"]), only=row["column"])
+        Loss(
+            row["schema"],
+            row["name"],
+            tuple(row["key"]),
+            (*row["key"], row["column"]),
+            only=row["column"],
+        )
         for row in rows(connection, query("salvage/columns"), known)
     ]
     return (*tables, *columns)
 
 
 def take(connection: Connection, found: Sequence[Loss], folder: Path) -> Salvage:
-    """Copy every row that the rollback would lose into `folder`, read each file back and compare; all in one snapshot.
+    """Copy every row that the rollback would lose into `folder`, read each file back and compare;
+    all in one snapshot.
 
-    Raises `Failed` when a file cannot be written, or does not read back as what the table holds; nothing was dropped
-    by then.
+    Raises `Failed` when a file cannot be written, or does not read back as what the table holds;
+    nothing was dropped by then.
     """
     return _written(connection, Salvage(folder, ()), found)
 
 
 def take_late(connection: Connection, salvage: Salvage) -> Salvage:
-    """Add what was written to columns after they were salvaged and before they were dropped (`seal.keep`).
+    """Add what was written to columns after they were salvaged and before they were dropped
+    (`seal.keep`).
 
-    Raises `Failed` as `take` does; what was kept stays in the database then. So it does when this is never reached: the
-    next rollback brings it.
+    Raises `Failed` as `take` does; what was kept stays in the database then. So it does when this
+    is never reached: the next rollback brings it.
     """
     found = [
-        Loss(row["schema"], row["name"], tuple(row["key"]), (*row["key"], row["column"]), row["column"], late=True)
+        Loss(
+            row["schema"],
+            row["name"],
+            tuple(row["key"]),
+            (*row["key"], row["column"]),
+            row["column"],
+            late=True,
+        )
         for row in rows(connection, query("salvage/kept"))
     ]
     if not found:
@@ -143,7 +185,8 @@ def take_late(connection: Connection, salvage: Salvage) -> Salvage:
     complete = _written(connection, salvage, found)
     for loss in found:
         connection.execute(
-            "DELETE FROM mantis_runbook.kept_value WHERE (schema_name, table_name, column_name) = (%s, %s, %s)",
+            "DELETE FROM mantis_runbook.kept_value WHERE (schema_name, table_name, column_name) ="
+            " (%s, %s, %s)",
             (loss.schema, loss.table, loss.only),
         )
     return complete
@@ -156,7 +199,9 @@ def _written(connection: Connection, salvage: Salvage, found: Sequence[Loss]) ->
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            written = [(loss, file) for loss in found if (file := _copy(connection, loss, folder)).rows]
+            written = [
+                (loss, file) for loss in found if (file := _copy(connection, loss, folder)).rows
+            ]
         files = (*salvage.files, *(file for _, file in written))
         restored = (*salvage.restored, *(loss for loss, _ in written))
         (folder / "restore.sql").write_text(_restore_script(restored, identity(connection)))
@@ -177,7 +222,9 @@ def _failed(folder: Path, found: str) -> Failed:
 
 
 def _copy(connection: Connection, loss: Loss, folder: Path) -> Salvaged:
-    """COPY's text format: psql before 18 takes a line `\\.` inside a CSV value for the end of the file."""
+    """COPY's text format: psql before 18 takes a line `\\.` inside a CSV value for the end of the
+    file.
+    """
     path = folder / loss.file
     copy_out = sql.SQL("COPY ({}) TO STDOUT").format(loss.source)
     with connection.cursor() as cursor, path.open("wb") as file, cursor.copy(copy_out) as copy:
@@ -195,14 +242,22 @@ def _copy(connection: Connection, loss: Loss, folder: Path) -> Salvaged:
     if not expected[0]:
         path.unlink()
     return Salvaged(
-        f"{loss.schema}.{loss.table}", loss.only, expected[0], loss.file, sha256(path) if expected[0] else ""
+        f"{loss.schema}.{loss.table}",
+        loss.only,
+        expected[0],
+        loss.file,
+        sha256(path) if expected[0] else "",
     )
 
 
 def _read_back(connection: Connection, loss: Loss, path: Path) -> tuple[int, Any]:
     """Load the file into a temporary table and hash that."""
     scratch = sql.Identifier("pg_temp", "salvaged")
-    connection.execute(sql.SQL("CREATE TEMPORARY TABLE salvaged ON COMMIT DROP AS {} WITH NO DATA").format(loss.source))
+    connection.execute(
+        sql.SQL("CREATE TEMPORARY TABLE salvaged ON COMMIT DROP AS {} WITH NO DATA").format(
+            loss.source
+        )
+    )
     copy_in = sql.SQL("COPY {} FROM STDIN").format(scratch)
     with connection.cursor() as cursor, cursor.copy(copy_in) as copy, path.open("rb") as file:
         while block := file.read(1 << 16):
@@ -212,10 +267,14 @@ def _read_back(connection: Connection, loss: Loss, path: Path) -> tuple[int, Any
     return digest
 
 
-def _digest(connection: Connection, source: sql.Composable, columns: Sequence[str]) -> tuple[int, Any]:
+def _digest(
+    connection: Connection, source: sql.Composable, columns: Sequence[str]
+) -> tuple[int, Any]:
     names = sql.SQL(", ").join(sql.Identifier("row", name) for name in columns)
     row = connection.execute(
-        sql.SQL("SELECT count(*), sum(hashtextextended(ROW({})::text, 0)) FROM ({}) AS row").format(names, source)
+        sql.SQL("SELECT count(*), sum(hashtextextended(ROW({})::text, 0)) FROM ({}) AS row").format(
+            names, source
+        )
     ).fetchone()
     assert row is not None
     return row[0], row[1]
@@ -226,10 +285,19 @@ def _restore_script(there: Sequence[Loss], home: Identity) -> str:
     lines = [
         "-- Brings salvaged rows back: apply the migration again, then run this in this folder:",
         '--     psql "host=… port=… user=… dbname=…" --file=restore.sql',
-        "-- With the database written out: a service or a variable would not say which. It refuses any database but the",
+        (
+            "-- With the database written out: a service or a variable would not say which. It"
+            " refuses any database but the"
+        ),
         "-- one the rows came from; --set=elsewhere=yes is for a copy of that.",
-        "-- A row that the migration made anew gives way to the salvaged one of the same key. Triggers and foreign keys",
-        "-- rest meanwhile, since rows come back as they were. The files are in COPY's text format.",
+        (
+            "-- A row that the migration made anew gives way to the salvaged one of the same key."
+            " Triggers and foreign keys"
+        ),
+        (
+            "-- rest meanwhile, since rows come back as they were. The files are in COPY's text"
+            " format."
+        ),
         "\\set ON_ERROR_STOP on",
         "\\if :{?elsewhere}",
         "\\else",
@@ -250,7 +318,10 @@ def _restore_script(there: Sequence[Loss], home: Identity) -> str:
 def _restore(loss: Loss) -> list[str]:
     columns = ", ".join(map(_quoted, loss.columns))
     return [
-        f"CREATE TEMPORARY TABLE salvaged ON COMMIT DROP AS SELECT {columns} FROM {loss.name} WITH NO DATA;",  # noqa: S608
+        (
+            "CREATE TEMPORARY TABLE salvaged ON COMMIT DROP"
+            f" AS SELECT {columns} FROM {loss.name} WITH NO DATA;"
+        ),
         f"\\copy salvaged FROM '{loss.file}'",
         *(_restore_column(loss) if loss.only else _restore_rows(loss, columns)),
         "DROP TABLE salvaged;",
@@ -259,16 +330,24 @@ def _restore(loss: Loss) -> list[str]:
 
 def _restore_rows(loss: Loss, columns: str) -> list[str]:
     insert = f"INSERT INTO {loss.name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM salvaged;"  # noqa: S608
-    return [f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};", insert] if loss.key else [insert]  # noqa: S608
+    return (
+        [f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};", insert]  # noqa: S608
+        if loss.key
+        else [insert]
+    )
 
 
 def _restore_column(loss: Loss) -> list[str]:
     only = _quoted(loss.only)
-    return [f"UPDATE {loss.name} AS t SET {only} = s.{only} FROM salvaged AS s WHERE {_match(loss)};"]  # noqa: S608
+    return [
+        f"UPDATE {loss.name} AS t SET {only} = s.{only} FROM salvaged AS s WHERE {_match(loss)};"  # noqa: S608
+    ]
 
 
 def _match(loss: Loss) -> str:
-    """By text: a column that is part of no key may have a type without equality (json), and may be NULL."""
+    """By text: a column that is part of no key may have a type without equality (json), and may be
+    NULL.
+    """
     left, right = (", ".join(f"{side}.{_quoted(name)}" for name in loss.key) for side in "ts")
     return f"ROW({left})::text = ROW({right})::text"
 

@@ -1,4 +1,6 @@
-"""Scratch databases: names that no other run has, nobody else in them, and a mark that says whose they are."""
+"""Scratch databases: names that no other run has, nobody else in them, and a mark that says whose
+they are.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ State = Literal["in use", "left", "unknown"]
 
 @dataclass(frozen=True)
 class Mark:
-    """Who made a scratch database: kept as the database's comment. `process` tells one process from a later one of its id."""
+    """Who made a scratch database: kept as the database's comment. `process` tells one process from
+    a later one of its id.
+    """
 
     run: str
     target: str
@@ -57,7 +61,11 @@ class Mark:
         """None for what is no mark of ours."""
         try:
             data = json.loads(text or "")
-            return cls(**{key: value for key, value in data.items() if key != "by"}) if data["by"] == BY else None
+            return (
+                cls(**{key: value for key, value in data.items() if key != "by"})
+                if data["by"] == BY
+                else None
+            )
         except (ValueError, TypeError, KeyError):
             return None
 
@@ -88,7 +96,9 @@ class Scratch:
 
 
 def name_for(run: Run, phase: str) -> str:
-    """The scratch database of a phase of that run: the same whenever it is asked for, and no other run's."""
+    """The scratch database of a phase of that run: the same whenever it is asked for, and no other
+    run's.
+    """
     return f"{PREFIX}{hashlib.sha256(run.key.encode()).hexdigest()[:16]}_{phase}"
 
 
@@ -98,7 +108,13 @@ def mark_of(run: str = "", target: str = "", database: str = "") -> Mark:
     return Mark(run, target, database, now, socket.gethostname(), _machine(), pid, _process(pid))
 
 
-def make(connection: Connection, name: str, template: str, mark: Mark, shape: sql.Composable | None = None) -> None:
+def make(
+    connection: Connection,
+    name: str,
+    template: str,
+    mark: Mark,
+    shape: sql.Composable | None = None,
+) -> None:
     """A database that nobody could enter before its rights were taken away and its mark was set.
 
     `shape` are more options of CREATE DATABASE, such as its encoding and locale.
@@ -118,11 +134,13 @@ def make(connection: Connection, name: str, template: str, mark: Mark, shape: sq
         connection.execute(statement)
 
 
-def create_scratch(server: Target, name: str, like: Likeness | None = None, mark: Mark | None = None) -> Target:
+def create_scratch(
+    server: Target, name: str, like: Likeness | None = None, mark: Mark | None = None
+) -> Target:
     """An empty database of that name on the server; one left by a cut run is replaced.
 
-    It has the encoding and locale of the database that it is to be `like`, else the server's. Raises `Refused` when the
-    role may not create databases, or the disk is full.
+    It has the encoding and locale of the database that it is to be `like`, else the server's.
+    Raises `Refused` when the role may not create databases, or the disk is full.
     """
     drop_scratch(server, name)
     with connect(server, "scratch", lock_timeout="0") as connection:
@@ -134,7 +152,10 @@ def create_scratch(server: Target, name: str, like: Likeness | None = None, mark
                 f"scratch database {name} cannot be created",
                 found=error.diag.message_primary or "refused",
                 expected="a role with CREATEDB, and disk",
-                action="grant CREATEDB, free some disk, or name another server with the parameter `scratch`",
+                action=(
+                    "grant CREATEDB, free some disk, or name another server with the parameter"
+                    " `scratch`"
+                ),
             ) from None
     return server.database(name)
 
@@ -142,7 +163,10 @@ def create_scratch(server: Target, name: str, like: Likeness | None = None, mark
 def has_scratch(server: Target, name: str) -> bool:
     """Whether a database of that name is there."""
     with connect(server, "scratch") as connection:
-        return connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+        return (
+            connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+            is not None
+        )
 
 
 def drop_scratch(server: Target, name: str) -> None:
@@ -150,30 +174,39 @@ def drop_scratch(server: Target, name: str) -> None:
     require_ours(name)
     subscriptions.forget(server, name)
     with connect(server, "scratch", lock_timeout="0") as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
 
 
 def adopt(server: Target, name: str, mark: Mark) -> None:
-    """Set the mark anew: who goes on with a run is another process than the one that made the database."""
+    """Set the mark anew: who goes on with a run is another process than the one that made the
+    database.
+    """
     require_ours(name)
     with connect(server, "scratch", lock_timeout="0") as connection:
         connection.execute(_comment(name, mark))
 
 
 def _comment(name: str, mark: Mark) -> sql.Composed:
-    return sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(mark.to_json()))
+    return sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+        sql.Identifier(name), sql.Literal(mark.to_json())
+    )
 
 
 def require_ours(name: str) -> None:
     """Raise `Refused` for a name that is not of ours: no other database is ever dropped."""
     if not name.startswith(PREFIX):
         raise Refused(
-            f"database {name} is no scratch database of the runbook", action="drop it by hand, if you mean it"
+            f"database {name} is no scratch database of the runbook",
+            action="drop it by hand, if you mean it",
         )
 
 
 def all_on(server: Target, at_work: Callable[[str], bool]) -> list[Scratch]:
-    """Every scratch database of that server. `at_work` tells whether a run of that name is being carried out here."""
+    """Every scratch database of that server. `at_work` tells whether a run of that name is being
+    carried out here.
+    """
     with connect(server, "scratch") as connection:
         found = rows(connection, query("scratch/databases"), (PREFIX,))
     return [_judged(row, at_work) for row in found]
@@ -196,7 +229,11 @@ def drop(server: Target, name: str) -> None:
 
 def _judged(row: dict[str, Any], at_work: Callable[[str], bool]) -> Scratch:
     mark = Mark.from_json(row["mark"])
-    whose = f"run {mark.run or '?'} on {mark.target or '?'}, made {mark.made_at} on {mark.host}" if mark else ""
+    whose = (
+        f"run {mark.run or '?'} on {mark.target or '?'}, made {mark.made_at} on {mark.host}"
+        if mark
+        else ""
+    )
     state: State
     if row["sessions"]:
         state, why = "in use", f"in use by {row['sessions']} session(s)"
@@ -207,7 +244,10 @@ def _judged(row: dict[str, Any], at_work: Callable[[str], bool]) -> Scratch:
     elif not mark.is_ours:
         state, why = (
             "unknown",
-            f"process {mark.pid} of {mark.host} made it, and only there can be seen whether it lives",
+            (
+                f"process {mark.pid} of {mark.host} made it, and only there can be seen whether it"
+                " lives"
+            ),
         )
     else:
         state, why = "left", "left by a run that was killed"
@@ -215,9 +255,11 @@ def _judged(row: dict[str, Any], at_work: Callable[[str], bool]) -> Scratch:
 
 
 def refuse_same_server(target: Target, server: Target, environment: str) -> None:
-    """Raise `Refused` where the scratch server is the target's own: whatever its name, or the host it is reached by.
+    """Raise `Refused` where the scratch server is the target's own: whatever its name, or the host
+    it is reached by.
 
-    A standby that was promoted shares the system identifier, and is another server all the same: it began another time.
+    A standby that was promoted shares the system identifier, and is another server all the same: it
+    began another time.
     """
     asked = "SELECT system_identifier, pg_postmaster_start_time() FROM pg_control_system()"
     with connect(target, "scratch") as first, connect(server, "scratch") as second:
@@ -233,7 +275,9 @@ def refuse_same_server(target: Target, server: Target, environment: str) -> None
 
 @cache
 def _machine() -> str:
-    """This machine since it was booted, and the container we are in: process ids mean nothing beyond."""
+    """This machine since it was booted, and the container we are in: process ids mean nothing
+    beyond.
+    """
     parts = [socket.gethostname()]
     with suppress(OSError):  # no Linux: the host's name must do
         parts += [

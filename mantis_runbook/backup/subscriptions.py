@@ -1,4 +1,6 @@
-"""Subscriptions in a copy: they go without a word to the publisher, whose slot is the original's."""
+"""Subscriptions in a copy: they go without a word to the publisher, whose slot is the
+original's.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,19 @@ HELD = """
     ORDER BY subname
 """
 
-#: In this order: DROP SUBSCRIPTION drops the slot at the publisher, unless it has none any more, and only one that is
-#: disabled can lose it. https://www.postgresql.org/docs/current/sql-dropsubscription.html
-STEPS = ("ALTER SUBSCRIPTION {} DISABLE", "ALTER SUBSCRIPTION {} SET (slot_name = NONE)", "DROP SUBSCRIPTION {}")
+#: In this order: DROP SUBSCRIPTION drops the slot at the publisher, unless it has none any more,
+#: and only one that is disabled can lose it.
+#: https://www.postgresql.org/docs/current/sql-dropsubscription.html
+STEPS = (
+    "ALTER SUBSCRIPTION {} DISABLE",
+    "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",
+    "DROP SUBSCRIPTION {}",
+)
 
 
 def forget(server: Target, database: str) -> tuple[str, ...]:
-    """Drop the subscriptions of a copy, whatever restored them there; their names. The publisher is not asked.
+    """Drop the subscriptions of a copy, whatever restored them there; their names. The publisher is
+    not asked.
 
     With a subscription in it a database cannot be dropped.
     """

@@ -1,4 +1,6 @@
-"""The old application keeps working: its own statements, run by everyone who runs them, and the contract with the catalogue."""
+"""The old application keeps working: its own statements, run by everyone who runs them, and the
+contract with the catalogue.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,19 @@ from mantis_runbook.migrations.files import Script, read_script
 from mantis_runbook.postgres.catalog import Catalog, snapshot
 from mantis_runbook.postgres.connection import Connection, message_of, query, rows
 
-__all__ = ["SCRIPTS", "Broken", "Compatibility", "Run", "contract_broken", "run", "user_of", "without_statements"]
+__all__ = [
+    "SCRIPTS",
+    "Broken",
+    "Compatibility",
+    "Run",
+    "contract_broken",
+    "run",
+    "user_of",
+    "without_statements",
+]
 
-#: Scripts of `sql/compatibility/`, and who runs each; `service` holds what no signed-in user may write. The owner is
-#: whoever the connection is.
+#: Scripts of `sql/compatibility/`, and who runs each; `service` holds what no signed-in user may
+#: write. The owner is whoever the connection is.
 SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "tables": ("authenticated", "service_role", "owner"),
     "triggers": ("authenticated", "service_role", "owner"),
@@ -34,8 +45,8 @@ SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "service": ("service_role", "owner"),
 }
 
-#: What a statement ends with that names something which is not there: column, function, table, type or role, schema, enum
-#: label, and an actor that nobody can be.
+#: What a statement ends with that names something which is not there: column, function, table, type
+#: or role, schema, enum label, and an actor that nobody can be.
 ABSENT = ("42703", "42883", "42P01", "42704", "3F000", "22P02", "becoming")
 
 BECOMING = "becoming"
@@ -52,15 +63,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Compatibility:
-    """What the catalogue no longer keeps (None where that of before is not known), and the statements by every actor."""
+    """What the catalogue no longer keeps (None where that of before is not known), and the
+    statements by every actor.
+    """
 
     broken: tuple[Broken, ...] | None
     runs: tuple[Run, ...]
 
     @property
     def verdict(self) -> str:
-        """pass, fail, or inconclusive: statements alone do not show that every column is as it was."""
-        if self.broken or not self.runs or any(run.validated.verdict != "pass" for run in self.runs):
+        """pass, fail, or inconclusive: statements alone do not show that every column is as it
+        was.
+        """
+        if (
+            self.broken
+            or not self.runs
+            or any(run.validated.verdict != "pass" for run in self.runs)
+        ):
             return "fail"
         return "inconclusive" if self.broken is None else "pass"
 
@@ -76,18 +95,22 @@ class Compatibility:
 
     @property
     def failed(self) -> dict[tuple[str, str, str], str]:
-        """(script, actor, step) → what each failed statement ended with, its SQLSTATE first where it ended in an error."""
+        """(script, actor, step) → what each failed statement ended with, its SQLSTATE first where
+        it ended in an error.
+        """
         return {
-            (run.script, run.actor, result.name): f"{result.sqlstate}: {result.found}"
-            if result.sqlstate
-            else result.found
+            (run.script, run.actor, result.name): (
+                f"{result.sqlstate}: {result.found}" if result.sqlstate else result.found
+            )
             for run in self.runs
             for result in run.validated.failed
         }
 
     @staticmethod
     def is_not_applicable(found: str) -> bool:
-        """Whether a statement that ended so before the migration names something which this database never had."""
+        """Whether a statement that ended so before the migration names something which this
+        database never had.
+        """
         return found.startswith(ABSENT)
 
     @property
@@ -111,11 +134,13 @@ def run(
     who: Acts | None = None,
     watch: Callable[[str], None] = lambda name: None,
 ) -> Compatibility:
-    """Hold the catalogue against that of before phase 1, and run the old application's statements; nothing is left of them.
+    """Hold the catalogue against that of before phase 1, and run the old application's statements;
+    nothing is left of them.
 
-    The connection is an autocommit one of the tables' owner, who may become `authenticated` and `service_role`; whatever
-    could not be run has failed. `now` is the catalogue where it was read already, `who` the acting user where it is known.
-    Raises `Inconclusive` when there is no active user to act for.
+    The connection is an autocommit one of the tables' owner, who may become `authenticated` and
+    `service_role`; whatever could not be run has failed. `now` is the catalogue where it was read
+    already, `who` the acting user where it is known. Raises `Inconclusive` when there is no active
+    user to act for.
     """
     user = who or user_of(connection)
     runs = []
@@ -134,8 +159,9 @@ def without_statements(before: Catalog | None, now: Catalog) -> Compatibility:
 
 
 def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:
-    """A user of the application, as sessions act here (`acts`, where that is known); nobody in particular where it has no
-    tenants. Raises `Inconclusive` when there is none."""
+    """A user of the application, as sessions act here (`acts`, where that is known); nobody in
+    particular where it has no tenants. Raises `Inconclusive` when there is none.
+    """
     if application.load().tenants is None:
         return Guise()
     with connection.transaction(force_rollback=True):
@@ -189,11 +215,15 @@ def _by(connection: Connection, actor: str, user: Acts, script: Script) -> Valid
                 return validate(connection, script)
     except psycopg.Error as error:
         reason = message_of(error)
-        return Validated(script.path.name, (ValidationResult(f"{BECOMING} {actor}", "fail", reason, BECOMING),))
+        return Validated(
+            script.path.name, (ValidationResult(f"{BECOMING} {actor}", "fail", reason, BECOMING),)
+        )
 
 
 def _actor(connection: Connection, actor: str, user: Acts) -> tuple[str, Acts]:
-    """Role and user: the service acts for nobody; the owner for a user, since it may be under row-level security too."""
+    """Role and user: the service acts for nobody; the owner for a user, since it may be under
+    row-level security too.
+    """
     if actor == "owner":
         return own_role(connection), user
     return actor, Guise(dict.fromkeys(user.settings, "")) if actor == "service_role" else user

@@ -1,4 +1,6 @@
-"""What the catalogue owes the old application: everything of before, with room for new columns beside it."""
+"""What the catalogue owes the old application: everything of before, with room for new columns
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ LABEL = re.compile(r"'(?:[^']|'')*'")
 NAME = re.compile(r'"(?:[^"]|"")+"|[A-Za-z_][\w$]*')
 LITERAL = re.compile(r"'(?:[^']|'')*'(?:::[\w ]+)?")
 LISTED = re.compile(r"^(?:PRIMARY KEY|UNIQUE(?: NULLS NOT DISTINCT)?|FOREIGN KEY) \(([^)]*)\)")
-UNIQUE_INDEX = re.compile(r"CREATE UNIQUE INDEX \S+ ON (?:ONLY )?(?P<table>\S+) USING \w+ \((?P<columns>.*)\)")
+UNIQUE_INDEX = re.compile(
+    r"CREATE UNIQUE INDEX \S+ ON (?:ONLY )?(?P<table>\S+) USING \w+ \((?P<columns>.*)\)"
+)
 SIGNATURE = re.compile(r"CREATE OR REPLACE (.*?)\n LANGUAGE ", re.DOTALL)
 TUNING = re.compile(r" (?:STATISTICS \d+|OPTIONS .*)$")
 OWNER = re.compile(r"; owner \S+$")
@@ -27,7 +31,8 @@ BEFORE_COLUMNS = ("options ", "not populated", "default of ")
 #: What a new column of a table must have, so that an INSERT which does not know it succeeds.
 FILLED = (" DEFAULT ", " GENERATED ")
 
-#: What anybody may do with an object whose rights the catalogue does not tell: those of PUBLIC, as PostgreSQL grants them.
+#: What anybody may do with an object whose rights the catalogue does not tell: those of PUBLIC, as
+#: PostgreSQL grants them.
 STANDARD = {"function": {("PUBLIC", "EXECUTE")}, "type": {("PUBLIC", "USAGE")}}
 
 
@@ -46,10 +51,10 @@ class Broken:
 def contract_broken(before: Catalog, now: Catalog) -> list[Broken]:
     """What of `before` is gone or changed. Pure: no database is asked.
 
-    Allowed are new columns that fill themselves, rules that concern new columns only, new indexes (none unique over old
-    columns), triggers, policies and rights, other bodies of functions and views, and a table that became a partitioned
-    one. A column that is NOT NULL without a default is allowed beside a new BEFORE INSERT trigger: whether that fills
-    it, the statements show.
+    Allowed are new columns that fill themselves, rules that concern new columns only, new indexes
+    (none unique over old columns), triggers, policies and rights, other bodies of functions and
+    views, and a table that became a partitioned one. A column that is NOT NULL without a default is
+    allowed beside a new BEFORE INSERT trigger: whether that fills it, the statements show.
     """
     return [broken for part in PARTS for broken in part(before, now)]
 
@@ -63,7 +68,9 @@ def _tables(before: Catalog, now: Catalog) -> Iterator[Broken]:
         if kinds[0] != kinds[1]:
             yield Broken("table", name, f"was a {kinds[0]}, is a {kinds[1]}")
         if "partition of " in was and "partition of " not in found:
-            yield Broken("table", name, "is no partition any more: its rows are not found in its table")
+            yield Broken(
+                "table", name, "is no partition any more: its rows are not found in its table"
+            )
         for flag in ("row security enabled", "row security forced"):
             if flag in found and flag not in was:
                 yield Broken("table", name, f"{flag}, which hides rows that were seen")
@@ -90,9 +97,15 @@ def _new_columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
         ):
             continue
         fills_itself = any(word in found + " " for word in FILLED)
-        if " NOT NULL" in found and not fills_itself and not _new_insert_trigger(table, before, now):
+        if (
+            " NOT NULL" in found
+            and not fills_itself
+            and not _new_insert_trigger(table, before, now)
+        ):
             yield Broken(
-                "column", name, "is new, NOT NULL and without a default: an INSERT that does not know it fails"
+                "column",
+                name,
+                "is new, NOT NULL and without a default: an INSERT that does not know it fails",
             )
 
 
@@ -140,7 +153,11 @@ def _new_constraints(before: Catalog, now: Catalog) -> Iterator[Broken]:
         listed = LISTED.match(found)
         concerned = _names(listed[1] if listed else found) & (old | _new_names(table, before, now))
         if concerned <= old if listed else concerned & old:
-            yield Broken("constraint", name, f"is new and concerns {', '.join(sorted(concerned & old))}: {found}")
+            yield Broken(
+                "constraint",
+                name,
+                f"is new and concerns {', '.join(sorted(concerned & old))}: {found}",
+            )
 
 
 def _new_unique_indexes(before: Catalog, now: Catalog) -> Iterator[Broken]:
@@ -213,15 +230,20 @@ def _sequences(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 
 def _rights(before: Catalog, now: Catalog) -> Iterator[Broken]:
-    """No right was lost on what is still there: without it the application's statement is refused."""
+    """No right was lost on what is still there: without it the application's statement is
+    refused.
+    """
     for name in sorted(before["privileges"].keys() | now["privileges"].keys()):
         kind, _, of = name.partition(" ")
         if not _is_there(kind, of, before) or not _is_there(kind, of, now):
             continue
-        # PostgreSQL asks for it when a trigger is made, not when it fires; and a function made anew has another owner.
+        # PostgreSQL asks for it when a trigger is made, not when it fires; and a function made anew
+        # has another owner.
         if kind == "function" and "RETURNS trigger" in now["functions"].get(of, ""):
             continue
-        lost = _granted(kind, before["privileges"].get(name)) - _granted(kind, now["privileges"].get(name))
+        lost = _granted(kind, before["privileges"].get(name)) - _granted(
+            kind, now["privileges"].get(name)
+        )
         if lost:
             told = ", ".join(f"{right} of {grantee}" for grantee, right in sorted(lost))
             yield Broken("rights", of, f"lost {told}")
@@ -244,7 +266,7 @@ PARTS: tuple[Callable[[Catalog, Catalog], Iterator[Broken]], ...] = (
 )  # fmt: skip
 
 
-# -- reading definitions -----------------------------------------------------------------------------------------------
+# -- reading definitions ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -258,7 +280,11 @@ def _view(definition: str) -> _View:
     first, *rest = definition.splitlines()
     options = [line.removeprefix("options ") for line in rest if line.startswith("options ")]
     columns = next((line for line in rest if not line.startswith(BEFORE_COLUMNS)), "")
-    return _View(first.split(",")[0], frozenset(option for line in options for option in line.split(", ")), columns)
+    return _View(
+        first.split(",")[0],
+        frozenset(option for line in options for option in line.split(", ")),
+        columns,
+    )
 
 
 def _signature(definition: str) -> str:
@@ -269,7 +295,10 @@ def _signature(definition: str) -> str:
 
 def _fires(definition: str) -> tuple[str, str]:
     """When it fires, and whether it is disabled; not which function."""
-    return definition.partition(" EXECUTE FUNCTION ")[0], definition.partition(")")[2].rpartition("; ")[2]
+    return (
+        definition.partition(" EXECUTE FUNCTION ")[0],
+        definition.partition(")")[2].rpartition("; ")[2],
+    )
 
 
 def _granted(kind: str, definition: str | None) -> set[tuple[str, str]]:
@@ -279,7 +308,11 @@ def _granted(kind: str, definition: str | None) -> set[tuple[str, str]]:
     if definition == "nobody":
         return set()
     grants = (re.sub(r" \(by .*\)$", "", one).partition(": ") for one in definition.split("; "))
-    return {(grantee, right.rstrip("*")) for grantee, _, rights in grants for right in rights.split(", ")}
+    return {
+        (grantee, right.rstrip("*"))
+        for grantee, _, rights in grants
+        for right in rights.split(", ")
+    }
 
 
 def _is_there(kind: str, name: str, catalog: Catalog) -> bool:
@@ -304,8 +337,12 @@ def _of(definitions: Definitions, table: str) -> dict[str, str]:
 
 
 def _turned(table: str, before: Catalog, now: Catalog) -> bool:
-    """Whether a plain table became a partitioned one, whose keys must hold the column it is partitioned by."""
-    return "partitioned by" in now["tables"].get(table, "") and "partitioned by" not in before["tables"].get(table, "")
+    """Whether a plain table became a partitioned one, whose keys must hold the column it is
+    partitioned by.
+    """
+    return "partitioned by" in now["tables"].get(table, "") and "partitioned by" not in before[
+        "tables"
+    ].get(table, "")
 
 
 def _old_columns(table: str, before: Catalog) -> set[str]:

@@ -1,4 +1,6 @@
-"""The application's learnt statements, as the server describes them: parameters and result, planned and never executed."""
+"""The application's learnt statements, as the server describes them: parameters and result, planned
+and never executed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ WIDTH = 120
 
 @dataclass(frozen=True)
 class Description:
-    """What the server says of a statement that it prepared and planned as the role that sends it; `error` why it did not."""
+    """What the server says of a statement that it prepared and planned as the role that sends it;
+    `error` why it did not.
+    """
 
     text: str
     role: str
@@ -44,7 +48,9 @@ class Description:
 
 @dataclass(frozen=True)
 class Described:
-    """Descriptions by statement; `left_out` counts by reason the statements that could not be asked about."""
+    """Descriptions by statement; `left_out` counts by reason the statements that could not be asked
+    about.
+    """
 
     statements: tuple[Description, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -57,8 +63,12 @@ class Described:
         return loaded(cls, data)
 
 
-def describe(connection: Connection, learnt: Iterable[LearntStatement | Description], who: Acts) -> Described:
-    """Prepare and plan each statement as the role that it ran under, and as that user; nothing is executed or left."""
+def describe(
+    connection: Connection, learnt: Iterable[LearntStatement | Description], who: Acts
+) -> Described:
+    """Prepare and plan each statement as the role that it ran under, and as that user; nothing is
+    executed or left.
+    """
     found, left_out, obstacles = list[Description](), Counter[str](), dict[str, str]()
     with connection.transaction(force_rollback=True):
         bound(connection)
@@ -75,7 +85,8 @@ def describe(connection: Connection, learnt: Iterable[LearntStatement | Descript
 
 
 def worse(before: Described, now: Described) -> list[tuple[Description, str]]:
-    """Statements that were prepared before and are not any more, or are described otherwise, each with what is other.
+    """Statements that were prepared before and are not any more, or are described otherwise, each
+    with what is other.
 
     New columns at the end of a `SELECT *` are what the application has to expect.
     """
@@ -117,7 +128,9 @@ def _described(connection: Connection, one: LearntStatement | Description) -> De
     try:
         with connection.transaction(force_rollback=True):
             parameters, columns = _prepared(connection, one.text)
-            connection.execute(sql.SQL("PREPARE learnt AS {}").format(sql.SQL(one.text)), prepare=False)
+            connection.execute(
+                sql.SQL("PREPARE learnt AS {}").format(sql.SQL(one.text)), prepare=False
+            )
             try:
                 nulls = sql.SQL(", ").join([sql.NULL] * len(parameters))
                 arguments = sql.SQL("({})").format(nulls) if parameters else sql.SQL("")
@@ -126,12 +139,21 @@ def _described(connection: Connection, one: LearntStatement | Description) -> De
                 connection.execute("DEALLOCATE learnt", prepare=False)
     except psycopg.Error as error:
         found = f"{error.sqlstate}: {' '.join(message_of(error).split())}"
-        return Description(one.text, one.role, one.calls, error=f"{found} (not shown)" if is_unshown(found) else found)
+        return Description(
+            one.text,
+            one.role,
+            one.calls,
+            error=f"{found} (not shown)" if is_unshown(found) else found,
+        )
     return Description(plain.text, plain.role, plain.calls, parameters, columns)
 
 
-def _prepared(connection: Connection, text: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Types of the parameters, names and types of the result's columns. Raises what the server says."""
+def _prepared(
+    connection: Connection, text: str
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Types of the parameters, names and types of the result's columns. Raises what the server
+    says.
+    """
     prepared = connection.pgconn.prepare(b"", text.encode())
     if prepared.status != pq.ExecStatus.COMMAND_OK:
         raise psycopg.errors.error_from_result(prepared)
@@ -139,11 +161,15 @@ def _prepared(connection: Connection, text: str) -> tuple[tuple[str, ...], tuple
     kinds = [told.param_type(number) for number in range(told.nparams)]
     columns = [(told.fname(number) or b"", told.ftype(number)) for number in range(told.nfields)]
     names = _type_names(connection, [*kinds, *(kind for _, kind in columns)])
-    return tuple(names[kind] for kind in kinds), tuple((name.decode(), names[kind]) for name, kind in columns)
+    return tuple(names[kind] for kind in kinds), tuple(
+        (name.decode(), names[kind]) for name, kind in columns
+    )
 
 
 def _type_names(connection: Connection, oids: list[int]) -> dict[int, str]:
     found = rows(
-        connection, "SELECT oid::bigint AS oid, format_type(oid, NULL) AS name FROM unnest(%s::oid[]) AS oid", (oids,)
+        connection,
+        "SELECT oid::bigint AS oid, format_type(oid, NULL) AS name FROM unnest(%s::oid[]) AS oid",
+        (oids,),
     )
     return {row["oid"]: row["name"] for row in found}

@@ -1,4 +1,6 @@
-"""What the checks found on this database before the first migration: only what got worse is held against it."""
+"""What the checks found on this database before the first migration: only what got worse is held
+against it.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +22,27 @@ def load(connection: Connection) -> Mapping[tuple[str, str], int]:
     """How much was found then, by check and object; empty where phase 0 has not been run."""
     if scalar(connection, "SELECT to_regclass('mantis_runbook.finding_before')") is None:
         return {}
-    rows = connection.execute("SELECT check_name, object, found FROM mantis_runbook.finding_before").fetchall()
+    rows = connection.execute(
+        "SELECT check_name, object, found FROM mantis_runbook.finding_before"
+    ).fetchall()
     return {(name, object_): found for name, object_, found in rows}
 
 
 def note(connection: Connection, findings: Iterable[tuple[str, str, int]]) -> bool:
-    """Keep these findings (check, object, how many) in place of those noted last; says whether it did.
+    """Keep these findings (check, object, how many) in place of those noted last; says whether it
+    did.
 
-    Once a migration is applied, what was noted before it stays: later findings may be the migration's own.
+    Once a migration is applied, what was noted before it stays: later findings may be the
+    migration's own.
     """
     if any(row.status in APPLIED for row in Ledger(connection).all().values()):
         return False
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM mantis_runbook.finding_before")
         cursor.executemany(
-            "INSERT INTO mantis_runbook.finding_before (check_name, object, found) VALUES (%s, %s, %s)"
-            " ON CONFLICT (check_name, object) DO UPDATE SET found = finding_before.found + EXCLUDED.found",
+            "INSERT INTO mantis_runbook.finding_before (check_name, object, found) VALUES (%s, %s,"
+            " %s) ON CONFLICT (check_name, object) DO UPDATE SET found = finding_before.found +"
+            " EXCLUDED.found",
             list(findings),
         )
     return True

@@ -1,4 +1,6 @@
-"""What a table, a view or a function rests on, by two catalogues: whether anything that decides who sees what was changed."""
+"""What a table, a view or a function rests on, by two catalogues: whether anything that decides who
+sees what was changed.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,15 @@ PART = re.compile(r"partition of (\S+?)[;,\s]")
 GRANTED = re.compile(r"^(?:table|view|materialized view|function|column) (.*)$")
 
 #: A function whose body writes is stopped by what guards writing; one that only reads is not.
-WRITES = re.compile(r"\b(?:insert|update|delete|merge|truncate|copy|call|alter|create|drop|grant)\b", re.IGNORECASE)
+WRITES = re.compile(
+    r"\b(?:insert|update|delete|merge|truncate|copy|call|alter|create|drop|grant)\b", re.IGNORECASE
+)
 
-#: What cannot be read from a body: names that are put together while it runs, and languages that are not PostgreSQL's own.
-HIDDEN = re.compile(r"\bEXECUTE\b(?!\s+(?:FUNCTION|PROCEDURE)\b)|\bLANGUAGE (?!sql\b|plpgsql\b)\w+", re.IGNORECASE)
+#: What cannot be read from a body: names that are put together while it runs, and languages that
+#: are not PostgreSQL's own.
+HIDDEN = re.compile(
+    r"\bEXECUTE\b(?!\s+(?:FUNCTION|PROCEDURE)\b)|\bLANGUAGE (?!sql\b|plpgsql\b)\w+", re.IGNORECASE
+)
 
 #: Parts of a relation that decide what is read, and those that decide besides what is written.
 READING, WRITING = ("policies", "rules"), ("triggers", "constraints")
@@ -94,9 +101,10 @@ class _Side:
 class Footing:
     """Two catalogues of one database, before and after a migration.
 
-    By names: a function's body is text, and whatever it names counts as used by it. A function that puts names together
-    while it runs, or is written in another language, counts as changed once anything is. Pure: no database is asked; what no catalogue
-    tells (roles, data, settings) is not seen here.
+    By names: a function's body is text, and whatever it names counts as used by it. A function that
+    puts names together while it runs, or is written in another language, counts as changed once
+    anything is. Pure: no database is asked; what no catalogue tells (roles, data, settings) is not
+    seen here.
     """
 
     before: Catalog
@@ -105,13 +113,19 @@ class Footing:
     _beyond: dict[Node, tuple[Node, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def is_unchanged(self, name: str) -> bool:
-        """Whether nothing that decides who sees or writes what changed for a relation or a function of `public`.
+        """Whether nothing that decides who sees or writes what changed for a relation or a function
+        of `public`.
 
-        `name` is as the proof writes it (`reader`, `loans_of(uuid)`). What is new, or gone, has changed.
+        `name` is as the proof writes it (`reader`, `loans_of(uuid)`). What is new, or gone, has
+        changed.
         """
         if self._is_changed_everywhere:
             return False
-        node = ("function", self._functions.get(name, f"public.{name}")) if "(" in name else ("full", f"public.{name}")
+        node = (
+            ("function", self._functions.get(name, f"public.{name}"))
+            if "(" in name
+            else ("full", f"public.{name}")
+        )
         return not any(self._differs(one) for one in self._reached_from(node))
 
     def is_new(self, name: str) -> bool:
@@ -138,7 +152,11 @@ class Footing:
 
     @cached_property
     def _is_changed_everywhere(self) -> bool:
-        whole = any(text != self.now[kind].get(name) for kind in EVERYWHERE for name, text in self.before[kind].items())
+        whole = any(
+            text != self.now[kind].get(name)
+            for kind in EVERYWHERE
+            for name, text in self.before[kind].items()
+        )
         more = self.now["event_triggers"].keys() - self.before["event_triggers"].keys()
         then, today = (
             {name: text for name, text in side["privileges"].items() if name.startswith("schema ")}
@@ -173,7 +191,10 @@ class Footing:
         if node not in self._memo:
             mode, name = node
             then, today = (
-                {(part.kind, part.name): part.text for part in side.texts(node, self._old_columns(name))}
+                {
+                    (part.kind, part.name): part.text
+                    for part in side.texts(node, self._old_columns(name))
+                }
                 for side in (self._then, self._today)
             )
             body = self.now["functions"].get(name, "") if mode == "function" else ""
@@ -186,7 +207,9 @@ class Footing:
 
     @cached_property
     def _is_anything_changed(self) -> bool:
-        """Whether any relation or function of before is not as it was: a name that is put together may be that one's."""
+        """Whether any relation or function of before is not as it was: a name that is put together
+        may be that one's.
+        """
         kinds = (
             "tables",
             "views",
@@ -199,7 +222,9 @@ class Footing:
             "privileges",
         )
         return any(
-            text != self.now[kind].get(name) for kind in kinds for name, text in self.before[kind].items()
+            text != self.now[kind].get(name)
+            for kind in kinds
+            for name, text in self.before[kind].items()
         ) or any(
             _owner(name) in self._then.relations and name not in self.before[kind]
             for kind in ("policies", "triggers", "constraints", "rules")
@@ -207,7 +232,9 @@ class Footing:
         )
 
     def _old_columns(self, relation: str) -> frozenset[str]:
-        return frozenset(part.name for part in self._then.parts.get(relation, ()) if part.kind == "columns")
+        return frozenset(
+            part.name for part in self._then.parts.get(relation, ()) if part.kind == "columns"
+        )
 
     def _edges(self, node: Node) -> Iterator[Node]:
         mode, name = node
@@ -216,7 +243,11 @@ class Footing:
             for word in dict.fromkeys(NAME.findall(part.text)):
                 for named in self._named.get(word.strip('"'), ()):
                     if named != name:
-                        yield ("function", named) if "(" in named else ("full" if writes else "read", named)
+                        yield (
+                            ("function", named)
+                            if "(" in named
+                            else ("full" if writes else "read", named)
+                        )
         if mode == "full":
             for partition in self._today.partitions.get(name, ()):
                 yield ("full", partition)

@@ -1,4 +1,6 @@
-"""The application's own statements, as pg_stat_statements recorded them in the database in front of us."""
+"""The application's own statements, as pg_stat_statements recorded them in the database in front of
+us.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ __all__ = ["MARK", "MOST", "Learnt", "LearntStatement", "statements"]
 #: As many statements are learnt unless another number is asked for.
 MOST = 50
 
-#: Ends what we play of learnt statements, as the application's roles: what was learnt is not learnt again from ourselves.
+#: Ends what we play of learnt statements, as the application's roles: what was learnt is not learnt
+#: again from ourselves.
 MARK = "/* mantis-runbook */"
 
 #: What the extension shows instead of a text to a role that may not read it.
@@ -49,7 +52,9 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|\{\}")
 
 @dataclass(frozen=True)
 class LearntStatement:
-    """One statement of the application, its constants replaced by `$1`, `$2`, …; `role` is the one it ran as."""
+    """One statement of the application, its constants replaced by `$1`, `$2`, …; `role` is the one
+    it ran as.
+    """
 
     query_id: int
     text: str
@@ -63,15 +68,18 @@ class LearntStatement:
 
     @property
     def only_reads(self) -> bool:
-        """Whether it neither writes rows nor locks them; what the application's functions do is not seen here."""
+        """Whether it neither writes rows nor locks them; what the application's functions do is not
+        seen here.
+        """
         changes = grammar.nodes(grammar.tree(self.text), *ROWS[1:], "LockingClause")
         return not any(True for _ in changes)
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """The most frequent first. `left_out` counts by reason what was recorded beside them; `unavailable` says why nothing
-    could be learnt at all, and is empty where something could."""
+    """The most frequent first. `left_out` counts by reason what was recorded beside them;
+    `unavailable` says why nothing could be learnt at all, and is empty where something could.
+    """
 
     statements: tuple[LearntStatement, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
@@ -86,21 +94,31 @@ class Learnt:
 
 
 def statements(connection: Connection, most: int = MOST) -> Learnt:
-    """The `most` frequent statements that clients sent to this database, as roles other than this session's.
+    """The `most` frequent statements that clients sent to this database, as roles other than this
+    session's.
 
-    Left out, and counted by reason, are utility statements, texts that were cut or that PostgreSQL's grammar does not
-    read, what touches no table or function of the application, and whatever is the runbook's own. A database without
-    the extension, or a role that may not read it, is no error: `Learnt.unavailable` says so.
+    Left out, and counted by reason, are utility statements, texts that were cut or that
+    PostgreSQL's grammar does not read, what touches no table or function of the application, and
+    whatever is the runbook's own. A database without the extension, or a role that may not read it,
+    is no error: `Learnt.unavailable` says so.
     """
     extension = rows(connection, query("learnt/extension"))
     if not extension:
-        return Learnt(unavailable="the extension pg_stat_statements is not created in this database")
+        return Learnt(
+            unavailable="the extension pg_stat_statements is not created in this database"
+        )
     if not extension[0]["is_loaded"]:
         return Learnt(unavailable="pg_stat_statements is not in shared_preload_libraries")
     try:
         with connection.transaction():
-            recorded = rows(connection, sql.SQL(query("learnt/recorded")).format(sql.SQL(extension[0]["schema"])))
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState) as error:
+            recorded = rows(
+                connection,
+                sql.SQL(query("learnt/recorded")).format(sql.SQL(extension[0]["schema"])),
+            )
+    except (
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.ObjectNotInPrerequisiteState,
+    ) as error:
         return Learnt(unavailable=f"pg_stat_statements cannot be read: {message_of(error)}")
     functions = rows(connection, query("learnt/functions"))
     own = frozenset(row["name"] for row in functions if row["is_own"])
@@ -117,20 +135,31 @@ def statements(connection: Connection, most: int = MOST) -> Learnt:
 
 
 def _unfit(row: Mapping[str, Any], longest: int, own: frozenset[str], risky: frozenset[str]) -> str:
-    """Why a recorded statement says nothing of the application; empty when it does. The cheap questions come first."""
+    """Why a recorded statement says nothing of the application; empty when it does. The cheap
+    questions come first.
+    """
     text = row["text"]
     reasons: tuple[tuple[Callable[[], bool], str], ...] = (
         (lambda: not row["is_here"], "of other databases"),
         (lambda: row["is_ours"], "of the role that the runbook itself works as"),
-        (lambda: text == HIDDEN, "of roles whose statements this role may not read (GRANT pg_read_all_stats)"),
+        (
+            lambda: text == HIDDEN,
+            "of roles whose statements this role may not read (GRANT pg_read_all_stats)",
+        ),
         (lambda: not row["is_sent"], "executed inside functions"),
         (lambda: not row["role"], "of roles that were dropped"),
         (lambda: _is_cut(text, longest), "cut at track_activity_query_size"),
         (lambda: not _parses(text), "that PostgreSQL's grammar does not read"),
         (lambda: not _is_of_rows(grammar.tree(text)), "utility statements"),
-        (lambda: _shows_constants(grammar.tree(text)), "whose constants were not replaced (they may be personal data)"),
+        (
+            lambda: _shows_constants(grammar.tree(text)),
+            "whose constants were not replaced (they may be personal data)",
+        ),
         (lambda: _is_of_the_runbook(text), "of the runbook itself"),
-        (lambda: not _called(text).isdisjoint(risky), "that call functions of the server which do more than read"),
+        (
+            lambda: not _called(text).isdisjoint(risky),
+            "that call functions of the server which do more than read",
+        ),
         (lambda: not _is_of_the_application(text, own), "that touch no table of the application"),
     )
     return next((reason for is_so, reason in reasons if is_so()), "")
@@ -138,7 +167,9 @@ def _unfit(row: Mapping[str, Any], longest: int, own: frozenset[str], risky: fro
 
 def _is_cut(text: str, longest: int) -> bool:
     """A text of just the greatest length: even if it parses, its end may be missing."""
-    return longest - WIDEST_CHARACTER <= len(text.encode()) < longest and not text.rstrip().endswith(";")
+    return longest - WIDEST_CHARACTER <= len(
+        text.encode()
+    ) < longest and not text.rstrip().endswith(";")
 
 
 def _parses(text: str) -> bool:
@@ -155,18 +186,23 @@ def _is_of_rows(root: Any) -> bool:
 
 
 def _shows_constants(root: Any) -> bool:
-    """The extension keeps a text as it was sent when its entry was thrown out while the statement ran."""
+    """The extension keeps a text as it was sent when its entry was thrown out while the statement
+    ran.
+    """
     return any(one.WhichOneof("val") == "sval" for one in grammar.nodes(root, "A_Const"))
 
 
 def _is_of_the_runbook(text: str) -> bool:
-    """It names our schema or our ledger, or is a statement of our files: the load and the proofs act as the tenants'
-    role, so their statements are recorded under it."""
+    """It names our schema or our ledger, or is a statement of our files: the load and the proofs
+    act as the tenants' role, so their statements are recorded under it.
+    """
     if MARK in text:
         return True
     root = grammar.tree(text)
     relations = list(grammar.nodes(root, "RangeVar"))
-    called = [[part.string.sval for part in one.funcname] for one in grammar.nodes(root, "FuncCall")]
+    called = [
+        [part.string.sval for part in one.funcname] for one in grammar.nodes(root, "FuncCall")
+    ]
     return (
         any(one.schemaname == SCHEMA or one.relname in LEDGER for one in relations)
         or any(name[0] == SCHEMA for name in called)
@@ -176,7 +212,9 @@ def _is_of_the_runbook(text: str) -> bool:
 
 def _called(text: str) -> frozenset[str]:
     """Names of the functions that it calls, without their schemas."""
-    return frozenset(one.funcname[-1].string.sval for one in grammar.nodes(grammar.tree(text), "FuncCall"))
+    return frozenset(
+        one.funcname[-1].string.sval for one in grammar.nodes(grammar.tree(text), "FuncCall")
+    )
 
 
 def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
@@ -193,14 +231,22 @@ def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
 
 @lru_cache(maxsize=1)
 def _ours() -> frozenset[str]:
-    """Fingerprints of the statements that we send as tenants; constants and parameters count alike in them."""
+    """Fingerprints of the statements that we send as tenants; constants and parameters count alike
+    in them.
+    """
     homes = {settings.sql(), settings.own_sql()}
-    files = (path for home in homes for folder in AS_TENANTS for path in (home / folder).rglob("*.sql"))
-    return frozenset(postgast.fingerprint(text).hex for path in files for text in _texts(path.read_text()))
+    files = (
+        path for home in homes for folder in AS_TENANTS for path in (home / folder).rglob("*.sql")
+    )
+    return frozenset(
+        postgast.fingerprint(text).hex for path in files for text in _texts(path.read_text())
+    )
 
 
 def _texts(script: str) -> list[str]:
-    """The statements of a file, each parsable by itself: pgbench's and psycopg's variables become parameters."""
+    """The statements of a file, each parsable by itself: pgbench's and psycopg's variables become
+    parameters.
+    """
     plain = re.sub(r"(?m)^\\.*$", "", PLACEHOLDER.sub("$1", script))
     plain = re.sub(r"(?<![:\w]):([A-Za-z_]\w*)", "$1", plain).replace("%%", "%")
     try:

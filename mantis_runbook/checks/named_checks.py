@@ -65,7 +65,9 @@ NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
 
 @dataclass(frozen=True)
 class Check:
-    """A predicate: what it is called, how bad a finding is in this phase, what is expected, what to do otherwise."""
+    """A predicate: what it is called, how bad a finding is in this phase, what is expected, what to
+    do otherwise.
+    """
 
     name: str
     title: str
@@ -86,9 +88,10 @@ class Check:
     def text(self) -> str:
         """Its query: no row if all is well, else `(object text, found bigint, detail text)`.
 
-        With `each`, it returns questions instead, `(object text, statement text)`. Each of them `counts`, returning
-        `(found bigint, detail text)`, and is found when that is not 0; or it `must run`, and is found when it raises.
-        The header stays here: it is for people, and not every database has its characters.
+        With `each`, it returns questions instead, `(object text, statement text)`. Each of them
+        `counts`, returning `(found bigint, detail text)`, and is found when that is not 0; or it
+        `must run`, and is found when it raises. The header stays here: it is for people, and not
+        every database has its characters.
         """
         return COMMENTS.sub("", self.path.read_text())
 
@@ -176,9 +179,13 @@ class Checks:
         ]
 
     def require(self) -> Checks:
-        """These checks, if none failed. Raises `PrecheckFailed` naming each that did, and what to do about it."""
+        """These checks, if none failed. Raises `PrecheckFailed` naming each that did, and what to
+        do about it.
+        """
         if not self.results:
-            raise PrecheckFailed(f"no check was run for phase {self.phase}", action="name at least one that exists")
+            raise PrecheckFailed(
+                f"no check was run for phase {self.phase}", action="name at least one that exists"
+            )
         if self.failed:
             raise PrecheckFailed(
                 f"{len(self.failed)} of {len(self.results)} checks of phase {self.phase} failed",
@@ -187,17 +194,24 @@ class Checks:
         return self
 
     def _repr_html_(self) -> str:
-        worst = sorted(self.results, key=lambda result: ("fail", "warn", "pass").index(result.verdict))
+        worst = sorted(
+            self.results, key=lambda result: ("fail", "warn", "pass").index(result.verdict)
+        )
         rows = [result.record for result in worst]
         counts = ", ".join(
-            f"{sum(result.verdict == word for result in self.results)} {word}" for word in ("pass", "warn", "fail")
+            f"{sum(result.verdict == word for result in self.results)} {word}"
+            for word in ("pass", "warn", "fail")
         )
         caption = f"Checks of phase {self.phase}: {counts}"
-        return str(display.table(rows, verdict_column="verdict", caption=caption, empty="no check was run"))
+        return str(
+            display.table(rows, verdict_column="verdict", caption=caption, empty="no check was run")
+        )
 
 
 def load() -> tuple[Check, ...]:
-    """All checks, the runbook's own and the application's, by name, with the severity they have in phase 0."""
+    """All checks, the runbook's own and the application's, by name, with the severity they have in
+    phase 0.
+    """
     return tuple(_read(path, "0") for path in _files() if not path.stem.startswith("report_"))
 
 
@@ -209,33 +223,55 @@ def run(
     tolerate: Collection[str] = (),
     patience_s: float | None = None,
 ) -> Checks:
-    """Run the checks of a phase, or those of these names, reading only, each in a transaction of its own.
+    """Run the checks of a phase, or those of these names, reading only, each in a transaction of
+    its own.
 
-    A finding of a check named in `tolerate` warns instead of failing; a check that could not run fails all the same.
-    The first that finds a table locked waits for `patience_s` (None: `PATIENCE_S`), and then fails naming who holds it.
-    Whatever the others find locked, they say so at once: what held the first up would hold each of them up as long.
-    Raises `ParameterError` for an unknown name.
+    A finding of a check named in `tolerate` warns instead of failing; a check that could not run
+    fails all the same. The first that finds a table locked waits for `patience_s` (None:
+    `PATIENCE_S`), and then fails naming who holds it. Whatever the others find locked, they say so
+    at once: what held the first up would hold each of them up as long. Raises `ParameterError` for
+    an unknown name.
     """
-    known = {path.stem: _read(path, str(phase)) for path in _files() if not path.stem.startswith("report_")}
-    chosen = sorted(names) if names is not None else [name for name, one in known.items() if one.is_of(str(phase))]
+    known = {
+        path.stem: _read(path, str(phase))
+        for path in _files()
+        if not path.stem.startswith("report_")
+    }
+    chosen = (
+        sorted(names)
+        if names is not None
+        else [name for name, one in known.items() if one.is_of(str(phase))]
+    )
     if unknown := sorted({*chosen, *tolerate} - set(known)):
         raise ParameterError(
-            "check", found=", ".join(unknown), expected="one of " + ", ".join(known), action="choose one of them"
+            "check",
+            found=", ".join(unknown),
+            expected="one of " + ", ".join(known),
+            action="choose one of them",
         )
     told = _told(connection, str(phase))
     patience = Patience(round((PATIENCE_S if patience_s is None else patience_s) * 1000))
-    results = (_run(connection, known[name], told, patience, name in tolerate) for name in chosen)
+    results = (
+        _run(connection, known[name], told, patience, tolerated=name in tolerate) for name in chosen
+    )
     judged = _beside_before(connection, Checks(str(phase), tuple(results)))
-    return replace(judged, results=tuple(replace(result, found=result.found[:KEPT]) for result in judged.results))
+    return replace(
+        judged,
+        results=tuple(replace(result, found=result.found[:KEPT]) for result in judged.results),
+    )
 
 
 def note_before(connection: Connection) -> bool:
-    """Keep what the checks find now as what was so before the first migration, unless one is applied already.
+    """Keep what the checks find now as what was so before the first migration, unless one is
+    applied already.
 
-    Only checks whose files say `before: warns` are asked: those that look at objects of the owner's, which were there
-    before us and may stay as they are. Returns whether anything was noted.
+    Only checks whose files say `before: warns` are asked: those that look at objects of the
+    owner's, which were there before us and may stay as they are. Returns whether anything was
+    noted.
     """
-    known = {path.stem: _read(path, "0") for path in _files() if not path.stem.startswith("report_")}
+    known = {
+        path.stem: _read(path, "0") for path in _files() if not path.stem.startswith("report_")
+    }
     told, patience = _told(connection, "0"), Patience(round(PATIENCE_S * 1000))
     found = [
         (check.name, finding.object, finding.found)
@@ -246,8 +282,12 @@ def note_before(connection: Connection) -> bool:
     return findings_before.note(connection, found)
 
 
-def _tried_findings(connection: Connection, check: Check, told: Told, patience: Patience) -> list[Finding]:
-    """All findings of a check; none of one that cannot run now: what it would find then counts as new."""
+def _tried_findings(
+    connection: Connection, check: Check, told: Told, patience: Patience
+) -> list[Finding]:
+    """All findings of a check; none of one that cannot run now: what it would find then counts as
+    new.
+    """
     try:
         with reading(connection, patience):
             return list(_findings(connection, check, told))
@@ -256,11 +296,15 @@ def _tried_findings(connection: Connection, check: Check, told: Told, patience: 
 
 
 def _beside_before(connection: Connection, checks: Checks) -> Checks:
-    """The same results, where what stood before the first migration, and is no worse now, warns instead of failing."""
+    """The same results, where what stood before the first migration, and is no worse now, warns
+    instead of failing.
+    """
     if not any(result.verdict == "fail" and result.check.before for result in checks.results):
         return checks
     before = findings_before.load(connection)
-    return replace(checks, results=tuple(_judged_beside(result, before) for result in checks.results))
+    return replace(
+        checks, results=tuple(_judged_beside(result, before) for result in checks.results)
+    )
 
 
 def _judged_beside(result: Result, before: Mapping[tuple[str, str], int]) -> Result:
@@ -281,27 +325,37 @@ def _judged_beside(result: Result, before: Mapping[tuple[str, str], int]) -> Res
 
 def reports() -> tuple[str, ...]:
     """The names that `report` knows."""
-    return tuple(path.stem.removeprefix("report_") for path in _files() if path.stem.startswith("report_"))
+    return tuple(
+        path.stem.removeprefix("report_") for path in _files() if path.stem.startswith("report_")
+    )
 
 
 def report(connection: Connection, name: str) -> pd.DataFrame:
-    """A query of `sql/checks/report_….sql` as a frame: the strategy's pre-migration ones, and where personal data is.
+    """A query of `sql/checks/report_….sql` as a frame: the strategy's pre-migration ones, and where
+    personal data is.
 
-    A `statement` that it returns is run, and its number told in the column `rows` instead. Raises `ParameterError` for
-    an unknown name, and `Refused` naming who holds a table that is locked for longer than a run of checks would wait.
+    A `statement` that it returns is run, and its number told in the column `rows` instead. Raises
+    `ParameterError` for an unknown name, and `Refused` naming who holds a table that is locked for
+    longer than a run of checks would wait.
     """
     import pandas as pd
 
     if name not in reports():
         raise ParameterError(
-            "report", found=name, expected="one of " + ", ".join(reports()), action="choose one of them"
+            "report",
+            found=name,
+            expected="one of " + ", ".join(reports()),
+            action="choose one of them",
         )
     with blockers.refusing(connection), reading(connection, Patience(round(PATIENCE_S * 1000))):
         connection.execute(
-            "SELECT set_config('mantis_runbook.application', %s, true)", (application.load().model_dump_json(),)
+            "SELECT set_config('mantis_runbook.application', %s, true)",
+            (application.load().model_dump_json(),),
         )
         cursor = connection.execute(query(f"checks/report_{name}"))
-        frame = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or ()])
+        frame = pd.DataFrame(
+            cursor.fetchall(), columns=[column.name for column in cursor.description or ()]
+        )
         if "statement" not in frame:
             return frame
         frame["rows"] = [connection.execute(text).fetchone()[0] for text in frame["statement"]]  # type: ignore[index]
@@ -321,7 +375,9 @@ def _files() -> list[Path]:
 
 
 def _read(path: Path, phase: str) -> Check:
-    """A check, from the header of its file. Raises `ParameterError` for a header that is not whole."""
+    """A check, from the header of its file. Raises `ParameterError` for a header that is not
+    whole.
+    """
     header = dict(HEADER.findall(path.read_text()))
     severity = SEVERITY.fullmatch(header.get("severity", ""))
     missing = [name for name in NEEDED if not header.get(name)]
@@ -341,7 +397,9 @@ def _read(path: Path, phase: str) -> Check:
     )  # fmt: skip
 
 
-def _run(connection: Connection, check: Check, told: Told, patience: Patience, tolerated: bool) -> Result:  # noqa: FBT001
+def _run(
+    connection: Connection, check: Check, told: Told, patience: Patience, *, tolerated: bool
+) -> Result:
     start = time.monotonic()
     try:
         with reading(connection, patience):
@@ -356,7 +414,9 @@ def _run(connection: Connection, check: Check, told: Told, patience: Patience, t
         findings, severity = [Finding(check.name, 1, f"the check could not run: {reason}")], "fail"
     else:
         severity = "warn" if tolerated and check.severity == "fail" else check.severity
-    verdict: Verdict = "pass" if not findings or severity == "info" else "warn" if severity == "warn" else "fail"
+    verdict: Verdict = (
+        "pass" if not findings or severity == "info" else "warn" if severity == "warn" else "fail"
+    )
     return Result(check, verdict, tuple(findings), len(findings), (time.monotonic() - start) * 1000)
 
 
@@ -374,7 +434,9 @@ def _findings(connection: Connection, check: Check, told: Told) -> Iterator[Find
 
 
 def _counted(connection: Connection, name: str, statement: str) -> Iterator[Finding]:
-    yield from (Finding(name, found, detail) for found, detail in connection.execute(statement) if found)
+    yield from (
+        Finding(name, found, detail) for found, detail in connection.execute(statement) if found
+    )
 
 
 def _tried(connection: Connection, name: str, statement: str) -> Iterator[Finding]:
@@ -388,7 +450,9 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
 
 
 def _told(connection: Connection, phase: str) -> Told:
-    """What checks are told of the application and its migration files, which are read when the first of them asks."""
+    """What checks are told of the application and its migration files, which are read when the
+    first of them asks.
+    """
     known = cache(migration_files.load)
     return {
         "mantis_runbook.planned": cache(lambda: planned_ahead(connection, phase, known)),
@@ -398,4 +462,7 @@ def _told(connection: Connection, phase: str) -> Told:
 
 
 def _sentence(result: Result) -> str:
-    return f"  {result.check.name}: found {result.summary}; expected {result.check.expected}; {result.check.action}"
+    return (
+        f"  {result.check.name}: found {result.summary}; expected {result.check.expected};"
+        f" {result.check.action}"
+    )

@@ -1,4 +1,6 @@
-"""What the migrations ahead of a phase will make: told to queries, so that they know leftovers from what is ours."""
+"""What the migrations ahead of a phase will make: told to queries, so that they know leftovers from
+what is ours.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from mantis_runbook.postgres.connection import Connection
 __all__ = ["as_json", "planned_ahead"]
 
 
-def planned_ahead(connection: Connection, phase: str, known: Callable[[], Iterable[Migration]] | None = None) -> str:
+def planned_ahead(
+    connection: Connection, phase: str, known: Callable[[], Iterable[Migration]] | None = None
+) -> str:
     """What the migrations ahead of that phase make, as JSON for the setting that queries read."""
     return as_json(_ahead(connection, phase, (known or migration_files.load)()))
 
@@ -33,11 +37,17 @@ def _ahead(connection: Connection, phase: str, known: Iterable[Migration]) -> li
 
 
 def _begun(connection: Connection, version: str) -> bool:
-    """Whether some of the migration's objects may be there by right: it was applied, or a pass over it is open."""
+    """Whether some of the migration's objects may be there by right: it was applied, or a pass over
+    it is open.
+    """
     row = Ledger(connection).all().get(version)
     if row is not None and row.status == "completed":
         return True
     if connection.execute("SELECT to_regclass('mantis_runbook.journal')").fetchone() == (None,):
         return False
     last = StepJournal(connection).last_pass(version)
-    return last is not None and bool(last.started or last.done) and (last.direction == "up" or last.is_open)
+    return (
+        last is not None
+        and bool(last.started or last.done)
+        and (last.direction == "up" or last.is_open)
+    )

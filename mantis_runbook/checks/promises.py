@@ -1,4 +1,6 @@
-"""What no migration may make worse: tenants stay apart, and the old application keeps working. Tried on the copy, twice."""
+"""What no migration may make worse: tenants stay apart, and the old application keeps working.
+Tried on the copy, twice.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ __all__ = ["KEPT", "Before", "Promises", "before", "kept", "weigh_contract", "we
 
 Watcher = Callable[[str], None]
 
-#: What was so before any migration, among the facts of the first one's rehearsal: the final phase reads it there.
+#: What was so before any migration, among the facts of the first one's rehearsal: the final phase
+#: reads it there.
 KEPT = "promises_before"
 
 NO_TENANTS = "the application declares no tenants"
@@ -42,10 +45,12 @@ def _quiet(name: str) -> None:
 
 @dataclass(frozen=True)
 class Before:
-    """Both proofs as they were before a migration, and the catalogue then (None where the journal has it).
+    """Both proofs as they were before a migration, and the catalogue then (None where the journal
+    has it).
 
-    `untried` and `unrun` say why a proof could not be made at all; `failed` maps each statement of our list that failed
-    (script, actor, step) to what it ended with, `broken` are promises that the catalogue did not keep then.
+    `untried` and `unrun` say why a proof could not be made at all; `failed` maps each statement of
+    our list that failed (script, actor, step) to what it ended with, `broken` are promises that the
+    catalogue did not keep then.
     """
 
     separation: Separation | None
@@ -62,9 +67,19 @@ class Before:
     def findings(self) -> list[Finding]:
         """All that was not as it should be then, as warnings: no migration has to answer for it."""
         leaks = self.separation.leaks if self.separation else ()
-        found = [Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in leaks]
-        found += [Finding("tenant isolation", "", f"{why} ({BEFORE})", "warn") for why in [self.untried] if why]
-        found += [Finding("the old application", "", f"{why} ({BEFORE})", "warn") for why in [self.unrun] if why]
+        found = [
+            Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in leaks
+        ]
+        found += [
+            Finding("tenant isolation", "", f"{why} ({BEFORE})", "warn")
+            for why in [self.untried]
+            if why
+        ]
+        found += [
+            Finding("the old application", "", f"{why} ({BEFORE})", "warn")
+            for why in [self.unrun]
+            if why
+        ]
         return [
             *found,
             *(_of_statement(step, said) for step, said in self.failed.items()),
@@ -73,20 +88,35 @@ class Before:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before any migration."""
+        """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before
+        any migration.
+        """
         told = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
         acts = self.separation.acts.summary if self.separation else self.untried or NO_TENANTS
-        attempts = many(len(self.separation.attempts), "attempt") if self.separation else "no attempt"
-        notes = [acts, *(self.separation.notes if self.separation else ()), *([self.learnt] if self.learnt else [])]
-        warned = Table(f"{many(len(told), 'thing')} that no migration has to answer for", told, "verdict")
-        how = Table(f"how tenants were tried: {attempts} to cross between them", [{"note": note} for note in notes])
+        attempts = (
+            many(len(self.separation.attempts), "attempt") if self.separation else "no attempt"
+        )
+        notes = [
+            acts,
+            *(self.separation.notes if self.separation else ()),
+            *([self.learnt] if self.learnt else []),
+        ]
+        warned = Table(
+            f"{many(len(told), 'thing')} that no migration has to answer for", told, "verdict"
+        )
+        how = Table(
+            f"how tenants were tried: {attempts} to cross between them",
+            [{"note": note} for note in notes],
+        )
         return (how, warned) if told else (how,)
 
     def as_dict(self) -> dict[str, Any]:
         """As it is kept for phase 5; without the catalogue, which the journal has."""
         separation = self.separation
         return {
-            "attempts": [list(vars(one).values()) for one in separation.attempts] if separation else None,
+            "attempts": (
+                [list(vars(one).values()) for one in separation.attempts] if separation else None
+            ),
             "untried": self.untried,
             "unrun": self.unrun,
             "failed": [[*step, found] for step, found in self.failed.items()],
@@ -116,7 +146,8 @@ class Before:
 class Promises:
     """Both proofs, each attempt and statement weighed by the same one before the migration.
 
-    `crossings` and `statements` are what is not as it should be, `isolation` and `contract` records of all that was tried.
+    `crossings` and `statements` are what is not as it should be, `isolation` and `contract` records
+    of all that was tried.
     """
 
     crossings: tuple[Finding, ...]
@@ -129,12 +160,16 @@ class Promises:
     @property
     def problems(self) -> list[str]:
         """What got worse, in sentences; empty when both promises are kept."""
-        return self._sentences("fail", "tenant isolation is broken", "the old application would not work")
+        return self._sentences(
+            "fail", "tenant isolation is broken", "the old application would not work"
+        )
 
     @property
     def doubts(self) -> list[str]:
         """What could not be shown, in sentences."""
-        return self._sentences("inconclusive", "tenant isolation was not shown", "the old application was not tried")
+        return self._sentences(
+            "inconclusive", "tenant isolation was not shown", "the old application was not tried"
+        )
 
     @property
     def warnings(self) -> list[str]:
@@ -154,7 +189,10 @@ class Promises:
             folded=not red, note=note,
         )  # fmt: skip
         contract = Table(
-            f"compatibility contract, {len(self.contract)} parts", self.contract, "verdict", folded=not red
+            f"compatibility contract, {len(self.contract)} parts",
+            self.contract,
+            "verdict",
+            folded=not red,
         )
         return (isolation, contract) if self.isolation else (contract,)
 
@@ -162,8 +200,8 @@ class Promises:
 def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
     """Both proofs on a copy to which nothing was applied yet; all of it is rolled back.
 
-    `learnt` are the application's statements, from the database that the copy was taken of. Nothing here fails: what does
-    not hold, or cannot be tried, is what the migration finds.
+    `learnt` are the application's statements, from the database that the copy was taken of. Nothing
+    here fails: what does not hold, or cannot be tried, is what the migration finds.
     """
     separation, untried, unrun, described_now = None, "", "", Described()
     works: Compatibility | None = None
@@ -176,7 +214,9 @@ def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
             untried = str(error)
         try:
             user = compatibility.user_of(connection, separation.acts if separation else None)
-            works = compatibility.run(connection, _catalog_before(connection), now=catalog, who=user, watch=watch)
+            works = compatibility.run(
+                connection, _catalog_before(connection), now=catalog, who=user, watch=watch
+            )
             described_now = described_statements.describe(connection, learnt.statements, user)
         except Inconclusive as error:
             unrun = str(error)
@@ -195,7 +235,8 @@ def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
 
 
 def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
-    """Both proofs on the same copy, migrated: acted is where the catalogue says that anything changed which decides.
+    """Both proofs on the same copy, migrated: acted is where the catalogue says that anything
+    changed which decides.
 
     All of it is rolled back; a copy because its rows and locks are nobody else's there.
     """
@@ -205,7 +246,9 @@ def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
         worse, parts, told = weigh_contract(connection, was, now, acts, watch)
     warned = worsened.warnings((*found, *worse))
     beside = f"; {many(len(warned), 'thing')} that no migration has to answer for" if warned else ""
-    return Promises(tuple(found), tuple(worse), tuple(records), tuple(parts), f"{said}, {told}{beside}", acts)
+    return Promises(
+        tuple(found), tuple(worse), tuple(records), tuple(parts), f"{said}, {told}{beside}", acts
+    )
 
 
 def weigh_tenants(
@@ -217,9 +260,11 @@ def weigh_tenants(
     may_rest: bool = False,
     is_ours: Callable[[str], bool] = lambda name: True,
 ) -> tuple[list[Finding], list[dict[str, Any]], str, ActsAs | None]:
-    """The proof of tenants against that of before: findings, a record for each table, a few words, and how it acted.
+    """The proof of tenants against that of before: findings, a record for each table, a few words,
+    and how it acted.
 
-    `may_rest`: what nothing changed for is not acted on again; on the target, where time has passed, everything is.
+    `may_rest`: what nothing changed for is not acted on again; on the target, where time has
+    passed, everything is.
     """
     if application.load().tenants is None:
         return [], [], NO_TENANTS, None
@@ -254,18 +299,30 @@ def weigh_tenants(
         is_ours=is_ours,
         resting=resting,
     )
-    beside = f" ({many(len(resting), 'object')} as before: nothing that decides changed)" if resting else ""
+    beside = (
+        f" ({many(len(resting), 'object')} as before: nothing that decides changed)"
+        if resting
+        else ""
+    )
     summary = f"{many(len(separation.attempts), 'attempt')} to cross between tenants{beside}"
     return findings, worsened.records(separation, findings, resting), summary, separation.acts
 
 
 def weigh_contract(
-    connection: Connection, was: Before, now: Catalog, acts: ActsAs | None = None, watch: Watcher = _quiet
+    connection: Connection,
+    was: Before,
+    now: Catalog,
+    acts: ActsAs | None = None,
+    watch: Watcher = _quiet,
 ) -> tuple[list[Finding], list[dict[str, Any]], str]:
-    """The old application's statements against those of before: findings, a record for each part, and a few words."""
+    """The old application's statements against those of before: findings, a record for each part,
+    and a few words.
+    """
     try:
         user = compatibility.user_of(connection, acts)
-        works = compatibility.run(connection, _catalog_before(connection), now=now, who=user, watch=watch)
+        works = compatibility.run(
+            connection, _catalog_before(connection), now=now, who=user, watch=watch
+        )
         findings = worsened.contract(was.failed, was.broken, works)
         learnt = described_statements.describe(connection, was.described.statements, user)
         records = [_weighed(record, findings) for record in works.records]
@@ -275,28 +332,48 @@ def weigh_contract(
         said = f"{error} ({BEFORE})" if was.unrun else str(error)
         findings = worsened.contract(was.failed, was.broken, works)
         records = [_weighed(record, findings) for record in works.records]
-        records.append({"what": "statements", "actor": "", "statements": 0, "verdict": verdict, "found": said})
+        records.append(
+            {"what": "statements", "actor": "", "statements": 0, "verdict": verdict, "found": said}
+        )
         findings.append(Finding("the old application", "", said, verdict))
         learnt = Described()
     worse, part = _weigh_learnt(was.described, learnt)
     records += part
     told = was.learnt or "nothing learnt"
-    return [*findings, *worse], records, f"{len(records)} parts of the old application's contract; {told}"
+    return (
+        [*findings, *worse],
+        records,
+        f"{len(records)} parts of the old application's contract; {told}",
+    )
 
 
 def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """Learnt statements against how they were described before: findings, and a record where any were."""
+    """Learnt statements against how they were described before: findings, and a record where any
+    were.
+    """
     compared = {(one.text, one.role) for one in was.statements if not one.error}
     if not compared:
         return [], []
     worse = described_statements.worse(was, now)
     findings = [
-        Finding(f"statement of the application ({one.calls:,} calls as {one.role})", one.name, why, "fail")
+        Finding(
+            f"statement of the application ({one.calls:,} calls as {one.role})",
+            one.name,
+            why,
+            "fail",
+        )
         for one, why in worse
     ]
     subject = "statements learnt from pg_stat_statements"
     if missing := compared - {(one.text, one.role) for one in now.statements}:
-        findings.append(Finding(subject, "", f"{len(missing)} of {len(compared)} were not asked again", "inconclusive"))
+        findings.append(
+            Finding(
+                subject,
+                "",
+                f"{len(missing)} of {len(compared)} were not asked again",
+                "inconclusive",
+            )
+        )
     found = "; ".join(map(str, findings)) or "all are prepared as before"
     record = {
         "what": subject,
@@ -311,7 +388,11 @@ def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[d
 def _weighed(record: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
     """A part's record, with the verdict that its findings have."""
     subject = f"{record['what'].removeprefix('statements on ')} as {record['actor']}"
-    ours = [one for one in findings if (one.subject == subject if record["actor"] else not _is_of_statements(one))]
+    ours = [
+        one
+        for one in findings
+        if (one.subject == subject if record["actor"] else not _is_of_statements(one))
+    ]
     if record["verdict"] == "pass" or not ours:
         return record
     return record | {"verdict": worsened.word(ours), "found": "; ".join(map(str, ours))}
@@ -323,7 +404,11 @@ def _is_of_statements(one: Finding) -> bool:
 
 def _of_statement(step: tuple[str, str, str], found: str) -> Finding:
     script, actor, name = step
-    said = f"not applicable here: {found}" if Compatibility.is_not_applicable(found) else f"{found} ({BEFORE})"
+    said = (
+        f"not applicable here: {found}"
+        if Compatibility.is_not_applicable(found)
+        else f"{found} ({BEFORE})"
+    )
     return Finding(f"{script} as {actor}", name, said, "warn")
 
 

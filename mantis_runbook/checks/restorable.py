@@ -1,4 +1,6 @@
-"""What the server of the copies cannot restore of a database: found before it is tried, and named with what needs it."""
+"""What the server of the copies cannot restore of a database: found before it is tried, and named
+with what needs it.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ CHECK = Check(
     title="What the scratch server cannot restore",
     severity="fail",
     expected="a server that can hold everything that a dump of this database holds",
-    action="do what each says, or name another scratch server (parameter `scratch`, or --scratch): the target's own"
-    " major version with the same packages can restore it",
+    action=(
+        "do what each says, or name another scratch server (parameter `scratch`, or --scratch): the"
+        " target's own major version with the same packages can restore it"
+    ),
 )
 
 #: By kind: how it is said that the server lacks it, and the way out.
@@ -30,16 +34,28 @@ LACKS = {
     "lz4": ("compressed with lz4, which this server was built without", "use a server with lz4"),
     "xml": ("xml, which this server was built without", "use a server with libxml"),
     "ICU": ("a collation of ICU, which this server was built without", "use a server with ICU"),
-    "collation": ("a collation that this server does not have", "make the locale there, pg_import_system_collations()"),
-    "locale": ("a locale that this server's machine does not have", "make it there (locale-gen), restart the server"),
+    "collation": (
+        "a collation that this server does not have",
+        "make the locale there, pg_import_system_collations()",
+    ),
+    "locale": (
+        "a locale that this server's machine does not have",
+        "make it there (locale-gen), restart the server",
+    ),
     "tablespace": (
         "a tablespace that this server does not have",
         "CREATE TABLESPACE of that name there, in any folder",
     ),
-    "library": ("a library that this server does not have", "install it there, and restore as a superuser"),
+    "library": (
+        "a library that this server does not have",
+        "install it there, and restore as a superuser",
+    ),
     "role": (
         "a role that this server does not have",
-        "make it there: globals.sql of any backup has all roles, pg_dumpall --roles-only --no-role-passwords writes them",
+        (
+            "make it there: globals.sql of any backup has all roles, pg_dumpall --roles-only"
+            " --no-role-passwords writes them"
+        ),
     ),
     "superuser": ("only a superuser can make it again", "restore as a superuser"),
 }
@@ -63,7 +79,9 @@ def unrestorable(target: Connection, scratch: Connection) -> Iterator[Finding]:
     Both may be the same server: then only its extensions and the role's rights are looked at.
     """
     wanted = target.execute(query("restorable/wants")).fetchall()
-    yield from _extensions(scratch, {thing: version for kind, thing, version, _ in wanted if kind == "extension"})
+    yield from _extensions(
+        scratch, {thing: version for kind, thing, version, _ in wanted if kind == "extension"}
+    )
     here, there = identity(target), identity(scratch)
     beside = here.system_identifier == there.system_identifier
     if there.major < here.major:
@@ -72,12 +90,16 @@ def unrestorable(target: Connection, scratch: Connection) -> Iterator[Finding]:
         )  # fmt: skip
     lacking = _lacking(scratch, {(kind, thing) for kind, thing, _, _ in wanted if kind in LACKS})
     for kind, thing in sorted(one for one in lacking if not beside or one[0] in BESIDE):
-        users = sorted({used_by for one_kind, one, _, used_by in wanted if (one_kind, one) == (kind, thing)})
+        users = sorted(
+            {used_by for one_kind, one, _, used_by in wanted if (one_kind, one) == (kind, thing)}
+        )
         what, action = LACKS[kind]
         name = thing if kind in ("lz4", "xml", "superuser") else f"{kind} {thing}"
         yield Finding(name, len(users), f"{what}; needed by {_some(users)}: {action}")
     if not beside:
-        yield from _shape(scratch, likeness.read(target), has_icu=not _lacking(scratch, {("ICU", "")}))
+        yield from _shape(
+            scratch, likeness.read(target), has_icu=not _lacking(scratch, {("ICU", "")})
+        )
 
 
 def _some(names: list[str]) -> str:
@@ -86,7 +108,9 @@ def _some(names: list[str]) -> str:
 
 
 def _lacking(scratch: Connection, wanted: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    offers = {(kind, thing) for kind, thing in scratch.execute(query("restorable/offers")).fetchall()}
+    offers = {
+        (kind, thing) for kind, thing in scratch.execute(query("restorable/offers")).fetchall()
+    }
     tried: Mapping[str, Callable[[str], str]] = {
         "xml": lambda _: _refusal(scratch, "SELECT xmlparse(CONTENT '')"),
         "locale": lambda name: _locale_refused(scratch, name),
@@ -96,7 +120,11 @@ def _lacking(scratch: Connection, wanted: Iterable[tuple[str, str]]) -> set[tupl
     return {
         (kind, thing)
         for kind, thing in wanted
-        if (tried[kind](thing) if kind in tried else (kind, "" if kind in whole else thing) not in offers)
+        if (
+            tried[kind](thing)
+            if kind in tried
+            else (kind, "" if kind in whole else thing) not in offers
+        )
     }
 
 
@@ -106,14 +134,19 @@ def _extensions(scratch: Connection, wanted: dict[str, str]) -> Iterator[Finding
         if name not in offered:
             detail = "not offered by the server that restores: install its package there"
         elif _is_newer(version, offered[name]):
-            detail = f"version {version} here, and a restore makes {offered[name]}: install the newer package there"
+            detail = (
+                f"version {version} here, and a restore makes {offered[name]}: install the newer"
+                " package there"
+            )
         else:
             continue
         yield Finding(f"extension {name}", 1, detail)
 
 
 def _is_newer(version: str, other: str) -> bool:
-    """Whether a version is newer than another. Versions that are not numbers have no order: then it is not."""
+    """Whether a version is newer than another. Versions that are not numbers have no order: then it
+    is not.
+    """
     numbers = [re.fullmatch(r"\d+(\.\d+)*", text) for text in (version, other)]
     if not all(numbers):
         return False
@@ -127,19 +160,31 @@ def _shape(scratch: Connection, like: Likeness, *, has_icu: bool) -> Iterator[Fi
         yield Finding(f"locale {like.locale}", 1, "the database's own, of ICU, which this server was built without: use a server with ICU")  # fmt: skip
     for name in sorted({like.collate, like.ctype}):
         if _locale_refused(scratch, name):
-            yield Finding(f"locale {name}", 1, f"the database's own, {LACKS['locale'][0]}: {LACKS['locale'][1]}")
+            yield Finding(
+                f"locale {name}",
+                1,
+                f"the database's own, {LACKS['locale'][0]}: {LACKS['locale'][1]}",
+            )
     for setting in like.settings:
         if problem := _setting_refused(scratch, setting):
-            yield Finding(str(setting.name), 1, f"{setting}: not accepted by the server that restores ({problem})")
+            yield Finding(
+                str(setting.name),
+                1,
+                f"{setting}: not accepted by the server that restores ({problem})",
+            )
 
 
 def _locale_refused(connection: Connection, name: str) -> str:
-    """`lc_monetary` takes the locales that the machine has, and no others: asking for one changes nothing."""
+    """`lc_monetary` takes the locales that the machine has, and no others: asking for one changes
+    nothing.
+    """
     return _refusal(connection, "SELECT set_config('lc_monetary', %s, true)", (name,))
 
 
 def _setting_refused(connection: Connection, setting: Setting) -> str:
-    """Why the server would not take a setting over. What only a superuser may set is not tried: the proof says it."""
+    """Why the server would not take a setting over. What only a superuser may set is not tried: the
+    proof says it.
+    """
     if setting.name in ("role", "session_authorization"):
         return ""
     statement = """

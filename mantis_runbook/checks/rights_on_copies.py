@@ -1,4 +1,6 @@
-"""What our role may do where backups are restored: what it lacks there, and the statement that mends it."""
+"""What our role may do where backups are restored: what it lacks there, and the statement that
+mends it.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ CHECK = Check(
 
 
 def may_restore(target: Connection, scratch: Connection) -> Result:
-    """Whether our role could restore a dump of the target on the scratch server; a finding for each kind of right that it
-    lacks there, with the statement that gives it."""
+    """Whether our role could restore a dump of the target on the scratch server; a finding for each
+    kind of right that it lacks there, with the statement that gives it.
+    """
     asked = json.dumps(rows(target, query("rights/asked_of_scratch")))
     found = tuple(
         Finding(row["object"], 1, row["detail"])

@@ -36,10 +36,12 @@ __all__ = [
 
 SHOWN = 5
 
-#: How a test begins the notice (or error) that it raises where this database has not what it needs: no pass, no failure.
+#: How a test begins the notice (or error) that it raises where this database has not what it needs:
+#: no pass, no failure.
 NOT_APPLICABLE = "not applicable here: "
 
-#: The innermost function of an error's context, and the errors that a function's own text has: it names what is not there.
+#: The innermost function of an error's context, and the errors that a function's own text has: it
+#: names what is not there.
 INNERMOST = re.compile(r"^PL/pgSQL function (.+?) line \d", re.MULTILINE)
 OWN_FAULT = re.compile(r"42(?!501)")
 
@@ -51,15 +53,21 @@ ANYBODY = Person(user="{user}", org="{org}", role="{role}")
 #: The columns of the strategy's data-integrity tests.
 COUNTED = ["test_case", "failure_count"]
 
-#: A validation that only waited for the application has found nothing yet: it gives way and tries again.
-BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+#: A validation that only waited for the application has found nothing yet: it gives way and tries
+#: again.
+BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """One statement of a validation: passed, or what it found, with the SQLSTATE where it ended in an error; `warn` where
-    it does not apply here, and says why."""
+    """One statement of a validation: passed, or what it found, with the SQLSTATE where it ended in
+    an error; `warn` where it does not apply here, and says why.
+    """
 
     name: str
     verdict: str
@@ -84,12 +92,16 @@ class Validated:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [{"name": one.name, "verdict": one.verdict, "found": one.found} for one in self.results]
+        return [
+            {"name": one.name, "verdict": one.verdict, "found": one.found} for one in self.results
+        ]
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What must hold once migrations are applied: their validations, and the tests of the versions there."""
+    """What must hold once migrations are applied: their validations, and the tests of the versions
+    there.
+    """
 
     validations: tuple[Validated, ...]
     tests: tuple[Validated, ...]
@@ -117,18 +129,32 @@ def _statements(scripts: Iterable[Validated]) -> int:
 
 
 def tests_of(version: str) -> list[Path]:
-    """The unit, integration and data-integrity tests of a migration: `sql/tests/<kind>_<version>_<name>.sql`."""
+    """The unit, integration and data-integrity tests of a migration:
+    `sql/tests/<kind>_<version>_<name>.sql`.
+    """
     return sorted((settings.sql() / "tests").glob(f"*_{version}_*.sql"))
 
 
-def validate_suite(connection: Connection, migrations: Iterable[Migration], earlier: Iterable[str] = ()) -> Suite:
-    """Run the validations of migrations and their tests; `earlier` are versions whose tests have to hold as well."""
+def validate_suite(
+    connection: Connection, migrations: Iterable[Migration], earlier: Iterable[str] = ()
+) -> Suite:
+    """Run the validations of migrations and their tests; `earlier` are versions whose tests have to
+    hold as well.
+    """
     chosen = tuple(migrations)
     versions = sorted({*earlier, *(one.version for one in chosen)})
     acts = learn_here(connection) if application.load().tenants else ActsAs()
-    doubt = Validated(ACTING, (ValidationResult("who acts", "warn", acts.summary),)) if acts.doubt else None
+    doubt = (
+        Validated(ACTING, (ValidationResult("who acts", "warn", acts.summary),))
+        if acts.doubt
+        else None
+    )
     acting = stage(acts)
-    tests = (validate(connection, read_script(path), acting) for version in versions for path in tests_of(version))
+    tests = (
+        validate(connection, read_script(path), acting)
+        for version in versions
+        for path in tests_of(version)
+    )
     return Suite(
         tuple(validate(connection, one.validation) for one in chosen),
         (doubt, *tests) if doubt else tuple(tests),
@@ -136,22 +162,29 @@ def validate_suite(connection: Connection, migrations: Iterable[Migration], earl
 
 
 def stage(acts: ActsAs) -> tuple[str, ...]:
-    """Statements that let a test act as users do on this installation, to be run in the test's own transaction; none
-    for an application without tenants."""
+    """Statements that let a test act as users do on this installation, to be run in the test's own
+    transaction; none for an application without tenants.
+    """
     if application.load().tenants is None:
         return ()
     told = json.dumps(acts.values(ANYBODY, "{database_role}"))
-    learnt = sql.SQL("SELECT set_config('mantis_runbook.acts_as', {}, true)").format(told).as_string(None)
+    learnt = (
+        sql.SQL("SELECT set_config('mantis_runbook.acts_as', {}, true)")
+        .format(told)
+        .as_string(None)
+    )
     acting = read_script(settings.sql() / "tenants" / ACTING)
     return learnt, *(statement.text for step in acting.steps for statement in step.statements)
 
 
 def validate(connection: Connection, script: Script, acting: Sequence[str] = ()) -> Validated:
-    """Run every statement of a script, each in a transaction that is always rolled back: a validation leaves nothing.
+    """Run every statement of a script, each in a transaction that is always rolled back: a
+    validation leaves nothing.
 
-    A statement that raises, or returns rows, has found something; one that could not run at all is found as well. Where
-    the application's own function fails by a fault of its own text, as it would have before any migration, the statement
-    does not apply here. `acting` is run before each statement.
+    A statement that raises, or returns rows, has found something; one that could not run at all is
+    found as well. Where the application's own function fails by a fault of its own text, as it
+    would have before any migration, the statement does not apply here. `acting` is run before each
+    statement.
     """
     results = [
         _run(connection, step.name if number == 1 else f"{step.name} ({number})", statement, acting)
@@ -162,12 +195,16 @@ def validate(connection: Connection, script: Script, acting: Sequence[str] = ())
 
 
 def validate_file(connection: Connection, path: Path) -> Validated:
-    """As `validate`, for a test by its path, which may act as a user. Raises `MigrationFileError` when it cannot be read."""
+    """As `validate`, for a test by its path, which may act as a user. Raises `MigrationFileError`
+    when it cannot be read.
+    """
     return validate(connection, read_script(path), stage(learn_here(connection)))
 
 
 def problems(scripts: Iterable[Validated]) -> list[str]:
-    """Every statement that found something, and every script that checked nothing, each with its file's name."""
+    """Every statement that found something, and every script that checked nothing, each with its
+    file's name.
+    """
     return [
         problem
         for script in scripts
@@ -180,7 +217,9 @@ def problems(scripts: Iterable[Validated]) -> list[str]:
 
 
 def require(validated: Iterable[Validated]) -> None:
-    """Raise `ValidationFailed` naming every statement that found something, and every script that checked nothing."""
+    """Raise `ValidationFailed` naming every statement that found something, and every script that
+    checked nothing.
+    """
     scripts = list(validated)
     found = problems(scripts)
     if found or not scripts:
@@ -188,11 +227,16 @@ def require(validated: Iterable[Validated]) -> None:
             f"{len(found)} validation(s) failed",
             found="; ".join(found) or "no validation at all",
             expected="no violation",
-            action="the migration is rolled back by itself where the environment says so; correct its cause and run again",
+            action=(
+                "the migration is rolled back by itself where the environment says so; correct its"
+                " cause and run again"
+            ),
         )
 
 
-def _run(connection: Connection, name: str, statement: Statement, acting: Sequence[str]) -> ValidationResult:
+def _run(
+    connection: Connection, name: str, statement: Statement, acting: Sequence[str]
+) -> ValidationResult:
     notices: list[str] = []
 
     def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
@@ -204,14 +248,17 @@ def _run(connection: Connection, name: str, statement: Statement, acting: Sequen
     except psycopg.Error as error:
         message = message_of(error)
         if not connection.broken and (culprit := _function_at_fault(connection, error)):
-            message = f"{NOT_APPLICABLE}{culprit}, which was so before any migration, fails: {message}"
+            message = (
+                f"{NOT_APPLICABLE}{culprit}, which was so before any migration, fails: {message}"
+            )
         verdict = "warn" if message.startswith(NOT_APPLICABLE) else "fail"
         return ValidationResult(name, verdict, message, error.sqlstate or "")
     finally:
         connection.remove_notice_handler(hear)
     if violations:
         shown = "; ".join(
-            ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)) for row in violations[:SHOWN]
+            ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True))
+            for row in violations[:SHOWN]
         )
         return ValidationResult(name, "fail", f"{len(violations)} row(s): {shown}")
     inapplicable = next((notice for notice in notices if notice.startswith(NOT_APPLICABLE)), "")
@@ -219,14 +266,18 @@ def _run(connection: Connection, name: str, statement: Statement, acting: Sequen
 
 
 def _function_at_fault(connection: Connection, error: psycopg.Error) -> str:
-    """The application's function that failed by its own text, and is as it was before the first migration; else nothing.
+    """The application's function that failed by its own text, and is as it was before the first
+    migration; else nothing.
 
-    Whether users are worse off by it than before is for the contract of the old application to find out.
+    Whether users are worse off by it than before is for the contract of the old application to find
+    out.
     """
     innermost = INNERMOST.search(error.diag.context or "")
     if not innermost or not OWN_FAULT.match(error.sqlstate or ""):
         return ""
-    first = connection.execute("SELECT min(version) FROM mantis_runbook.journal WHERE direction = 'up'").fetchone()
+    first = connection.execute(
+        "SELECT min(version) FROM mantis_runbook.journal WHERE direction = 'up'"
+    ).fetchone()
     kept = StepJournal(connection).catalog_before(first[0]) if first and first[0] else None
     if kept is None:
         return ""
@@ -235,12 +286,17 @@ def _function_at_fault(connection: Connection, error: psycopg.Error) -> str:
     return innermost[1] if name in before and before[name] == now.get(name) else ""
 
 
-def _violations(connection: Connection, statement: Statement, acting: Sequence[str]) -> tuple[list[str], list[Any]]:
+def _violations(
+    connection: Connection, statement: Statement, acting: Sequence[str]
+) -> tuple[list[str], list[Any]]:
     """Columns and rows of the statement's result, in a transaction that is rolled back.
 
-    The strategy's data-integrity tests give a row a test whatever they find: there, only those with failures count.
+    The strategy's data-integrity tests give a row a test whatever they find: there, only those with
+    failures count.
     """
-    for attempt in stamina.retry_context(on=BUSY, attempts=None, timeout=PATIENCE_S, wait_initial=0.25, wait_max=1.0):
+    for attempt in stamina.retry_context(
+        on=BUSY, attempts=None, timeout=PATIENCE_S, wait_initial=0.25, wait_max=1.0
+    ):
         with attempt, connection.transaction(force_rollback=True):
             connection.execute("SET LOCAL client_min_messages = notice")
             for preparation in acting:

@@ -1,4 +1,6 @@
-"""What got worse: the attempts and statements of a proof against the same ones before the migration."""
+"""What got worse: the attempts and statements of a proof against the same ones before the
+migration.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ from mantis_runbook.checks.compatibility import Compatibility
 from mantis_runbook.checks.tenants.attempt import Crossing, is_unshown
 from mantis_runbook.checks.tenants.isolation import Separation
 
-__all__ = ["BEFORE", "Finding", "Step", "contract", "isolation", "problems", "records", "warnings", "word"]
+__all__ = [
+    "BEFORE",
+    "Finding",
+    "Step",
+    "contract",
+    "isolation",
+    "problems",
+    "records",
+    "warnings",
+    "word",
+]
 
 #: In every warning of this kind.
 BEFORE = "it was so before the migration"
@@ -25,7 +37,8 @@ Step = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Finding:
-    """One attempt or statement that is not as it should be, and whether the migration is to answer for it.
+    """One attempt or statement that is not as it should be, and whether the migration is to answer
+    for it.
 
     `verdict` is warn where it is not, fail or inconclusive where it is.
     """
@@ -36,7 +49,11 @@ class Finding:
     verdict: str
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.what}: {self.found}" if self.what else f"{self.subject}: {self.found}"
+        return (
+            f"{self.subject}: {self.what}: {self.found}"
+            if self.what
+            else f"{self.subject}: {self.found}"
+        )
 
 
 def word(findings: Iterable[Finding]) -> str:
@@ -54,8 +71,12 @@ def warnings(findings: Iterable[Finding]) -> list[Finding]:
     return [one for one in findings if one.verdict == "warn"]
 
 
-def records(separation: Separation, findings: Iterable[Finding], resting: Collection[str] = ()) -> list[dict[str, Any]]:
-    """One record a table, view and function, with all that was found there; those that rest on the first proof come last."""
+def records(
+    separation: Separation, findings: Iterable[Finding], resting: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """One record a table, view and function, with all that was found there; those that rest on the
+    first proof come last.
+    """
     by_subject: dict[str, list[Finding]] = {}
     for one in findings:
         by_subject.setdefault(one.subject, []).append(one)
@@ -67,7 +88,9 @@ def records(separation: Separation, findings: Iterable[Finding], resting: Collec
             "table": name,
             "verdict": word(by_subject.get(name, ())),
             "attempts": attempts.get(name, 0),
-            "found": "; ".join(f"{one.what}: {one.found}" for one in by_subject.get(name, ())) or "apart",
+            "found": (
+                "; ".join(f"{one.what}: {one.found}" for one in by_subject.get(name, ())) or "apart"
+            ),
         }
         for name in dict.fromkeys([*attempts, *by_subject])
         if name not in resting
@@ -77,15 +100,17 @@ def records(separation: Separation, findings: Iterable[Finding], resting: Collec
             "table": name,
             "verdict": word(by_subject.get(name, ())),
             "attempts": 0,
-            "found": "; ".join(f"{one.what}: {one.found}" for one in by_subject.get(name, ()))
-            or "as before: nothing that decides it was changed",
+            "found": (
+                "; ".join(f"{one.what}: {one.found}" for one in by_subject.get(name, ()))
+                or "as before: nothing that decides it was changed"
+            ),
         }
         for name in resting
     ]
     return sorted([*told, *rested], key=lambda one: -WORDS.index(str(one["verdict"])))
 
 
-# -- tenants -----------------------------------------------------------------------------------------------------------
+# -- tenants ---------------------------------------------------------------------------------------
 
 
 def isolation(
@@ -97,16 +122,23 @@ def isolation(
     is_ours: Callable[[str], bool],
     resting: Collection[str] = (),
 ) -> list[Finding]:
-    """What of `after` is not as it should be, each attempt weighed by the same attempt before (None: it was not proven).
+    """What of `after` is not as it should be, each attempt weighed by the same attempt before
+    (None: it was not proven).
 
-    `is_unchanged` says of a table, view or function whether anything that decides who sees it was changed since; `is_new`
-    whether it came since; `is_ours` whether a migration made it: for those the whole promise holds. Of what is `resting`
-    on the proof before, that one's findings are told.
+    `is_unchanged` says of a table, view or function whether anything that decides who sees it was
+    changed since; `is_new` whether it came since; `is_ours` whether a migration made it: for those
+    the whole promise holds. Of what is `resting` on the proof before, that one's findings are told.
     """
     then = {(one.table, one.attempt): one for one in before.attempts} if before else {}
-    findings = [_weighed(one, then.get((one.table, one.attempt)), is_unchanged, is_new, is_ours) for one in after.leaks]
+    findings = [
+        _weighed(one, then.get((one.table, one.attempt)), is_unchanged, is_new, is_ours)
+        for one in after.leaks
+    ]
     old = [one for one in (before.leaks if before else ()) if one.table in resting]
-    return [*findings, *(Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in old)]
+    return [
+        *findings,
+        *(Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in old),
+    ]
 
 
 def _weighed(
@@ -117,14 +149,20 @@ def _weighed(
     is_ours: Callable[[str], bool],
 ) -> Finding:
     def finding(verdict: str, said: str) -> Finding:
-        return Finding(now.table, now.attempt, f"{now.found} ({said})" if said else now.found, verdict)
+        return Finding(
+            now.table, now.attempt, f"{now.found} ({said})" if said else now.found, verdict
+        )
 
     if is_new(now.table):
         if is_ours(now.table):
             return finding(now.verdict, "")
         return finding("warn", "it came since the first proof, and no migration made it")
     if was is not None and not is_unshown(was.found) and _severity(was) >= _severity(now):
-        return finding("warn", BEFORE) if not is_unshown(now.found) else _unshown(now, finding, is_unchanged)
+        return (
+            finding("warn", BEFORE)
+            if not is_unshown(now.found)
+            else _unshown(now, finding, is_unchanged)
+        )
     if is_unshown(now.found):
         return _unshown(now, finding, is_unchanged)
     if (was is None or was.verdict == "inconclusive") and is_unchanged(now.table):
@@ -132,40 +170,62 @@ def _weighed(
     return finding(now.verdict, f"before the migration: {was.found if was else 'not seen'}")
 
 
-def _unshown(now: Crossing, finding: Callable[[str, str], Finding], is_unchanged: Callable[[str], bool]) -> Finding:
-    """A limit was reached: never equal to another limit that was reached; the catalogue may say that it need not be asked."""
+def _unshown(
+    now: Crossing, finding: Callable[[str, str], Finding], is_unchanged: Callable[[str], bool]
+) -> Finding:
+    """A limit was reached: never equal to another limit that was reached; the catalogue may say
+    that it need not be asked.
+    """
     if is_unchanged(now.table):
-        return finding("warn", "not shown within the limit; nothing that decides it was changed by the migration")
+        return finding(
+            "warn",
+            "not shown within the limit; nothing that decides it was changed by the migration",
+        )
     return finding("inconclusive", "not shown within the limit")
 
 
 def _severity(one: Crossing) -> int:
-    """How bad: shown apart, not shown, refused or ended in an error where it should not, rows reached."""
+    """How bad: shown apart, not shown, refused or ended in an error where it should not, rows
+    reached.
+    """
     if one.verdict != "fail":
         return ("pass", "inconclusive").index(one.verdict)
     ended = one.attempt in RIGHTFUL or (one.found[:5].isalnum() and one.found[5:6] == ":")
     return 2 if ended else 3
 
 
-# -- the contract ------------------------------------------------------------------------------------------------------
+# -- the contract ----------------------------------------------------------------------------------
 
 
-def contract(failed_before: Mapping[Step, str], broken_before: Collection[str], after: Compatibility) -> list[Finding]:
-    """Promises to the old application that are broken now, and statements that fail; those of before are warnings.
+def contract(
+    failed_before: Mapping[Step, str], broken_before: Collection[str], after: Compatibility
+) -> list[Finding]:
+    """Promises to the old application that are broken now, and statements that fail; those of
+    before are warnings.
 
-    `failed_before` maps a statement (script, actor, step) to what it ended with, `broken_before` are the promises that the
-    catalogue did not keep then, as sentences.
+    `failed_before` maps a statement (script, actor, step) to what it ended with, `broken_before`
+    are the promises that the catalogue did not keep then, as sentences.
     """
     findings = [
         Finding(
-            str(one), "", BEFORE if str(one) in broken_before else "", "warn" if str(one) in broken_before else "fail"
+            str(one),
+            "",
+            BEFORE if str(one) in broken_before else "",
+            "warn" if str(one) in broken_before else "fail",
         )
         for one in after.broken or ()
     ]
     for (script, actor, step), found in after.failed.items():
         subject, was = f"{script} as {actor}", failed_before.get((script, actor, step))
         if is_unshown(found) or (was is not None and is_unshown(was)):
-            findings.append(Finding(subject, step, f"{found}; before the migration: {was or 'passed'}", "inconclusive"))
+            findings.append(
+                Finding(
+                    subject,
+                    step,
+                    f"{found}; before the migration: {was or 'passed'}",
+                    "inconclusive",
+                )
+            )
         elif was is None:
             findings.append(Finding(subject, step, found, "fail"))
         elif after.is_not_applicable(was):
@@ -173,5 +233,7 @@ def contract(failed_before: Mapping[Step, str], broken_before: Collection[str], 
         else:
             findings.append(Finding(subject, step, f"{found} ({BEFORE})", "warn"))
     if after.broken is None:
-        findings.append(Finding("catalogue of before phase 1", "", "it was not kept", "inconclusive"))
+        findings.append(
+            Finding("catalogue of before phase 1", "", "it was not kept", "inconclusive")
+        )
     return findings

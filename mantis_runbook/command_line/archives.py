@@ -26,33 +26,50 @@ __all__ = ["report_", "verify"]
 @TARGET
 @told
 def verify(name: str | None, target: str) -> None:
-    """Check that nothing in a run's archive was changed, removed or cut short. Default: the newest run."""
+    """Check that nothing in a run's archive was changed, removed or cut short. Default: the newest
+    run.
+    """
     folder = _run_folder(name)
     problems = manifest.verify(folder, _kept_head(folder, target))
     for problem in problems:
         click.secho(f"  {problem}", fg="red")
-    click.echo(f"{folder.name}: {f'{len(problems)} problem(s)' if problems else 'everything is as it was written'}")
+    click.echo(
+        f"{folder.name}:"
+        f" {f'{len(problems)} problem(s)' if problems else 'everything is as it was written'}"
+    )
     sys.exit(1 if problems else 0)
 
 
 def _run_folder(name: str | None) -> Path:
     runs = archive.all_runs()
     if not runs:
-        raise ParameterError("there is no run to verify", found=f"none in {settings.reports()}", action="run one first")
+        raise ParameterError(
+            "there is no run to verify",
+            found=f"none in {settings.reports()}",
+            action="run one first",
+        )
     known = {folder.name: folder for folder in runs}
     if name and name.rstrip("/").split("/")[-1] not in known:
         raise ParameterError(
-            "run", found=repr(name), expected=f"one of those in {settings.reports()}", action="see reports/index.html"
+            "run",
+            found=repr(name),
+            expected=f"one of those in {settings.reports()}",
+            action="see reports/index.html",
         )
     return known[name.rstrip("/").split("/")[-1]] if name else runs[-1]
 
 
 def _kept_head(folder: Path, target: str) -> str | None:
-    """The head kept in the database, where it can be asked; the archive is verified without it otherwise."""
+    """The head kept in the database, where it can be asked; the archive is verified without it
+    otherwise.
+    """
     try:
         with connect(targets.resolve(target or archive.target_of(folder)), "verify") as connection:
             book = Ledger(connection)
-            kept, why = book.archived_head(folder.name) if book.exists else None, "it keeps none of this run"
+            kept, why = (
+                (book.archived_head(folder.name) if book.exists else None),
+                "it keeps none of this run",
+            )
     except (RunbookError, psycopg.Error) as error:
         kept, why = None, str(error)
     if kept is None:
@@ -63,11 +80,15 @@ def _kept_head(folder: Path, target: str) -> str | None:
 @click.command("report")
 @click.argument("name", required=False, metavar="[RUN]")
 @click.option(
-    "--finish", is_flag=True, help="Declare the run finished first, such as one carried out cell by cell in JupyterLab."
+    "--finish",
+    is_flag=True,
+    help="Declare the run finished first, such as one carried out cell by cell in JupyterLab.",
 )
 @told
 def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
-    """Make the pages of a run again from its journal and notebooks, such as of one that was killed."""
+    """Make the pages of a run again from its journal and notebooks, such as of one that was
+    killed.
+    """
     folder = _run_folder(name)
     if finish and not run.is_finished(folder):
         _finish(folder)

@@ -17,12 +17,15 @@ from mantis_runbook.postgres.connection import ENDED, message_of
 
 __all__ = ["told"]
 
-#: What a shell calls a program that SIGPIPE ended: neither passed nor failed, its output was not read to the end.
+#: What a shell calls a program that SIGPIPE ended: neither passed nor failed, its output was not
+#: read to the end.
 PIPE_CLOSED = 141
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An error of ours becomes one message and its exit code; never a traceback, never half a word."""
+    """An error of ours becomes one message and its exit code; never a traceback, never half a
+    word.
+    """
 
     @wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> Any:
@@ -33,19 +36,28 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(error.exit_code)
         except psycopg.Error as error:
             words = message_of(error)
-            what = "the connection to the server was lost" if error.sqlstate in (None, *ENDED) else "the server refused"
+            what = (
+                "the connection to the server was lost"
+                if error.sqlstate in (None, *ENDED)
+                else "the server refused"
+            )
             click.secho(f"{what}: {words} [SQLSTATE {error.sqlstate}]", err=True, fg="red")
             sys.exit(1)
         except OSError as error:
             if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout.fileno()):
-                # What is left in the buffer would complain once more when the interpreter closes it.
+                # What is left in the buffer would complain once more when the interpreter closes
+                # it.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(PIPE_CLOSED)
-            click.secho(f"{error.filename or 'the system'}: {error.strerror or error}", err=True, fg="red")
+            click.secho(
+                f"{error.filename or 'the system'}: {error.strerror or error}", err=True, fg="red"
+            )
             sys.exit(1)
         except KeyboardInterrupt:
             click.secho(
-                "interrupted; run the same command again: it resumes where this one stopped", err=True, fg="yellow"
+                "interrupted; run the same command again: it resumes where this one stopped",
+                err=True,
+                fg="yellow",
             )
             sys.exit(3)
 

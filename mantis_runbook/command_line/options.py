@@ -10,17 +10,26 @@ TARGET = click.option(
     "--target",
     default="",
     metavar="NAME",
-    help="Database to work on: sandbox, a libpq service, PG (the PG* variables), DB (DB_HOST, DB_PORT, DB_NAME, DB_USER), "
-    "or the name of a variable holding a connection string. Default: the sandbox.",
+    help=(
+        "Database to work on: sandbox, a libpq service, PG (the PG* variables), DB (DB_HOST,"
+        " DB_PORT, DB_NAME, DB_USER), or the name of a variable holding a connection string."
+        " Default: the sandbox."
+    ),
 )
 ENVIRONMENT = click.option(
     "--environment",
     default="",
     metavar="NAME",
-    help="Limits and gates: development, staging or production. Default: development for the sandbox, else production.",
+    help=(
+        "Limits and gates: development, staging or production. Default: development for the"
+        " sandbox, else production."
+    ),
 )
 OPERATOR = click.option(
-    "--operator", default="", metavar="WHO", help="Who is responsible for this run. Default: your login name."
+    "--operator",
+    default="",
+    metavar="WHO",
+    help="Who is responsible for this run. Default: your login name.",
 )
 PHASES = click.option(
     "--phases",
@@ -33,5 +42,8 @@ SCRATCH = click.option(
     "--scratch",
     default="",
     metavar="NAME",
-    help="Target on whose server backups are restored. Default: beside the target, where the environment allows it.",
+    help=(
+        "Target on whose server backups are restored. Default: beside the target, where the"
+        " environment allows it."
+    ),
 )

@@ -13,11 +13,17 @@ __all__ = ["sandbox"]
 
 @click.group()
 def sandbox() -> None:
-    """A PostgreSQL of your own with the application's baseline and synthetic data, to try everything on."""
+    """A PostgreSQL of your own with the application's baseline and synthetic data, to try
+    everything on.
+    """
 
 
-SCALE = click.option("--scale", default=1.0, show_default=True, help="Amount of data; 1 is about 300,000 rows.")
-SEED = click.option("--seed", default=2026, show_default=True, help="Same seed and scale, same data.")
+SCALE = click.option(
+    "--scale", default=1.0, show_default=True, help="Amount of data; 1 is about 300,000 rows."
+)
+SEED = click.option(
+    "--seed", default=2026, show_default=True, help="Same seed and scale, same data."
+)
 
 
 @sandbox.command("start")

@@ -1,4 +1,6 @@
-"""Backfills: a large table changed in small batches, each its own transaction, resumable at the key it reached."""
+"""Backfills: a large table changed in small batches, each its own transaction, resumable at the key
+it reached.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ LOWEST = {
 LAG_BYTES = 4 * 16 * 1024 * 1024
 
 
-#: Between two batches at most, in seconds: on a server that is always busy a backfill still comes to its end.
+#: Between two batches at most, in seconds: on a server that is always busy a backfill still comes
+#: to its end.
 LONGEST_REST_S = 2.0
 
 
@@ -55,11 +58,14 @@ class Batch:
 
 
 def key_column(connection: Connection, table: str) -> tuple[str, str]:
-    """Name and type of the single-column primary key. Raises `StepFailed` where there is none that can be paged."""
+    """Name and type of the single-column primary key. Raises `StepFailed` where there is none that
+    can be paged.
+    """
     found = rows(
         connection,
-        "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_index JOIN pg_attribute"
-        " ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid = to_regclass(%s) AND indisprimary",
+        "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_index JOIN"
+        " pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid ="
+        " to_regclass(%s) AND indisprimary",
         (table,),
     )
     if len(found) != 1 or found[0]["type"] not in LOWEST:
@@ -81,10 +87,11 @@ def batches(
     run: Callable[[Batch], None],
     patiently: Patience = lambda work: work(),
 ) -> Iterator[Batch]:
-    """Walk the table (as SQL writes its name) by its key and `run` each batch; yields it once it is committed.
+    """Walk the table (as SQL writes its name) by its key and `run` each batch; yields it once it is
+    committed.
 
-    The number of rows adapts so that a batch takes about `target_ms`. Memory does not depend on the table's size.
-    Whatever touches the table goes through `patiently`.
+    The number of rows adapts so that a batch takes about `target_ms`. Memory does not depend on the
+    table's size. Whatever touches the table goes through `patiently`.
     """
     key, kind = key_column(connection, table)
     names = {"table": _identifier(connection, table), "key": sql.Identifier(key)}
@@ -111,9 +118,15 @@ def _identifier(connection: Connection, table: str) -> sql.Identifier:
 
 
 def _refuse_lowest(
-    connection: Connection, table: str, names: Mapping[str, sql.Composable], kind: str, after: str | None
+    connection: Connection,
+    table: str,
+    names: Mapping[str, sql.Composable],
+    kind: str,
+    after: str | None,
 ) -> None:
-    """The lower bound is exclusive, so a row that has the lowest key of all would never be reached."""
+    """The lower bound is exclusive, so a row that has the lowest key of all would never be
+    reached.
+    """
     if after is not None:
         return
     look = sql.SQL("SELECT 1 FROM {table} WHERE {key} = %s").format(**names)
@@ -126,9 +139,15 @@ def _refuse_lowest(
         )
 
 
-def _upper(connection: Connection, names: Mapping[str, sql.Composable], lower: str, size: int) -> str | None:
-    """The key that ends the next batch. `t.` matters: ORDER BY a bare name would sort the text that is selected."""
-    page = sql.SQL("SELECT t.{key}::text FROM {table} AS t WHERE t.{key} > %s ORDER BY t.{key} ").format(**names)
+def _upper(
+    connection: Connection, names: Mapping[str, sql.Composable], lower: str, size: int
+) -> str | None:
+    """The key that ends the next batch. `t.` matters: ORDER BY a bare name would sort the text that
+    is selected.
+    """
+    page = sql.SQL(
+        "SELECT t.{key}::text FROM {table} AS t WHERE t.{key} > %s ORDER BY t.{key} "
+    ).format(**names)
     row = connection.execute(page + sql.SQL("OFFSET %s LIMIT 1"), (lower, size - 1)).fetchone()
     if row is None:
         row = connection.execute(page + sql.SQL("DESC LIMIT 1"), (lower,)).fetchone()
@@ -136,7 +155,9 @@ def _upper(connection: Connection, names: Mapping[str, sql.Composable], lower: s
 
 
 def _next_size(size: int, target_ms: float, took_ms: float) -> int:
-    """Towards the target, at most doubling or halving, so that one hiccup does not throw the pace off."""
+    """Towards the target, at most doubling or halving, so that one hiccup does not throw the pace
+    off.
+    """
     factor = min(2.0, max(0.5, target_ms / max(took_ms, 1.0)))
     return max(SMALLEST, min(LARGEST, round(size * factor)))
 
@@ -144,7 +165,8 @@ def _next_size(size: int, target_ms: float, took_ms: float) -> int:
 def pause_while_pressed(
     connection: Connection, *, longest_s: float = 30.0, stop: Callable[[], None] = lambda: None
 ) -> float:
-    """Wait while sessions queue for locks or a standby lags; returns the seconds waited, `longest_s` at most.
+    """Wait while sessions queue for locks or a standby lags; returns the seconds waited,
+    `longest_s` at most.
 
     `stop` is asked at each look, several times a second, and ends the pause by raising.
     """
@@ -163,10 +185,12 @@ def pause_while_pressed(
 
 @dataclass
 class Courtesy:
-    """Rest between batches while others work: after each as long as it took, times the sessions that work beside it.
+    """Rest between batches while others work: after each as long as it took, times the sessions
+    that work beside it.
 
-    Alone, a backfill takes all it can get; beside one busy session, half of the time. How many there are is the mean of
-    the last looks, one a batch: a single look sees whoever happens to be active.
+    Alone, a backfill takes all it can get; beside one busy session, half of the time. How many
+    there are is the mean of the last looks, one a batch: a single look sees whoever happens to be
+    active.
     """
 
     connection: Connection
@@ -174,7 +198,9 @@ class Courtesy:
     looks: deque[int] = field(default_factory=lambda: deque(maxlen=10))
 
     def rest(self, worked_s: float) -> float:
-        """Returns the seconds rested, `LONGEST_REST_S` at most. `stop` is asked meanwhile, and ends it by raising."""
+        """Returns the seconds rested, `LONGEST_REST_S` at most. `stop` is asked meanwhile, and ends
+        it by raising.
+        """
         self.looks.append(rows(self.connection, query("engine/others_at_work"))[0]["active"])
         seconds = min(LONGEST_REST_S, worked_s * sum(self.looks) / len(self.looks))
         until = time.monotonic() + seconds

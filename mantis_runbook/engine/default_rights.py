@@ -12,8 +12,9 @@ from mantis_runbook.postgres.statements import Statement
 
 __all__ = ["without_default_rights"]
 
-#: Statements that make something which ALTER DEFAULT PRIVILEGES gives rights on, and that cannot grant any themselves: a DO
-#: block or a function that makes tables grants what it means, and revokes the rest.
+#: Statements that make something which ALTER DEFAULT PRIVILEGES gives rights on, and that cannot
+#: grant any themselves: a DO block or a function that makes tables grants what it means, and
+#: revokes the rest.
 MAKING = {
     "CreateStmt", "CreateTableAsStmt", "ViewStmt", "CreateSeqStmt", "CreateFunctionStmt", "CompositeTypeStmt", "CreateEnumStmt",
     "CreateRangeStmt", "CreateDomainStmt", "DefineStmt", "AlterTableStmt",
@@ -22,14 +23,18 @@ MAKING = {
 
 @contextmanager
 def without_default_rights(connection: Connection, statement: Statement) -> Iterator[None]:
-    """After the statement, no role but the owner has a right on what it made, but PUBLIC the usual one on functions and types.
+    """After the statement, no role but the owner has a right on what it made, but PUBLIC the usual
+    one on functions and types.
 
-    So a migration's own GRANT and REVOKE mean the same on every installation. To be entered in the step's transaction.
+    So a migration's own GRANT and REVOKE mean the same on every installation. To be entered in the
+    step's transaction.
     """
     if statement.kind not in MAKING:
         yield
         return
-    before = {(row["class"], row["oid"]) for row in rows(connection, query("engine/rights_of_others"))}
+    before = {
+        (row["class"], row["oid"]) for row in rows(connection, query("engine/rights_of_others"))
+    }
     yield
     for row in rows(connection, query("engine/rights_of_others")):
         if (row["class"], row["oid"]) not in before and not row["is_usual"]:

@@ -1,4 +1,6 @@
-"""The engine: carrying out a migration's steps, up or back, and resuming where a run was cut off."""
+"""The engine: carrying out a migration's steps, up or back, and resuming where a run was cut
+off.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from mantis_runbook.engine.session import EngineSession
 from mantis_runbook.engine.step import StepWork
 from mantis_runbook.engine.step_journal import Pass, StepJournal
 from mantis_runbook.engine.tries import RETRIED, Tries
-from mantis_runbook.errors import FenceLost, LockNotObtained, MigrationFileError, Refused, RunbookError, StepFailed
+from mantis_runbook.errors import (
+    FenceLost,
+    LockNotObtained,
+    MigrationFileError,
+    Refused,
+    RunbookError,
+    StepFailed,
+)
 from mantis_runbook.migrations.files import Migration, Script, Step
 from mantis_runbook.postgres import blockers, catalog
 from mantis_runbook.postgres.connection import Connection, connect, may_set
@@ -32,10 +41,10 @@ __all__ = ["Engine", "refuse_unable"]
 class Engine:
     """Carries out migrations on one database, for the runner that holds its fence.
 
-    `stop` is the guard's way to end the work, by raising: it is asked before every try, statement and batch, after a
-    cancelled statement, and while something is waited for, so that no wait outlasts it by more than about a second.
-    `watch` and `stop` are called in the thread of the work; who holds a build up is told by another one.
-    `observe` is entered around each statement.
+    `stop` is the guard's way to end the work, by raising: it is asked before every try, statement
+    and batch, after a cancelled statement, and while something is waited for, so that no wait
+    outlasts it by more than about a second. `watch` and `stop` are called in the thread of the
+    work; who holds a build up is told by another one. `observe` is entered around each statement.
     """
 
     target: Target
@@ -48,26 +57,33 @@ class Engine:
     observe: Observer = field(default=lambda *seen: nullcontext())
 
     def up(self, migration: Migration) -> Applied:
-        """Apply a migration, or what is left of it. Raises `StepFailed` or `LockNotObtained`; the ledger says `failed`."""
+        """Apply a migration, or what is left of it. Raises `StepFailed` or `LockNotObtained`; the
+        ledger says `failed`.
+        """
         return self._carry_out(migration, "up")
 
     def rollback(self, migration: Migration) -> Applied:
         """Roll a migration back, from whatever state it is in."""
         return self._carry_out(migration, "rollback")
 
-    # -- one pass ------------------------------------------------------------------------------------------------
+    # -- one pass ----------------------------------------------------------------------------------
 
     def _carry_out(self, migration: Migration, direction: str) -> Applied:
         began = time.monotonic()
         script = migration.up if direction == "up" else migration.rollback
         with self._session(migration, direction) as session:
-            connection, journal = session.connection, StepJournal(session.connection, self.run, self.who)
+            connection, journal = (
+                session.connection,
+                StepJournal(session.connection, self.run, self.who),
+            )
             before = self._taken_up(connection, migration, direction, journal)
             try:
                 results = tuple(
-                    StepResult(migration.version, step.name, "done before")
-                    if step.name in before.done
-                    else self._step(session, journal, migration.version, step, before)
+                    (
+                        StepResult(migration.version, step.name, "done before")
+                        if step.name in before.done
+                        else self._step(session, journal, migration.version, step, before)
+                    )
                     for step in script.steps
                 )
                 self._end(session, journal, migration)
@@ -100,22 +116,32 @@ class Engine:
             session.settle()
             yield session
 
-    def _taken_up(self, connection: Connection, migration: Migration, direction: str, journal: StepJournal) -> Pass:
+    def _taken_up(
+        self, connection: Connection, migration: Migration, direction: str, journal: StepJournal
+    ) -> Pass:
         try:
             return self._take_up(connection, migration, direction, journal)
         except psycopg.errors.QueryCanceled:
             self.stop()  # the guard's reason, if it was the guard; nothing was begun
             raise
 
-    def _take_up(self, connection: Connection, migration: Migration, direction: str, journal: StepJournal) -> Pass:
-        """Begin a pass, or go on with the one that was cut off. The catalogue before it is kept, for the rollback."""
+    def _take_up(
+        self, connection: Connection, migration: Migration, direction: str, journal: StepJournal
+    ) -> Pass:
+        """Begin a pass, or go on with the one that was cut off. The catalogue before it is kept,
+        for the rollback.
+        """
         self.fence.check(connection, in_transaction=False)
         ledger = Ledger(connection).require()
         row, last = ledger.all().get(migration.version), journal.last_pass(migration.version)
         _refuse_impossible(migration, direction, row.status if row else None, last)
-        resumed = last if last is not None and last.is_open and last.direction == direction else None
+        resumed = (
+            last if last is not None and last.is_open and last.direction == direction else None
+        )
         if resumed:
-            _refuse_edited(migration, migration.up if direction == "up" else migration.rollback, resumed)
+            _refuse_edited(
+                migration, migration.up if direction == "up" else migration.rollback, resumed
+            )
         seen = {} if resumed else {"catalog": self._catalog(connection)}
         with connection.transaction():
             self.fence.check(connection, in_transaction=True)
@@ -126,7 +152,9 @@ class Engine:
         return resumed or Pass(direction)
 
     def _end(self, session: EngineSession, journal: StepJournal, migration: Migration) -> None:
-        """The last row of a pass; after one up with the catalogue, so that a rollback tells its own from others' work."""
+        """The last row of a pass; after one up with the catalogue, so that a rollback tells its own
+        from others' work.
+        """
         session.settle()
         connection, direction = session.connection, session.direction
         seen = {"catalog": self._catalog(connection)} if direction == "up" else {}
@@ -136,25 +164,34 @@ class Engine:
             Ledger(connection).set(migration, "completed" if direction == "up" else "rolled_back")
 
     def _catalog(self, connection: Connection) -> str:
-        """The catalogue as JSON. Reading a definition waits for locks on its table, and gives way like a step."""
+        """The catalogue as JSON. Reading a definition waits for locks on its table, and gives way
+        like a step.
+        """
         in_the_way = dict[int, str]()
         deadline_s = self.environment.step_deadline_s
         try:
-            for attempt in stamina.retry_context(on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0):
+            for attempt in stamina.retry_context(
+                on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0
+            ):
                 self.stop()
                 with attempt, blockers.naming(self.target, connection, in_the_way):
                     return catalog.snapshot(connection).to_json()
         except RETRIED as error:
             raise LockNotObtained(
                 "the catalogue cannot be read",
-                found=f"tables locked for {deadline_s} s by {'; '.join(in_the_way.values()) or first_line(error)}",
+                found=(
+                    f"tables locked for {deadline_s} s by"
+                    f" {'; '.join(in_the_way.values()) or first_line(error)}"
+                ),
                 expected="tables that can be read",
                 action="end or wait for the sessions named, then run again",
             ) from error
         raise AssertionError("unreachable")
 
     def _fail(self, migration: Migration) -> None:
-        """Say `failed`, by a session of its own: the step's may be gone. Without a server the next run reads the journal."""
+        """Say `failed`, by a session of its own: the step's may be gone. Without a server the next
+        run reads the journal.
+        """
         with (
             suppress(psycopg.Error, RunbookError),
             connect(self.target, "ledger") as connection,
@@ -163,9 +200,11 @@ class Engine:
             self.fence.check(connection, in_transaction=True)
             Ledger(connection).set(migration, "failed")
 
-    # -- one step ------------------------------------------------------------------------------------------------
+    # -- one step ----------------------------------------------------------------------------------
 
-    def _step(self, session: EngineSession, journal: StepJournal, version: str, step: Step, before: Pass) -> StepResult:
+    def _step(
+        self, session: EngineSession, journal: StepJournal, version: str, step: Step, before: Pass
+    ) -> StepResult:
         """Carry a step out and journal it; the watcher hears of start, progress and end."""
         self.watch("step.started", version=version, direction=session.direction, step=step.name)
         work = StepWork(session, journal, version, step, Tries(session, version, step))
@@ -187,7 +226,16 @@ class Engine:
             self.stop()  # a statement that the guard cancelled ended for the guard's reason
             raise
         took_ms, tries = (time.monotonic() - began) * 1000, work.tries
-        result = StepResult(version, step.name, "done", took_ms, tries.attempts, tries.lock_waits, work.rows, work.note)
+        result = StepResult(
+            version,
+            step.name,
+            "done",
+            took_ms,
+            tries.attempts,
+            tries.lock_waits,
+            work.rows,
+            work.note,
+        )
         self.watch(
             "step.finished",
             version=version,
@@ -218,9 +266,15 @@ def _carry_out_step(work: StepWork, before: Pass) -> None:
 
 
 def refuse_unable(connection: Connection, migrations: Iterable[Migration]) -> None:
-    """Raise `Refused` when a migration, on its way up or back, needs a right that our role does not have."""
+    """Raise `Refused` when a migration, on its way up or back, needs a right that our role does not
+    have.
+    """
     scripts = [script for one in migrations for script in (one.up, one.rollback)]
-    needs = [script.path.name for script in scripts if any(step.without_triggers for step in script.steps)]
+    needs = [
+        script.path.name
+        for script in scripts
+        if any(step.without_triggers for step in script.steps)
+    ]
     if needs and not may_set(connection, "session_replication_role"):
         raise Refused(
             f"{' and '.join(needs)} fill columns without firing triggers",
@@ -230,10 +284,14 @@ def refuse_unable(connection: Connection, migrations: Iterable[Migration]) -> No
         )
 
 
-def _refuse_impossible(migration: Migration, direction: str, status: str | None, last: Pass | None) -> None:
+def _refuse_impossible(
+    migration: Migration, direction: str, status: str | None, last: Pass | None
+) -> None:
     """Nothing was written by then: what is refused changes nothing."""
     if direction == "up" and status == "completed":
-        raise Refused(f"migration {migration.version} is already applied", action="nothing is left to do")
+        raise Refused(
+            f"migration {migration.version} is already applied", action="nothing is left to do"
+        )
     if direction == "up" and last is not None and last.is_open and last.direction == "rollback":
         raise Refused(
             f"migration {migration.version} is half rolled back",
@@ -251,15 +309,25 @@ def _refuse_impossible(migration: Migration, direction: str, status: str | None,
 
 
 def _refuse_edited(migration: Migration, script: Script, resumed: Pass) -> None:
-    """Raise `MigrationFileError` when a step, or a part of one, was carried out that the file no longer has as it was."""
+    """Raise `MigrationFileError` when a step, or a part of one, was carried out that the file no
+    longer has as it was.
+    """
     now = {step.name: step.sha256 for step in script.steps}
     for name, was in resumed.carried_out.items():
         if now.get(name) != was:
             raise MigrationFileError(
-                f"step {name!r} of migration {migration.version} was edited after it was carried out",
-                found=f"SHA-256 {now[name][:12]}…" if name in now else f"no such step in {script.path.name}",
+                f"step {name!r} of migration {migration.version} was edited after it was"
+                " carried out",
+                found=(
+                    f"SHA-256 {now[name][:12]}…"
+                    if name in now
+                    else f"no such step in {script.path.name}"
+                ),
                 expected=f"{str(was)[:12]}… as in the journal",
-                action=f"restore the file, or roll back first with `mantis-runbook rollback {migration.version}`",
+                action=(
+                    "restore the file, or roll back first with `mantis-runbook rollback"
+                    f" {migration.version}`"
+                ),
             )
 
 

@@ -12,7 +12,14 @@ import psycopg
 from mantis_runbook.engine.ledger import Ledger
 from mantis_runbook.engine.seal import unseal
 from mantis_runbook.errors import FenceLost, Refused
-from mantis_runbook.postgres.connection import Connection, connect, query, refuse_pooler, rows, scalar
+from mantis_runbook.postgres.connection import (
+    Connection,
+    connect,
+    query,
+    refuse_pooler,
+    rows,
+    scalar,
+)
 from mantis_runbook.postgres.target import Target
 
 __all__ = ["KEY", "Fence", "hold"]
@@ -32,7 +39,8 @@ class Fence:
     def check(self, connection: Connection, *, in_transaction: bool) -> None:
         """Raise `FenceLost` if another runner took over.
 
-        Inside a transaction the row stays share-locked until its end, so nobody can take over half way through it.
+        Inside a transaction the row stays share-locked until its end, so nobody can take over half
+        way through it.
         """
         look = "SELECT token, run, who FROM mantis_runbook.fence"
         row = connection.execute(f"{look} FOR SHARE" if in_transaction else look).fetchone()
@@ -49,12 +57,14 @@ class Fence:
 def hold(target: Target, run: str, who: str, *, patience_s: float = 10.0) -> Iterator[Fence]:
     """Hold the database for one runner, on a direct connection of its own in autocommit.
 
-    The lock is polled for: a blocking wait deadlocks with an index build of the holder. A runner that was killed
-    leaves its lock to the server, which frees it within a second; `patience_s` covers that. Raises `Refused` naming
-    the holder when somebody else goes on holding it.
+    The lock is polled for: a blocking wait deadlocks with an index build of the holder. A runner
+    that was killed leaves its lock to the server, which frees it within a second; `patience_s`
+    covers that. Raises `Refused` naming the holder when somebody else goes on holding it.
     """
     refuse_pooler(target)
-    with connect(target, "lock", idle_in_transaction_session_timeout="0", idle_session_timeout="0") as connection:
+    with connect(
+        target, "lock", idle_in_transaction_session_timeout="0", idle_session_timeout="0"
+    ) as connection:
         Ledger(connection).require()
         deadline = time.monotonic() + patience_s
         _acquire(connection, deadline)
@@ -77,18 +87,22 @@ def _acquire(connection: Connection, deadline: float) -> None:
 
 
 def _raise_fence(connection: Connection, run: str, who: str, deadline: float) -> int:
-    """A higher token than any runner before. Waits in short tries for a step of a lost runner to end."""
+    """A higher token than any runner before. Waits in short tries for a step of a lost runner to
+    end.
+    """
     while True:
         try:
             row = connection.execute(
-                "INSERT INTO mantis_runbook.fence AS fence (token, run, who) VALUES (1, %s, %s)"
-                " ON CONFLICT (single) DO UPDATE SET token = fence.token + 1, run = excluded.run, who = excluded.who,"
-                " taken_at = clock_timestamp() RETURNING token",
+                "INSERT INTO mantis_runbook.fence AS fence (token, run, who) VALUES (1, %s, %s) ON"
+                " CONFLICT (single) DO UPDATE SET token = fence.token + 1, run = excluded.run, who"
+                " = excluded.who, taken_at = clock_timestamp() RETURNING token",
                 (run, who),
             ).fetchone()
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > deadline:
-                raise _refusal(connection, "a step of a runner that lost its lock is still at work") from None
+                raise _refusal(
+                    connection, "a step of a runner that lost its lock is still at work"
+                ) from None
             time.sleep(POLL_S)
             continue
         assert row is not None
@@ -99,7 +113,8 @@ def _refusal(connection: Connection, otherwise: str) -> Refused:
     """Who holds the lock, by its session and by the fence."""
     holders = rows(connection, query("engine/lock_holder"), {"key": KEY})
     named = "; ".join(
-        f"pid {h['pid']} ({h['application_name']}) since {h['backend_start']:%H:%M:%S} UTC, run {h['run']} of {h['who']}"
+        f"pid {h['pid']} ({h['application_name']}) since {h['backend_start']:%H:%M:%S} UTC, run"
+        f" {h['run']} of {h['who']}"
         for h in holders
     )
     return Refused(

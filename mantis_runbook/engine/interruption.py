@@ -1,4 +1,6 @@
-"""What was cut off: a migration that is half applied or half rolled back, as ledger and journal of the database say."""
+"""What was cut off: a migration that is half applied or half rolled back, as ledger and journal of
+the database say.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ __all__ = ["Interruption", "find"]
 
 @dataclass(frozen=True)
 class Interruption:
-    """A pass over a migration that began and did not end: cut off, or (`holder`) somebody's work at this moment."""
+    """A pass over a migration that began and did not end: cut off, or (`holder`) somebody's work at
+    this moment.
+    """
 
     run: str
     version: str
@@ -25,18 +29,26 @@ class Interruption:
     holder: str = ""
 
     def __str__(self) -> str:
-        what = f"migration {self.version}" if self.direction == "up" else f"the rollback of {self.version}"
+        what = (
+            f"migration {self.version}"
+            if self.direction == "up"
+            else f"the rollback of {self.version}"
+        )
         if self.holder:
             return f"run {self.run} is at work on {what}: {self.holder}"
         back = f"`mantis-runbook rollback {self.version}`"
         ways = (
-            f"`mantis-runbook run` resumes it, {back} takes it back" if self.direction == "up" else f"finish it: {back}"
+            f"`mantis-runbook run` resumes it, {back} takes it back"
+            if self.direction == "up"
+            else f"finish it: {back}"
         )
         return f"run {self.run} was interrupted in {what}; {ways}"
 
 
 def find(target: Target, migrations: tuple[Migration, ...]) -> Interruption | None:
-    """The first migration on this target that is half applied or half rolled back, if there is one."""
+    """The first migration on this target that is half applied or half rolled back, if there is
+    one.
+    """
     with connect(target, "status") as connection:
         book = Ledger(connection)
         if not book.exists:
@@ -61,4 +73,6 @@ def _direction(migration: Migration, row: LedgerRow | None, journal: StepJournal
 def _holder(connection: Connection) -> str:
     """Who holds the runbook's lock on this database, in words."""
     holders = rows(connection, query("engine/lock_holder"), {"key": KEY})
-    return "; ".join(f"pid {row['pid']} since {row['backend_start']:%H:%M:%S} UTC" for row in holders)
+    return "; ".join(
+        f"pid {row['pid']} since {row['backend_start']:%H:%M:%S} UTC" for row in holders
+    )

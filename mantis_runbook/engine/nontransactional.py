@@ -1,4 +1,6 @@
-"""Statements that run outside a transaction: what the catalogue says became of one that was cut off."""
+"""Statements that run outside a transaction: what the catalogue says became of one that was cut
+off.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ __all__ = ["Trace", "needs_young_snapshots", "trace", "waits_without_blocking"]
 
 @dataclass(frozen=True)
 class Trace:
-    """What there is of a statement: done, being done by another session (`busy` says by whom), half, or nothing.
+    """What there is of a statement: done, being done by another session (`busy` says by whom),
+    half, or nothing.
 
-    `repairs` must run before it is tried again; `instead` finishes it in its place. `detail` is worth a note.
+    `repairs` must run before it is tried again; `instead` finishes it in its place. `detail` is
+    worth a note.
     """
 
     name: str = ""
@@ -28,7 +32,8 @@ class Trace:
 
 
 def waits_without_blocking(statement: Statement) -> bool:
-    """Whether it waits for other transactions while nobody queues behind it; a lock timeout would only break it.
+    """Whether it waits for other transactions while nobody queues behind it; a lock timeout would
+    only break it.
 
     DETACH PARTITION CONCURRENTLY is not of these: it ends with an exclusive lock on the partition.
     """
@@ -41,7 +46,9 @@ def needs_young_snapshots(statement: Statement) -> bool:
 
 
 def trace(connection: Connection, statement: Statement) -> Trace:
-    """What the catalogue has of the statement. Nothing for those that may simply run again (VACUUM, ALTER SYSTEM …)."""
+    """What the catalogue has of the statement. Nothing for those that may simply run again (VACUUM,
+    ALTER SYSTEM …).
+    """
     look = TRACES.get(statement.kind)
     return look(connection, statement) if look else Trace()
 
@@ -74,7 +81,9 @@ def _detachment(connection: Connection, statement: Statement) -> Trace:
     root = tree(statement.text)
     [command] = nodes(root, "PartitionCmd")
     parent, partition = relation_name(root.relation), relation_name(command.name)
-    found = rows(connection, query("engine/partition_state"), {"parent": parent, "partition": partition})
+    found = rows(
+        connection, query("engine/partition_state"), {"parent": parent, "partition": partition}
+    )
     if not found:
         return Trace(partition, is_done=True)
     if not found[0]["is_pending"]:
@@ -88,13 +97,20 @@ def _reindex(connection: Connection, statement: Statement) -> Trace:
         return Trace()
     leftovers = [row["name"] for row in rows(connection, query("engine/reindex_leftovers"))]
     note = "invalid copies of an earlier try were dropped" if leftovers else ""
-    return Trace(detail=note, repairs=tuple(f"DROP INDEX CONCURRENTLY IF EXISTS {name}" for name in leftovers))
+    return Trace(
+        detail=note,
+        repairs=tuple(f"DROP INDEX CONCURRENTLY IF EXISTS {name}" for name in leftovers),
+    )
 
 
-def _whole_object(kind: str, attribute: str, *, drops: bool) -> Callable[[Connection, Statement], Trace]:
+def _whole_object(
+    kind: str, attribute: str, *, drops: bool
+) -> Callable[[Connection, Statement], Trace]:
     def look(connection: Connection, statement: Statement) -> Trace:
         name = str(getattr(tree(statement.text), attribute))
-        found: list[dict[str, Any]] = rows(connection, query("engine/whole_objects"), {"kind": kind, "name": name})
+        found: list[dict[str, Any]] = rows(
+            connection, query("engine/whole_objects"), {"kind": kind, "name": name}
+        )
         return Trace(name, is_done=found[0]["is_there"] != drops)
 
     return look

@@ -1,4 +1,6 @@
-"""Steps outside a transaction: one statement under a deadline, resumed as the catalogue says, waiting without blocking."""
+"""Steps outside a transaction: one statement under a deadline, resumed as the catalogue says,
+waiting without blocking.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,19 @@ OLD_SNAPSHOT_S = 5.0
 #: Between two looks at something that is waited for without a lock.
 POLL_S = 0.2
 
-#: For a wait without a limit: PostgreSQL looks for a deadlock once in each wait, and one that comes about after our look would
-#: end at the other's cost. Only a role that may set it has set it.
+#: For a wait without a limit: PostgreSQL looks for a deadlock once in each wait, and one that comes
+#: about after our look would end at the other's cost. Only a role that may set it has set it.
 USUAL_DEADLOCK_TIMEOUT = (
-    "SELECT set_config(name, reset_val, false) FROM pg_settings WHERE name = 'deadlock_timeout' AND source = 'session'"
+    "SELECT set_config(name, reset_val, false) FROM pg_settings WHERE name = 'deadlock_timeout' AND"
+    " source = 'session'"
 )
 
 
 @dataclass
 class OutsideWork:
-    """A step whose statements the server refuses inside a transaction; `was_started` by a try that was cut off."""
+    """A step whose statements the server refuses inside a transaction; `was_started` by a try that
+    was cut off.
+    """
 
     work: StepWork
     was_started: bool = False
@@ -59,14 +64,19 @@ class OutsideWork:
         self.tries.retried(lambda: self._outside(self.work.step.statements[0]))
 
     def for_each_row(self) -> None:
-        """The statements that the step's SELECT finds, one after the other; a cut run finds those that are left."""
+        """The statements that the step's SELECT finds, one after the other; a cut run finds those
+        that are left.
+        """
         question, made = self.work.step.statements[0], 0
         began = time.monotonic()
-        for (text,) in self.tries.retried(lambda: self.session.connection.execute(question.text).fetchall()):
+        for (text,) in self.tries.retried(
+            lambda: self.session.connection.execute(question.text).fetchall()
+        ):
             [statement] = parse_statements(text)
             if statement.kind not in {"IndexStmt", "DropStmt"} or not statement.outside_transaction:
                 raise StepFailed(
-                    f"step {self.work.step.name!r} of migration {self.work.version} found what it may not run",
+                    f"step {self.work.step.name!r} of migration {self.work.version} found what it"
+                    " may not run",
                     found=statement.summary,
                     expected="CREATE INDEX CONCURRENTLY or DROP INDEX CONCURRENTLY",
                     action="correct the SELECT of the step",
@@ -76,7 +86,9 @@ class OutsideWork:
             made += 1
         self.work.note = f"{many(made, 'statement')} found in the catalogue"
         self.tries.retried(
-            lambda: self.work.record("done", duration_ms=(time.monotonic() - began) * 1000, note=self.work.note)
+            lambda: self.work.record(
+                "done", duration_ms=(time.monotonic() - began) * 1000, note=self.work.note
+            )
         )
 
     def _outside(self, statement: Statement, *, ends_step: bool = True) -> None:
@@ -103,18 +115,26 @@ class OutsideWork:
         began = time.monotonic()
         with self.work.observed(statement):
             for text in (*trace.repairs, trace.instead or statement.text):
-                self._execute_outside(text, concurrently=nontransactional.waits_without_blocking(statement))
+                self._execute_outside(
+                    text, concurrently=nontransactional.waits_without_blocking(statement)
+                )
         if ends_step:
             self.work.record("done", duration_ms=(time.monotonic() - began) * 1000)
 
     def _execute_outside(self, text: str, *, concurrently: bool) -> None:
-        """One statement in autocommit, under a deadline; CONCURRENTLY waits for others without blocking anybody."""
+        """One statement in autocommit, under a deadline; CONCURRENTLY waits for others without
+        blocking anybody.
+        """
         deadline_s = self.session.limits.concurrently_deadline_s
-        self._set(statement_timeout=f"{deadline_s}s", **({"lock_timeout": "0"} if concurrently else {}))
+        self._set(
+            statement_timeout=f"{deadline_s}s", **({"lock_timeout": "0"} if concurrently else {})
+        )
         if concurrently:
             self.session.connection.execute(USUAL_DEADLOCK_TIMEOUT)
         began = time.monotonic()
-        self.tries.waits = 0  # the first word of who holds it up is news, whatever was waited for before
+        self.tries.waits = (
+            0  # the first word of who holds it up is news, whatever was waited for before
+        )
         found = (
             dict[int, str]() if concurrently else self.tries.in_the_way
         )  # without a lock timeout there is but one wait
@@ -132,7 +152,8 @@ class OutsideWork:
             if time.monotonic() - began < deadline_s:
                 raise
             raise LockNotObtained(
-                f"step {self.work.step.name!r} of {self.work.version} did not end within its deadline",
+                f"step {self.work.step.name!r} of {self.work.version} did not end within its"
+                " deadline",
                 found="; ".join(found.values()) or "no blocker, only work",
                 expected=f"{deadline_s} s (concurrently_deadline_s)",
                 action="end the sessions named, then run again: it resumes at this step",
@@ -146,7 +167,9 @@ class OutsideWork:
             self.session.connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
     def _trace(self, statement: Statement) -> nontransactional.Trace:
-        """What the catalogue says of the statement, once nobody else is at it: the session of a dead runner ends soon."""
+        """What the catalogue says of the statement, once nobody else is at it: the session of a
+        dead runner ends soon.
+        """
         deadline = time.monotonic() + self.session.limits.step_deadline_s
         while (trace := nontransactional.trace(self.session.connection, statement)).busy:
             self.tries.waiting(trace.busy)
@@ -161,9 +184,13 @@ class OutsideWork:
         return trace
 
     def _wait_for_old_snapshots(self) -> None:
-        """An old snapshot anywhere in this database would hold the build up for its whole life: wait, then name it."""
+        """An old snapshot anywhere in this database would hold the build up for its whole life:
+        wait, then name it.
+        """
         deadline = time.monotonic() + self.session.limits.step_deadline_s
-        while found := rows(self.session.connection, query("engine/old_snapshots"), {"older_than_s": OLD_SNAPSHOT_S}):
+        while found := rows(
+            self.session.connection, query("engine/old_snapshots"), {"older_than_s": OLD_SNAPSHOT_S}
+        ):
             named = [f"{row['holder']}, {row['age_s']:.0f} s old" for row in found]
             self.tries.waiting(*named)
             if time.monotonic() > deadline:

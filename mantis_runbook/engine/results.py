@@ -13,7 +13,9 @@ __all__ = ["Applied", "Observer", "StepResult", "Watcher", "first_line"]
 
 
 class Watcher(Protocol):
-    """Whoever wants to know what the engine does: the journal of the run, a progress bar, the probe's chart."""
+    """Whoever wants to know what the engine does: the journal of the run, a progress bar, the
+    probe's chart.
+    """
 
     def __call__(self, event: str, **facts: Any) -> None: ...
 
@@ -22,15 +24,23 @@ class Observer(Protocol):
     """Whoever looks at a statement while it runs: the recorder of locks, in the rehearsal."""
 
     def __call__(
-        self, connection: Connection, version: str, direction: str, step: Step, statement: Statement, /
+        self,
+        connection: Connection,
+        version: str,
+        direction: str,
+        step: Step,
+        statement: Statement,
+        /,
     ) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """How one step went: its duration in milliseconds, its tries, how many of them gave a lock up, rows of a backfill.
+    """How one step went: its duration in milliseconds, its tries, how many of them gave a lock up,
+    rows of a backfill.
 
-    Each batch of a backfill has a first try that does not count: `attempts` above 1 say how often a step gave way.
+    Each batch of a backfill has a first try that does not count: `attempts` above 1 say how often a
+    step gave way.
     """
 
     version: str

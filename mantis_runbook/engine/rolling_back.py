@@ -1,4 +1,6 @@
-"""Rolling back: one version or several, newest first; salvage first; the catalogue compared at the end."""
+"""Rolling back: one version or several, newest first; salvage first; the catalogue compared at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from mantis_runbook.engine.ledger import Ledger, LedgerRow
 from mantis_runbook.engine.results import Applied, Watcher
 from mantis_runbook.engine.seal import keep, seal, unseal
 from mantis_runbook.engine.step_journal import StepJournal
-from mantis_runbook.errors import ApprovalMissing, Failed, FenceLost, ParameterError, Refused, RunbookError
+from mantis_runbook.errors import (
+    ApprovalMissing,
+    Failed,
+    FenceLost,
+    ParameterError,
+    Refused,
+    RunbookError,
+)
 from mantis_runbook.migrations.files import Migration, dependents, find
 from mantis_runbook.postgres import catalog
 from mantis_runbook.postgres.catalog import Catalog, Difference
@@ -43,7 +52,8 @@ SCOPES = {
     "from": "this version and every one after it, newest first",
 }
 
-#: A rollback drops columns and tables that a probe would read, so none runs beside it: its evidence says so.
+#: A rollback drops columns and tables that a probe would read, so none runs beside it: its evidence
+#: says so.
 NOT_WATCHED = "what readers and writers saw meanwhile was not measured"
 
 #: States in which there is something to roll back.
@@ -52,7 +62,9 @@ APPLIED = ("running", "failed", "completed")
 
 @dataclass(frozen=True)
 class RolledBack:
-    """A rollback carried out: what was salvaged, the passes, and what the catalogue shows beside the start."""
+    """A rollback carried out: what was salvaged, the passes, and what the catalogue shows beside
+    the start.
+    """
 
     salvage: Salvage
     applied: tuple[Applied, ...]
@@ -64,12 +76,17 @@ def choose(
 ) -> tuple[Migration, ...]:
     """The migrations to roll back, newest first.
 
-    Raises `ParameterError` for an unknown version or scope, `Refused` when later migrations stand on one of them.
+    Raises `ParameterError` for an unknown version or scope, `Refused` when later migrations stand
+    on one of them.
     """
     if scope not in SCOPES:
-        raise ParameterError("scope", found=repr(scope), expected="one of " + ", ".join(SCOPES), action="choose one")
+        raise ParameterError(
+            "scope", found=repr(scope), expected="one of " + ", ".join(SCOPES), action="choose one"
+        )
     first = find(migrations, version)
-    applied = [one for one in migrations if one.version in ledger and ledger[one.version].status in APPLIED]
+    applied = [
+        one for one in migrations if one.version in ledger and ledger[one.version].status in APPLIED
+    ]
     chosen = {
         "only": [one for one in applied if one.version == first.version],
         "after": [one for one in applied if int(one.version) > int(first.version)],
@@ -93,9 +110,13 @@ def choose(
     if standing:
         raise Refused(
             f"migration {version} cannot be rolled back alone",
-            found="later migrations stand on it: " + ", ".join(dict.fromkeys(one.label for one in standing)),
+            found="later migrations stand on it: "
+            + ", ".join(dict.fromkeys(one.label for one in standing)),
             expected="none",
-            action=f"roll those back first, or all together: `mantis-runbook rollback {version} --scope from`",
+            action=(
+                f"roll those back first, or all together: `mantis-runbook rollback {version}"
+                " --scope from`"
+            ),
         )
     return tuple(reversed(chosen))
 
@@ -113,17 +134,26 @@ def require_confirmation(limits: Environment, chosen: Sequence[Migration], typed
 
 
 def roll_back(
-    run: Run, chosen: Sequence[Migration], folder: Path, *, watch: Watcher = lambda event, **facts: None
+    run: Run,
+    chosen: Sequence[Migration],
+    folder: Path,
+    *,
+    watch: Watcher = lambda event, **facts: None,
 ) -> RolledBack:
-    """Seal, salvage into `folder`, carry out the rollback scripts newest first, and compare the catalogue with the start.
+    """Seal, salvage into `folder`, carry out the rollback scripts newest first, and compare the
+    catalogue with the start.
 
-    New tables take no more writes meanwhile. New columns of older tables do: what is written there until they are gone
-    is salvaged at the end.
+    New tables take no more writes meanwhile. New columns of older tables do: what is written there
+    until they are gone is salvaged at the end.
 
-    What others made since is neither sealed nor salvaged, and is no difference. Raises `Failed` when the salvage does
-    not read back (nothing dropped), or a step fails (running it again resumes); the seals are taken off again.
+    What others made since is neither sealed nor salvaged, and is no difference. Raises `Failed`
+    when the salvage does not read back (nothing dropped), or a step fails (running it again
+    resumes); the seals are taken off again.
     """
-    with hold(run.target, run.name, run.operator) as fence, run.connect("rollback", **GIVING_WAY) as connection:
+    with (
+        hold(run.target, run.name, run.operator) as fence,
+        run.connect("rollback", **GIVING_WAY) as connection,
+    ):
         journal = StepJournal(connection, run.name, run.operator)
         passes = [_catalogs(journal, one) for one in reversed(chosen)]
         start, now = passes[0][0], _now(connection, journal, chosen[0])
@@ -146,23 +176,36 @@ def roll_back(
                 unseal(connection)
             raise
         unseal(connection)
-        left = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_labels())
+        left = catalog.left_behind(
+            start, catalog.snapshot(connection), Ledger(connection).added_labels()
+        )
         return RolledBack(kept, applied, _without(left, theirs, now))
 
 
-def others(passes: Sequence[tuple[Catalog, Catalog | None]], now: Catalog) -> frozenset[tuple[str, str]]:
-    """Class and name of what is not as these passes (oldest first; before, and after if it ended) left it. Pure.
+def others(
+    passes: Sequence[tuple[Catalog, Catalog | None]], now: Catalog
+) -> frozenset[tuple[str, str]]:
+    """Class and name of what is not as these passes (oldest first; before, and after if it ended)
+    left it. Pure.
 
     A pass that never ended is taken for the author of everything since it began.
     """
-    expected = {(kind, name): text for kind, entries in _entries(passes[0][0]) for name, text in entries.items()}
+    expected = {
+        (kind, name): text
+        for kind, entries in _entries(passes[0][0])
+        for name, text in entries.items()
+    }
     for before, after in passes:
         for change in catalog.diff(before, now if after is None else after).changes:
             expected.pop((change.kind, change.name), None)
             if change.after is not None:
                 expected[change.kind, change.name] = change.after
-    found = {(kind, name): text for kind, entries in _entries(now) for name, text in entries.items()}
-    return frozenset(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    found = {
+        (kind, name): text for kind, entries in _entries(now) for name, text in entries.items()
+    }
+    return frozenset(
+        key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+    )
 
 
 def _entries(snapshot: Catalog) -> list[tuple[str, Mapping[str, str]]]:
@@ -171,7 +214,11 @@ def _entries(snapshot: Catalog) -> list[tuple[str, Mapping[str, str]]]:
 
 def _without(left: Difference, theirs: frozenset[tuple[str, str]], now: Catalog) -> Difference:
     """A difference less what others changed and the rollback did not touch."""
-    kept = (c for c in left.changes if (c.kind, c.name) not in theirs or c.after != now[c.kind].get(c.name))
+    kept = (
+        c
+        for c in left.changes
+        if (c.kind, c.name) not in theirs or c.after != now[c.kind].get(c.name)
+    )
     return replace(left, changes=tuple(kept))
 
 
@@ -183,7 +230,10 @@ def _now(connection: Connection, journal: StepJournal, newest: Migration) -> Cat
 
 def _catalogs(journal: StepJournal, migration: Migration) -> tuple[Catalog, Catalog | None]:
     """The catalogue before and after a migration, as the journal has them."""
-    before, after = journal.catalog_before(migration.version), journal.catalog_after(migration.version)
+    before, after = (
+        journal.catalog_before(migration.version),
+        journal.catalog_after(migration.version),
+    )
     if before is None:
         raise Failed(
             f"the catalogue from before migration {migration.version} is not on record",

@@ -1,4 +1,6 @@
-"""The session that carries out a migration's steps: its settings, its limits, its fence, and who may stop it."""
+"""The session that carries out a migration's steps: its settings, its limits, its fence, and who
+may stop it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class EngineSession:
     observe: Observer
 
     def settle(self) -> None:
-        """The session's settings as they must be: a step before this one may have SET what it liked."""
+        """The session's settings as they must be: a step before this one may have SET what it
+        liked.
+        """
         self.connection.execute("RESET ROLE")
         self.connection.execute("RESET ALL")
         settle(
@@ -42,5 +46,7 @@ class EngineSession:
         )
 
     def check_fence(self, *, in_transaction: bool) -> None:
-        """Raise `FenceLost` where another runner has taken over; inside a transaction, it cannot until the end of it."""
+        """Raise `FenceLost` where another runner has taken over; inside a transaction, it cannot
+        until the end of it.
+        """
         self.fence.check(self.connection, in_transaction=in_transaction)

@@ -57,18 +57,30 @@ class StepWork:
             self._journal("done", duration_ms=(time.monotonic() - began) * 1000)
 
     def in_batches(self, last_key: str | None) -> None:
-        """A backfill: each batch commits with its journal row, so a cut run goes on at the key it reached."""
+        """A backfill: each batch commits with its journal row, so a cut run goes on at the key it
+        reached.
+        """
         table, began = self.step.batched_over, time.monotonic()
         assert table is not None
         estimate = self.connection.execute(
-            "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)", (table,)
+            "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)",
+            (table,),
         )
         total = (estimate.fetchone() or (0,))[0]
         seen = 0
         pace = self.session.limits.batch_target_ms
-        courtesy, worked, rested_s = backfill.Courtesy(self.connection, self.session.stop), time.monotonic(), 0.0
+        courtesy, worked, rested_s = (
+            backfill.Courtesy(self.connection, self.session.stop),
+            time.monotonic(),
+            0.0,
+        )
         for batch in backfill.batches(
-            self.connection, table, after=last_key, target_ms=pace, run=self._one_batch, patiently=self.tries.retried
+            self.connection,
+            table,
+            after=last_key,
+            target_ms=pace,
+            run=self._one_batch,
+            patiently=self.tries.retried,
         ):
             seen += batch.size
             self.progress(min(seen, total), total)
@@ -77,11 +89,15 @@ class StepWork:
             worked = time.monotonic()
         if rested_s >= WORTH_SAYING_S:
             self.note = f"{rested_s:.1f} s of it at rest while others worked"
-        self.tries.retried(lambda: self.record("done", duration_ms=(time.monotonic() - began) * 1000))
+        self.tries.retried(
+            lambda: self.record("done", duration_ms=(time.monotonic() - began) * 1000)
+        )
 
     def progress(self, done: int, total: int) -> None:
         """Tell how far it is."""
-        self.session.watch("step.progress", version=self.version, step=self.step.name, rows=done, of=total)
+        self.session.watch(
+            "step.progress", version=self.version, step=self.step.name, rows=done, of=total
+        )
 
     def _one_batch(self, batch: backfill.Batch) -> None:
         with self.connection.transaction():
@@ -89,17 +105,22 @@ class StepWork:
             self.session.check_fence(in_transaction=True)
             if self.step.without_triggers:
                 self.connection.execute("SET LOCAL session_replication_role = replica")
-            with psycopg.RawCursor(self.connection) as cursor, self.observed(self.step.statements[0]):
+            with (
+                psycopg.RawCursor(self.connection) as cursor,
+                self.observed(self.step.statements[0]),
+            ):
                 cursor.execute(self.step.statements[0].text, (batch.lower, batch.upper))
                 changed = cursor.rowcount
             self._journal("batch", last_key=batch.upper, rows=changed)
         self.rows += changed
 
-    # -- what is seen of it --------------------------------------------------------------------------------------
+    # -- what is seen of it ------------------------------------------------------------------------
 
     def observed(self, statement: Statement) -> AbstractContextManager[None]:
         """Whoever looks at a statement while it runs."""
-        return self.session.observe(self.connection, self.version, self.session.direction, self.step, statement)
+        return self.session.observe(
+            self.connection, self.version, self.session.direction, self.step, statement
+        )
 
     def record(self, state: str, duration_ms: float | None = None, **detail: Any) -> None:
         """A row of its own, written only while the fence is ours."""

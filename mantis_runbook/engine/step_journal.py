@@ -1,4 +1,6 @@
-"""The journal of steps in the database: what was done of a migration, step by step, and by which run."""
+"""The journal of steps in the database: what was done of a migration, step by step, and by which
+run.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ __all__ = ["Pass", "StepJournal"]
 class Pass:
     """One pass over a migration's script, in one direction, as far as it is on record.
 
-    `done` are the finished steps, `last_key` maps a backfill to the key it reached. `carried_out` maps both kinds to the
-    SHA-256 of what was carried out.
+    `done` are the finished steps, `last_key` maps a backfill to the key it reached. `carried_out`
+    maps both kinds to the SHA-256 of what was carried out.
     """
 
     direction: str
@@ -50,10 +52,13 @@ class StepJournal:
         lock_waits: int | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write one row, through the step's own connection where step and row must commit together."""
+        """Write one row, through the step's own connection where step and row must commit
+        together.
+        """
         (connection or self._connection).execute(
-            "INSERT INTO mantis_runbook.journal (run, version, direction, step, statement_sha256, state, who,"
-            " duration_ms, attempts, lock_waits, detail) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO mantis_runbook.journal (run, version, direction, step, statement_sha256,"
+            " state, who, duration_ms, attempts, lock_waits, detail) VALUES (%s, %s, %s, %s, %s,"
+            " %s, %s, %s, %s, %s, %s)",
             (
                 self._run,
                 version,
@@ -70,15 +75,21 @@ class StepJournal:
         )
 
     def catalog_before(self, version: str) -> str | None:
-        """The catalogue, as JSON, from before the newest pass up of this version; None if it was never begun."""
+        """The catalogue, as JSON, from before the newest pass up of this version; None if it was
+        never begun.
+        """
         return self._catalog(version, "up", "begun")
 
     def catalog_after(self, version: str) -> str | None:
-        """The catalogue, as JSON, from the end of the newest pass up of this version; None if it never ended."""
+        """The catalogue, as JSON, from the end of the newest pass up of this version; None if it
+        never ended.
+        """
         return self._catalog(version, "up", "ended")
 
     def catalog_at_rollback(self, version: str) -> str | None:
-        """The catalogue, as JSON, from the begin of a rollback that was cut off; None if there is none."""
+        """The catalogue, as JSON, from the begin of a rollback that was cut off; None if there is
+        none.
+        """
         last = self.last_pass(version)
         if last is None or last.direction != "rollback" or not last.is_open:
             return None
@@ -87,9 +98,10 @@ class StepJournal:
     def _catalog(self, version: str, direction: str, state: str) -> str | None:
         """As noted in the newest row of that kind, unless a pass up was begun since."""
         row = self._connection.execute(
-            "SELECT detail ->> 'catalog' FROM mantis_runbook.journal WHERE version = %s AND direction = %s AND state = %s"
-            " AND id >= (SELECT max(id) FROM mantis_runbook.journal WHERE version = %s AND direction = 'up'"
-            " AND state = 'begun') ORDER BY id DESC LIMIT 1",
+            "SELECT detail ->> 'catalog' FROM mantis_runbook.journal WHERE version = %s AND"
+            " direction = %s AND state = %s AND id >= (SELECT max(id) FROM mantis_runbook.journal"
+            " WHERE version = %s AND direction = 'up' AND state = 'begun') ORDER BY id DESC"
+            " LIMIT 1",
             (version, direction, state, version),
         ).fetchone()
         return row[0] if row else None
@@ -97,7 +109,8 @@ class StepJournal:
     def run_of(self, version: str) -> str | None:
         """The run that began the newest pass of this version."""
         row = self._connection.execute(
-            "SELECT run FROM mantis_runbook.journal WHERE version = %s AND state = 'begun' ORDER BY id DESC LIMIT 1",
+            "SELECT run FROM mantis_runbook.journal WHERE version = %s AND state = 'begun' ORDER BY"
+            " id DESC LIMIT 1",
             (version,),
         ).fetchone()
         return row[0] if row else None
@@ -105,21 +118,26 @@ class StepJournal:
     def last_pass(self, version: str) -> Pass | None:
         """The newest pass over this version, finished or not; None if it was never begun."""
         begun = self._connection.execute(
-            "SELECT id, direction FROM mantis_runbook.journal WHERE version = %s AND state = 'begun' ORDER BY id DESC LIMIT 1",
+            "SELECT id, direction FROM mantis_runbook.journal WHERE version = %s AND state ="
+            " 'begun' ORDER BY id DESC LIMIT 1",
             (version,),
         ).fetchone()
         if begun is None:
             return None
         found = rows(
             self._connection,
-            "SELECT step, state, statement_sha256, detail ->> 'last_key' AS last_key FROM mantis_runbook.journal"
-            " WHERE version = %s AND id > %s ORDER BY id",
+            "SELECT step, state, statement_sha256, detail ->> 'last_key' AS last_key FROM"
+            " mantis_runbook.journal WHERE version = %s AND id > %s ORDER BY id",
             (version, begun[0]),
         )
         return Pass(
             direction=begun[1],
             done=frozenset(row["step"] for row in found if row["state"] == "done"),
-            carried_out={row["step"]: row["statement_sha256"] for row in found if row["state"] in ("done", "batch")},
+            carried_out={
+                row["step"]: row["statement_sha256"]
+                for row in found
+                if row["state"] in ("done", "batch")
+            },
             started=frozenset(row["step"] for row in found if row["state"] == "started"),
             last_key={row["step"]: row["last_key"] for row in found if row["state"] == "batch"},
             is_open=not any(row["state"] == "ended" for row in found),

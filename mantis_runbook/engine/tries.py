@@ -1,4 +1,6 @@
-"""Tries: a step gives way to others, tries again until its deadline, and then says who was in the way."""
+"""Tries: a step gives way to others, tries again until its deadline, and then says who was in the
+way.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +26,25 @@ Result = TypeVar("Result")
 # The watcher tells of every wait; stamina would log each of them once more.
 stamina.instrumentation.set_on_retry_hooks([])
 
-RETRIED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+RETRIED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 
 #: Between two tries for a lock at most, in seconds: `stop` is not asked meanwhile.
 LONGEST_PAUSE_S = 1.0
 
-#: What a first try waits for a lock, as a share of the lock timeout, and how that grows from try to try: others queue behind
-#: every wait, and most tables are free within a few milliseconds.
+#: What a first try waits for a lock, as a share of the lock timeout, and how that grows from try to
+#: try: others queue behind every wait, and most tables are free within a few milliseconds.
 FIRST_PATIENCE, MORE_PATIENCE = 0.3, 1.3
 
 
 @dataclass
 class Tries:
-    """The tries of one step: how often it began, how often it gave a lock up, and who is in the way."""
+    """The tries of one step: how often it began, how often it gave a lock up, and who is in the
+    way.
+    """
 
     session: EngineSession
     version: str
@@ -70,7 +78,10 @@ class Tries:
                 f"step {self.step.name!r} of {self.version} did not get its lock",
                 expected="a free table",
                 found=f"{self.lock_waits} tries in {limits.step_deadline_s} s; in the way: {named}",
-                action=f"end or wait for the sessions named{_of_autovacuum(named)}; then run again: it resumes at this step",
+                action=(
+                    f"end or wait for the sessions named{_of_autovacuum(named)}; then run again: it"
+                    " resumes at this step"
+                ),
             ) from error
         raise AssertionError("unreachable")
 
@@ -97,15 +108,23 @@ class Tries:
         self.held_up(named)
 
     def held_up(self, named: Sequence[str]) -> None:
-        """Tell who is in the way. Never asks to stop: the thread that looks for blockers calls this too."""
+        """Tell who is in the way. Never asks to stop: the thread that looks for blockers calls this
+        too.
+        """
         self.waits += 1
         self.session.watch(
-            "step.waiting", version=self.version, step=self.step.name, attempt=self.waits, blockers=list(named)
+            "step.waiting",
+            version=self.version,
+            step=self.step.name,
+            attempt=self.waits,
+            blockers=list(named),
         )
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """An SQL error becomes one that names the step; locks and lost connections keep their own meaning."""
+        """An SQL error becomes one that names the step; locks and lost connections keep their own
+        meaning.
+        """
         try:
             yield
         except RETRIED:
@@ -117,25 +136,39 @@ class Tries:
 
     def _failed(self, error: psycopg.Error) -> StepFailed:
         detail = error.diag.message_detail
-        left = "; its earlier batches stay" if self.step.batched_over else ", and left nothing behind"
+        left = (
+            "; its earlier batches stay" if self.step.batched_over else ", and left nothing behind"
+        )
         return StepFailed(
-            f"step {self.step.name!r} of migration {self.version} failed" + (left if self.step.transactional else ""),
+            f"step {self.step.name!r} of migration {self.version} failed"
+            + (left if self.step.transactional else ""),
             found=f"{error.diag.message_primary or first_line(error)}"
             + (f" ({detail})" if detail else "")
             + f" [SQLSTATE {error.sqlstate}]",
-            action="correct the cause and run again, or roll back with `mantis-runbook rollback " + self.version + "`",
+            action="correct the cause and run again, or roll back with `mantis-runbook rollback "
+            + self.version
+            + "`",
         )
 
     def limit_statements(self) -> None:
-        """Limit the transaction's statements, and what they wait for a lock: longer with every try."""
+        """Limit the transaction's statements, and what they wait for a lock: longer with every
+        try.
+        """
         limits = self.session.limits
-        patience_ms = limits.lock_timeout_ms * min(1.0, FIRST_PATIENCE * MORE_PATIENCE**self.lock_waits)
+        patience_ms = limits.lock_timeout_ms * min(
+            1.0, FIRST_PATIENCE * MORE_PATIENCE**self.lock_waits
+        )
         self.session.connection.execute(
-            "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
+            "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s,"
+            " true)",
             (f"{limits.statement_timeout_s}s", f"{patience_ms:.0f}ms"),
         )
 
 
 def _of_autovacuum(named: str) -> str:
     """What hastens it where it is in the way: our role may not, or it would have given way."""
-    return ", or GRANT SET ON PARAMETER deadlock_timeout TO our role" if "autovacuum worker" in named else ""
+    return (
+        ", or GRANT SET ON PARAMETER deadlock_timeout TO our role"
+        if "autovacuum worker" in named
+        else ""
+    )

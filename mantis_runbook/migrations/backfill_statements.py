@@ -12,7 +12,8 @@ __all__ = ["FORM", "flaw", "parameters"]
 #: What a backfill statement has to be.
 FORM = "one UPDATE, DELETE or INSERT … SELECT of the rows whose key is > $1 and <= $2"
 
-#: How a bound may be compared, as (side of the parameter, operator); anything else meets a row twice or never.
+#: How a bound may be compared, as (side of the parameter, operator); anything else meets a row
+#: twice or never.
 BOUNDS = {1: {("right", ">"), ("left", "<")}, 2: {("right", "<="), ("left", ">=")}}
 
 
@@ -21,13 +22,19 @@ def flaw(statement: Statement, table: str) -> str:
     if not _is_batchable(statement):
         return f"is {statement.summary}"
     if parameters(statement) != [1, 2]:
-        return "uses " + (", ".join(f"${number}" for number in parameters(statement)) or "no parameters")
+        return "uses " + (
+            ", ".join(f"${number}" for number in parameters(statement)) or "no parameters"
+        )
     tables = {relation_name(one) for one in nodes(tree(statement.text), "RangeVar")}
-    return _wrong_bounds(statement) or ("" if table in tables else f"touches only {', '.join(sorted(tables))}")
+    return _wrong_bounds(statement) or (
+        "" if table in tables else f"touches only {', '.join(sorted(tables))}"
+    )
 
 
 def parameters(statement: Statement) -> list[int]:
-    """Numbers of the parameters that a caller must give; those of functions and prepared statements are their own."""
+    """Numbers of the parameters that a caller must give; those of functions and prepared statements
+    are their own.
+    """
     if statement.kind in {"CreateFunctionStmt", "PrepareStmt"}:
         return []
     return sorted({one.number for one in nodes(tree(statement.text), "ParamRef")})
@@ -44,7 +51,9 @@ def _wrong_bounds(statement: Statement) -> str:
     comparisons = list(_comparisons(tree(statement.text)))
     for number in (1, 2):
         found = [(side, operator) for given, side, operator in comparisons if given == number]
-        if wrong := [operator for side, operator in found if (side, operator) not in BOUNDS[number]]:
+        if wrong := [
+            operator for side, operator in found if (side, operator) not in BOUNDS[number]
+        ]:
             return f"compares ${number} by {wrong[0]}"
         if not found:
             return f"compares nothing with ${number}"
@@ -56,7 +65,9 @@ def _comparisons(root: Any) -> Iterable[tuple[int, str, str]]:
     for one in nodes(root, "A_Expr"):
         operator = one.name[-1].string.sval
         if one.kind in (grammar.AEXPR_BETWEEN, grammar.AEXPR_NOT_BETWEEN):
-            yield from ((number, "right", operator) for number in _direct_parameters(one.rexpr.list.items))
+            yield from (
+                (number, "right", operator) for number in _direct_parameters(one.rexpr.list.items)
+            )
         elif operator in {"<", "<=", ">", ">=", "=", "<>"}:
             yield from ((number, "left", operator) for number in _direct_parameters([one.lexpr]))
             yield from ((number, "right", operator) for number in _direct_parameters([one.rexpr]))

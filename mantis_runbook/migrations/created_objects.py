@@ -1,4 +1,6 @@
-"""What a migration would make: tables with their columns, enums with their labels, indexes, functions."""
+"""What a migration would make: tables with their columns, enums with their labels, indexes,
+functions.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,22 @@ from mantis_runbook.postgres.statements import grammar, nodes, relation_name, tr
 
 __all__ = ["Planned", "planned"]
 
-#: How the grammar calls types that the catalogue calls otherwise is left to the server: to_regtype() knows both.
-TABLES = {"CreateStmt": "table", "ViewStmt": "view", "CreateTableAsStmt": "table", "CreateSeqStmt": "sequence"}
+#: How the grammar calls types that the catalogue calls otherwise is left to the server:
+#: to_regtype() knows both.
+TABLES = {
+    "CreateStmt": "table",
+    "ViewStmt": "view",
+    "CreateTableAsStmt": "table",
+    "CreateSeqStmt": "sequence",
+}
 
 
 @dataclass(frozen=True)
 class Planned:
     """An object that a migration creates, by its unqualified name.
 
-    `parts` are pairs: columns and their types of a table (or of one column that is added to it), labels of an enum
-    (with nothing beside them), types of a function's arguments (likewise).
+    `parts` are pairs: columns and their types of a table (or of one column that is added to it),
+    labels of an enum (with nothing beside them), types of a function's arguments (likewise).
     """
 
     version: str
@@ -30,7 +38,9 @@ class Planned:
 
 
 def planned(migration: Migration) -> tuple[Planned, ...]:
-    """All objects that the migration's file creates, in order. What a DO block makes is not seen."""
+    """All objects that the migration's file creates, in order. What a DO block makes is not
+    seen.
+    """
     return tuple(
         Planned(migration.version, kind, name, tuple(parts))
         for step in migration.up.steps
@@ -49,7 +59,11 @@ def _made(node: Any) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     elif kind == "IndexStmt" and node.idxname:
         yield "index", node.idxname, [(_bare(node.relation), "")]
     elif kind == "CreateFunctionStmt":
-        yield "function", _last(node.funcname), [(_type(one.arg_type), "") for one in _arguments(node)]
+        yield (
+            "function",
+            _last(node.funcname),
+            [(_type(one.arg_type), "") for one in _arguments(node)],
+        )
     elif kind == "AlterTableStmt":
         yield from (
             ("column", _bare(node.relation), [_column(column)])
@@ -60,7 +74,11 @@ def _made(node: Any) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     elif kind in TABLES:
         relation = {"ViewStmt": "view", "CreateSeqStmt": "sequence"}.get(kind, "relation")
         made = node.into.rel if kind == "CreateTableAsStmt" else getattr(node, relation)
-        columns = [_column(one.column_def) for one in getattr(node, "table_elts", ()) if one.HasField("column_def")]
+        columns = [
+            _column(one.column_def)
+            for one in getattr(node, "table_elts", ())
+            if one.HasField("column_def")
+        ]
         yield TABLES[kind], _bare(made), columns
 
 
@@ -68,7 +86,9 @@ def _arguments(node: Any) -> list[Any]:
     """Those that tell functions of one name apart."""
     result = ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
     return [
-        one for one in nodes(node, "FunctionParameter") if grammar.FunctionParameterMode.Name(one.mode) not in result
+        one
+        for one in nodes(node, "FunctionParameter")
+        if grammar.FunctionParameterMode.Name(one.mode) not in result
     ]
 
 
@@ -79,7 +99,9 @@ def _column(column: Any) -> tuple[str, str]:
 def _type(name: Any) -> str:
     """A type as text that to_regtype() reads, its modifier included: numeric(12,2), api_scope[]."""
     modifiers = ",".join(str(one.a_const.ival.ival) for one in name.typmods)
-    return f"{_last(name.names)}{f'({modifiers})' if modifiers else ''}{'[]' * len(name.array_bounds)}"
+    return (
+        f"{_last(name.names)}{f'({modifiers})' if modifiers else ''}{'[]' * len(name.array_bounds)}"
+    )
 
 
 def _last(names: Any) -> str:

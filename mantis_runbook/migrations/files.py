@@ -35,7 +35,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Migration:
-    """A version: its three scripts, the phase (notebook) it belongs to, and the versions it requires."""
+    """A version: its three scripts, the phase (notebook) it belongs to, and the versions it
+    requires.
+    """
 
     version: str
     name: str
@@ -49,7 +51,9 @@ class Migration:
     @property
     def checksum(self) -> str:
         """SHA-256 over the three files' checksums, in hex."""
-        return sha256("".join(one.checksum for one in (self.up, self.rollback, self.validation)).encode())
+        return sha256(
+            "".join(one.checksum for one in (self.up, self.rollback, self.validation)).encode()
+        )
 
     @property
     def label(self) -> str:
@@ -59,11 +63,16 @@ class Migration:
 def load(folder: Path | None = None) -> tuple[Migration, ...]:
     """All migrations of a folder (`sql/migrations` by default), in order of their versions.
 
-    Raises `MigrationFileError` with everything that has to change, in all files, when any of them is not usable.
+    Raises `MigrationFileError` with everything that has to change, in all files, when any of them
+    is not usable.
     """
     folder = folder or settings.sql() / "migrations"
     keys = _versions(folder)
-    scripts = iter(_collect(partial(read_script, path, version=version) for path, version in _paths(folder, keys)))
+    scripts = iter(
+        _collect(
+            partial(read_script, path, version=version) for path, version in _paths(folder, keys)
+        )
+    )
     migrations = [
         _migration(key, up, rollback, validation)
         for key, up, rollback, validation in zip(keys, scripts, scripts, scripts, strict=True)
@@ -73,7 +82,9 @@ def load(folder: Path | None = None) -> tuple[Migration, ...]:
 
 
 def first_version() -> str:
-    """The version that comes before all others, by the files' names. Raises `MigrationFileError` where there is none."""
+    """The version that comes before all others, by the files' names. Raises `MigrationFileError`
+    where there is none.
+    """
     folder = settings.sql() / "migrations"
     if not (keys := _versions(folder)):
         raise MigrationFileError(f"{folder} holds no migration", expected="at least one")
@@ -90,7 +101,10 @@ def find(migrations: Iterable[Migration], version: str) -> Migration:
     known = {one.version: one for one in migrations}
     if version not in known:
         raise ParameterError(
-            "migration", found=repr(version), expected="one of " + ", ".join(known), action="choose one of them"
+            "migration",
+            found=repr(version),
+            expected="one of " + ", ".join(known),
+            action="choose one of them",
         )
     return known[version]
 
@@ -108,7 +122,9 @@ def dependents(migrations: Iterable[Migration], version: str) -> tuple[Migration
 
 def _file_names(folder: Path) -> list[re.Match[str]]:
     if not folder.is_dir():
-        raise MigrationFileError(f"{folder} is not a folder", expected="the folder of the migration files")
+        raise MigrationFileError(
+            f"{folder} is not a folder", expected="the folder of the migration files"
+        )
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sql")
     matches = [(path, FILE.fullmatch(path.name)) for path in paths]
     if strange := [path.name for path, match in matches if match is None]:
@@ -121,7 +137,9 @@ def _file_names(folder: Path) -> list[re.Match[str]]:
 
 
 def _versions(folder: Path) -> list[tuple[str, str]]:
-    """Version and name of each migration. Raises for a number used twice, and for files that are missing or stray."""
+    """Version and name of each migration. Raises for a number used twice, and for files that are
+    missing or stray.
+    """
     roles: dict[tuple[str, str], set[str]] = {}
     for match in _file_names(folder):
         roles.setdefault((match["version"], match["name"]), set()).add(match["role"] or "")
@@ -154,7 +172,11 @@ def _refuse_incomplete(folder: Path, key: tuple[str, str], roles: set[str]) -> N
 def _paths(folder: Path, keys: Iterable[tuple[str, str]]) -> list[tuple[Path, str | None]]:
     """Three files a migration; with the version for the one that has a header."""
     roles = ("", "_rollback", "_validate")
-    return [(folder / f"{v}_{name}{role}.sql", None if role else v) for v, name in keys for role in roles]
+    return [
+        (folder / f"{v}_{name}{role}.sql", None if role else v)
+        for v, name in keys
+        for role in roles
+    ]
 
 
 def _migration(key: tuple[str, str], up: Script, rollback: Script, validation: Script) -> Migration:
@@ -174,7 +196,9 @@ def _collect(tasks: Iterable[Callable[[], Result]]) -> list[Result]:
     if len(refusals) == 1:
         raise refusals[0]
     if refusals:
-        raise MigrationFileError("\n\n".join([f"{len(refusals)} migration files cannot be used", *map(str, refusals)]))
+        raise MigrationFileError(
+            "\n\n".join([f"{len(refusals)} migration files cannot be used", *map(str, refusals)])
+        )
     return results
 
 
@@ -185,10 +209,17 @@ def _refuse_unknown_requirements(migrations: Sequence[Migration]) -> None:
         for required in one.requires:
             if required in known and int(required) < int(one.version):
                 continue
-            earlier = ", ".join(other.version for other in migrations if _order(other) < _order(one)) or "none"
+            earlier = (
+                ", ".join(other.version for other in migrations if _order(other) < _order(one))
+                or "none"
+            )
             raise MigrationFileError(
                 f"{one.up.path.name} requires {required}",
-                found="a later version" if required in known - {one.version} else "no such version before it",
+                found=(
+                    "a later version"
+                    if required in known - {one.version}
+                    else "no such version before it"
+                ),
                 expected=f"an earlier one ({earlier})",
                 action="correct the requires line, or renumber",
             )

@@ -8,7 +8,15 @@ from typing import Any
 
 import postgast
 
-from mantis_runbook.postgres.statements import Statement, grammar, nodes, quoted, relation_name, table_key, tree
+from mantis_runbook.postgres.statements import (
+    Statement,
+    grammar,
+    nodes,
+    quoted,
+    relation_name,
+    table_key,
+    tree,
+)
 
 __all__ = [
     "ForeignKey",
@@ -38,8 +46,9 @@ class Proposed:
 class ForeignKey:
     """A foreign key: what it refers to, and the two statements that add it without a scan.
 
-    On a new partitioned table it is added at once and `validate` is "": NOT VALID is refused there before PostgreSQL 18.
-    `scans` when it was written without NOT VALID; `column` when it stands behind a column.
+    On a new partitioned table it is added at once and `validate` is "": NOT VALID is refused there
+    before PostgreSQL 18. `scans` when it was written without NOT VALID; `column` when it stands
+    behind a column.
     """
 
     table: str
@@ -60,7 +69,9 @@ def is_ledger_statement(statement: Statement) -> bool:
     """Whether it writes `schema_migrations` or `migration_backups`, also by way of a CTE."""
     if statement.kind in {"CreateFunctionStmt", "RuleStmt"}:
         return False
-    writers = nodes(tree(statement.text), "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "TruncateStmt")
+    writers = nodes(
+        tree(statement.text), "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "TruncateStmt"
+    )
     return any(_is_ledger(relation) for writer in writers for relation in _written(writer))
 
 
@@ -77,17 +88,23 @@ def _is_ledger(relation: Any) -> bool:
 def recut(groups: Iterable[tuple[str, Sequence[Statement]]]) -> tuple[Proposed, ...]:
     """The steps that these could be: each group is a step's name ("" for none) and its statements.
 
-    Left out is what the engine does itself (BEGIN, COMMIT, the ledger); apart stand what cannot run in a transaction,
-    and foreign keys to tables that exist already.
+    Left out is what the engine does itself (BEGIN, COMMIT, the ledger); apart stand what cannot run
+    in a transaction, and foreign keys to tables that exist already.
     """
     created: set[str] = set()
     steps: list[Proposed] = []
     for name, statements in groups:
-        kept = [one for one in statements if one.kind != "TransactionStmt" and not is_ledger_statement(one)]
+        kept = [
+            one
+            for one in statements
+            if one.kind != "TransactionStmt" and not is_ledger_statement(one)
+        ]
         for topic, together in _by_topic(kept):
             tables = [one for one in together if one.kind == "CreateStmt"]
             created |= {_table(one) for one in tables}
-            keys = [key for one in tables for key in foreign_keys(one) if key.referenced not in created]
+            keys = [
+                key for one in tables for key in foreign_keys(one) if key.referenced not in created
+            ]
             steps.append(Proposed(name or topic, tuple(_line(one, keys) for one in together)))
             steps += steps_of(keys)
             name = ""
@@ -115,7 +132,11 @@ def _topic(statement: Statement) -> str:
     if statement.kind == "CreateExtensionStmt":
         return "extensions"
     if statement.kind in {"DoStmt", "CreateEnumStmt"}:
-        return "types" if "CREATE TYPE" in statement.text.upper() else f"block of line {statement.line}"
+        return (
+            "types"
+            if "CREATE TYPE" in statement.text.upper()
+            else f"block of line {statement.line}"
+        )
     if statement.kind in {"CreateStmt", "AlterTableStmt", "IndexStmt", "CreateTrigStmt"}:
         return str(node.relation.relname)
     if statement.kind == "CreatePolicyStmt":
@@ -131,7 +152,10 @@ def _line(statement: Statement, keys: Sequence[ForeignKey]) -> str:
         without = ", ".join(dict.fromkeys(key.referenced for key in own))
         return f"{statement.summary} (…);  -- its columns and checks, without REFERENCES {without}"
     if statement.kind == "DropStmt" and tree(statement.text).behavior == grammar.DROP_CASCADE:
-        return f"{without_cascade(statement)}  -- without CASCADE, which would decide for you what goes too"
+        return (
+            f"{without_cascade(statement)}  -- without CASCADE, which would decide for you what"
+            " goes too"
+        )
     flat = " ".join(statement.text.split())
     return f"{flat};" if len(flat) <= WIDTH and "--" not in flat else f"{statement.summary} …;"
 
@@ -173,20 +197,26 @@ def _with_own_names(steps: Sequence[Proposed]) -> tuple[Proposed, ...]:
 
 
 def foreign_keys(statement: Statement) -> tuple[ForeignKey, ...]:
-    """The foreign keys of a CREATE TABLE or an ALTER TABLE … ADD, behind columns or on their own."""
+    """The foreign keys of a CREATE TABLE or an ALTER TABLE … ADD, behind columns or on their
+    own.
+    """
     node = tree(statement.text)
     if statement.kind not in {"CreateStmt", "AlterTableStmt"}:
         return ()
     columns = [(column, list(nodes(column, "Constraint"))) for column in nodes(node, "ColumnDef")]
     plain = not (statement.kind == "CreateStmt" and node.HasField("partspec"))
     keys = [
-        _foreign_key(node.relation, key, constraints[position + 1 :], column.colname, not_valid=plain)
+        _foreign_key(
+            node.relation, key, constraints[position + 1 :], column.colname, not_valid=plain
+        )
         for column, constraints in columns
         for position, key in enumerate(constraints)
         if _is_foreign(key)
     ]
     of_columns = {id(one) for _, constraints in columns for one in constraints}
-    own = [one for one in nodes(node, "Constraint") if _is_foreign(one) and id(one) not in of_columns]
+    own = [
+        one for one in nodes(node, "Constraint") if _is_foreign(one) and id(one) not in of_columns
+    ]
     return tuple(keys + [_foreign_key(node.relation, key, [], "", not_valid=plain) for key in own])
 
 
@@ -194,8 +224,12 @@ def _is_foreign(constraint: Any) -> bool:
     return bool(constraint.contype == grammar.CONSTR_FOREIGN)
 
 
-def _foreign_key(relation: Any, key: Any, following: Sequence[Any], column: str, *, not_valid: bool) -> ForeignKey:
-    """The key as ALTER TABLE … ADD; of a column's key, its DEFERRABLE stands among what follows it."""
+def _foreign_key(
+    relation: Any, key: Any, following: Sequence[Any], column: str, *, not_valid: bool
+) -> ForeignKey:
+    """The key as ALTER TABLE … ADD; of a column's key, its DEFERRABLE stands among what follows
+    it.
+    """
     columns = [column] if column else [one.string.sval for one in key.fk_attrs]
     name = key.conname or "_".join([relation.relname, *columns, "fkey"])
     parsed = postgast.parse("ALTER TABLE t ADD CONSTRAINT n FOREIGN KEY (c) REFERENCES r NOT VALID")
@@ -204,7 +238,11 @@ def _foreign_key(relation: Any, key: Any, following: Sequence[Any], column: str,
     constraint = getattr(statement.cmds[0].alter_table_cmd, "def").constraint
     attributes = constraint.fk_attrs[0]
     constraint.CopyFrom(key)
-    constraint.conname, constraint.skip_validation, constraint.initially_valid = name, not_valid, not not_valid
+    constraint.conname, constraint.skip_validation, constraint.initially_valid = (
+        name,
+        not_valid,
+        not not_valid,
+    )
     del constraint.fk_attrs[:]
     for one in columns:
         attributes.string.sval = one

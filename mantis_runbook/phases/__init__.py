@@ -1,1 +1,3 @@
-"""What a phase is and does: its definition, its plan, its verbs, and what carries them out unattended."""
+"""What a phase is and does: its definition, its plan, its verbs, and what carries them out
+unattended.
+"""

@@ -1,4 +1,6 @@
-"""The copy that is restored from a phase's backup: made, adopted and dropped, and what was seen on it."""
+"""The copy that is restored from a phase's backup: made, adopted and dropped, and what was seen on
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ __all__ = ["PhaseCopy"]
 
 
 class PhaseCopy:
-    """The scratch database of one phase in one run: the backup is proven on it, and the migration rehearsed."""
+    """The scratch database of one phase in one run: the backup is proven on it, and the migration
+    rehearsed.
+    """
 
     def __init__(self, record: PhaseRecord) -> None:
         self._record, self._run = record, record.run
@@ -32,11 +36,15 @@ class PhaseCopy:
 
     @cached_property
     def server(self) -> Target:
-        """Where backups are restored: beside the target where the environment allows it, else a server that was named."""
+        """Where backups are restored: beside the target where the environment allows it, else a
+        server that was named.
+        """
         if self._record.parameters.scratch:
             server = targets.resolve(self._record.parameters.scratch)
             if self._run.environment.scratch == "other":
-                scratch_databases.refuse_same_server(self._run.target, server, self._run.environment.name)
+                scratch_databases.refuse_same_server(
+                    self._run.target, server, self._run.environment.name
+                )
             return server
         if self._run.environment.scratch == "beside":
             return self._run.target
@@ -63,11 +71,17 @@ class PhaseCopy:
         return scratch_databases.has_scratch(self.server, self.name)
 
     def create(self) -> Target:
-        """An empty database to restore into, made like the original; one of this name that exists is dropped."""
-        return scratch_databases.create_scratch(self.server, self.name, self.backup.likeness, self._mark)
+        """An empty database to restore into, made like the original; one of this name that exists
+        is dropped.
+        """
+        return scratch_databases.create_scratch(
+            self.server, self.name, self.backup.likeness, self._mark
+        )
 
     def require_fresh(self) -> None:
-        """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was cut off on it."""
+        """The restored backup, as it was dumped: restored again if it is gone, or a rehearsal was
+        cut off on it.
+        """
         if self._record.was_cut("rehearse") or not self.exists:
             backup.prove(self.backup, self.create())
         else:
@@ -79,13 +93,17 @@ class PhaseCopy:
             scratch_databases.drop_scratch(self.server, self.name)
 
     def record_proof(self, name: str, *, is_valid: bool) -> None:
-        """Write into the ledger whether a file of the backup is proven, or was found not to be valid."""
+        """Write into the ledger whether a file of the backup is proven, or was found not to be
+        valid.
+        """
         with self._run.connect("proof") as connection:
             book = Ledger(connection).require()
             book.record_proof(self._record.facts("back_up")["ids"][name], is_valid=is_valid)
 
     def promises_before(self) -> promises.Before:
-        """Both proofs on the copy as it was restored: what does not hold there is nothing that a migration did."""
+        """Both proofs on the copy as it was restored: what does not hold there is nothing that a
+        migration did.
+        """
         with self._run.read("learnt") as connection:
             learnt = statements_learnt(connection)
         with self._record.proving() as watch:
@@ -93,4 +111,6 @@ class PhaseCopy:
 
     @property
     def _mark(self) -> Mark:
-        return scratch_databases.mark_of(self._run.name, self._run.target.name, self._run.identity.database)
+        return scratch_databases.mark_of(
+            self._run.name, self._run.target.name, self._run.identity.database
+        )

@@ -1,4 +1,6 @@
-"""The phases of an application, read from its notebooks: their order, their names, and the verbs that each must carry out."""
+"""The phases of an application, read from its notebooks: their order, their names, and the verbs
+that each must carry out.
+"""
 
 from __future__ import annotations
 
@@ -43,14 +45,19 @@ PREPARATION = "preparation"
 #: Kinds that are no phase: nobody runs them in turn.
 BESIDE = ("rollback", "mission control")
 
-#: Kinds that know no application: where it has no notebook of such a kind, the runbook's own is used.
+#: Kinds that know no application: where it has no notebook of such a kind, the runbook's own is
+#: used.
 OF_ANY_APPLICATION = (PREPARATION, *BESIDE)
 
-#: What a notebook declares in its first cell: `# Phase 1 · Core enhancements`, and below it `**Kind.** Migration.`
+#: What a notebook declares in its first cell: `# Phase 1 · Core enhancements`, and below it
+#: `**Kind.** Migration.`
 TITLE = re.compile(r"(?m)^# +(?:Phase +(?P<number>\S+) +· +)?(?P<title>\S.*?) *$")
 KIND = re.compile(r"(?m)^\*\*Kind\.\*\* +(?P<kind>[A-Za-z ]+?)\.? *$")
 
-EXPECTED = "`# Phase 1 · Its title` and, in a line of its own, `**Kind.** Migration.` in the first cell, each once"
+EXPECTED = (
+    "`# Phase 1 · Its title` and, in a line of its own, `**Kind.** Migration.` in the first cell,"
+    " each once"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ class PhaseDefinition:
 def present() -> tuple[PhaseDefinition, ...]:
     """The phases that the notebooks declare, in the order of their numbers.
 
-    Raises `ParameterError` for a notebook that declares nothing, or twice, and for two notebooks of one phase.
+    Raises `ParameterError` for a notebook that declares nothing, or twice, and for two notebooks of
+    one phase.
     """
     phases = sorted((one for one in _declared() if one.kind not in BESIDE), key=_order)
     _refuse_twice(phases)
@@ -99,7 +107,9 @@ def find(number: str) -> PhaseDefinition:
 
 
 def select(text: str) -> tuple[PhaseDefinition, ...]:
-    """The phases meant by `all`, `1`, `0-1` or `0,2`. Raises `ParameterError` when the text means none."""
+    """The phases meant by `all`, `1`, `0-1` or `0,2`. Raises `ParameterError` when the text means
+    none.
+    """
     known = present()
     if text == "all":
         return known
@@ -110,12 +120,16 @@ def select(text: str) -> tuple[PhaseDefinition, ...]:
         ends = _find(known, last) if dash else begins
         chosen |= {phase for phase in known if _order(begins) <= _order(phase) <= _order(ends)}
     if not chosen:
-        raise ParameterError("phases", found=repr(text), expected="all, a number, or a range such as 0-1")
+        raise ParameterError(
+            "phases", found=repr(text), expected="all, a number, or a range such as 0-1"
+        )
     return tuple(sorted(chosen, key=_order))
 
 
 def refuse_unreached(migrations: Iterable[Migration]) -> None:
-    """Raise `ParameterError` for a migration of a phase that no notebook declares: nobody would ever apply it."""
+    """Raise `ParameterError` for a migration of a phase that no notebook declares: nobody would
+    ever apply it.
+    """
     known = present()
     for one in migrations:
         if one.phase not in {phase.number for phase in known}:
@@ -131,7 +145,10 @@ def _find(known: Iterable[PhaseDefinition], number: str) -> PhaseDefinition:
     numbered = {phase.number: phase for phase in known}
     if number not in numbered:
         raise ParameterError(
-            "phase", found=repr(number), expected="one of " + ", ".join(numbered), action="choose one of them"
+            "phase",
+            found=repr(number),
+            expected="one of " + ", ".join(numbered),
+            action="choose one of them",
         )
     return numbered[number]
 
@@ -143,11 +160,16 @@ def _beside(kind: str) -> PhaseDefinition:
 
 
 def _declared() -> list[PhaseDefinition]:
-    """What the application's notebooks declare, and the runbook's own of the kinds that the application has none of."""
+    """What the application's notebooks declare, and the runbook's own of the kinds that the
+    application has none of.
+    """
     theirs = [_read(path) for path in sorted(settings.notebooks().glob("*.ipynb"))]
     kinds = {one.kind for one in theirs}
     ours = (_read(path) for path in sorted(settings.own_notebooks().glob("*.ipynb")))
-    return [*theirs, *(one for one in ours if one.kind in OF_ANY_APPLICATION and one.kind not in kinds)]
+    return [
+        *theirs,
+        *(one for one in ours if one.kind in OF_ANY_APPLICATION and one.kind not in kinds),
+    ]
 
 
 def _read(path: Path) -> PhaseDefinition:

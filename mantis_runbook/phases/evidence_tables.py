@@ -33,8 +33,9 @@ __all__ = [
 
 
 def checks_tables(found: named_checks.Checks) -> tuple[Table, ...]:
-    """What did not pass to read, worst first, all findings of a check that has many in a fold, and what passed folded;
-    names and counts only, so the same database gives the same tables."""
+    """What did not pass to read, worst first, all findings of a check that has many in a fold, and
+    what passed folded; names and counts only, so the same database gives the same tables.
+    """
     order = ("fail", "warn", "pass")
     worst = sorted(found.results, key=lambda result: order.index(result.verdict))
     records = [result.record for result in worst]
@@ -52,17 +53,29 @@ def _all_findings(result: named_checks.Result) -> Table:
     kept = len(result.found)
     first = f", the first {kept:,} of them here" if kept < result.total else ""
     caption = f"{result.check.title}: {many(result.total, 'finding')}{first}"
-    return Table(caption, [{"object": one.object, "detail": one.detail} for one in result.found], folded=True)
+    return Table(
+        caption, [{"object": one.object, "detail": one.detail} for one in result.found], folded=True
+    )
 
 
 def proof_tables(proof: Proof) -> tuple[Table, ...]:
-    """What the copy lacks for a reason, a line each, and the entries of the dump that were left out."""
+    """What the copy lacks for a reason, a line each, and the entries of the dump that were left
+    out.
+    """
     notes = [{"verdict": "warn", "the copy and the database": note} for note in proof.notes]
-    entries = [{"extension": one.extension, "entry": text} for one in proof.left_out for text in one.texts]
+    entries = [
+        {"extension": one.extension, "entry": text} for one in proof.left_out for text in one.texts
+    ]
     return (
         *((Table(f"{many(len(notes), 'remark')} on the copy", notes, "verdict"),) if notes else ()),
         *(
-            (Table(f"{many(len(entries), 'entry', 'entries')} of the dump left out", entries, folded=True),)
+            (
+                Table(
+                    f"{many(len(entries), 'entry', 'entries')} of the dump left out",
+                    entries,
+                    folded=True,
+                ),
+            )
             if entries
             else ()
         ),
@@ -70,16 +83,24 @@ def proof_tables(proof: Proof) -> tuple[Table, ...]:
 
 
 def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
-    """Locks on existing tables, red ones first, the steps up and down on the copy, validations and tests."""
+    """Locks on existing tables, red ones first, the steps up and down on the copy, validations and
+    tests.
+    """
     order = ("fail", "warn", "pass")
-    locks = sorted((one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict))
+    locks = sorted(
+        (one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict)
+    )
     red = any(one.verdict == "fail" for one in locks)
     aside = [{"verdict": "warn", "side effect": effect} for effect in found.side_effects]
     return (
         *(
             (
                 Table(
-                    many(len(aside), "side effect of the rehearsal", "side effects of the rehearsal"), aside, "verdict"
+                    many(
+                        len(aside), "side effect of the rehearsal", "side effects of the rehearsal"
+                    ),
+                    aside,
+                    "verdict",
                 ),
             )
             if aside
@@ -99,8 +120,9 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
 
 
 def gate_facts(gate: Gate, environment: Environment) -> dict[str, Any]:
-    """What the success criteria ask of the gate: its verdict, what it let pass beyond the strategy's 5 %, and the figures
-    from which the cost of all phases together is told."""
+    """What the success criteria ask of the gate: its verdict, what it let pass beyond the
+    strategy's 5 %, and the figures from which the cost of all phases together is told.
+    """
     return {
         "performance": gate.combined(environment),
         "performance_timed": gate.timed.word,
@@ -114,11 +136,18 @@ def gate_facts(gate: Gate, environment: Environment) -> dict[str, Any]:
 
 
 def gate_tables(gate: Gate) -> tuple[Table, ...]:
-    """Statement by statement, and scenario by scenario; unfolded where a statement costs what it may not."""
+    """Statement by statement, and scenario by scenario; unfolded where a statement costs what it
+    may not.
+    """
     failed = gate.deterministic.word != "passed"
     return (
         Table("performance, statement by statement", gate.records, "verdict", folded=not failed),
-        Table("performance, scenarios timed side by side", gate.scenario_records, "verdict", folded=True),
+        Table(
+            "performance, scenarios timed side by side",
+            gate.scenario_records,
+            "verdict",
+            folded=True,
+        ),
     )
 
 
@@ -135,15 +164,26 @@ def repertoire_facts(played: Repertoire) -> dict[str, Any]:
 def repertoire_tables(played: Repertoire) -> tuple[Table, ...]:
     """A row for each scenario that did not run before the migration already."""
     caption = (
-        f"{many(len(played.left_out), 'scenario')} left out: they do not run on this database before the migration"
+        f"{many(len(played.left_out), 'scenario')} left out: they do not run on this database"
+        " before the migration"
     )
-    return (Table(caption, list(played.records), folded=bool(played.scripts)),) if played.left_out else ()
+    return (
+        (Table(caption, list(played.records), folded=bool(played.scripts)),)
+        if played.left_out
+        else ()
+    )
 
 
 def with_performance(summary: str, gate: Gate | None, played: Repertoire | None) -> str:
-    """A rehearsal's summary with what the gate says, and of what it says it where that is not all of our scenarios."""
+    """A rehearsal's summary with what the gate says, and of what it says it where that is not all
+    of our scenarios.
+    """
     if gate is None:
-        return f"{summary}; performance not judged: {played.missing}" if played and played.missing else summary
+        return (
+            f"{summary}; performance not judged: {played.missing}"
+            if played and played.missing
+            else summary
+        )
     partial = f" ({played})" if played and (played.left_out or played.source != "ours") else ""
     return f"{summary}; performance {gate.deterministic.summary}{partial}"
 
@@ -158,12 +198,19 @@ def lanes_table(probed: ProbeResult | None) -> Table:
     caption = "what readers and writers saw (milliseconds)"
     if probed is None:
         return Table(caption, [])
-    note = f"p99 is shown from {FOR_P99:,} samples on, p99.9 from {FOR_P999:,}: of fewer they are the slowest of all."
+    note = (
+        f"p99 is shown from {FOR_P99:,} samples on, p99.9 from {FOR_P999:,}: of fewer they are the"
+        " slowest of all."
+    )
     return Table(caption, probed.records, note=f"{forecast.rhythm(probed.rate_hz)} {note}")
 
 
-def validations(scripts: tuple[validation.Validated, ...], one: str = "validation", more: str = "") -> Table:
-    """A row for each statement; unfolded where one failed. `one` and `more` are what they are called."""
+def validations(
+    scripts: tuple[validation.Validated, ...], one: str = "validation", more: str = ""
+) -> Table:
+    """A row for each statement; unfolded where one failed. `one` and `more` are what they are
+    called.
+    """
     records = [{"file": script.source, **record} for script in scripts for record in script.records]
     failed = any(record["verdict"] != "pass" for record in records)
     return Table(many(len(records), one, more), records, "verdict", folded=not failed)

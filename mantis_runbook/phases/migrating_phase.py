@@ -32,13 +32,17 @@ Around = Callable[[PhaseRecord, Verb], Evidence]
 
 
 class MigrationPhase(RecordedPhase):
-    """The verbs of one phase, on one run. Calling a verb again shows what it found the first time."""
+    """The verbs of one phase, on one run. Calling a verb again shows what it found the first
+    time.
+    """
 
     #: Verb → what this kind of phase does around it.
     around: ClassVar[Mapping[str, Around]] = {}
 
     def precheck(self) -> Evidence:
-        """Read only: is everything as the phase needs it? Raises `PrecheckFailed` when it is not."""
+        """Read only: is everything as the phase needs it? Raises `PrecheckFailed` when it is
+        not.
+        """
         return self._do("precheck", precheck)
 
     def back_up(self) -> Evidence:
@@ -58,16 +62,21 @@ class MigrationPhase(RecordedPhase):
         return show_plan(self.record)
 
     def approve(self, answer: str = "") -> Evidence:
-        """Bind the approval to this plan. Raises `ApprovalMissing` where one is needed and none, or another, is given."""
+        """Bind the approval to this plan. Raises `ApprovalMissing` where one is needed and none, or
+        another, is given.
+        """
         return self._do("approve", partial(approve, answer=answer))
 
     def migrate(self) -> Evidence:
-        """Carry the migrations out, or what is left of them. One that fails is rolled back where the environment says
-        so."""
+        """Carry the migrations out, or what is left of them. One that fails is rolled back where
+        the environment says so.
+        """
         return self._do("migrate", migrate, partial(undo_where_asked, self.record))
 
     def validate(self) -> Evidence:
-        """Every validation of the phase. One that fails rolls the phase back where the environment says so."""
+        """Every validation of the phase. One that fails rolls the phase back where the environment
+        says so.
+        """
         return self._do("validate", validate, partial(undo_where_asked, self.record))
 
     def compare(self) -> Evidence:
@@ -79,7 +88,9 @@ class MigrationPhase(RecordedPhase):
         return watched_pictures.latency(self.run, self.number)
 
     def monitoring(self) -> Any:
-        """The monitor's picture: connections, waiting, query time and cache hits while the phase migrated."""
+        """The monitor's picture: connections, waiting, query time and cache hits while the phase
+        migrated.
+        """
         return watched_pictures.monitoring(self.run, self.number)
 
     def conclude(self) -> Evidence:
@@ -90,7 +101,9 @@ class MigrationPhase(RecordedPhase):
             PhaseCopy(self.record).drop()
         return concluded
 
-    def _do(self, name: str, verb: Verb, after_failure: Callable[[Exception], None] | None = None) -> Evidence:
+    def _do(
+        self, name: str, verb: Verb, after_failure: Callable[[Exception], None] | None = None
+    ) -> Evidence:
         """The verb, once, with what this kind of phase does around it."""
         around = self.around.get(name)
         work = partial(around, self.record, verb) if around else partial(verb, self.record)

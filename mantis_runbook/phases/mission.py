@@ -1,4 +1,6 @@
-"""Mission control: where things stand, what comes next, what the database does now, and the runs so far."""
+"""Mission control: where things stand, what comes next, what the database does now, and the runs so
+far.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ __all__ = ["Mission", "open"]
 
 
 def open(namespace: Mapping[str, Any]) -> Mission:
-    """Mission control for the target that the notebook's parameters name. It reads only, and begins no run."""
+    """Mission control for the target that the notebook's parameters name. It reads only, and begins
+    no run.
+    """
     parameters = read(namespace, MissionParameters)
     return Mission(targets.resolve(parameters.target), parameters.environment)
 
@@ -50,7 +54,9 @@ class Mission:
         ]
         done = sum(record["state"] == "completed" for record in records)
         return self._shown(
-            "standing", f"{done} of {len(records)} migrations are applied", Table("migrations", records, "state")
+            "standing",
+            f"{done} of {len(records)} migrations are applied",
+            Table("migrations", records, "state"),
         )
 
     def next(self) -> Evidence:
@@ -64,11 +70,15 @@ class Mission:
         for phase in definitions.present():
             ahead = migration_files.order_for(migration_files.load(), phase.number)
             open_ones = [
-                one.label for one in ahead if one.version not in states or states[one.version].status != "completed"
+                one.label
+                for one in ahead
+                if one.version not in states or states[one.version].status != "completed"
             ]
             if (phase.kind == "preparation" and not exists) or open_ones:
                 what = f" for {', '.join(open_ones)}" if open_ones else ""
-                return self._shown("next", f"phase {phase.number}, {phase.title}: open {phase.name}.ipynb{what}")
+                return self._shown(
+                    "next", f"phase {phase.number}, {phase.title}: open {phase.name}.ipynb{what}"
+                )
         return self._shown("next", "every phase whose notebook exists is carried out")
 
     def backups(self) -> Evidence:
@@ -87,10 +97,16 @@ class Mission:
             for row in kept
         ]
         proven = sum(record["proof"] == "proven" for record in records)
-        return self._shown("backups", f"{proven} of {len(records)} backup files are proven", Table("backups", records))
+        return self._shown(
+            "backups",
+            f"{proven} of {len(records)} backup files are proven",
+            Table("backups", records),
+        )
 
     def watch(self, seconds: float = 3.0, every: float = 0.5) -> Picture:
-        """Sample the strategy's monitor for so many seconds; the picture moves while it does, and stays as it ended."""
+        """Sample the strategy's monitor for so many seconds; the picture moves while it does, and
+        stays as it ended.
+        """
         import pandas as pd
 
         samples: list[dict[str, Any]] = []
@@ -123,7 +139,9 @@ class Mission:
                 word = "at work" if at_work(folder) else told.verdict.word
                 records.append({"verdict": word, "run": told.run, "reason": told.verdict.reason})
         return self._shown(
-            "runs", f"{display.many(len(records), 'run')} on {self.target.name}", Table("runs", records, "verdict")
+            "runs",
+            f"{display.many(len(records), 'run')} on {self.target.name}",
+            Table("runs", records, "verdict"),
         )
 
     def _shown(self, verb: str, text: str, *tables: Table) -> Evidence:

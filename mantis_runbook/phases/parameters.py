@@ -1,4 +1,6 @@
-"""A notebook's parameters: checked strictly, since papermill only warns about unknown ones and runs on."""
+"""A notebook's parameters: checked strictly, since papermill only warns about unknown ones and runs
+on.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +62,9 @@ class MissionParameters(BaseModel):
 def read(namespace: Mapping[str, Any], kind: type[Kind]) -> Kind:
     """The parameters in a notebook's namespace (`globals()`).
 
-    Raises `ParameterError` for one that papermill injected and the notebook does not know, of a wrong type (`-p x 007`
-    becomes the number 7, `-r x 007` stays text), or of a value that means nothing.
+    Raises `ParameterError` for one that papermill injected and the notebook does not know, of a
+    wrong type (`-p x 007` becomes the number 7, `-r x 007` stays text), or of a value that means
+    nothing.
     """
     known = kind.model_fields
     for name in _injected(namespace):
@@ -90,6 +93,8 @@ def _injected(namespace: Mapping[str, Any]) -> list[str]:
         if cell.startswith(INJECTED):
             for node in ast.parse(cell).body:
                 names += [
-                    one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+                    one.id
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
                 ]
     return names

@@ -21,11 +21,20 @@ def show_plan(record: PhaseRecord) -> Evidence:
     """What will run, and the hash that approves it. Reads only."""
     plan = plan_of(record)
     tables = (Table(display.many(len(plan.records), "step"), plan.records),) if plan.records else ()
-    return Evidence(record.number, "plan", "passed", f"this plan's hash is {plan.hash}", tables, {"hash": plan.hash})
+    return Evidence(
+        record.number,
+        "plan",
+        "passed",
+        f"this plan's hash is {plan.hash}",
+        tables,
+        {"hash": plan.hash},
+    )
 
 
 def refuse_other_plan(record: PhaseRecord) -> None:
-    """What was approved must be what runs: files and target may have changed since. Raises `ApprovalMissing`."""
+    """What was approved must be what runs: files and target may have changed since. Raises
+    `ApprovalMissing`.
+    """
     approved = record.facts("approve").get("hash", "")
     files_now = migration_files.order_for(migration_files.load(), record.number)
     current = Plan(record.number, record.run.identity, files_now).hash

@@ -32,7 +32,9 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """Over the files, the target's identity and the rehearsal's verdict; any change of them is another plan."""
+        """Over the files, the target's identity and the rehearsal's verdict; any change of them is
+        another plan.
+        """
         content = {
             "phase": self.phase,
             "files": {one.version: one.checksum for one in self.migrations} or _ledger_files(),
@@ -40,7 +42,9 @@ class Plan:
             "database": [self.identity.database, self.identity.database_oid],
             "rehearsal": self.rehearsal,
         }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[
+            :HASH_LENGTH
+        ]
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -50,15 +54,21 @@ class Plan:
                 "migration": one.label,
                 "step": step.name,
                 "statements": len(step.statements),
-                "how": "in batches"
-                if step.batched_over
-                else "each outside a transaction"
-                if step.for_each_row
-                else "in a transaction"
-                if step.transactional
-                else "outside a transaction",
-                "what": "; ".join(statement.summary for statement in step.statements[:3])
-                + (f"; and {len(step.statements) - 3} more" if len(step.statements) > 3 else ""),
+                "how": (
+                    "in batches"
+                    if step.batched_over
+                    else (
+                        "each outside a transaction"
+                        if step.for_each_row
+                        else "in a transaction"
+                        if step.transactional
+                        else "outside a transaction"
+                    )
+                ),
+                "what": (
+                    "; ".join(statement.summary for statement in step.statements[:3])
+                    + (f"; and {len(step.statements) - 3} more" if len(step.statements) > 3 else "")
+                ),
             }
             for one in self.migrations
             for step in one.up.steps
@@ -79,7 +89,10 @@ def require_approval(expected: str, given: str, *, what: str) -> None:
             f"{what} is not approved",
             found=f"hash {given.strip()!r}" if given.strip() else "no approval",
             expected=f"hash {expected}",
-            action="read the plan (`mantis-runbook plan`), then give its hash with --approve, or in the parameter `approve`",
+            action=(
+                "read the plan (`mantis-runbook plan`), then give its hash with --approve, or in"
+                " the parameter `approve`"
+            ),
         )
 
 
@@ -94,13 +107,17 @@ def refuse_edited(migrations: Iterable[Migration], ledger: Mapping[str, LedgerRo
                 f"migration {one.label} was edited after it was applied",
                 found=f"checksum {one.checksum[:12]}…",
                 expected=f"{str(row.checksum)[:12]}… as recorded in schema_migrations",
-                action="restore the files from version control; changes belong into a new migration",
+                action=(
+                    "restore the files from version control; changes belong into a new migration"
+                ),
             )
 
 
 def _ledger_files() -> dict[str, str]:
     """Phase 0 applies no migration, but the ledger, the journal and the monitoring functions."""
-    return {_name(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in preparation_files()}
+    return {
+        _name(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in preparation_files()
+    }
 
 
 def preparation_files() -> tuple[Path, ...]:

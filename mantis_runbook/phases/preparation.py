@@ -1,4 +1,6 @@
-"""Phase 0: ledger, journal and monitoring functions; the first proven backup; what the existing data looks like."""
+"""Phase 0: ledger, journal and monitoring functions; the first proven backup; what the existing
+data looks like.
+"""
 
 from __future__ import annotations
 
@@ -28,27 +30,37 @@ __all__ = ["Preparation"]
 SAMPLES, PAUSE_S = 10, 0.3
 
 READ_BEFORE = (
-    "Nothing here stops a phase: it was so before the migration, and the phases are compared with it. Each line is worth"
-    " a look all the same: a way between tenants is one whoever opened it."
+    "Nothing here stops a phase: it was so before the migration, and the phases are compared with"
+    " it. Each line is worth a look all the same: a way between tenants is one whoever opened it."
 )
 
 
 def _and_the_derived_files(record: PhaseRecord, prove: Verb) -> Evidence:
-    """The schema-only and data-only files restored one after the other, where the server's role and the copy allow it."""
+    """The schema-only and data-only files restored one after the other, where the server's role and
+    the copy allow it.
+    """
     proven, copy = prove(record), PhaseCopy(record)
     if lacking := proven.facts.get("lacking"):
         beside = (
-            f"; the schema-only and data-only files are not proven: no copy here can hold their {', '.join(lacking)}"
+            "; the schema-only and data-only files are not proven: no copy here can hold their"
+            f" {', '.join(lacking)}"
         )
         return replace(proven, verdict="warned", summary=proven.summary + beside)
     with connect(copy.server, "proof") as connection:
-        row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        row = connection.execute(
+            "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
     if not (row and row[0]):
-        beside = "; the schema-only and data-only files are not proven: loading rows alone needs a superuser"
+        beside = (
+            "; the schema-only and data-only files are not proven: loading rows alone needs a"
+            " superuser"
+        )
         return replace(proven, verdict="warned", summary=proven.summary + beside)
     taken = copy.backup
     content = backup.prove_derived(taken, copy.create())
-    for name in (name for name in taken.sizes if name.startswith(("mantis_schema_", "mantis_data_"))):
+    for name in (
+        name for name in taken.sizes if name.startswith(("mantis_schema_", "mantis_data_"))
+    ):
         copy.record_proof(name, is_valid=content.is_equal)
     if not content.is_equal:
         raise BackupNotProven(
@@ -57,7 +69,9 @@ def _and_the_derived_files(record: PhaseRecord, prove: Verb) -> Evidence:
             expected="equal content",
             action=f"the files are kept at {taken.folder}; the full backup is proven on its own",
         )
-    return replace(proven, summary=f"{proven.summary}; so do the schema-only and data-only files together")
+    return replace(
+        proven, summary=f"{proven.summary}; so do the schema-only and data-only files together"
+    )
 
 
 class Preparation(MigrationPhase):
@@ -90,7 +104,9 @@ def _install(record: PhaseRecord) -> Evidence:
         book = Ledger(connection).require()
         named_checks.note_before(connection)
     note = "a schema_migrations of older tooling stays untouched; " if foreign else ""
-    files = [{"file": path.name, "in": f"sql/{path.parent.name}"} for path in plans.preparation_files()]
+    files = [
+        {"file": path.name, "in": f"sql/{path.parent.name}"} for path in plans.preparation_files()
+    ]
     return Evidence(
         record.number,
         "migrate",
@@ -103,18 +119,29 @@ def _install(record: PhaseRecord) -> Evidence:
 def _survey(record: PhaseRecord) -> Evidence:
     with record.run.read("survey") as connection:
         statistics, constraints, indexes = (
-            named_checks.report(connection, name) for name in ("statistics", "constraints", "indexes")
+            named_checks.report(connection, name)
+            for name in ("statistics", "constraints", "indexes")
         )
     kinds = constraints.groupby("contype").size().rename("constraints").reset_index()
     per_table = indexes.groupby("tablename").size().rename("indexes").reset_index()
     tables = (
-        Table(f"{len(statistics)} statistics of the central tables (the first 15)", _plain(statistics.head(15))),
+        Table(
+            f"{len(statistics)} statistics of the central tables (the first 15)",
+            _plain(statistics.head(15)),
+        ),
         Table(f"{len(constraints)} constraints by kind", _plain(kinds)),
         Table(f"{len(indexes)} indexes by table", _plain(per_table)),
     )
-    summary = f"{len(statistics)} statistics, {len(constraints)} constraints, {len(indexes)} indexes recorded"
+    summary = (
+        f"{len(statistics)} statistics, {len(constraints)} constraints, {len(indexes)} indexes"
+        " recorded"
+    )
     before = _as_it_is(record)
-    warned = f"; {many(len(before.findings), 'thing')} that no migration has to answer for" if before.findings else ""
+    warned = (
+        f"; {many(len(before.findings), 'thing')} that no migration has to answer for"
+        if before.findings
+        else ""
+    )
     return Evidence(
         record.number,
         "validate",
@@ -126,7 +153,9 @@ def _survey(record: PhaseRecord) -> Evidence:
 
 
 def _as_it_is(record: PhaseRecord) -> Before:
-    """How well tenants are apart and the application's statements work now, tried on the restored copy."""
+    """How well tenants are apart and the application's statements work now, tried on the restored
+    copy.
+    """
     copy = PhaseCopy(record)
     if not copy.exists:  # a run that was cut off since
         backup.prove(copy.backup, copy.create())
@@ -144,17 +173,30 @@ def _sample(record: PhaseRecord) -> Evidence:
             "at": row["timestamp"].isoformat(timespec="milliseconds"),
             "active_connections": row["active_connections"],
             "waiting_queries": row["waiting_queries"],
-            "avg_query_ms": round(row["avg_query_time"].total_seconds() * 1000, 1) if row["avg_query_time"] else 0.0,
-            "cache_hit_ratio": float(row["cache_hit_ratio"]) if row["cache_hit_ratio"] is not None else None,
+            "avg_query_ms": (
+                round(row["avg_query_time"].total_seconds() * 1000, 1)
+                if row["avg_query_time"]
+                else 0.0
+            ),
+            "cache_hit_ratio": (
+                float(row["cache_hit_ratio"]) if row["cache_hit_ratio"] is not None else None
+            ),
             "disk_usage_gb": float(row["disk_usage_gb"]),
         }
         for row in samples
     ]
     summary = f"{len(records)} samples of the database as it was before the migration"
     return Evidence(
-        record.number, "compare", "passed", summary, (Table("monitoring baseline", records),), chart="monitoring"
+        record.number,
+        "compare",
+        "passed",
+        summary,
+        (Table("monitoring baseline", records),),
+        chart="monitoring",
     )
 
 
 def _plain(frame: Any) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in record.items()} for record in frame.to_dict("records")]
+    return [
+        {str(key): value for key, value in record.items()} for record in frame.to_dict("records")
+    ]

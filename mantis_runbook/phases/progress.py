@@ -1,4 +1,6 @@
-"""Long work while it runs: journalled, and shown as a bar with an estimate, in a terminal or in a notebook cell."""
+"""Long work while it runs: journalled, and shown as a bar with an estimate, in a terminal or in a
+notebook cell.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,13 @@ WAITING_EVERY = 20
 
 
 class Progress:
-    """A watcher of the engine: each step moves the bar. `journal` None shows only, and records nothing."""
+    """A watcher of the engine: each step moves the bar. `journal` None shows only, and records
+    nothing.
+    """
 
-    def __init__(self, what: str, journal: Journal | None, phase: str, migrations: Sequence[Migration]) -> None:
+    def __init__(
+        self, what: str, journal: Journal | None, phase: str, migrations: Sequence[Migration]
+    ) -> None:
         self._what, self._journal, self._phase = what, journal, phase
         self._total = sum(len(one.up.steps) for one in migrations)
         self._done, self._began, self._last_shown = 0, time.monotonic(), 0.0
@@ -41,16 +47,27 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
             self._bar.close()
         if self._handle is not None:
             word = "passed" if kind is None else "failed"
-            self._show(f"{self._done} steps in {display.duration((time.monotonic() - self._began) * 1000)}", word)
+            self._show(
+                f"{self._done} steps in"
+                f" {display.duration((time.monotonic() - self._began) * 1000)}",
+                word,
+            )
 
     def __call__(self, event: str, **facts: Any) -> None:
-        if self._journal is not None and event != "step.progress" and not self._is_noise(event, facts):
+        if (
+            self._journal is not None
+            and event != "step.progress"
+            and not self._is_noise(event, facts)
+        ):
             self._journal.append(event, phase=self._phase, **facts)
         if event == "step.finished":
             self._done += 1
@@ -83,7 +100,9 @@ class Progress:
 
 @contextmanager
 def live() -> Iterator[Callable[[Any], None]]:
-    """A place in the cell's output that is written over; silent outside a notebook, empty again at the end."""
+    """A place in the cell's output that is written over; silent outside a notebook, empty again at
+    the end.
+    """
     if not _in_notebook():
         yield lambda shown: None
         return

@@ -1,4 +1,6 @@
-"""What is on record of a phase in its run: each verb once, journalled before and after, its evidence kept for the next."""
+"""What is on record of a phase in its run: each verb once, journalled before and after, its
+evidence kept for the next.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +53,19 @@ class PhaseRecord:
     @property
     def entries(self) -> list[Entry]:
         """What the run's journal has about this phase."""
-        return [entry for entry in self.run.journal.entries() if entry.facts.get("phase") == self.number]
+        return [
+            entry for entry in self.run.journal.entries() if entry.facts.get("phase") == self.number
+        ]
 
     def begin(self) -> None:
-        """Record that the phase was begun, and by which verbs it will be judged; once a run. The parameters it is given
-        are recorded then, and again whenever they are others."""
+        """Record that the phase was begun, and by which verbs it will be judged; once a run. The
+        parameters it is given are recorded then, and again whenever they are others.
+        """
         ours = self.entries
         given = {
-            name: value for name, value in self.parameters.model_dump().items() if value and name not in OF_THE_RUN
+            name: value
+            for name, value in self.parameters.model_dump().items()
+            if value and name not in OF_THE_RUN
         }
         if not any(entry.event == "phase.started" for entry in ours):
             self.run.journal.append(
@@ -69,15 +76,21 @@ class PhaseRecord:
                 operator=self.run.operator,
                 parameters=given,
             )
-        elif given != next((e.facts["parameters"] for e in reversed(ours) if "parameters" in e.facts), {}):
+        elif given != next(
+            (e.facts["parameters"] for e in reversed(ours) if "parameters" in e.facts), {}
+        ):
             self.run.journal.append("phase.parameters", phase=self.number, parameters=given)
 
-    # -- a verb --------------------------------------------------------------------------------------------------
+    # -- a verb ------------------------------------------------------------------------------------
 
     def once(
-        self, name: str, work: Callable[[], Evidence], after_failure: Callable[[Exception], None] | None = None
+        self,
+        name: str,
+        work: Callable[[], Evidence],
+        after_failure: Callable[[Exception], None] | None = None,
     ) -> Evidence:
-        """Do the work once: journalled before and after, its evidence kept; a second call reads what is kept.
+        """Do the work once: journalled before and after, its evidence kept; a second call reads
+        what is kept.
 
         `after_failure` is called once the failure is on record.
         """
@@ -101,7 +114,9 @@ class PhaseRecord:
         return evidence
 
     def _finish(self, evidence: Evidence, began: float) -> None:
-        path = archive.write_evidence(self.run.folder, self.number, evidence.verb, evidence.as_dict())
+        path = archive.write_evidence(
+            self.run.folder, self.number, evidence.verb, evidence.as_dict()
+        )
         self.run.journal.append(
             "verb.finished",
             phase=self.number,
@@ -123,10 +138,12 @@ class PhaseRecord:
                 action=f"run the cell of {missing[0]!r} first",
             )
 
-    # -- what verbs left -----------------------------------------------------------------------------------------
+    # -- what verbs left ---------------------------------------------------------------------------
 
     def passed(self) -> set[str]:
-        """Verbs whose last word was good. A rollback undoes the migration and all that came after it."""
+        """Verbs whose last word was good. A rollback undoes the migration and all that came after
+        it.
+        """
         last: dict[str, str] = {}
         for entry in self.entries:
             if entry.event in ("verb.started", "verb.finished"):
@@ -136,7 +153,9 @@ class PhaseRecord:
         return {verb for verb, verdict in last.items() if verdict in ("passed", "warned")}
 
     def kept(self, verb: str) -> Evidence:
-        """What the verb found when it was carried out. Raises `Inconclusive` when its evidence is gone."""
+        """What the verb found when it was carried out. Raises `Inconclusive` when its evidence is
+        gone.
+        """
         kept = archive.read_evidence(self.run.folder, self.number, verb)
         if kept is None:
             raise Inconclusive(
@@ -153,18 +172,24 @@ class PhaseRecord:
 
     def was_cut(self, verb: str) -> bool:
         """Whether the verb was started before in this run, and did not pass."""
-        started = [e for e in self.entries if e.event == "verb.started" and e.facts.get("verb") == verb]
+        started = [
+            e for e in self.entries if e.event == "verb.started" and e.facts.get("verb") == verb
+        ]
         return len(started) > 1
 
-    # -- while a verb is at work ---------------------------------------------------------------------------------
+    # -- while a verb is at work -------------------------------------------------------------------
 
     def show_red(self, evidence: Evidence) -> None:
-        """Show a red result before its error is raised, and keep its tables as the verb's evidence."""
+        """Show a red result before its error is raised, and keep its tables as the verb's
+        evidence.
+        """
         self._red = evidence
         show(evidence)
 
     def ask(self, question: str, wanted: str) -> str:
-        """An answer typed by a person, who is alerted first that one is waited for. `wanted` is what would approve."""
+        """An answer typed by a person, who is alerted first that one is waited for. `wanted` is
+        what would approve.
+        """
         self._await_approval(wanted)
         return ask(question)
 
@@ -190,18 +215,26 @@ class PhaseRecord:
 
     def progress(self, what: str, *, journalled: bool = True) -> Progress:
         """A bar over the steps of the phase's migrations."""
-        return Progress(what, self.run.journal if journalled else None, self.number, self.migrations)
+        return Progress(
+            what, self.run.journal if journalled else None, self.number, self.migrations
+        )
 
 
-def evidence_of_error(phase: str, verb: str, error: Exception, shown: Evidence | None = None) -> Evidence:
-    """The evidence of a verb that raised: its message, and the tables of what it showed before. Pure."""
+def evidence_of_error(
+    phase: str, verb: str, error: Exception, shown: Evidence | None = None
+) -> Evidence:
+    """The evidence of a verb that raised: its message, and the tables of what it showed before.
+    Pure.
+    """
     word = next((word for kind, word in WORDS.items() if isinstance(error, kind)), "failed")
     text = str(error) if isinstance(error, RunbookError) else f"{type(error).__name__}: {error}"
     return replace(shown or Evidence(phase, verb, word, text), verdict=word, summary=text)
 
 
 def ask(question: str) -> str:
-    """An answer typed by a person; empty where nobody is there to type (papermill, nbval): the gate stays closed."""
+    """An answer typed by a person; empty where nobody is there to type (papermill, nbval): the gate
+    stays closed.
+    """
     try:
         return input(question) if _may_be_asked() else ""
     except Exception:  # a kernel without stdin raises an error of its own

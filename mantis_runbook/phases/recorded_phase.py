@@ -38,11 +38,15 @@ class RecordedPhase:
             {
                 "phase": f"{self.number}: {self.definition.title}",
                 "target": f"{self.run.target.name} ({environment})",
-                "database": f"{identity.database} on PostgreSQL {identity.version_text}, as {identity.role}",
+                "database": (
+                    f"{identity.database} on PostgreSQL {identity.version_text}, as {identity.role}"
+                ),
                 "run": self.run.name,
                 "operator": self.run.operator,
-                "migrations": ", ".join(one.label for one in self.record.migrations)
-                or "ledger, journal, monitoring functions",
+                "migrations": (
+                    ", ".join(one.label for one in self.record.migrations)
+                    or "ledger, journal, monitoring functions"
+                ),
             }
         )
 
@@ -52,7 +56,9 @@ class RecordedPhase:
         ended = Entry(0, "", "phase.finished", {"phase": self.number, "verdict": "passed"})
         verdict = phase_verdict([*entries, ended], self.number, self.definition.verbs)
         if entries[-1].event != "phase.finished":
-            self.run.journal.append("phase.finished", phase=self.number, verdict=verdict.word, reason=verdict.reason)
+            self.run.journal.append(
+                "phase.finished", phase=self.number, verdict=verdict.word, reason=verdict.reason
+            )
         finished = {e.facts["verb"]: e.facts for e in entries if e.event == "verb.finished"}
         records = [
             {
@@ -63,7 +69,11 @@ class RecordedPhase:
         ]
         table = Table(f"phase {self.number}", records, "result")
         return Evidence(
-            self.number, "conclude", verdict.word, verdict.reason or "every verb was carried out and passed", (table,)
+            self.number,
+            "conclude",
+            verdict.word,
+            verdict.reason or "every verb was carried out and passed",
+            (table,),
         )
 
     @property

@@ -31,24 +31,37 @@ class RollbackPhase(RecordedPhase):
             return candidates(connection)
 
     def choose(self) -> Evidence:
-        """The versions that will go, newest first. Raises `Refused` when later ones stand on one of them."""
+        """The versions that will go, newest first. Raises `Refused` when later ones stand on one of
+        them.
+        """
         return self.record.once("choose", self._choose)
 
     def confirm(self, answer: str = "") -> Evidence:
-        """Raises `ApprovalMissing` unless the versions were typed, where the environment asks for it."""
+        """Raises `ApprovalMissing` unless the versions were typed, where the environment asks for
+        it.
+        """
         return self.record.once("confirm", lambda: self._confirm(answer))
 
     def carry_out(self) -> Evidence:
-        """Salvage what only these versions hold, drop what they made, compare the catalogue with the start."""
+        """Salvage what only these versions hold, drop what they made, compare the catalogue with
+        the start.
+        """
         return self.record.once("carry_out", self._carry_out)
 
     def _choose(self) -> Evidence:
         with self.run.connect("rollback") as connection:
             refuse_read_only(connection, self.run.target)
             states = Ledger(connection).require().all()
-        chosen = rollbacks.choose(migration_files.load(), states, self.parameters.version, self.parameters.scope)
+        chosen = rollbacks.choose(
+            migration_files.load(), states, self.parameters.version, self.parameters.scope
+        )
         records = [
-            {"version": one.version, "migration": one.label, "title": one.title, "steps": len(one.rollback.steps)}
+            {
+                "version": one.version,
+                "migration": one.label,
+                "title": one.title,
+                "steps": len(one.rollback.steps),
+            }
             for one in chosen
         ]
         return Evidence(
@@ -62,7 +75,10 @@ class RollbackPhase(RecordedPhase):
 
     def _chosen(self) -> tuple[Migration, ...]:
         known = migration_files.load()
-        return tuple(migration_files.find(known, version) for version in self.record.facts("choose")["versions"])
+        return tuple(
+            migration_files.find(known, version)
+            for version in self.record.facts("choose")["versions"]
+        )
 
     def _confirm(self, answer: str) -> Evidence:
         chosen, typed = self._chosen(), answer or self.parameters.confirm
@@ -71,15 +87,27 @@ class RollbackPhase(RecordedPhase):
             typed = self.record.ask(f"type {names} to roll back: ", names)
         rollbacks.require_confirmation(self.run.environment, chosen, typed)
         if not typed:
-            return Evidence(self.number, "confirm", "passed", f"{self.run.environment.name} needs no confirmation")
+            return Evidence(
+                self.number,
+                "confirm",
+                "passed",
+                f"{self.run.environment.name} needs no confirmation",
+            )
         how = f"typed by {self.run.operator}"
-        return Evidence(self.number, "confirm", "passed", how, facts={"approver": self.run.operator})
+        return Evidence(
+            self.number, "confirm", "passed", how, facts={"approver": self.run.operator}
+        )
 
     def _carry_out(self) -> Evidence:
         with self.record.progress("rollback") as progress:
-            done = rollbacks.roll_back(self.run, self._chosen(), rollbacks.salvage_folder(self.run), watch=progress)
+            done = rollbacks.roll_back(
+                self.run, self._chosen(), rollbacks.salvage_folder(self.run), watch=progress
+            )
         steps: list[dict[str, Any]] = [record for one in done.applied for record in one.records]
-        tables = [Table("steps", steps, "state"), Table(f"salvaged into {done.salvage.folder}", done.salvage.records)]
+        tables = [
+            Table("steps", steps, "state"),
+            Table(f"salvaged into {done.salvage.folder}", done.salvage.records),
+        ]
         if not done.left_behind.exactly_equal:
             tables.append(
                 Table(
@@ -98,8 +126,8 @@ class RollbackPhase(RecordedPhase):
             self.number,
             "carry_out",
             "passed",
-            f"{display.many(len(steps), 'step')}; {rollbacks.NOT_WATCHED}; {display.many(done.salvage.rows, 'row')} salvaged;"
-            f" {done.left_behind.summary}",
+            f"{display.many(len(steps), 'step')}; {rollbacks.NOT_WATCHED};"
+            f" {display.many(done.salvage.rows, 'row')} salvaged; {done.left_behind.summary}",
             tuple(tables),
             {"salvage": str(done.salvage.folder), "rows": done.salvage.rows},
         )
@@ -113,7 +141,9 @@ class LookOnly:
 
     def _repr_html_(self) -> str:
         return display.callout(
-            "info", "No version was given, so this notebook shows what could be rolled back and does nothing."
+            "info",
+            "No version was given, so this notebook shows what could be rolled back and does"
+            " nothing.",
         )
 
     def candidates(self) -> Evidence:
@@ -139,7 +169,10 @@ class LookOnly:
 
     def _nothing(self, verb: str) -> Evidence:
         return Evidence(
-            "rollback", verb, "not run", "no version was given; set the parameter `version` to roll one back"
+            "rollback",
+            verb,
+            "not run",
+            "no version was given; set the parameter `version` to roll one back",
         )
 
 
@@ -152,10 +185,14 @@ def candidates(connection: Connection) -> Evidence:
             "version": one.version,
             "migration": one.label,
             "state": states[one.version].status if one.version in states else "not applied",
-            "stand on it": ", ".join(
-                later.version for later in migration_files.dependents(known, one.version) if later.version in applied
-            )
-            or "none",
+            "stand on it": (
+                ", ".join(
+                    later.version
+                    for later in migration_files.dependents(known, one.version)
+                    if later.version in applied
+                )
+                or "none"
+            ),
         }
         for one in known
     ]

@@ -1,4 +1,6 @@
-"""Running the notebooks of a run unattended, by papermill, and telling the truth about how it ended."""
+"""Running the notebooks of a run unattended, by papermill, and telling the truth about how it
+ended.
+"""
 
 from __future__ import annotations
 
@@ -39,21 +41,28 @@ class Finished:
 
 
 def refuse_unknown(phases: Sequence[PhaseDefinition], parameters: dict[str, str]) -> None:
-    """Raise `ParameterError` for a value that none of these notebooks would read: it must not be lost in silence."""
+    """Raise `ParameterError` for a value that none of these notebooks would read: it must not be
+    lost in silence.
+    """
     known = {name for phase in phases for name in papermill.inspect_notebook(phase.notebook)}
     for name in (name for name, value in parameters.items() if value and name not in known):
         raise ParameterError(
             f"parameter {name}",
-            found="a value that none of these notebooks reads: " + ", ".join(phase.name for phase in phases),
+            found="a value that none of these notebooks reads: "
+            + ", ".join(phase.name for phase in phases),
             expected="one of " + ", ".join(sorted(known)),
             action="leave it out, or choose the phase that needs it",
         )
 
 
 def execute(
-    run: Run, phases: Sequence[PhaseDefinition], parameters: dict[str, str], approvals: dict[str, str]
+    run: Run,
+    phases: Sequence[PhaseDefinition],
+    parameters: dict[str, str],
+    approvals: dict[str, str],
 ) -> Finished:
-    """Execute the phases' notebooks in order, under load where the environment says so; stop at the first not passed.
+    """Execute the phases' notebooks in order, under load where the environment says so; stop at the
+    first not passed.
 
     What passed in an earlier try of this run is not executed again.
     """
@@ -71,7 +80,11 @@ def execute(
         ) as load,
     ):
         for phase in phases:
-            given = parameters | {"run": run.name, "operator": run.operator, "approve": approvals.get(phase.number, "")}
+            given = parameters | {
+                "run": run.name,
+                "operator": run.operator,
+                "approve": approvals.get(phase.number, ""),
+            }
             if not _passed(run, phase):
                 _execute(run, phase.notebook, given)
                 load.least_s = limits.load_s
@@ -98,14 +111,22 @@ def archive_run(run: Run) -> Finished:
 
 
 def _tell(run: Run, verdict: Verdict) -> None:
-    """The verdict, to the team. Waited for, since the report that is made next says whom it did not reach."""
+    """The verdict, to the team. Waited for, since the report that is made next says whom it did not
+    reach.
+    """
     alerts = Alerts(run.environment.alerts, run.journal)
     alerts.send(
         Alert(
             "verdict",
             f"Mantis Runbook: {verdict.word} on {run.target.name} ({run.environment.name})",
             f"run {run.name} by {run.operator}: {verdict}; report: {run.folder / 'index.html'}",
-            "success" if verdict.passed else "warning" if verdict.word == "inconclusive" else "failure",
+            (
+                "success"
+                if verdict.passed
+                else "warning"
+                if verdict.word == "inconclusive"
+                else "failure"
+            ),
         )
     )
     alerts.settle()
@@ -116,37 +137,63 @@ def _passed(run: Run, phase: PhaseDefinition) -> bool:
 
 
 def _scenarios(run: Run) -> tuple[Path, ...]:
-    """The old application's, and beside them the new one's as soon as a phase began that stands on its tables."""
+    """The old application's, and beside them the new one's as soon as a phase began that stands on
+    its tables.
+    """
     later = application.load().later_workload
-    begun = [entry.facts["phase"] for entry in run.journal.entries() if entry.event == "phase.started"]
-    new = application_load.scenarios(later.folder) if later and begun and begun[-1] in later.phases else ()
+    begun = [
+        entry.facts["phase"] for entry in run.journal.entries() if entry.event == "phase.started"
+    ]
+    new = (
+        application_load.scenarios(later.folder)
+        if later and begun and begun[-1] in later.phases
+        else ()
+    )
     return (*application_load.scenarios(), *new)
 
 
 @dataclass
 class _Programme:
-    """What the load of a run plays: of the scenarios that there are by then those that the target can play.
+    """What the load of a run plays: of the scenarios that there are by then those that the target
+    can play.
 
-    Each is tried once, so that one which runs no more later is the load's failure, and not left out."""
+    Each is tried once, so that one which runs no more later is the load's failure, and not left
+    out.
+    """
 
     run: Run
     wanted: tuple[Path, ...] = ()
     playing: Repertoire | None = None
 
     def scripts(self) -> tuple[Path, ...]:
-        """Those to play now; on record whenever they become others. None while the target cannot be asked."""
+        """Those to play now; on record whenever they become others. None while the target cannot be
+        asked.
+        """
         wanted = _scenarios(self.run)
-        grown = self.playing is not None and self.playing.source == "ours" and wanted[: len(self.wanted)] == self.wanted
+        grown = (
+            self.playing is not None
+            and self.playing.source == "ours"
+            and wanted[: len(self.wanted)] == self.wanted
+        )
         try:
             if self.playing is None:
-                self._play(repertoire.for_the_load(self.run.target, self.run.environment, self._folder, wanted))
+                self._play(
+                    repertoire.for_the_load(
+                        self.run.target, self.run.environment, self._folder, wanted
+                    )
+                )
             elif grown and wanted != self.wanted:
                 more = wanted[len(self.wanted) :]
                 self._play(
-                    self.playing.with_more(repertoire.ours_for_the_load(self.run.target, self.run.environment, more))
+                    self.playing.with_more(
+                        repertoire.ours_for_the_load(self.run.target, self.run.environment, more)
+                    )
                 )
             self.wanted = wanted
-        except (RunbookError, psycopg.OperationalError):  # pgbench would meet the same, and the precheck tells why
+        except (
+            RunbookError,
+            psycopg.OperationalError,
+        ):  # pgbench would meet the same, and the precheck tells why
             return ()
         return self.playing.scripts if self.playing else ()
 
@@ -167,13 +214,17 @@ class _Programme:
 def _is_prechecked(run: Run) -> bool:
     """Whether a precheck of this run found nothing that speaks against working on the target."""
     return any(
-        entry.event == "verb.finished" and entry.facts["verb"] == "precheck" and entry.facts["verdict"] in GOOD
+        entry.event == "verb.finished"
+        and entry.facts["verb"] == "precheck"
+        and entry.facts["verdict"] in GOOD
         for entry in run.journal.entries()
     )
 
 
 def _drop_scratch(run: Run, phase: PhaseDefinition, scratch: str) -> None:
-    """The restored copy of a phase that stopped half way; one that concluded has dropped it itself."""
+    """The restored copy of a phase that stopped half way; one that concluded has dropped it
+    itself.
+    """
     server = targets.resolve(scratch) if scratch else run.target
     if scratch or run.environment.scratch == "beside":
         with suppress(RunbookError, psycopg.Error):
@@ -181,8 +232,9 @@ def _drop_scratch(run: Run, phase: PhaseDefinition, scratch: str) -> None:
 
 
 def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
-    """One notebook. However it ends, the verdict comes from the journal: papermill's metadata says `completed` of
-    cells that never ran."""
+    """One notebook. However it ends, the verdict comes from the journal: papermill's metadata says
+    `completed` of cells that never ran.
+    """
     output = run.folder / notebook.name
     known = papermill.inspect_notebook(notebook)
     given: dict[str, Any] = {name: value for name, value in parameters.items() if name in known}

@@ -1,4 +1,6 @@
-"""The pictures of what was watched while a phase migrated: the probe's latency, and the monitor's readings."""
+"""The pictures of what was watched while a phase migrated: the probe's latency, and the monitor's
+readings.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,16 @@ def latency(run: Run, phase: str) -> Any:
         return display.callout("info", NOT_WATCHED)
     spans = forecast.spans(run.journal.entries(), phase)
     steps = [
-        {"step": name.partition(" ")[2], "started": began, "finished": ended} for name, (began, ended) in spans.items()
+        {"step": name.partition(" ")[2], "started": began, "finished": ended}
+        for name, (began, ended) in spans.items()
     ]
     return charts.latency(samples.frame(path), pd.DataFrame(steps), samples.migration_span(path))
 
 
 def monitoring(run: Run, phase: str) -> Any:
-    """Connections, waiting, query time and cache hits over time; a sentence where nothing was watched."""
+    """Connections, waiting, query time and cache hits over time; a sentence where nothing was
+    watched.
+    """
     path = run.folder / f"monitor-{phase}.jsonl"
     if not path.is_file():
         return display.callout("info", NOT_WATCHED)

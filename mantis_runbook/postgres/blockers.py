@@ -25,7 +25,8 @@ READY_S = 2.0
 #: Every so many looks the progress of an index build is told.
 TELL_EVERY = 10
 
-#: Who holds a statement up is said once it was held up for so long without a break, and again after so long.
+#: Who holds a statement up is said once it was held up for so long without a break, and again after
+#: so long.
 HELD_S, AGAIN_S = 1.0, 10.0
 
 
@@ -39,16 +40,20 @@ def naming(
     held: Callable[[Sequence[str]], None] = lambda named: None,
     keep: bool = True,
 ) -> Iterator[dict[int, str]]:
-    """While the block runs, note by pid who makes `waiting` wait, and `tell` rows done and rows in all of an index build.
+    """While the block runs, note by pid who makes `waiting` wait, and `tell` rows done and rows in
+    all of an index build.
 
-    All who did are kept, of many short tries; without `keep` it is those of the last wait, as long as it is no second ago.
-    `held` hears who holds it up once that lasts a second, whenever somebody else does, and again every ten seconds.
-    Both are called in another thread. A courtesy: without a session for it, nobody is named.
+    All who did are kept, of many short tries; without `keep` it is those of the last wait, as long
+    as it is no second ago. `held` hears who holds it up once that lasts a second, whenever somebody
+    else does, and again every ten seconds. Both are called in another thread. A courtesy: without a
+    session for it, nobody is named.
     """
     found = {} if into is None else into
     lookout = _Lookout(target, waiting.info.backend_pid, found, keep, tell, _Held(held))
     lookout.start()
-    lookout.ready.wait(READY_S)  # a try for a lock would be over before a busy machine has opened the session
+    lookout.ready.wait(
+        READY_S
+    )  # a try for a lock would be over before a busy machine has opened the session
     try:
         yield found
     finally:
@@ -57,7 +62,9 @@ def naming(
 
 
 class _Lookout(threading.Thread):
-    """Looks on by a session of its own, until it is `over`; it is `ready` when it looks, or never will."""
+    """Looks on by a session of its own, until it is `over`; it is `ready` when it looks, or never
+    will.
+    """
 
     def __init__(
         self,
@@ -69,13 +76,23 @@ class _Lookout(threading.Thread):
         held: _Held,
     ) -> None:
         super().__init__(name="blockers", daemon=True)
-        self._target, self._pid, self._found, self._keep, self._tell, self._held = target, pid, found, keep, tell, held
+        self._target, self._pid, self._found, self._keep, self._tell, self._held = (
+            target,
+            pid,
+            found,
+            keep,
+            tell,
+            held,
+        )
         self._last = time.monotonic()
         self.ready, self.over = threading.Event(), threading.Event()
 
     def run(self) -> None:
         try:
-            with suppress(psycopg.Error, RunbookError), connect(self._target, "blockers") as connection:
+            with (
+                suppress(psycopg.Error, RunbookError),
+                connect(self._target, "blockers") as connection,
+            ):
                 self.ready.set()
                 self._look_on(connection)
         finally:
@@ -85,7 +102,9 @@ class _Lookout(threading.Thread):
         look, build = query("engine/blockers"), query("engine/build_progress")
         looks = 0
         while not self.over.wait(LOOK_S):
-            self._note({row["pid"]: _named(row) for row in rows(connection, look, {"pid": self._pid})})
+            self._note(
+                {row["pid"]: _named(row) for row in rows(connection, look, {"pid": self._pid})}
+            )
             looks += 1
             if looks % TELL_EVERY == 0:
                 for row in rows(connection, build, {"pid": self._pid}):
@@ -101,7 +120,9 @@ class _Lookout(threading.Thread):
 
 
 class _Held:
-    """Who holds a statement up, said seldom enough to be read: not every short wait, and nobody over and over."""
+    """Who holds a statement up, said seldom enough to be read: not every short wait, and nobody
+    over and over.
+    """
 
     def __init__(self, say: Callable[[Sequence[str]], None]) -> None:
         self._say = say
@@ -135,7 +156,9 @@ def refusing(connection: Connection) -> Iterator[None]:
 
 
 def of_readers(connection: Connection) -> tuple[str, ...]:
-    """Who keeps even readers of tables waiting, as `reader by pid 12 (…)`, oldest first; asked after such a wait."""
+    """Who keeps even readers of tables waiting, as `reader by pid 12 (…)`, oldest first; asked
+    after such a wait.
+    """
     found = rows(connection, query("engine/readers_kept_waiting"))
     return tuple(f"{row['tables']} by {_named(row)}" for row in found)
 
@@ -144,6 +167,7 @@ def _named(row: dict[str, Any]) -> str:
     if not row["pid"]:
         return f"prepared transactions ({row['prepared'] or 'of another database'})"
     return (
-        f"pid {row['pid']} ({row['application_name'] or row['role']}, {row['state'] or 'background'},"
-        f" {row['command']}, transaction open {row['transaction_s'] or 0:.0f} s)"
+        f"pid {row['pid']} ({row['application_name'] or row['role']},"
+        f" {row['state'] or 'background'}, {row['command']}, transaction open"
+        f" {row['transaction_s'] or 0:.0f} s)"
     )

@@ -40,30 +40,35 @@ CLASSES = (
     "other_comments", "database",
 )  # fmt: skip
 
-#: What no rollback answers for: an administrator may set them at any time, large objects are the application's rows, and
-#: PostgreSQL 18 names the constraint of a column that becomes NOT NULL again as it likes.
+#: What no rollback answers for: an administrator may set them at any time, large objects are the
+#: application's rows, and PostgreSQL 18 names the constraint of a column that becomes NOT NULL
+#: again as it likes.
 NOT_OF_A_ROLLBACK = ("database", "large_objects", "not_null_constraints")
 
 COLUMN_ORDER = "column_order"
 
-#: `x IN ('a', 'b')` over a varchar column: the server writes the cast around the array, and after a restore of that
-#: very text around each element. Both are read here as the second.
+#: `x IN ('a', 'b')` over a varchar column: the server writes the cast around the array, and after a
+#: restore of that very text around each element. Both are read here as the second.
 _CAST_ARRAY = re.compile(r"\((ARRAY\[(?:'(?:[^']|'')*'::character varying(?:, )?)+\])\)::text\[\]")
 _VARCHAR = re.compile(r"'(?:[^']|'')*'::character varying")
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`. Two that are equal have one hash.
+    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`. Two that are equal
+    have one hash.
 
-    A catalogue of an earlier version of the runbook has fewer classes: it is compared on those that it has.
+    A catalogue of an earlier version of the runbook has fewer classes: it is compared on those that
+    it has.
     """
 
     classes: Mapping[str, Mapping[str, str]]
 
     def __post_init__(self) -> None:
         has = [name for name in CLASSES if name in FIRST_CLASSES or name in self.classes]
-        frozen = {name: MappingProxyType(dict(sorted(self.classes.get(name, {}).items()))) for name in has}
+        frozen = {
+            name: MappingProxyType(dict(sorted(self.classes.get(name, {}).items()))) for name in has
+        }
         object.__setattr__(self, "classes", MappingProxyType(frozen))
 
     def __getitem__(self, name: str) -> Mapping[str, str]:
@@ -118,12 +123,14 @@ def snapshot(
 ) -> Catalog:
     """Read the catalogue: all schemas of users but the runbook's own, or only `schemas`.
 
-    `ignore` names relations to leave out with all that belongs to them, written as PostgreSQL writes them
-    (`public.schema_migrations`). Members of an extension are told by the extension alone. An object's text does not
-    depend on the session's settings, nor on OIDs: a database and its restored dump read alike.
+    `ignore` names relations to leave out with all that belongs to them, written as PostgreSQL
+    writes them (`public.schema_migrations`). Members of an extension are told by the extension
+    alone. An object's text does not depend on the session's settings, nor on OIDs: a database and
+    its restored dump read alike.
 
-    Covered is what `pg_dump --schema-only` shows, and settings of the database. Not covered: roles, whose passwords
-    nobody shall read here, the values of options and settings that may be secrets, and a subscription's connection.
+    Covered is what `pg_dump --schema-only` shows, and settings of the database. Not covered: roles,
+    whose passwords nobody shall read here, the values of options and settings that may be secrets,
+    and a subscription's connection.
     """
     only = None if schemas is None else list(schemas)
     limits = {"schemas": only, "without": [database.SCHEMA], "ignore": list(ignore)}
@@ -134,19 +141,27 @@ def snapshot(
 
 def _read(connection: Connection, name: str, scope: Mapping[str, object]) -> dict[str, str]:
     older = name == "publications" and connection.info.server_version < 150_000
-    rows = connection.execute(database.query(f"catalog/{name}{'_of_14' if older else ''}"), scope).fetchall()
+    rows = connection.execute(
+        database.query(f"catalog/{name}{'_of_14' if older else ''}"), scope
+    ).fetchall()
     return {str(key): _settled(str(definition)) for key, definition in rows}
 
 
 def _settled(definition: str) -> str:
-    """The form in which PostgreSQL itself would write this expression after reading it once more."""
-    cast = _CAST_ARRAY.sub(lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition)
+    """The form in which PostgreSQL itself would write this expression after reading it once
+    more.
+    """
+    cast = _CAST_ARRAY.sub(
+        lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition
+    )
     return flattened(cast)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One object that is not as it was. `before` is None where it was added, `after` where it was removed."""
+    """One object that is not as it was. `before` is None where it was added, `after` where it was
+    removed.
+    """
 
     kind: str
     name: str
@@ -162,16 +177,22 @@ class Change:
     def __str__(self) -> str:
         sign = {"added": "+", "removed": "-", "changed": "~"}[self.verb]
         if self.verb == "changed":
-            return f"{sign} {self.kind} {self.name}\n    before: {self.before}\n    after:  {self.after}"
-        return f"{sign} {self.kind} {self.name}: {self.after if self.before is None else self.before}"
+            return (
+                f"{sign} {self.kind} {self.name}\n    before: {self.before}\n    after: "
+                f" {self.after}"
+            )
+        return (
+            f"{sign} {self.kind} {self.name}: {self.after if self.before is None else self.before}"
+        )
 
 
 @dataclass(frozen=True)
 class Difference:
     """What changed between two catalogues.
 
-    Column order stands apart: a rollback that adds a dropped column again cannot restore it. So do labels of enums that
-    an operator added, on the record (`leaving_labels`): PostgreSQL cannot drop one.
+    Column order stands apart: a rollback that adds a dropped column again cannot restore it. So do
+    labels of enums that an operator added, on the record (`leaving_labels`): PostgreSQL cannot drop
+    one.
     """
 
     changes: tuple[Change, ...] = ()
@@ -190,11 +211,14 @@ class Difference:
 
     @property
     def after_rollback(self) -> Difference:
-        """What a rollback left behind against the strategy: extensions it made stay, since others may use them by now.
+        """What a rollback left behind against the strategy: extensions it made stay, since others
+        may use them by now.
 
         Nor does it answer for what is no migration's (`NOT_OF_A_ROLLBACK`).
         """
-        stay = {one.name for one in self.changes if one.kind == "extensions" and one.verb == "added"}
+        stay = {
+            one.name for one in self.changes if one.kind == "extensions" and one.verb == "added"
+        }
         of_theirs = tuple(f" (of extension {name})" for name in stay)
         kept = tuple(
             one
@@ -202,12 +226,17 @@ class Difference:
             if one.kind not in NOT_OF_A_ROLLBACK
             and not (one.kind == "extensions" and one.name in stay)
             # what default privileges gave to their functions
-            and not (one.kind == "other_privileges" and one.verb == "added" and (one.after or "").endswith(of_theirs))
+            and not (
+                one.kind == "other_privileges"
+                and one.verb == "added"
+                and (one.after or "").endswith(of_theirs)
+            )
         )
         return replace(self, changes=kept)
 
     def leaving_labels(self, enum: str, labels: Collection[str]) -> Difference:
-        """The same, with an enum that differs by nothing but these added labels set apart, to be told and not to fail.
+        """The same, with an enum that differs by nothing but these added labels set apart, to be
+        told and not to fail.
 
         `enum` is written as PostgreSQL writes it (`public.colour`).
         """
@@ -240,7 +269,9 @@ class Difference:
         import pandas as pd
 
         rows = [(c.kind, c.name, c.verb, c.before, c.after) for c in self.all]
-        return pd.DataFrame(rows, columns=["class", "name", "change", "before", "after"], dtype=object)
+        return pd.DataFrame(
+            rows, columns=["class", "name", "change", "before", "after"], dtype=object
+        )
 
     @property
     def summary(self) -> str:
@@ -249,8 +280,9 @@ class Difference:
         parts = [f"{len(changes)} {verb}" for verb, changes in kinds.items() if changes]
         order = f"column order differs in {', '.join(change.name for change in self.column_order)}"
         labels = (
-            f"labels that the operator added to {', '.join(change.name for change in self.labels_left)} stay:"
-            " PostgreSQL cannot drop a label"
+            "labels that the operator added to"
+            f" {', '.join(change.name for change in self.labels_left)} stay: PostgreSQL cannot drop"
+            " a label"
         )
         return (
             ", ".join(parts or ["the catalogues are equal"])
@@ -271,7 +303,9 @@ class Difference:
 
 
 def diff(before: Catalog, after: Catalog) -> Difference:
-    """What turns the one into the other, in the classes that both have. Pure: no database is asked."""
+    """What turns the one into the other, in the classes that both have. Pure: no database is
+    asked.
+    """
     changes = [
         change
         for kind in CLASSES
@@ -284,8 +318,9 @@ def diff(before: Catalog, after: Catalog) -> Difference:
 def left_behind(
     before: Catalog, after: Catalog, added_labels: Mapping[str, Collection[str]] | None = None
 ) -> Difference:
-    """What a rollback left, beside what it must leave: extensions, and labels that the operator added to an enum (its
-    name as PostgreSQL writes it), which are told."""
+    """What a rollback left, beside what it must leave: extensions, and labels that the operator
+    added to an enum (its name as PostgreSQL writes it), which are told.
+    """
     found = diff(before, after).after_rollback
     for enum, labels in (added_labels or {}).items():
         found = found.leaving_labels(enum, labels)
@@ -293,7 +328,9 @@ def left_behind(
 
 
 def _less(definition: str | None, labels: Collection[str]) -> str | None:
-    """An enum's definition, as `sql/catalog/enums.sql` writes it, without these labels at its end."""
+    """An enum's definition, as `sql/catalog/enums.sql` writes it, without these labels at its
+    end.
+    """
     found, semicolon, owner = (definition or "").partition("; ")
     listed = found.split(", ")
     quoted_labels = {f"'{label}'" for label in labels}
@@ -309,11 +346,15 @@ def _changes(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
 
 
 def _reordered(before: Catalog, after: Catalog) -> Iterator[Change]:
-    """Tables whose common columns come in another order; an added or removed column alone is no change of order."""
+    """Tables whose common columns come in another order; an added or removed column alone is no
+    change of order.
+    """
     for table in sorted(before[COLUMN_ORDER].keys() & after[COLUMN_ORDER].keys()):
         old, new = before[COLUMN_ORDER][table], after[COLUMN_ORDER][table]
         common = set(_names(old)) & set(_names(new))
-        if [name for name in _names(old) if name in common] != [name for name in _names(new) if name in common]:
+        if [name for name in _names(old) if name in common] != [
+            name for name in _names(new) if name in common
+        ]:
             yield Change(COLUMN_ORDER, table, old, new)
 
 

@@ -1,4 +1,6 @@
-"""Command lines for PostgreSQL's client programs: the database explicit, no secret in them, and proven to reach it."""
+"""Command lines for PostgreSQL's client programs: the database explicit, no secret in them, and
+proven to reach it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from psycopg.conninfo import make_conninfo
 
 from mantis_runbook.errors import TargetError
 from mantis_runbook.postgres import programs, services
-from mantis_runbook.postgres.connection import SECRETS, Connection, Identity, connect, identity, query
+from mantis_runbook.postgres.connection import (
+    SECRETS,
+    Connection,
+    Identity,
+    connect,
+    identity,
+    query,
+)
 from mantis_runbook.postgres.programs import Command
 from mantis_runbook.postgres.session_settings import CLIENT_ENCODING, program_settings
 from mantis_runbook.postgres.target import Target
@@ -28,17 +37,25 @@ OTHER_VARIABLES = ("PGSERVICEFILE", "PGREALM", "PGREQUIRESSL", "PGDATESTYLE", "P
 LAX = ("disable", "allow", "prefer")
 
 
-def command(name: str | Path, target: Target, *options: str, settings: Mapping[str, str] | None = None) -> Command:
-    """How to run a program on that database. `settings` are the server's, for the program's sessions.
+def command(
+    name: str | Path, target: Target, *options: str, settings: Mapping[str, str] | None = None
+) -> Command:
+    """How to run a program on that database. `settings` are the server's, for the program's
+    sessions.
 
-    `name` is a program's name, or its path where another version than the server's is meant. A connection through the
-    very same parameters is opened first. Raises `TargetError` where it does not reach the database that `target` does,
-    `ProgramMissing` where no program fits the server, or none could keep the connection as encrypted as ours is.
+    `name` is a program's name, or its path where another version than the server's is meant. A
+    connection through the very same parameters is opened first. Raises `TargetError` where it does
+    not reach the database that `target` does, `ProgramMissing` where no program fits the server, or
+    none could keep the connection as encrypted as ours is.
     """
     with connect(target, "programs") as connection:
         who, encrypted = identity(connection), is_encrypted(connection)
         place = _reached(target, connection, encrypted=encrypted)
-    program = name if isinstance(name, Path) else programs.find(name, server=who.major, encrypted=encrypted)
+    program = (
+        name
+        if isinstance(name, Path)
+        else programs.find(name, server=who.major, encrypted=encrypted)
+    )
     if encrypted:
         programs.refuse_clear(program)
     _require_same(program.name, place, who)
@@ -53,12 +70,18 @@ def aimed(
     settings: Mapping[str, str] | None = None,
     who: Identity | None = None,
 ) -> Command:
-    """The command line itself, without a look at the server: `command` is for whoever works on a database."""
+    """The command line itself, without a look at the server: `command` is for whoever works on a
+    database.
+    """
     parameters = place.complete()
     _refuse_secrets(program.name, parameters)
     variables, explicit = services.keywords(), () if program.name == "pg_repack" else PLACE
     given = {key: value for key, value in parameters.items() if value}
-    ours = {variables[key]: value for key, value in given.items() if key not in explicit and variables.get(key)}
+    ours = {
+        variables[key]: value
+        for key, value in given.items()
+        if key not in explicit and variables.get(key)
+    }
     shown = {key: value for key, value in given.items() if key in PLACE or not variables.get(key)}
     if settings:
         words = " ".join(f"-c {key}={_escaped(value)}" for key, value in settings.items())
@@ -106,7 +129,9 @@ def _require_same(program: str, place: Target, who: Identity) -> None:
             f"{program} would not reach the database of target {place.name}",
             found=f"database {reached.database} of system {reached.system_identifier}",
             expected=f"database {who.database} of system {who.system_identifier}",
-            action="name one server directly: what stands between sends each connection somewhere else",
+            action=(
+                "name one server directly: what stands between sends each connection somewhere else"
+            ),
         )
 
 
@@ -115,10 +140,13 @@ def _refuse_secrets(program: str, parameters: Mapping[str, str]) -> None:
     shown = [key for key in SECRETS if parameters.get(key) and not services.keywords().get(key)]
     if shown:
         raise TargetError(
-            f"{program} cannot be given {', '.join(shown)} without showing it to every user of this machine",
+            f"{program} cannot be given {', '.join(shown)} without showing it to every user of this"
+            " machine",
             found=f"{', '.join(shown)} among the connection's parameters",
             expected="secrets that libpq reads from a variable or a file",
-            action="use a key without a passphrase that only you can read, or a password (PGPASSFILE)",
+            action=(
+                "use a key without a passphrase that only you can read, or a password (PGPASSFILE)"
+            ),
         )
 
 
@@ -127,7 +155,9 @@ def _escaped(value: str) -> str:
 
 
 def guard(who: Identity, hint: str = "") -> str:
-    """What psql does first, in the very session of the script: it ends where this is another database."""
+    """What psql does first, in the very session of the script: it ends where this is another
+    database.
+    """
     statement = sql.SQL(query("programs/guard").strip()).format(
         database=sql.Literal(who.database),
         system=sql.Literal(who.system_identifier),
@@ -138,13 +168,20 @@ def guard(who: Identity, hint: str = "") -> str:
 
 def _pointed(program: str, parameters: Mapping[str, str], options: list[str]) -> list[str]:
     """Each program has its own way to take a connection string."""
-    if program == "pg_repack":  # it takes no connection string; what it has no option for is in its environment
+    if (
+        program == "pg_repack"
+    ):  # it takes no connection string; what it has no option for is in its environment
         ways = {"dbname": "--dbname", "host": "--host", "port": "--port", "user": "--username"}
-        return [*(f"{ways[key]}={value}" for key, value in parameters.items() if key in ways), *options]
+        return [
+            *(f"{ways[key]}={value}" for key, value in parameters.items() if key in ways),
+            *options,
+        ]
     conninfo = make_conninfo("", **parameters)
     if program == "pgbench":
         return [*options, conninfo]
-    if program == "pg_dumpall":  # it takes the database from there alone, and a name with "=" for a connection string
+    if (
+        program == "pg_dumpall"
+    ):  # it takes the database from there alone, and a name with "=" for a connection string
         initial = make_conninfo("", dbname=parameters["dbname"])
         return [f"--dbname={conninfo}", f"--database={initial}", *options]
     return [f"--dbname={conninfo}", *options]

@@ -15,10 +15,12 @@ Group = list["str | Group"]
 
 
 def flattened(definition: str) -> str:
-    """`((a AND b) AND c)` as `(a AND b AND c)`: what PostgreSQL's parser makes of a chain that begins with a chain.
+    """`((a AND b) AND c)` as `(a AND b AND c)`: what PostgreSQL's parser makes of a chain that
+    begins with a chain.
 
-    A definition keeps its inner parentheses until it is read once more, which a restore does; so a database and its
-    restored copy would differ in text and not in meaning. Anything that is not balanced is returned as it is.
+    A definition keeps its inner parentheses until it is read once more, which a restore does; so a
+    database and its restored copy would differ in text and not in meaning. Anything that is not
+    balanced is returned as it is.
     """
     if "((" not in definition or not any(word in definition for word in CONNECTIVES):
         return definition
@@ -53,9 +55,16 @@ def _add(group: Group, text: str) -> None:
 
 
 def _flatten(group: Group) -> Group:
-    """From the inside out: where the first operand of a chain is a chain of the same connective, its parts join it."""
+    """From the inside out: where the first operand of a chain is a chain of the same connective,
+    its parts join it.
+    """
     inner: Group = [part if isinstance(part, str) else _flatten(part) for part in group]
-    while len(inner) > 2 and inner[0] == "" and isinstance(inner[1], list) and _continues(inner[1], inner[2]):
+    while (
+        len(inner) > 2
+        and inner[0] == ""
+        and isinstance(inner[1], list)
+        and _continues(inner[1], inner[2])
+    ):
         first = inner[1]
         last, after = first[-1], inner[2]
         assert isinstance(last, str)
@@ -66,7 +75,8 @@ def _flatten(group: Group) -> Group:
 
 def _continues(first: Group, after: str | Group) -> bool:
     return isinstance(after, str) and any(
-        after.startswith(word) and any(isinstance(part, str) and word in QUOTED.sub("", part) for part in first)
+        after.startswith(word)
+        and any(isinstance(part, str) and word in QUOTED.sub("", part) for part in first)
         for word in CONNECTIVES
     )
 

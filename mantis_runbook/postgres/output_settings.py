@@ -27,7 +27,9 @@ CONTENT = DEFINITIONS | {
 
 @contextmanager
 def pinned(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
-    """Hold these settings inside a transaction (a new one, or the caller's) and put the old values back at its end."""
+    """Hold these settings inside a transaction (a new one, or the caller's) and put the old values
+    back at its end.
+    """
     with connection.transaction():
         before = {name: _value(connection, name) for name in settings}
         _set(connection, settings)
@@ -37,7 +39,9 @@ def pinned(connection: Connection, settings: Mapping[str, str]) -> Iterator[None
 
 @contextmanager
 def snapshot_of_one_instant(connection: Connection) -> Iterator[None]:
-    """A read-only REPEATABLE READ transaction, unless the caller is inside a transaction of their own already."""
+    """A read-only REPEATABLE READ transaction, unless the caller is inside a transaction of their
+    own already.
+    """
     idle = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction():
         if idle:
@@ -52,5 +56,7 @@ def _value(connection: Connection, name: str) -> str:
 def _set(connection: Connection, settings: Mapping[str, str]) -> None:
     names, values = list(settings), list(settings.values())
     connection.execute(
-        "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS s(name, value)", (names, values)
+        "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS s(name,"
+        " value)",
+        (names, values),
     )

@@ -1,4 +1,6 @@
-"""Reading without holding anybody up: a transaction that changes nothing, and how long it may wait for locks."""
+"""Reading without holding anybody up: a transaction that changes nothing, and how long it may wait
+for locks.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,18 @@ SESSION = {
 
 @dataclass
 class Patience:
-    """For how many milliseconds a statement of this run may wait for a lock: all there are, until one did."""
+    """For how many milliseconds a statement of this run may wait for a lock: all there are, until
+    one did.
+    """
 
     lock_timeout_ms: int
 
     def spent(self, connection: Connection) -> str:
         """Who was waited for in vain. From now on nobody is waited for."""
-        waited_ms, self.lock_timeout_ms = self.lock_timeout_ms, min(IMPATIENT_MS, self.lock_timeout_ms)
+        waited_ms, self.lock_timeout_ms = (
+            self.lock_timeout_ms,
+            min(IMPATIENT_MS, self.lock_timeout_ms),
+        )
         named = "; ".join(blockers.of_readers(connection)) or "a session that has let go since"
         return f"waited {display.duration(waited_ms)} for what is locked: {named}"
 

@@ -1,4 +1,6 @@
-"""Client programs of PostgreSQL: where they are, which version, and running them without leaking a secret."""
+"""Client programs of PostgreSQL: where they are, which version, and running them without leaking a
+secret.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from typing import Any
 from mantis_runbook import logs
 from mantis_runbook.errors import ProgramError, Refused
 
-__all__ = ["Command", "ProgramMissing", "find", "folders", "has_tls", "refuse_clear", "run", "version"]
+__all__ = [
+    "Command",
+    "ProgramMissing",
+    "find",
+    "folders",
+    "has_tls",
+    "refuse_clear",
+    "run",
+    "version",
+]
 
 
 class ProgramMissing(Refused):
@@ -23,7 +34,9 @@ class ProgramMissing(Refused):
 
 @dataclass(frozen=True)
 class Command:
-    """A program with its arguments, which everybody on the machine may read, and its environment, which holds the secrets."""
+    """A program with its arguments, which everybody on the machine may read, and its environment,
+    which holds the secrets.
+    """
 
     arguments: tuple[str, ...]
     environment: dict[str, str] = field(repr=False)
@@ -42,7 +55,8 @@ class Command:
 
 
 def folders() -> list[Path]:
-    """Where client programs are looked for: `MANTIS_RUNBOOK_PG_BIN` alone if set; else the packaged ones, PATH, the wheel's.
+    """Where client programs are looked for: `MANTIS_RUNBOOK_PG_BIN` alone if set; else the packaged
+    ones, PATH, the wheel's.
 
     The wheel's come last: they have no TLS.
     """
@@ -63,7 +77,9 @@ def _configured_folder() -> Path | None:
     program = shutil.which("pg_config")
     try:
         text = (
-            subprocess.run([program, "--bindir"], capture_output=True, text=True, timeout=10).stdout if program else ""
+            subprocess.run([program, "--bindir"], capture_output=True, text=True, timeout=10).stdout
+            if program
+            else ""
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -79,18 +95,24 @@ def embedded_folder() -> Path | None:
 
 
 def find(name: str, *, server: int, encrypted: bool = False) -> Path:
-    """The program for a server of that major version: the same version if there is one, else the next newer.
+    """The program for a server of that major version: the same version if there is one, else the
+    next newer.
 
-    `encrypted` asks for one with TLS, where there is one. Raises `ProgramMissing`: an older pg_dump refuses a newer
-    server, and would refuse half way.
+    `encrypted` asks for one with TLS, where there is one. Raises `ProgramMissing`: an older pg_dump
+    refuses a newer server, and would refuse half way.
     """
-    paths = [path for folder in folders() if (path := folder / name).is_file() and not _is_wrapper(path)]
+    paths = [
+        path for folder in folders() if (path := folder / name).is_file() and not _is_wrapper(path)
+    ]
     candidates = [(version(path), place, path) for place, path in enumerate(paths)]
     if not candidates:
         raise ProgramMissing(
             f"{name} was not found",
             expected=f"{name} of PostgreSQL {server} or newer",
-            action="install the PostgreSQL client programs, or set MANTIS_RUNBOOK_PG_BIN to their folder",
+            action=(
+                "install the PostgreSQL client programs, or set MANTIS_RUNBOOK_PG_BIN to their"
+                " folder"
+            ),
         )
     fitting = sorted(one for one in candidates if one[0] >= server)
     if not fitting:
@@ -98,7 +120,9 @@ def find(name: str, *, server: int, encrypted: bool = False) -> Path:
             f"{name} is older than the server",
             found=f"{name} {max(candidates)[0]}",
             expected=f"{server} or newer",
-            action=f"install postgresql-client-{server}, or set MANTIS_RUNBOOK_PG_BIN to its folder",
+            action=(
+                f"install postgresql-client-{server}, or set MANTIS_RUNBOOK_PG_BIN to its folder"
+            ),
         )
     if encrypted:
         fitting = [one for one in fitting if has_tls(one[2])] or fitting
@@ -112,8 +136,13 @@ def _is_wrapper(path: Path) -> bool:
 
 @cache
 def has_tls(program: Path) -> bool:
-    """Whether the program's libpq can encrypt: one that cannot says so before it tries to connect."""
-    witness = next((path for name in ("psql", "pg_dump") if (path := program.with_name(name)).is_file()), program)
+    """Whether the program's libpq can encrypt: one that cannot says so before it tries to
+    connect.
+    """
+    witness = next(
+        (path for name in ("psql", "pg_dump") if (path := program.with_name(name)).is_file()),
+        program,
+    )
     nowhere = "host=/nonexistent port=1 dbname=nowhere sslmode=require"
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
@@ -126,14 +155,19 @@ def has_tls(program: Path) -> bool:
 
 
 def refuse_clear(program: Path) -> None:
-    """Raise `ProgramMissing` where a program could only send in clear text what our own session sends encrypted."""
+    """Raise `ProgramMissing` where a program could only send in clear text what our own session
+    sends encrypted.
+    """
     if not has_tls(program):
         raise ProgramMissing(
-            f"{program.name} cannot encrypt its connection, and the session to this server is encrypted",
+            f"{program.name} cannot encrypt its connection, and the session to this server is"
+            " encrypted",
             found=f"{program}, built without TLS",
             expected=f"a {program.name} built with TLS (OpenSSL)",
-            action="install the server's own client programs (postgresql-client-N of PostgreSQL's packages), or set"
-            " MANTIS_RUNBOOK_PG_BIN to their folder",
+            action=(
+                "install the server's own client programs (postgresql-client-N of PostgreSQL's"
+                " packages), or set MANTIS_RUNBOOK_PG_BIN to their folder"
+            ),
         )
 
 
@@ -141,7 +175,9 @@ def refuse_clear(program: Path) -> None:
 def version(path: Path) -> int:
     """Major version of a client program; 0 when it does not say."""
     try:
-        text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10).stdout
+        text = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
     match = re.search(r"\(PostgreSQL\) (\d+)", text)
@@ -151,10 +187,15 @@ def version(path: Path) -> int:
 def run(command: Command, *, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program to its end. Raises `ProgramError` with its last words when it fails."""
     logs.program(command.arguments)
-    result = subprocess.run(command.arguments, env=command.environment, capture_output=True, text=True, timeout=timeout)
+    result = subprocess.run(
+        command.arguments, env=command.environment, capture_output=True, text=True, timeout=timeout
+    )
     if result.returncode != 0:
         words = "\n".join(result.stderr.strip().splitlines()[-8:])
-        raise ProgramError(f"{command.program} ended with exit code {result.returncode}", found=words or "no message")
+        raise ProgramError(
+            f"{command.program} ended with exit code {result.returncode}",
+            found=words or "no message",
+        )
     return result
 
 

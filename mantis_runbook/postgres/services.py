@@ -16,7 +16,8 @@ __all__ = ["keywords", "names", "parameters"]
 
 FILE = "pg_service.conf"
 
-#: Where Debian's libpq looks. The one that psycopg brings was built with a folder of its own, which nobody fills.
+#: Where Debian's libpq looks. The one that psycopg brings was built with a folder of its own, which
+#: nobody fills.
 DEBIAN = Path("/etc/postgresql-common")
 
 
@@ -31,13 +32,20 @@ def keywords() -> dict[str, str]:
 
 def names() -> set[str]:
     """The services that are defined."""
-    return {name for path in _files() if path.is_file() for _, line in _lines(path) if (name := _heading(line))}
+    return {
+        name
+        for path in _files()
+        if path.is_file()
+        for _, line in _lines(path)
+        if (name := _heading(line))
+    }
 
 
 def parameters(service: str) -> dict[str, str]:
     """What the service says, as connection parameters.
 
-    Raises `TargetError` where it is not defined, or libpq would not read its lines; a value is never shown.
+    Raises `TargetError` where it is not defined, or libpq would not read its lines; a value is
+    never shown.
     """
     files = _files()
     for path in files:
@@ -65,7 +73,9 @@ def _configured() -> tuple[Path, ...]:
     if not program:
         return ()
     try:
-        text = subprocess.run([program, "--sysconfdir"], capture_output=True, text=True, timeout=10).stdout.strip()
+        text = subprocess.run(
+            [program, "--sysconfdir"], capture_output=True, text=True, timeout=10
+        ).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ()
     return (Path(text),) if text else ()
@@ -77,7 +87,9 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", "") or "bytes that are no UTF-8"
         raise TargetError(
-            f"service file {path} cannot be read", found=reason, action="correct the file or its rights"
+            f"service file {path} cannot be read",
+            found=reason,
+            action="correct the file or its rights",
         ) from None
     numbered = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
     return [(number, line) for number, line in numbered if line and not line.startswith("#")]
@@ -108,7 +120,9 @@ def _parsed(service: str, path: Path, block: list[tuple[int, str]]) -> dict[str,
             raise TargetError(
                 f"service {service}: line {number} of {path}",
                 found=_fault(key, equals),
-                expected="keyword=value, without spaces around the equals sign, with a keyword of libpq",
+                expected=(
+                    "keyword=value, without spaces around the equals sign, with a keyword of libpq"
+                ),
                 action="correct that line",
             )
         found.setdefault(key, value)  # libpq takes the first of two

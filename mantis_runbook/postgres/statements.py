@@ -1,4 +1,6 @@
-"""SQL statements: where each begins and ends in a text, and what PostgreSQL's own grammar says about it."""
+"""SQL statements: where each begins and ends in a text, and what PostgreSQL's own grammar says
+about it.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,11 @@ COMMENTS = (grammar.SQL_COMMENT, grammar.C_COMMENT)
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, without comments around it and without its semicolon; `kind` is its parse node ("CreateStmt").
+    """One statement, without comments around it and without its semicolon; `kind` is its parse node
+    ("CreateStmt").
 
-    `index` is the name of the index that a CREATE INDEX builds, as SQL writes it; None for any other statement.
+    `index` is the name of the index that a CREATE INDEX builds, as SQL writes it; None for any
+    other statement.
     """
 
     text: str
@@ -60,7 +64,9 @@ class Statement:
 
 @dataclass(frozen=True)
 class Comment:
-    """A comment outside every string; `alone` when its line begins with it, `inside` when a statement surrounds it."""
+    """A comment outside every string; `alone` when its line begins with it, `inside` when a
+    statement surrounds it.
+    """
 
     text: str
     line: int
@@ -77,16 +83,19 @@ class Source:
 
 
 def parse_statements(text: str) -> tuple[Statement, ...]:
-    """All statements of a text. Raises `MigrationFileError` at the first syntax error, with line and column."""
+    """All statements of a text. Raises `MigrationFileError` at the first syntax error, with line
+    and column.
+    """
     return read(text).statements
 
 
 @lru_cache(maxsize=128)
 def read(text: str, name: str = "") -> Source:
-    """Statements and comments of a text; `name` is what messages call it. The same text is read once.
+    """Statements and comments of a text; `name` is what messages call it. The same text is read
+    once.
 
-    Raises `MigrationFileError` for a syntax error, a psql meta command, or a NUL (which would end the text for the
-    parser, and leave out what follows).
+    Raises `MigrationFileError` for a syntax error, a psql meta command, or a NUL (which would end
+    the text for the parser, and leave out what follows).
     """
     where = name or "SQL"
     if "\x00" in text:
@@ -98,7 +107,9 @@ def read(text: str, name: str = "") -> Source:
     tokens = list(_grammar(postgast.scan, text, where).tokens)
     _refuse_meta_commands(raw, tokens, where)
     parsed = list(_grammar(postgast.parse, text, where).stmts)
-    places = [(token.start, token.end, token.token) for token in tokens if token.token not in COMMENTS]
+    places = [
+        (token.start, token.end, token.token) for token in tokens if token.token not in COMMENTS
+    ]
     spans = [_span(one, places, len(raw)) for one in parsed]
     return Source(
         tuple(_statement(raw, span, one.stmt) for span, one in zip(spans, parsed, strict=True)),
@@ -113,7 +124,9 @@ def tree(text: str) -> Any:
 
 
 def nodes(root: Any, *kinds: str) -> Iterator[Any]:
-    """`root` and every node below it, outermost first and in the order of the text; only those of `kinds` if given."""
+    """`root` and every node below it, outermost first and in the order of the text; only those of
+    `kinds` if given.
+    """
     stack = [root]
     while stack:
         node = stack.pop()
@@ -152,14 +165,18 @@ def _is_plain(name: str) -> bool:
 
 
 def option(options: Any, name: str, *, default: bool = False) -> bool:
-    """A boolean option of a statement: `(CONCURRENTLY)`, `(refresh = off)`. The last one of that name counts."""
+    """A boolean option of a statement: `(CONCURRENTLY)`, `(refresh = off)`. The last one of that
+    name counts.
+    """
     given = [one for one in map(_unwrap, options) if one.defname == name]
     if not given:
         return default
     if not given[-1].HasField("arg"):
         return True
     value = _unwrap(given[-1].arg)
-    word = str(getattr(value, "sval", "") or getattr(value, "ival", "") or getattr(value, "boolval", ""))
+    word = str(
+        getattr(value, "sval", "") or getattr(value, "ival", "") or getattr(value, "boolval", "")
+    )
     return word.lower() in {"true", "on", "1", "yes"}
 
 
@@ -189,10 +206,13 @@ def _alters_subscription(node: Any) -> bool:
 
 
 def _creates_slot(node: Any) -> bool:
-    return option(node.options, "create_slot", default=option(node.options, "connect", default=True))
+    return option(
+        node.options, "create_slot", default=option(node.options, "connect", default=True)
+    )
 
 
-#: Statements that cannot run in a transaction block, and when. tests/test_migrations.py asks real servers.
+#: Statements that cannot run in a transaction block, and when. tests/test_migrations.py asks real
+#: servers.
 OUTSIDE: dict[str, Callable[[Any], bool]] = {
     "IndexStmt": lambda node: bool(node.concurrent),
     "DropStmt": lambda node: bool(node.concurrent),
@@ -203,7 +223,9 @@ OUTSIDE: dict[str, Callable[[Any], bool]] = {
     "AlterSystemStmt": lambda _: True,
     "CreatedbStmt": lambda _: True,
     "DropdbStmt": lambda _: True,
-    "AlterDatabaseStmt": lambda node: any(_unwrap(one).defname == "tablespace" for one in node.options),
+    "AlterDatabaseStmt": lambda node: any(
+        _unwrap(one).defname == "tablespace" for one in node.options
+    ),
     "CreateTableSpaceStmt": lambda _: True,
     "DropTableSpaceStmt": lambda _: True,
     "CreateSubscriptionStmt": _creates_slot,
@@ -228,7 +250,9 @@ def _grammar(parser: Callable[[str], Any], text: str, where: str) -> Any:
 
 
 def _syntax_error(error: postgast.PgQueryError, text: str, where: str) -> MigrationFileError:
-    """libpg_query counts characters from 1 here (its binding's manual says bytes, wrongly; a test holds it to that)."""
+    """libpg_query counts characters from 1 here (its binding's manual says bytes, wrongly; a test
+    holds it to that).
+    """
     position = min(max(error.cursorpos - 1, 0), len(text))
     start = text.rfind("\n", 0, position) + 1
     offending = text[start:].split("\n", 1)[0].strip()
@@ -293,7 +317,9 @@ def _comment(raw: bytes, token: Any, spans: list[tuple[int, int]]) -> Comment:
 
 
 def _is_within(spans: list[tuple[int, int]], position: int) -> bool:
-    """Whether one of the spans, which are in order and do not overlap, has begun and not ended there."""
+    """Whether one of the spans, which are in order and do not overlap, has begun and not ended
+    there.
+    """
     before = bisect_left(spans, (position,)) - 1
     return before >= 0 and position < spans[before][1]
 
@@ -342,7 +368,9 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     "CreateTrigStmt": _summary_of_trigger,
     "CreateStmt": lambda node: f"CREATE TABLE {relation_name(node.relation)}",
     "CreateExtensionStmt": lambda node: f"CREATE EXTENSION {quoted(node.extname)}",
-    "CreatePolicyStmt": lambda node: f"CREATE POLICY {quoted(node.policy_name)} ON {relation_name(node.table)}",
+    "CreatePolicyStmt": lambda node: (
+        f"CREATE POLICY {quoted(node.policy_name)} ON {relation_name(node.table)}"
+    ),
     "InsertStmt": lambda node: f"INSERT INTO {relation_name(node.relation)}",
     "UpdateStmt": lambda node: f"UPDATE {relation_name(node.relation)}",
     "DeleteStmt": lambda node: " ".join(("DELETE FROM", relation_name(node.relation))),

@@ -1,4 +1,6 @@
-"""Which database is meant: a reference that can be written down, and the connection it stands for."""
+"""Which database is meant: a reference that can be written down, and the connection it stands
+for.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,13 @@ SANDBOX_STATE = "state.json"
 STRATEGY_VARIABLES = {"DB_HOST": "host", "DB_PORT": "port", "DB_NAME": "dbname", "DB_USER": "user"}
 STRATEGY_DEFAULTS = {"host": "localhost", "port": "5432", "dbname": "mantis_db", "user": "postgres"}
 
-#: Said explicitly, though empty: what is left open, libpq fills from the service that PGSERVICE names.
+#: Said explicitly, though empty: what is left open, libpq fills from the service that PGSERVICE
+#: names.
 NOWHERE_ELSE = {"host": "", "hostaddr": "", "port": "5432", "password": "", "options": ""}
 
 WAYS = (
-    "sandbox, a service of pg_service.conf, PG (the PG* variables), DB (the strategy's DB_HOST, DB_PORT, DB_NAME, "
-    "DB_USER), or the name of a variable that holds a DSN"
+    "sandbox, a service of pg_service.conf, PG (the PG* variables), DB (the strategy's DB_HOST,"
+    " DB_PORT, DB_NAME, DB_USER), or the name of a variable that holds a DSN"
 )
 
 
@@ -50,17 +53,22 @@ class Target:
         return Target(self.name, self.kind, self.parameters | {"dbname": dbname})
 
     def complete(self) -> dict[str, str]:
-        """All that a connection needs, for our sessions and for every program alike, and always with a database.
+        """All that a connection needs, for our sessions and for every program alike, and always
+        with a database.
 
-        What is written wins over what the service says, and that over the environment, as with libpq. The service is
-        resolved here: named to a program, it would override the database that we mean.
+        What is written wins over what the service says, and that over the environment, as with
+        libpq. The service is resolved here: named to a program, it would override the database that
+        we mean.
         """
         is_pg = self.kind == "PG"
-        service = self.parameters.get("service") or (os.environ.get("PGSERVICE", "") if is_pg else "")
+        service = self.parameters.get("service") or (
+            os.environ.get("PGSERVICE", "") if is_pg else ""
+        )
         variables = {
             key: os.environ[name]
             for key, name in services.keywords().items()
-            # What the caller's environment says of other databases must not leak into this connection.
+            # What the caller's environment says of other databases must not leak into this
+            # connection.
             if os.environ.get(name) and (is_pg or key not in ("hostaddr", "options"))
         }
         said = services.parameters(service) if service else {}
@@ -73,7 +81,9 @@ class Target:
 
 
 def _account() -> str:
-    """Who libpq takes for the user when none is named; empty where the account has no name (a container's)."""
+    """Who libpq takes for the user when none is named; empty where the account has no name (a
+    container's).
+    """
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -88,8 +98,8 @@ def sandbox_folder() -> Path:
 def resolve(name: str = "") -> Target:
     """The target of that name; the sandbox when none is given.
 
-    Raises `TargetError` when the name means nothing, means two things, or is itself a DSN (a secret would be
-    written into every report).
+    Raises `TargetError` when the name means nothing, means two things, or is itself a DSN (a secret
+    would be written into every report).
     """
     name = name or "sandbox"
     if "=" in name or "://" in name:
@@ -97,7 +107,10 @@ def resolve(name: str = "") -> Target:
             "target",
             found="a connection string",
             expected=WAYS,
-            action="put the connection string into a variable and give the variable's name, so that no secret is recorded",
+            action=(
+                "put the connection string into a variable and give the variable's name, so that no"
+                " secret is recorded"
+            ),
         )
     if name == "sandbox":
         return _sandbox()
@@ -117,11 +130,15 @@ def resolve(name: str = "") -> Target:
         return _readable(Target(name, "service", {"service": name}))
     if variable is not None:
         return _readable(Target(name, "variable", _parse(name, variable)))
-    raise TargetError(f"target {name!r} is unknown", expected=WAYS, action="choose one with --target")
+    raise TargetError(
+        f"target {name!r} is unknown", expected=WAYS, action="choose one with --target"
+    )
 
 
 def _readable(target: Target) -> Target:
-    """The same; raises `TargetError` now rather than at the first connection, where its service says what nobody understands."""
+    """The same; raises `TargetError` now rather than at the first connection, where its service
+    says what nobody understands.
+    """
     target.complete()
     return target
 
@@ -129,30 +146,42 @@ def _readable(target: Target) -> Target:
 def _sandbox() -> Target:
     path = sandbox_folder() / SANDBOX_STATE
     if not path.exists():
-        raise TargetError("the sandbox is not running", action="start it with `mantis-runbook sandbox start`")
+        raise TargetError(
+            "the sandbox is not running", action="start it with `mantis-runbook sandbox start`"
+        )
     return Target("sandbox", "sandbox", dict(json.loads(path.read_text())["parameters"]))
 
 
 def _pg_variables() -> dict[str, str]:
     if not any(name.startswith("PG") and value for name, value in os.environ.items()):
         raise TargetError(
-            "target PG", found="no PG* variable", expected="at least PGHOST or PGSERVICE", action="set them"
+            "target PG",
+            found="no PG* variable",
+            expected="at least PGHOST or PGSERVICE",
+            action="set them",
         )
     return {}
 
 
 def _strategy_variables() -> Target:
-    given = {key: os.environ[name] for name, key in STRATEGY_VARIABLES.items() if os.environ.get(name)}
+    given = {
+        key: os.environ[name] for name, key in STRATEGY_VARIABLES.items() if os.environ.get(name)
+    }
     if not given:
         raise TargetError(
-            "target DB", found="none of its variables", expected=", ".join(STRATEGY_VARIABLES), action="set them"
+            "target DB",
+            found="none of its variables",
+            expected=", ".join(STRATEGY_VARIABLES),
+            action="set them",
         )
     return Target("DB", "DB", STRATEGY_DEFAULTS | given)
 
 
 def _parse(name: str, value: str) -> dict[str, str]:
     try:
-        parameters = {key: str(val) for key, val in conninfo_to_dict(value).items() if val is not None}
+        parameters = {
+            key: str(val) for key, val in conninfo_to_dict(value).items() if val is not None
+        }
     except psycopg.ProgrammingError:
         parameters = {}
     if not parameters or not re.search(r"=|://", value):

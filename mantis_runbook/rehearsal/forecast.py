@@ -39,7 +39,9 @@ def locks(judged: Iterable[Judged]) -> dict[str, dict[str, Any]]:
 
 
 def spans(entries: Iterable[Entry], phase: str) -> dict[str, tuple[datetime, datetime]]:
-    """When each step of the phase's migration began and ended, by version and name. A step that ran twice is one span."""
+    """When each step of the phase's migration began and ended, by version and name. A step that ran
+    twice is one span.
+    """
     found: dict[str, tuple[datetime, datetime]] = {}
     for entry in entries:
         if entry.facts.get("phase") == phase and entry.event in ("step.started", "step.finished"):
@@ -51,13 +53,17 @@ def spans(entries: Iterable[Entry], phase: str) -> dict[str, tuple[datetime, dat
 def rhythm(rate_hz: float) -> str:
     """What a gap between two successes is worth at this rate of the probe."""
     pause = display.duration(1000 / rate_hz)
-    return f"The probe asks every {pause} in each lane: a gap of about {pause} is its own rhythm, and nobody waited."
+    return (
+        f"The probe asks every {pause} in each lane: a gap of about {pause} is its own rhythm, and"
+        " nobody waited."
+    )
 
 
 def beside_actual(
     rehearsed: Mapping[str, Any], migrated: Mapping[str, Any], gaps: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
-    """A row for each step that ran on the copy and on the target: facts of both verbs, and the longest gap seen meanwhile.
+    """A row for each step that ran on the copy and on the target: facts of both verbs, and the
+    longest gap seen meanwhile.
 
     Milliseconds throughout; `gaps` is empty where nothing was watched.
     """

@@ -1,4 +1,6 @@
-"""Locks of each statement in the rehearsal: on which table, how strong, for how long, with a rewrite or a scan."""
+"""Locks of each statement in the rehearsal: on which table, how strong, for how long, with a
+rewrite or a scan.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ BLOCKS_WRITES = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessE
 #: Statements outside a transaction, whose scans happen where no counter of ours sees them.
 SCANNING = {"IndexStmt", "ReindexStmt", "ClusterStmt", "VacuumStmt"}
 
-#: What CONCURRENTLY takes on a table, by the manual; for one that was over before it could be looked at.
+#: What CONCURRENTLY takes on a table, by the manual; for one that was over before it could be
+#: looked at.
 CONCURRENTLY = "ShareUpdateExclusiveLock"
 
 LOOK_S = 0.005
@@ -52,10 +55,11 @@ Word = Literal["pass", "warn", "fail"]
 
 @dataclass(frozen=True)
 class StatementLocks:
-    """What one statement did to one table that was there before; `table` and `mode` are empty where it locked none.
+    """What one statement did to one table that was there before; `table` and `mode` are empty where
+    it locked none.
 
-    `duration_ms` is the statement's own, `held_ms` the time until its transaction's last statement was done: as long
-    does the lock last. `table_bytes` is the table's size before the rehearsal.
+    `duration_ms` is the statement's own, `held_ms` the time until its transaction's last statement
+    was done: as long does the lock last. `table_bytes` is the table's size before the rehearsal.
     """
 
     version: str
@@ -118,8 +122,9 @@ def strongest(modes: Iterable[str]) -> str:
 def judge(locks: StatementLocks, environment: Environment) -> Judged:
     """Whether the environment can bear what a statement does to a table. Pure.
 
-    Red: readers or writers wait while a table larger than `locked_table_mb` is rewritten or scanned, or for as long as
-    the guard would let nothing be answered (`longest_gap_ms`). Amber: they wait longer than one of ours may.
+    Red: readers or writers wait while a table larger than `locked_table_mb` is rewritten or
+    scanned, or for as long as the guard would let nothing be answered (`longest_gap_ms`). Amber:
+    they wait longer than one of ours may.
     """
     if not locks.blocks_writes:
         return Judged(locks, "pass")
@@ -128,11 +133,16 @@ def judge(locks: StatementLocks, environment: Environment) -> Judged:
     if (locks.rewrote or locks.scanned) and size > environment.locked_table_mb:
         what = "rewritten" if locks.rewrote else "scanned"
         return Judged(
-            locks, "fail", f"{who} wait while {size:,.0f} MB are {what}, more than {environment.locked_table_mb:g} MB"
+            locks,
+            "fail",
+            f"{who} wait while {size:,.0f} MB are {what}, more than"
+            f" {environment.locked_table_mb:g} MB",
         )
     if environment.guard.longest_gap_ms and locks.held_ms >= environment.guard.longest_gap_ms:
         allowed = f"{environment.guard.longest_gap_ms:,.10g} ms"
-        return Judged(locks, "fail", f"{who} wait {locks.held_ms:,.0f} ms, and the guard stops at {allowed}")
+        return Judged(
+            locks, "fail", f"{who} wait {locks.held_ms:,.0f} ms, and the guard stops at {allowed}"
+        )
     if locks.held_ms > environment.lock_timeout_ms:
         return Judged(locks, "warn", f"{who} wait {locks.held_ms:,.0f} ms")
     return Judged(locks, "pass")
@@ -163,9 +173,9 @@ Key = tuple[str, str, str, int]
 class Recorder:
     """Observes the statements of an engine on one database, the rehearsal's copy.
 
-    While the block lasts, the engine enters `observe(…)` around each statement. Within a transaction the locks are read
-    by the statement's own session, before and after it, so none is missed; outside of one (CONCURRENTLY) they are
-    looked at from beside while it runs.
+    While the block lasts, the engine enters `observe(…)` around each statement. Within a
+    transaction the locks are read by the statement's own session, before and after it, so none is
+    missed; outside of one (CONCURRENTLY) they are looked at from beside while it runs.
     """
 
     def __init__(self, target: Target) -> None:
@@ -176,29 +186,43 @@ class Recorder:
 
     def __enter__(self) -> Self:
         self._beside = connect(self._target, "locks")
-        self._existing = {row["oid"]: Existing(**row) for row in rows(self._beside, query("locks/existing"))}
+        self._existing = {
+            row["oid"]: Existing(**row) for row in rows(self._beside, query("locks/existing"))
+        }
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._beside is not None:
             self._beside.close()
 
     @property
     def locks(self) -> tuple[StatementLocks, ...]:
-        """All that was seen, in the order of the statements; a statement that ran twice shows its worst."""
+        """All that was seen, in the order of the statements; a statement that ran twice shows its
+        worst.
+        """
         return tuple(one for key in self._found for one in self._with_held(key))
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Existing tables that a migration locks more than a reader does: those whose readers and writers to probe.
+        """Existing tables that a migration locks more than a reader does: those whose readers and
+        writers to probe.
 
         First those that matter most: by their strongest lock, then by how long that was held.
         """
         tables = {one.name for one in self._existing.values() if one.is_table}
-        strong = [one for one in self.locks if one.direction == "up" and one.mode in MODES[1:] and one.table in tables]
-        worst_first = sorted(strong, key=lambda one: (MODES.index(one.mode), one.held_ms), reverse=True)
+        strong = [
+            one
+            for one in self.locks
+            if one.direction == "up" and one.mode in MODES[1:] and one.table in tables
+        ]
+        worst_first = sorted(
+            strong, key=lambda one: (MODES.index(one.mode), one.held_ms), reverse=True
+        )
         return tuple(dict.fromkeys(one.table for one in worst_first))
 
     @contextmanager
@@ -211,48 +235,83 @@ class Recorder:
         seen = StatementLocks(version, direction, step.name, statement.summary)
         within = connection.info.transaction_status == TransactionStatus.INTRANS
         found: dict[int, StatementLocks] = {}
-        with self._within(connection, seen, found) if within else self._from_beside(connection, statement, seen, found):
+        with (
+            self._within(connection, seen, found)
+            if within
+            else self._from_beside(connection, statement, seen, found)
+        ):
             yield
         self._keep((version, direction, step.name, place), found)
 
-    # -- in the statement's own transaction ----------------------------------------------------------------------
+    # -- in the statement's own transaction --------------------------------------------------------
 
     @contextmanager
-    def _within(self, connection: Connection, seen: StatementLocks, found: dict[int, StatementLocks]) -> Iterator[None]:
+    def _within(
+        self, connection: Connection, seen: StatementLocks, found: dict[int, StatementLocks]
+    ) -> Iterator[None]:
         before = self._state(connection)
         began = time.monotonic()
         yield
         seen = replace(seen, duration_ms=(time.monotonic() - began) * 1000)
         after = self._state(connection)
-        found.update({oid: self._of(oid, seen, before[oid], after[oid]) for oid in after if after[oid] != before[oid]})
+        found.update(
+            {
+                oid: self._of(oid, seen, before[oid], after[oid])
+                for oid in after
+                if after[oid] != before[oid]
+            }
+        )
         found.setdefault(0, seen)
 
     def _state(self, connection: Connection) -> dict[int, State]:
         found = rows(connection, query("locks/state"), {"relations": list(self._existing)})
-        return {row["oid"]: State(row["file"], row["scans"], frozenset(row["modes"])) for row in found}
+        return {
+            row["oid"]: State(row["file"], row["scans"], frozenset(row["modes"])) for row in found
+        }
 
     def _of(self, oid: int, seen: StatementLocks, before: State, after: State) -> StatementLocks:
-        """A lock that an earlier statement took is this one's only if it scans or rewrites under it."""
+        """A lock that an earlier statement took is this one's only if it scans or rewrites under
+        it.
+        """
         rewrote = after.file not in (before.file, 0)
         scanned = after.scans > before.scans
         modes = after.modes if rewrote or scanned else after.modes - before.modes
         return self._on(oid, seen, strongest(modes), rewrote=rewrote, scanned=scanned)
 
-    def _on(self, oid: int, seen: StatementLocks, mode: str, *, rewrote: bool, scanned: bool) -> StatementLocks:
+    def _on(
+        self, oid: int, seen: StatementLocks, mode: str, *, rewrote: bool, scanned: bool
+    ) -> StatementLocks:
         table = self._existing[oid]
-        return replace(seen, table=table.name, table_bytes=table.bytes, mode=mode, rewrote=rewrote, scanned=scanned)
+        return replace(
+            seen,
+            table=table.name,
+            table_bytes=table.bytes,
+            mode=mode,
+            rewrote=rewrote,
+            scanned=scanned,
+        )
 
-    # -- from beside ---------------------------------------------------------------------------------------------
+    # -- from beside -------------------------------------------------------------------------------
 
     @contextmanager
     def _from_beside(
-        self, connection: Connection, statement: Statement, seen: StatementLocks, found: dict[int, StatementLocks]
+        self,
+        connection: Connection,
+        statement: Statement,
+        seen: StatementLocks,
+        found: dict[int, StatementLocks],
     ) -> Iterator[None]:
         assert self._beside is not None
-        modes = {oid: {CONCURRENTLY} for oid in _tables_of(self._beside, statement) if oid in self._existing}
+        modes = {
+            oid: {CONCURRENTLY}
+            for oid in _tables_of(self._beside, statement)
+            if oid in self._existing
+        }
         before = self._files()
         over = threading.Event()
-        looking = threading.Thread(target=self._look, args=(connection.info.backend_pid, modes, over), daemon=True)
+        looking = threading.Thread(
+            target=self._look, args=(connection.info.backend_pid, modes, over), daemon=True
+        )
         looking.start()
         began = time.monotonic()
         try:
@@ -267,7 +326,9 @@ class Recorder:
             rewrote = oid in after and after[oid] != before.get(oid)
             worst = strongest(held)
             scanned = scans and worst not in MODES[:3]
-            found[oid] = self._on(oid, replace(seen, duration_ms=took), worst, rewrote=rewrote, scanned=scanned)
+            found[oid] = self._on(
+                oid, replace(seen, duration_ms=took), worst, rewrote=rewrote, scanned=scanned
+            )
         if not found:
             found[0] = replace(seen, duration_ms=took)
 
@@ -279,13 +340,17 @@ class Recorder:
     def _look(self, pid: int, modes: dict[int, set[str]], over: threading.Event) -> None:
         with suppress(psycopg.Error, RunbookError), connect(self._target, "locks") as connection:
             while not over.wait(LOOK_S):
-                for row in rows(connection, query("locks/held"), {"pid": pid, "relations": list(self._existing)}):
+                for row in rows(
+                    connection, query("locks/held"), {"pid": pid, "relations": list(self._existing)}
+                ):
                     modes.setdefault(row["oid"], set()).add(row["mode"])
 
-    # -- what was found ------------------------------------------------------------------------------------------
+    # -- what was found ----------------------------------------------------------------------------
 
     def _keep(self, key: Key, found: Mapping[int, StatementLocks]) -> None:
-        """A statement may run again: a retry, a batch, the second time up. Of each table the worst is kept."""
+        """A statement may run again: a retry, a batch, the second time up. Of each table the worst
+        is kept.
+        """
         kept = self._found.setdefault(key, {})
         for oid, one in found.items():
             kept[oid] = _worse(kept[oid], one) if oid in kept else one
@@ -316,7 +381,11 @@ def _worse(one: StatementLocks, other: StatementLocks) -> StatementLocks:
 def _tables_of(connection: Connection, statement: Statement) -> list[int]:
     """The tables whose indexes a statement with CONCURRENTLY builds, drops or builds anew."""
     names = _names(statement)
-    return [row["oid"] for name in names for row in rows(connection, query("locks/table_of"), {"name": name})]
+    return [
+        row["oid"]
+        for name in names
+        for row in rows(connection, query("locks/table_of"), {"name": name})
+    ]
 
 
 def _names(statement: Statement) -> Sequence[str]:
@@ -325,6 +394,10 @@ def _names(statement: Statement) -> Sequence[str]:
         return [relation_name(node.relation)]
     if statement.kind == "DropStmt":
         return [key_of(name) for name in dropped(node)]
-    if statement.kind == "ReindexStmt" and option(node.params, "concurrently") and node.HasField("relation"):
+    if (
+        statement.kind == "ReindexStmt"
+        and option(node.params, "concurrently")
+        and node.HasField("relation")
+    ):
         return [relation_name(node.relation)]
     return []

@@ -37,8 +37,10 @@ NAME = re.compile(r'"(?:[^"]|"")+"|[\w$]+')
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What happened on the copy. `content` compares the old columns before and after; `left_behind` the catalogue
-    before and after the rollback. `side_effects` are tables that grew though no migration names them."""
+    """What happened on the copy. `content` compares the old columns before and after; `left_behind`
+    the catalogue before and after the rollback. `side_effects` are tables that grew though no
+    migration names them.
+    """
 
     applied: tuple[Applied, ...]
     suite: Suite
@@ -75,11 +77,12 @@ def rehearse(
 ) -> Rehearsal:
     """Apply, validate, compare, roll back, compare, apply again: all on the copy in `scratch`.
 
-    Validated is as on the target, and with the tests of what is completed there: a migration may break what an earlier
-    one promised. The comparison comes after them, so that a test which leaves something is seen as well. A migration that
-    is completed there is left out; one that was half applied when the backup was taken is finished, and its rollback
-    compared with the catalogue from before it. Raises what the engine raises when a step fails there: better there than
-    on the target.
+    Validated is as on the target, and with the tests of what is completed there: a migration may
+    break what an earlier one promised. The comparison comes after them, so that a test which leaves
+    something is seen as well. A migration that is completed there is left out; one that was half
+    applied when the backup was taken is finished, and its rollback compared with the catalogue from
+    before it. Raises what the engine raises when a step fails there: better there than on the
+    target.
     """
     with (
         hold(scratch, run, who) as fence,
@@ -100,15 +103,31 @@ def rehearse(
         trail = application.load().audit_trail
         content, side_effects = set_apart(compare(expected, now), grown, _words(pending), trail)
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
-        left_behind = catalog.left_behind(start, catalog.snapshot(connection), Ledger(connection).added_labels())
+        left_behind = catalog.left_behind(
+            start, catalog.snapshot(connection), Ledger(connection).added_labels()
+        )
         again = tuple(engine.up(one) for one in pending)
     judged = tuple(judge(one, environment) for one in recorder.locks)
-    return Rehearsal(applied, suite, content, rolled_back, left_behind, again, judged, recorder.touched, side_effects)
+    return Rehearsal(
+        applied,
+        suite,
+        content,
+        rolled_back,
+        left_behind,
+        again,
+        judged,
+        recorder.touched,
+        side_effects,
+    )
 
 
 def _next_transaction(connection: Connection) -> int:
     """The number of the next transaction, as `xmin` of the rows it writes will show it."""
-    return int(scalar(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296"))
+    return int(
+        scalar(
+            connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296"
+        )
+    )
 
 
 def _grown(
@@ -118,9 +137,11 @@ def _grown(
     row_types: Mapping[str, Mapping[str, RowType]],
     mark: int,
 ) -> Fingerprint:
-    """Tables with more rows than before, looked at once more without the rows that came since the mark.
+    """Tables with more rows than before, looked at once more without the rows that came since the
+    mark.
 
-    Nobody else writes on the copy: what is left are the rows of before, if nobody changed or rewrote them.
+    Nobody else writes on the copy: what is left are the rows of before, if nobody changed or
+    rewrote them.
     """
     columns = {
         name: table.columns
@@ -135,11 +156,12 @@ def _grown(
 def set_apart(
     content: Comparison, grown: Fingerprint, words: Collection[str], audit_trail: str = ""
 ) -> tuple[Comparison, tuple[str, ...]]:
-    """The comparison without rows that something on this database wrote because a migration ran; and what that was.
+    """The comparison without rows that something on this database wrote because a migration ran;
+    and what that was.
 
-    Pure. Only additions are set apart, where the rows of before are all there as they were, and only in tables whose
-    names are none of the migration's `words`. The application's `audit_trail` is written to by its own triggers, and is
-    not worth a word.
+    Pure. Only additions are set apart, where the rows of before are all there as they were, and
+    only in tables whose names are none of the migration's `words`. The application's `audit_trail`
+    is written to by its own triggers, and is not worth a word.
     """
     verdicts, effects = list[Verdict](), list[str]()
     for one in content.verdicts:
@@ -151,8 +173,9 @@ def set_apart(
         verdicts.append(older)
         if not known:
             effects.append(
-                f"table {one.table} (not touched by this migration) has {one.found:,} rows on the copy after the"
-                f" rehearsal, {one.expected:,} before: something on this database writes to it when a migration runs"
+                f"table {one.table} (not touched by this migration) has {one.found:,} rows on the"
+                f" copy after the rehearsal, {one.expected:,} before: something on this database"
+                " writes to it when a migration runs"
             )
     return replace(content, verdicts=tuple(verdicts)), tuple(effects)
 
@@ -163,8 +186,15 @@ def _relation(table: str) -> str:
 
 
 def _words(migrations: Sequence[Migration]) -> frozenset[str]:
-    """Whatever may be a table's name in the files, in the bodies of functions too: rather a word too many."""
-    texts = (statement.text for one in migrations for step in one.up.steps for statement in step.statements)
+    """Whatever may be a table's name in the files, in the bodies of functions too: rather a word
+    too many.
+    """
+    texts = (
+        statement.text
+        for one in migrations
+        for step in one.up.steps
+        for statement in step.statements
+    )
     return frozenset(_plain(word) for text in texts for word in NAME.findall(text))
 
 
@@ -173,7 +203,9 @@ def _plain(name: str) -> str:
 
 
 def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
-    """The catalogue from before the first of these migrations: as it is now, unless that one is half applied."""
+    """The catalogue from before the first of these migrations: as it is now, unless that one is
+    half applied.
+    """
     journal = StepJournal(connection)
     last = journal.last_pass(pending[0].version) if pending else None
     text = journal.catalog_before(pending[0].version) if last is not None and last.is_open else None
@@ -181,13 +213,20 @@ def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
 
 
 def _expected(
-    connection: Connection, before: Fingerprint, start: Catalog, row_types: Mapping[str, Mapping[str, RowType]]
+    connection: Connection,
+    before: Fingerprint,
+    start: Catalog,
+    row_types: Mapping[str, Mapping[str, RowType]],
 ) -> Fingerprint:
-    """The content of what was there before the migration; taken anew where the backup holds half of its columns, and of
-    tables that hold rows of another one, field by field: those gain a field when that table gains a column."""
+    """The content of what was there before the migration; taken anew where the backup holds half of
+    its columns, and of tables that hold rows of another one, field by field: those gain a field
+    when that table gains a column.
+    """
     tables = {name: table for name, table in before.tables.items() if name not in LEDGER_TABLES}
     older = {
-        name: tuple(column for column in table.columns if f"{name}.{quoted(column)}" in start["columns"])
+        name: tuple(
+            column for column in table.columns if f"{name}.{quoted(column)}" in start["columns"]
+        )
         for name, table in tables.items()
         if name in start["tables"]
     }

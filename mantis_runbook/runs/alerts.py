@@ -1,8 +1,10 @@
-"""Alerts: telling the team's own channels (apprise) what happened; whatever becomes of an alert, it stops nothing.
+"""Alerts: telling the team's own channels (apprise) what happened; whatever becomes of an alert, it
+stops nothing.
 
-Delivery is a process of its own (`python -m mantis_runbook.runs.alerts`), which alone reads the variable that holds the URLs:
-they never reach the journal, a notebook, a traceback or the arguments of a process. The alert goes to it through stdin,
-one JSON object, and what became of it comes back through stdout.
+Delivery is a process of its own (`python -m mantis_runbook.runs.alerts`), which alone reads the
+variable that holds the URLs: they never reach the journal, a notebook, a traceback or the arguments
+of a process. The alert goes to it through stdin, one JSON object, and what became of it comes back
+through stdout.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMIT_S", "Alert", "Alerts", "Delivery", "deliver", "is_wanted", "undelivered"]
 
-#: Seconds until a service must have taken an alert, and those a process has on top of it to begin and to end.
+#: Seconds until a service must have taken an alert, and those a process has on top of it to begin
+#: and to end.
 LIMIT_S, PROCESS_S = 10.0, 5.0
 
 SENT, FAILED = "alert.sent", "alert.failed"
@@ -51,7 +54,9 @@ class Alert:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of an alert: to how many services it was to go, and why any of them did not take it."""
+    """What became of an alert: to how many services it was to go, and why any of them did not take
+    it.
+    """
 
     services: int
     problems: tuple[str, ...] = ()
@@ -71,32 +76,46 @@ class Alerts:
         """Send it and return at once; nothing is raised."""
         if is_wanted(self._variable):
             thread = threading.Thread(target=self._send, args=(alert,), name="alert", daemon=True)
-            with suppress(RuntimeError):  # no more threads to be had: the caller may be the guard, which has to go on
+            with suppress(
+                RuntimeError
+            ):  # no more threads to be had: the caller may be the guard, which has to go on
                 thread.start()
                 self._under_way.append(thread)
 
     def settle(self) -> None:
-        """Wait for what is under way, no longer than the limit: the journal knows then what became of it."""
+        """Wait for what is under way, no longer than the limit: the journal knows then what became
+        of it.
+        """
         while self._under_way:
             self._under_way.pop().join(self._limit_s + PROCESS_S)
 
     def _send(self, alert: Alert) -> None:
         found = deliver(self._variable, alert, limit_s=self._limit_s)
-        facts: dict[str, Any] = {"occasion": alert.occasion, "title": alert.title, "variable": self._variable}
+        facts: dict[str, Any] = {
+            "occasion": alert.occasion,
+            "title": alert.title,
+            "variable": self._variable,
+        }
         with suppress(OSError):  # no disk left: the migration has worse to tell
             if found.problems:
-                self._journal.append(FAILED, **facts, services=found.services, reason="; ".join(found.problems))
+                self._journal.append(
+                    FAILED, **facts, services=found.services, reason="; ".join(found.problems)
+                )
             else:
                 self._journal.append(SENT, **facts, services=found.services)
 
 
 def is_wanted(variable: str) -> bool:
-    """Whether there is anything to send to. A variable other than the default was named on purpose, so it must be set."""
+    """Whether there is anything to send to. A variable other than the default was named on purpose,
+    so it must be set.
+    """
     return variable not in ("", ALERTS) or bool(os.environ.get(variable))
 
 
 def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Delivery:
-    """Send an alert to the URLs in that variable, in `limit_s` seconds at most. Never raises, never tells a URL."""
+    """Send an alert to the URLs in that variable, in `limit_s` seconds at most. Never raises, never
+    tells a URL.
+    """
     if not os.environ.get(variable, "").strip():
         return Delivery(0, (f"the variable {variable} is not set",))
     try:
@@ -112,7 +131,9 @@ def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Deliver
         told = json.loads(done.stdout)
         return Delivery(told["services"], tuple(told["problems"]))
     except subprocess.TimeoutExpired:
-        return Delivery(0, (f"the process that sends alerts did not end within {limit_s + PROCESS_S:g} s",))
+        return Delivery(
+            0, (f"the process that sends alerts did not end within {limit_s + PROCESS_S:g} s",)
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Delivery(0, (f"the process that sends alerts failed ({type(error).__name__})",))
 
@@ -120,14 +141,16 @@ def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Deliver
 def undelivered(entries: Iterable[Recorded]) -> list[str]:
     """One sentence for each alert of this journal that did not reach everybody. Pure."""
     return [
-        f"the alert “{entry.facts.get('title', '')}” was not delivered: {entry.facts.get('reason', '')}"
-        f" (URLs from the variable {entry.facts.get('variable', '')})"
+        f"the alert “{entry.facts.get('title', '')}” was not delivered:"
+        f" {entry.facts.get('reason', '')} (URLs from the variable"
+        f" {entry.facts.get('variable', '')})"
         for entry in entries
         if entry.event == FAILED
     ]
 
 
-# The process that delivers ---------------------------------------------------------------------------------------
+# The process that delivers
+# ---------------------------------------------------------------------------------------
 
 
 class _Said(logging.Handler):
@@ -141,7 +164,11 @@ class _Said(logging.Handler):
         text = record.getMessage()
         status = STATUS.search(text)
         self.words[record.thread] = (
-            f"HTTP status {status[1]}" if status else "no connection" if "onnection" in text else "refused"
+            f"HTTP status {status[1]}"
+            if status
+            else "no connection"
+            if "onnection" in text
+            else "refused"
         )
 
 
@@ -150,14 +177,24 @@ def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
 
     logger, said = logging.getLogger("apprise"), _Said()
     logger.handlers, logger.propagate = [said], False
-    services = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Mantis Runbook", app_desc="Mantis Runbook"))
+    services = apprise.Apprise(
+        asset=apprise.AppriseAsset(app_id="Mantis Runbook", app_desc="Mantis Runbook")
+    )
     understood = services.add(os.environ[variable])
-    problems = [] if understood else [f"the variable {variable} holds a URL that apprise does not understand"]
+    problems = (
+        []
+        if understood
+        else [f"the variable {variable} holds a URL that apprise does not understand"]
+    )
     outcomes: dict[int, str] = {}
 
     def tell(number: int, service: NotifyBase) -> None:
         try:
-            taken = bool(service.notify(title=alert.title, body=alert.body, notify_type=apprise.NotifyType(alert.kind)))
+            taken = bool(
+                service.notify(
+                    title=alert.title, body=alert.body, notify_type=apprise.NotifyType(alert.kind)
+                )
+            )
             outcomes[number] = "" if taken else said.words.get(threading.get_ident(), "refused")
         except Exception as error:  # a plugin's own: its message may hold the URL
             outcomes[number] = type(error).__name__
@@ -173,7 +210,9 @@ def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
     late = f"no answer within {limit_s:g} s"
     found = [(one, outcomes.get(number, late)) for number, one in enumerate(every)]
     failed = [
-        f"service {number} of {len(every)}, {_kind(one)}: {why}" for number, (one, why) in enumerate(found, 1) if why
+        f"service {number} of {len(every)}, {_kind(one)}: {why}"
+        for number, (one, why) in enumerate(found, 1)
+        if why
     ]
     return Delivery(len(every), (*problems, *failed))
 

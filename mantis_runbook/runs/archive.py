@@ -43,7 +43,11 @@ def create(target_name: str, when: datetime | None = None) -> Path:
 def all_runs(reports: Path | None = None) -> list[Path]:
     """The folders of all runs, oldest first, also of those that were abandoned."""
     reports = reports or settings.reports()
-    found = [path for path in reports.iterdir() if NAME.fullmatch(path.name)] if reports.is_dir() else []
+    found = (
+        [path for path in reports.iterdir() if NAME.fullmatch(path.name)]
+        if reports.is_dir()
+        else []
+    )
     return sorted((path for path in found if path.is_dir()), key=_order)
 
 
@@ -53,7 +57,9 @@ def latest(target_name: str) -> Path | None:
 
 
 def target_of(folder: Path) -> str:
-    """The target's name: as the journal says it, or (a run that died before its first entry) as the folder does."""
+    """The target's name: as the journal says it, or (a run that died before its first entry) as the
+    folder does.
+    """
     for entry in Journal(folder).entries():
         if entry.event == "run.started" and "target" in entry.facts:
             return str(entry.facts["target"])
@@ -73,7 +79,9 @@ def evidence_path(folder: Path, phase: str, name: str) -> Path:
 
 
 def write_evidence(folder: Path, phase: str, name: str, data: Any) -> Path:
-    """Keep `data` as JSON; whole or not at all, an earlier version is replaced. Returns the file's path."""
+    """Keep `data` as JSON; whole or not at all, an earlier version is replaced. Returns the file's
+    path.
+    """
     path = evidence_path(folder, phase, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -87,7 +95,9 @@ def write_evidence(folder: Path, phase: str, name: str, data: Any) -> Path:
 
 
 def read_evidence(folder: Path, phase: str, name: str) -> Any:
-    """What was kept under that name, or None. Raises `Inconclusive` when the file is there and cannot be read."""
+    """What was kept under that name, or None. Raises `Inconclusive` when the file is there and
+    cannot be read.
+    """
     path = evidence_path(folder, phase, name)
     if not path.exists():
         return None

@@ -1,4 +1,6 @@
-"""What a verb found, in a form that is shown in the notebook, kept in the archive, and read by the next verb."""
+"""What a verb found, in a form that is shown in the notebook, kept in the archive, and read by the
+next verb.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,10 @@ __all__ = ["Evidence", "Table"]
 
 @dataclass(frozen=True)
 class Table:
-    """Records under a caption; `verdict_column` names the column that holds verdict words, `link_column` the one that holds
-    links to notebooks or pages; a `folded` one is shown behind its caption, since nobody needs to read it unless
-    something else is red. The `note` below it says how to read it. A column of texts that are all empty is not shown.
+    """Records under a caption; `verdict_column` names the column that holds verdict words,
+    `link_column` the one that holds links to notebooks or pages; a `folded` one is shown behind its
+    caption, since nobody needs to read it unless something else is red. The `note` below it says
+    how to read it. A column of texts that are all empty is not shown.
     """
 
     caption: str
@@ -29,7 +32,10 @@ class Table:
     def _repr_html_(self) -> str:
         caption = "" if self.folded else self.caption
         shown = display.table(
-            self._filled(), verdict_column=self.verdict_column, link_column=self.link_column, caption=caption
+            self._filled(),
+            verdict_column=self.verdict_column,
+            link_column=self.link_column,
+            caption=caption,
         )
         shown = display.Html(shown + display.paragraph(self.note)) if self.note else shown
         return display.details(self.caption, shown) if self.folded else shown
@@ -38,7 +44,10 @@ class Table:
         empty = {name for one in self.records for name in one} - {
             name for one in self.records for name, value in one.items() if not _is_blank(value)
         }
-        return [{name: value for name, value in one.items() if name not in empty} for one in self.records]
+        return [
+            {name: value for name, value in one.items() if name not in empty}
+            for one in self.records
+        ]
 
 
 def _is_blank(value: Any) -> bool:
@@ -47,10 +56,12 @@ def _is_blank(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The outcome of a verb: a verdict word, a sentence, tables to read, and facts for the next verb.
+    """The outcome of a verb: a verdict word, a sentence, tables to read, and facts for the next
+    verb.
 
-    `verdict` is passed, warned, failed, refused or inconclusive. It is shown from its own data alone, so that what
-    the archive shows is what the notebook showed. `chart` names the function of `charts` that draws table `charted`.
+    `verdict` is passed, warned, failed, refused or inconclusive. It is shown from its own data
+    alone, so that what the archive shows is what the notebook showed. `chart` names the function of
+    `charts` that draws table `charted`.
     """
 
     phase: str
@@ -75,7 +86,9 @@ class Evidence:
         return pd.DataFrame(list(self.tables[0].records) if self.tables else [])
 
     def plot(self) -> Any:
-        """The picture of this evidence, from its own table; a sentence where there is nothing to draw."""
+        """The picture of this evidence, from its own table; a sentence where there is nothing to
+        draw.
+        """
         from mantis_runbook import charts
 
         if not self.chart:
@@ -94,7 +107,9 @@ class Evidence:
         return f"{head}{body}{tail}"
 
     def __repr__(self) -> str:
-        return f"{self.verb}: {self.verdict}: {self.summary}" + (f"\n{self.advice}" if self.advice else "")
+        return f"{self.verb}: {self.verdict}: {self.summary}" + (
+            f"\n{self.advice}" if self.advice else ""
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

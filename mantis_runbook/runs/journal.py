@@ -1,4 +1,6 @@
-"""The file journal of a run: one JSON line an event, each line carrying the hash of the one before."""
+"""The file journal of a run: one JSON line an event, each line carrying the hash of the one
+before.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ FILE = "journal.jsonl"
 #: `previous` of the first entry.
 GENESIS = "0" * 64
 
-#: The event that keeps what a killed writer left: its fact `text` is the torn line (or lines) before it.
+#: The event that keeps what a killed writer left: its fact `text` is the torn line (or lines)
+#: before it.
 TORN = "journal.torn"
 
 OURS = ("seq", "at", "event", "previous")
@@ -35,7 +38,9 @@ TAIL = 65_536
 
 @dataclass(frozen=True)
 class Entry:
-    """One event: its number, when (UTC, ISO 8601, milliseconds), what, its facts, the hash of the line before."""
+    """One event: its number, when (UTC, ISO 8601, milliseconds), what, its facts, the hash of the
+    line before.
+    """
 
     seq: int
     at: str
@@ -49,8 +54,16 @@ class Entry:
 
     def line(self) -> bytes:
         """The entry as it stands in the file, without the line break."""
-        record = {"seq": self.seq, "at": self.at, "event": self.event, **self.facts, "previous": self.previous}
-        text = json.dumps(plain(record), ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+        record = {
+            "seq": self.seq,
+            "at": self.at,
+            "event": self.event,
+            **self.facts,
+            "previous": self.previous,
+        }
+        text = json.dumps(
+            plain(record), ensure_ascii=False, allow_nan=False, separators=(", ", ": ")
+        )
         return text.encode("utf-8", "backslashreplace")
 
 
@@ -67,7 +80,8 @@ class Line:
 
 
 class Journal:
-    """The journal in a run's folder. Several processes may append in turn; whoever appends holds a lock on the file.
+    """The journal in a run's folder. Several processes may append in turn; whoever appends holds a
+    lock on the file.
 
     What a line holds is the caller's choice, and so is that no secret is among it.
     """
@@ -78,17 +92,22 @@ class Journal:
     def append(self, event: str, /, **facts: Any) -> Entry:
         """Write one entry, durably: it is on disk when this returns.
 
-        A line that a killed writer left half-written is first recorded as `journal.torn`. Raises `ValueError` for a
-        fact named like one of the journal's own keys, `TypeError` for a value that JSON cannot hold.
+        A line that a killed writer left half-written is first recorded as `journal.torn`. Raises
+        `ValueError` for a fact named like one of the journal's own keys, `TypeError` for a value
+        that JSON cannot hold.
         """
         if reserved := [name for name in OURS if name in facts]:
-            raise ValueError(f"journal entry {event}: {', '.join(reserved)} is set by the journal itself")
+            raise ValueError(
+                f"journal entry {event}: {', '.join(reserved)} is set by the journal itself"
+            )
         with self._locked() as descriptor:
             last = _mend(descriptor)
             return _write(descriptor, last, event, facts)
 
     def mend(self) -> None:
-        """Record a torn last line, if there is one. Without a journal, or with a whole one, nothing is written."""
+        """Record a torn last line, if there is one. Without a journal, or with a whole one, nothing
+        is written.
+        """
         if self.path.exists():
             with self._locked() as descriptor:
                 _mend(descriptor)
@@ -110,7 +129,8 @@ class Journal:
 
 
 def verify_chain(path: Path) -> list[str]:
-    """What is wrong with a journal file, one sentence each; none when every line follows from the one before.
+    """What is wrong with a journal file, one sentence each; none when every line follows from the
+    one before.
 
     The end of the file is not covered (nothing follows it): the run's manifest covers it.
     """
@@ -123,15 +143,22 @@ def verify_chain(path: Path) -> list[str]:
             torn.append(line.raw)
             continue
         seq += 1
-        problems += [f"{path.name}, line {number}: {what}" for what in _breaks(line.entry, seq, previous, torn)]
+        problems += [
+            f"{path.name}, line {number}: {what}"
+            for what in _breaks(line.entry, seq, previous, torn)
+        ]
         previous, seq, torn = line.sha256, line.entry.seq, []
     if torn:
-        problems.append(f"{path.name}: the last line is torn, its writer was killed; nothing was appended since")
+        problems.append(
+            f"{path.name}: the last line is torn, its writer was killed; nothing was appended since"
+        )
     return problems
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's types: Decimal → str, instants → ISO 8601 in UTC, durations → seconds, NaN → null."""
+    """The value in JSON's types: Decimal → str, instants → ISO 8601 in UTC, durations → seconds,
+    NaN → null.
+    """
     if value is None or (isinstance(value, (str, bool, int)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, float):
@@ -176,7 +203,10 @@ def _now() -> str:
 def _breaks(entry: Entry, seq: int, previous: str, torn: list[bytes]) -> list[str]:
     found = []
     if entry.previous != previous:
-        found.append("does not carry the hash of the line before it; one of the two was changed, or one is gone")
+        found.append(
+            "does not carry the hash of the line before it; one of the two was changed, or one is"
+            " gone"
+        )
     if entry.seq != seq:
         found.append(f"is numbered {entry.seq}, expected {seq}")
     if torn and entry.event != TORN:
@@ -187,7 +217,9 @@ def _breaks(entry: Entry, seq: int, previous: str, torn: list[bytes]) -> list[st
 
 
 def _mend(descriptor: int) -> Line | None:
-    """The last whole line, after recording what is torn behind it and ending it with a line break."""
+    """The last whole line, after recording what is torn behind it and ending it with a line
+    break.
+    """
     last, torn, ended = _tail(descriptor)
     if not ended:
         os.write(descriptor, b"\n")
@@ -216,8 +248,13 @@ def _tail(descriptor: int) -> tuple[Line | None, list[bytes], bool]:
         raw = os.pread(descriptor, size - start, start)
         pieces = raw.split(b"\n")
         ended, lines = pieces[-1] == b"", [_parse(piece) for piece in pieces if piece]
-        # The first piece may begin in the middle of a line; unless the file begins there, it proves nothing.
-        whole = [position for position, line in enumerate(lines) if line.entry and (start == 0 or position > 0)]
+        # The first piece may begin in the middle of a line; unless the file begins there, it proves
+        # nothing.
+        whole = [
+            position
+            for position, line in enumerate(lines)
+            if line.entry and (start == 0 or position > 0)
+        ]
         if whole:
             return lines[whole[-1]], [line.raw for line in lines[whole[-1] + 1 :]], ended
         if start == 0:

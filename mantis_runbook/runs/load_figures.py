@@ -1,4 +1,6 @@
-"""What a load did, as its spells and the journal tell it: its transactions, and the share of them that failed."""
+"""What a load did, as its spells and the journal tell it: its transactions, and the share of them
+that failed.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ class Recorded(Protocol):
 class LoadResult:
     """What a load did; the latency is the mean over transactions.
 
-    `failed` transactions ended in an error, one that was retried until it succeeded is none of them. `skipped` ones were
-    due and could not be begun in time.
+    `failed` transactions ended in an error, one that was retried until it succeeded is none of
+    them. `skipped` ones were due and could not be begun in time.
     """
 
     processed: int
@@ -76,7 +78,13 @@ def recorded(entries: Iterable[Recorded]) -> LoadResult:
     """The load of a run, from its journal; nothing was due where there was none."""
     spells = (entry.facts for entry in entries if entry.event == "load.progress")
     return together(
-        LoadResult(one["processed"], one["failed"], one["skipped"], one["latency_ms"], tuple(one.get("errors", ())))
+        LoadResult(
+            one["processed"],
+            one["failed"],
+            one["skipped"],
+            one["latency_ms"],
+            tuple(one.get("errors", ())),
+        )
         for one in spells
     )
 
@@ -91,12 +99,15 @@ def left_out(entries: Iterable[Recorded]) -> dict[str, str]:
 
 
 def beyond(entries: Iterable[Recorded]) -> str:
-    """Why a run cannot be judged by its load: more of it failed than the run's environment lets pass. Else empty.
+    """Why a run cannot be judged by its load: more of it failed than the run's environment lets
+    pass. Else empty.
 
     A run without that limit on record is from before there was one.
     """
     entries = tuple(entries)
-    limits = next((entry.facts.get("limits") for entry in entries if entry.event == "run.started"), None)
+    limits = next(
+        (entry.facts.get("limits") for entry in entries if entry.event == "run.started"), None
+    )
     allowed = limits.get("load_failures_share") if isinstance(limits, Mapping) else None
     done = recorded(entries)
     if allowed is None or done.failed_share <= allowed:

@@ -37,13 +37,17 @@ class Problem:
 
 
 def seal(folder: Path) -> str:
-    """Write the manifest over all files now in the folder, and its head beside it. Returns the head.
+    """Write the manifest over all files now in the folder, and its head beside it. Returns the
+    head.
 
-    Sealing an unchanged folder again gives the same head: what the manifest says of the SQL files, the notebook
-    sources and the run before is kept as long as the journal is the same.
+    Sealing an unchanged folder again gives the same head: what the manifest says of the SQL files,
+    the notebook sources and the run before is kept as long as the journal is the same.
     """
     files = {_name(path, folder): _file(path) for path in _files(folder)}
-    origin = _origin(folder, files.get(JOURNAL)) or {"sources": _sources(), "previous": _previous(folder)}
+    origin = _origin(folder, files.get(JOURNAL)) or {
+        "sources": _sources(),
+        "previous": _previous(folder),
+    }
     manifest = {"format": FORMAT, "run": folder.name, "files": files, **origin}
     text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -55,7 +59,10 @@ def seal(folder: Path) -> str:
 def is_sealed(folder: Path) -> bool:
     """Whether the folder has a manifest and every file is as it says."""
     manifest = _load(folder) if (folder / MANIFEST).is_file() else None
-    return manifest is not None and not [*_of_head(folder, None), *_of_files(folder, manifest["files"])]
+    return manifest is not None and not [
+        *_of_head(folder, None),
+        *_of_files(folder, manifest["files"]),
+    ]
 
 
 def head(folder: Path) -> str:
@@ -66,25 +73,32 @@ def head(folder: Path) -> str:
     path = folder / MANIFEST
     if not path.is_file():
         raise Inconclusive(
-            f"run {folder.name} has no manifest", action=f"make its report first: `mantis-runbook report {folder.name}`"
+            f"run {folder.name} has no manifest",
+            action=f"make its report first: `mantis-runbook report {folder.name}`",
         )
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def verify(folder: Path, expected_head: str | None = None) -> tuple[Problem, ...]:
-    """All that differs from the manifest: changed, truncated, missing, added files, a broken journal, the run before.
+    """All that differs from the manifest: changed, truncated, missing, added files, a broken
+    journal, the run before.
 
-    `expected_head` is the head as kept elsewhere (in the database). Only with it is a folder recognised that was
-    changed and sealed anew.
+    `expected_head` is the head as kept elsewhere (in the database). Only with it is a folder
+    recognised that was changed and sealed anew.
     """
     if not (folder / MANIFEST).is_file():
         return (Problem(MANIFEST, "is missing: nothing says what belongs to this run"),)
     problems = [*_of_head(folder, expected_head)]
     manifest = _load(folder)
     if manifest is None:
-        return (*problems, Problem(MANIFEST, "is not a manifest: nothing says what belongs to this run"))
+        return (
+            *problems,
+            Problem(MANIFEST, "is not a manifest: nothing says what belongs to this run"),
+        )
     problems += _of_files(folder, manifest["files"])
-    problems += [Problem(JOURNAL, what.removeprefix(JOURNAL).lstrip(", :")) for what in _chain(folder)]
+    problems += [
+        Problem(JOURNAL, what.removeprefix(JOURNAL).lstrip(", :")) for what in _chain(folder)
+    ]
     return (*problems, *_of_previous(folder, manifest.get("previous")))
 
 
@@ -94,9 +108,13 @@ def _of_head(folder: Path, expected: str | None) -> Iterable[Problem]:
     if not path.is_file():
         yield Problem(HEAD, "is missing")
     elif path.read_bytes() != f"{found}  {MANIFEST}\n".encode():
-        yield Problem(MANIFEST, f"was changed: its SHA-256 is not the one in {HEAD}, or that file was changed")
+        yield Problem(
+            MANIFEST, f"was changed: its SHA-256 is not the one in {HEAD}, or that file was changed"
+        )
     if expected is not None and expected != found:
-        yield Problem(MANIFEST, f"was replaced: its SHA-256 is {found}, the database keeps {expected}")
+        yield Problem(
+            MANIFEST, f"was replaced: its SHA-256 is {found}, the database keeps {expected}"
+        )
 
 
 def _of_files(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Iterable[Problem]:
@@ -131,7 +149,9 @@ def _of_previous(folder: Path, previous: Any) -> Iterable[Problem]:
     if not path.is_file():
         yield Problem(f"{name}/{MANIFEST}", "(the run before) is missing")
     elif _file(path)["sha256"] != previous.get("sha256"):
-        yield Problem(f"{name}/{MANIFEST}", "(the run before) was changed since this run was archived")
+        yield Problem(
+            f"{name}/{MANIFEST}", "(the run before) was changed since this run was archived"
+        )
 
 
 def _load(folder: Path) -> dict[str, Any] | None:
@@ -140,7 +160,11 @@ def _load(folder: Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     well_formed = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict)
-    return manifest if well_formed and all(isinstance(facts, dict) for facts in manifest["files"].values()) else None
+    return (
+        manifest
+        if well_formed and all(isinstance(facts, dict) for facts in manifest["files"].values())
+        else None
+    )
 
 
 def _origin(folder: Path, journal: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -152,9 +176,13 @@ def _origin(folder: Path, journal: Mapping[str, Any] | None) -> dict[str, Any] |
 
 
 def _sources() -> dict[str, Any]:
-    """Size and SHA-256 of each file that a run may use: the application's, and the runbook's own under `runbook/`."""
+    """Size and SHA-256 of each file that a run may use: the application's, and the runbook's own
+    under `runbook/`.
+    """
     home, own = settings.home(), settings.own_sql().parent
-    found = {_name(path, home): _file(path) for path in _sources_in(settings.sql(), settings.notebooks())}
+    found = {
+        _name(path, home): _file(path) for path in _sources_in(settings.sql(), settings.notebooks())
+    }
     if home.resolve() != own:
         ours = _sources_in(settings.own_sql(), settings.own_notebooks())
         found |= {f"runbook/{_name(path, own)}": _file(path) for path in ours}
@@ -167,7 +195,11 @@ def _sources_in(sql: Path, notebooks: Path) -> list[Path]:
 
 def _previous(folder: Path) -> dict[str, str] | None:
     """The newest run before this one that has a manifest."""
-    earlier = [path.parent for path in folder.parent.glob(f"*/{MANIFEST}") if path.parent.name < folder.name]
+    earlier = [
+        path.parent
+        for path in folder.parent.glob(f"*/{MANIFEST}")
+        if path.parent.name < folder.name
+    ]
     if not earlier:
         return None
     newest = max(earlier, key=lambda path: path.name)

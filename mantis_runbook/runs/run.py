@@ -68,7 +68,9 @@ class Run:
 
     @property
     def key(self) -> str:
-        """What no other run has, of whatever target, clone or minute; the same for as long as this one goes on."""
+        """What no other run has, of whatever target, clone or minute; the same for as long as this
+        one goes on.
+        """
         who, token = self.identity, self.started().get("token", "")
         return json.dumps([who.system_identifier, who.database, who.database_oid, self.name, token])
 
@@ -76,21 +78,32 @@ class Run:
         return connect(self.target, purpose, **session)
 
     def read(self, purpose: str, *, patience_s: float = READER_PATIENCE_S) -> Connection:
-        """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for its locks."""
+        """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for
+        its locks.
+        """
         return connect(self.target, purpose, lock_timeout=f"{patience_s * 1000:.0f}ms")
 
     def started(self) -> dict[str, Any]:
         """The facts of `run.started`."""
-        return next((dict(entry.facts) for entry in self.journal.entries() if entry.event == "run.started"), {})
+        return next(
+            (dict(entry.facts) for entry in self.journal.entries() if entry.event == "run.started"),
+            {},
+        )
 
 
 def environment_for(target: Target, name: str = "") -> Environment:
-    """The environment of that name. None given: development for the sandbox, production for everything else."""
+    """The environment of that name. None given: development for the sandbox, production for
+    everything else.
+    """
     return settings.environment(name or ("development" if target.is_sandbox else "production"))
 
 
-def start(target: Target, environment: Environment, operator: str, *, phases: dict[str, list[str]]) -> Run:
-    """A new run in a folder of its own. `phases` maps the numbers it will carry out to the verbs each requires."""
+def start(
+    target: Target, environment: Environment, operator: str, *, phases: dict[str, list[str]]
+) -> Run:
+    """A new run in a folder of its own. `phases` maps the numbers it will carry out to the verbs
+    each requires.
+    """
     who = reach(target)
     run = Run(target, environment, operator or getpass.getuser(), archive.create(target.name), who)
     run.journal.append(
@@ -110,13 +123,21 @@ def start(target: Target, environment: Environment, operator: str, *, phases: di
 
 
 def open_run(
-    target: str = "", environment: str = "", operator: str = "", run: str = "", *, part: str = "phases"
+    target: str = "",
+    environment: str = "",
+    operator: str = "",
+    run: str = "",
+    *,
+    part: str = "phases",
 ) -> Run:
-    """The run a notebook belongs to: the one named, or the target's newest unfinished one, or a new one.
+    """The run a notebook belongs to: the one named, or the target's newest unfinished one, or a new
+    one.
 
-    `part` tells runs that migrate ("phases") from those that roll back ("rollback"): neither goes on with the other.
+    `part` tells runs that migrate ("phases") from those that roll back ("rollback"): neither goes
+    on with the other.
 
-    Raises `ParameterError` for a run that is unknown, or that belongs to another target or environment.
+    Raises `ParameterError` for a run that is unknown, or that belongs to another target or
+    environment.
     """
     place = targets.resolve(target)
     chosen = environment_for(place, environment)
@@ -130,16 +151,23 @@ def open_run(
 
 
 def resume(target: Target, environment: Environment, operator: str, name: str) -> Run:
-    """The run of that name, finished or cut off, to go on with. Raises `ParameterError` where that is not possible."""
+    """The run of that name, finished or cut off, to go on with. Raises `ParameterError` where that
+    is not possible.
+    """
     folder = settings.reports() / name
     if folder not in archive.all_runs():
         raise ParameterError(
             f"run {name} left a migration half done",
             found="no folder of that run here",
             expected=str(folder),
-            action="bring that folder here and run again, or take the migration back with `mantis-runbook rollback`",
+            action=(
+                "bring that folder here and run again, or take the migration back with"
+                " `mantis-runbook rollback`"
+            ),
         )
-    resumed = _require_same(Run(target, environment, operator or getpass.getuser(), folder, reach(target)))
+    resumed = _require_same(
+        Run(target, environment, operator or getpass.getuser(), folder, reach(target))
+    )
     resumed.journal.append("run.resumed", operator=resumed.operator)
     return resumed
 
@@ -151,30 +179,46 @@ def _require_same(run: Run) -> Run:
     raise ParameterError(
         f"run {run.name} belongs to another target",
         found=f"{run.target.name} ({run.environment.name}), database {run.identity.database}",
-        expected=f"{began.get('target')} ({began.get('environment')}), the very database it was begun on",
+        expected=(
+            f"{began.get('target')} ({began.get('environment')}), the very database it was begun on"
+        ),
         action="name that target and environment, or leave `run` empty for a new run",
     )
 
 
 def _is_same(run: Run) -> bool:
-    """The same database in the same environment; a server's minor version and our role may change meanwhile."""
+    """The same database in the same environment; a server's minor version and our role may change
+    meanwhile.
+    """
     began = run.started()
     same = is_same_database(began.get("identity", {}), run.identity)
-    return same and (began.get("target"), began.get("environment")) == (run.target.name, run.environment.name)
+    return same and (began.get("target"), began.get("environment")) == (
+        run.target.name,
+        run.environment.name,
+    )
 
 
 def is_same_database(recorded: Mapping[str, Any], found: Identity) -> bool:
-    """Whether the identity that a run recorded is this one. The oid alone is not enough: new servers count from the same."""
+    """Whether the identity that a run recorded is this one. The oid alone is not enough: new
+    servers count from the same.
+    """
     now = found.as_dict()
-    return all(now[key] == recorded.get(key) for key in ("system_identifier", "database", "database_oid"))
+    return all(
+        now[key] == recorded.get(key) for key in ("system_identifier", "database", "database_oid")
+    )
 
 
 def _named(name: str) -> Path:
-    """The folder of that run. Raises `ParameterError` when there is none, or when the run is over and sealed."""
+    """The folder of that run. Raises `ParameterError` when there is none, or when the run is over
+    and sealed.
+    """
     folder = settings.reports() / name
     if folder not in archive.all_runs():
         raise ParameterError(
-            "run", found=repr(name), expected=f"a folder in {settings.reports()}", action="leave it empty for a new run"
+            "run",
+            found=repr(name),
+            expected=f"a folder in {settings.reports()}",
+            action="leave it empty for a new run",
         )
     if is_finished(folder):
         raise ParameterError(
@@ -191,13 +235,21 @@ def _unfinished(target: Target, part: str) -> Path | None:
     folder = archive.latest(target.name)
     if folder is None or is_finished(folder) or at_work(folder):
         return None
-    begun = {entry.facts["phase"] for entry in Journal(folder).entries() if entry.event == "phase.started"}
+    begun = {
+        entry.facts["phase"]
+        for entry in Journal(folder).entries()
+        if entry.event == "phase.started"
+    }
     return folder if ("rollback" in begun) == (part == "rollback") or not begun else None
 
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in that folder was ended and sealed, and not resumed since."""
-    ends = [entry.event for entry in Journal(folder).entries() if entry.event in ("run.finished", "run.resumed")]
+    ends = [
+        entry.event
+        for entry in Journal(folder).entries()
+        if entry.event in ("run.finished", "run.resumed")
+    ]
     return ends[-1:] == ["run.finished"]
 
 

@@ -1,4 +1,6 @@
-"""Results of ours as they lie in archives and backups: plain data that become the dataclass again."""
+"""Results of ours as they lie in archives and backups: plain data that become the dataclass
+again.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,11 @@ Kind = TypeVar("Kind")
 
 
 def loaded(kind: type[Kind], data: Mapping[str, Any]) -> Kind:
-    """The dataclass that was kept as `data`, whatever it holds: tuples, paths and dataclasses of its own.
+    """The dataclass that was kept as `data`, whatever it holds: tuples, paths and dataclasses of
+    its own.
 
-    What a later version kept besides is left out. Raises `Inconclusive` for data that are not those of a `kind`.
+    What a later version kept besides is left out. Raises `Inconclusive` for data that are not those
+    of a `kind`.
     """
     try:
         return TypeAdapter(kind).validate_python(data)

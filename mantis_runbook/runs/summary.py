@@ -24,7 +24,9 @@ SKIPPED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb of a phase. `result` is its verdict, `interrupted`, or `not run`; `times` counts its starts."""
+    """One verb of a phase. `result` is its verdict, `interrupted`, or `not run`; `times` counts its
+    starts.
+    """
 
     phase: str
     verb: str
@@ -37,7 +39,9 @@ class Verb:
 
 @dataclass(frozen=True)
 class Step:
-    """One migration step. `state` is done, failed, skipped, or `interrupted`; `verb` the one that carried it out."""
+    """One migration step. `state` is done, failed, skipped, or `interrupted`; `verb` the one that
+    carried it out.
+    """
 
     phase: str
     verb: str
@@ -54,7 +58,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase as it went: its verdict, and all its verbs and steps, those that never ran included."""
+    """A phase as it went: its verdict, and all its verbs and steps, those that never ran
+    included.
+    """
 
     name: str
     notebook: str
@@ -70,7 +76,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Deviation:
-    """Something that did not go as planned; `grade` is a verdict word, `where` a phase's notebook or empty."""
+    """Something that did not go as planned; `grade` is a verdict word, `where` a phase's notebook
+    or empty.
+    """
 
     grade: str
     where: str
@@ -80,7 +88,9 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run, as its journal tells it. Instants are UTC; `finished` is the last entry's; `closed`: the run ended."""
+    """A run, as its journal tells it. Instants are UTC; `finished` is the last entry's; `closed`:
+    the run ended.
+    """
 
     run: str
     verdict: Verdict
@@ -109,15 +119,23 @@ class Summary:
 
 
 def read(folder: Path) -> Summary:
-    """The summary of the run in that folder; of an abandoned run too, and of one that died before its first entry."""
-    told = summarise(Journal(folder).entries(), folder.name, target=target_of(folder), named=started_at(folder))
+    """The summary of the run in that folder; of an abandoned run too, and of one that died before
+    its first entry.
+    """
+    told = summarise(
+        Journal(folder).entries(), folder.name, target=target_of(folder), named=started_at(folder)
+    )
     return told if told.approver else replace(told, approver=_approver_of_evidence(folder))
 
 
-def summarise(entries: Sequence[Entry], run: str, *, target: str = "", named: datetime | None = None) -> Summary:
+def summarise(
+    entries: Sequence[Entry], run: str, *, target: str = "", named: datetime | None = None
+) -> Summary:
     """The summary that these entries give. `named` is the start as the folder's name has it."""
     began = _facts(entries, "run.started")
-    phases = tuple(_phase(entries, name, verbs) for name, verbs in verdict.declared(entries).items())
+    phases = tuple(
+        _phase(entries, name, verbs) for name, verbs in verdict.declared(entries).items()
+    )
     ended = [entry for entry in entries if entry.event == "run.finished"]
     return Summary(
         run=run,
@@ -137,21 +155,29 @@ def summarise(entries: Sequence[Entry], run: str, *, target: str = "", named: da
         machine=str(began.get("machine") or ""),
         load=_load(entries),
         phases=phases,
-        deviations=tuple(_deviations(entries, phases, closed=bool(ended) and not _reopened(entries))),
+        deviations=tuple(
+            _deviations(entries, phases, closed=bool(ended) and not _reopened(entries))
+        ),
     )
 
 
 def _facts(entries: Sequence[Entry], event: str) -> dict[str, Any]:
-    """The facts of all entries of that event, a later one's over an earlier one's: a run may be resumed."""
+    """The facts of all entries of that event, a later one's over an earlier one's: a run may be
+    resumed.
+    """
     merged: dict[str, Any] = {}
     for entry in entries:
         if entry.event == event:
-            merged |= {name: value for name, value in entry.facts.items() if value not in (None, "")}
+            merged |= {
+                name: value for name, value in entry.facts.items() if value not in (None, "")
+            }
     return merged
 
 
 def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
-    """What the phases were given, as it stands in the journal: a later value over an earlier one."""
+    """What the phases were given, as it stands in the journal: a later value over an earlier
+    one.
+    """
     merged: dict[str, Any] = {}
     for entry in entries:
         if entry.event in ("phase.started", "phase.parameters"):
@@ -160,7 +186,9 @@ def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _load(entries: Sequence[Entry]) -> dict[str, Any]:
-    """All spells of the load together; empty where there was none. What was due and not begun in time failed, too."""
+    """All spells of the load together; empty where there was none. What was due and not begun in
+    time failed, too.
+    """
     if not any(entry.event == "load.progress" for entry in entries):
         return {}
     done = load_figures.recorded(entries)
@@ -176,7 +204,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _last(entries: Sequence[Entry], name: str) -> Mapping[str, Any]:
-    return next((_mapping(entry.facts[name]) for entry in reversed(entries) if name in entry.facts), {})
+    return next(
+        (_mapping(entry.facts[name]) for entry in reversed(entries) if name in entry.facts), {}
+    )
 
 
 def _versions(began: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +219,11 @@ def _versions(began: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _approver(entries: Sequence[Entry]) -> str:
-    return ", ".join(dict.fromkeys(str(entry.facts["approver"]) for entry in entries if entry.facts.get("approver")))
+    return ", ".join(
+        dict.fromkeys(
+            str(entry.facts["approver"]) for entry in entries if entry.facts.get("approver")
+        )
+    )
 
 
 def _approver_of_evidence(folder: Path) -> str:
@@ -208,12 +242,18 @@ def _approver_of_evidence(folder: Path) -> str:
 def _reopened(entries: Sequence[Entry]) -> bool:
     """Whether work went on after the run was last said to be finished."""
     last = max(index for index, entry in enumerate(entries) if entry.event == "run.finished")
-    return any(entry.event.startswith(("run.", "phase.", "verb.", "step.")) for entry in entries[last + 1 :])
+    return any(
+        entry.event.startswith(("run.", "phase.", "verb.", "step."))
+        for entry in entries[last + 1 :]
+    )
 
 
 def _phase(entries: Sequence[Entry], name: str, required: Iterable[str]) -> Phase:
     ours = [entry for entry in entries if entry.facts.get("phase") == name]
-    notebook = next((str(entry.facts["notebook"]) for entry in reversed(ours) if entry.facts.get("notebook")), "")
+    notebook = next(
+        (str(entry.facts["notebook"]) for entry in reversed(ours) if entry.facts.get("notebook")),
+        "",
+    )
     required = tuple(required)
     return Phase(
         name, Path(notebook).stem or name, verdict.phase_verdict(entries, name, required),
@@ -224,7 +264,10 @@ def _phase(entries: Sequence[Entry], name: str, required: Iterable[str]) -> Phas
 def _verbs(entries: Sequence[Entry], phase: str, required: tuple[str, ...]) -> list[Verb]:
     seen = dict.fromkeys(str(entry.facts["verb"]) for entry in entries if entry.facts.get("verb"))
     order = dict.fromkeys([*required, *seen])
-    return [_verb([entry for entry in entries if entry.facts.get("verb") == verb], phase, verb) for verb in order]
+    return [
+        _verb([entry for entry in entries if entry.facts.get("verb") == verb], phase, verb)
+        for verb in order
+    ]
 
 
 def _verb(entries: Sequence[Entry], phase: str, verb: str) -> Verb:
@@ -268,28 +311,47 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _deviations(entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bool) -> list[Deviation]:
+def _deviations(
+    entries: Sequence[Entry], phases: Sequence[Phase], *, closed: bool
+) -> list[Deviation]:
     found = [*_of_load(entries)]
     for phase in phases:
         found += [*_of_phase(phase), *_of_verbs(phase), *_of_steps(phase)]
     found += _of_events(entries, passed=all(phase.verdict.passed for phase in phases))
     if not closed:
         whole = [entry for entry in entries if entry.event != TORN]
-        last = f"its last entry is {whole[-1].event} at {whole[-1].at}" if whole else "its journal is empty"
-        found.append(Deviation("inconclusive", "", f"the run was interrupted, or is not finished: {last}"))
+        last = (
+            f"its last entry is {whole[-1].event} at {whole[-1].at}"
+            if whole
+            else "its journal is empty"
+        )
+        found.append(
+            Deviation("inconclusive", "", f"the run was interrupted, or is not finished: {last}")
+        )
     return found
 
 
 def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
-    """What the application would have met. A busy machine skips some, which is a warning and no more."""
+    """What the application would have met. A busy machine skips some, which is a warning and no
+    more.
+    """
     done, beyond = load_figures.recorded(entries), load_figures.beyond(entries)
     if done.failed:
-        yield Deviation("inconclusive" if beyond else "warned", "", beyond or done.failures + done.named)
+        yield Deviation(
+            "inconclusive" if beyond else "warned", "", beyond or done.failures + done.named
+        )
     if done.skipped_share > SKIPPED_SHARE:
-        said = f"{done.skipped:,} of {done.due:,} transactions of the load were due and could not be begun in time"
+        said = (
+            f"{done.skipped:,} of {done.due:,} transactions of the load were due and could not be"
+            " begun in time"
+        )
         yield Deviation("warned", "", said)
     for name, reason in load_figures.left_out(entries).items():
-        yield Deviation("warned", "", f"{name} is not in the load, for it does not run on this database: {reason}")
+        yield Deviation(
+            "warned",
+            "",
+            f"{name} is not in the load, for it does not run on this database: {reason}",
+        )
 
 
 def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]:
@@ -298,7 +360,11 @@ def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]
         yield Deviation("warned", "", said)
     for entry in entries:
         if entry.event == TORN:
-            yield Deviation("warned", "", f"at {entry.at} a line of the journal was found torn: its writer was killed")
+            yield Deviation(
+                "warned",
+                "",
+                f"at {entry.at} a line of the journal was found torn: its writer was killed",
+            )
         elif entry.event == "run.resumed":
             by = f" by {entry.facts['operator']}" if entry.facts.get("operator") else ""
             yield Deviation("warned", "", f"the run was interrupted, and resumed at {entry.at}{by}")
@@ -313,7 +379,10 @@ def _of_phase(phase: Phase) -> list[Deviation]:
     bad = [verb.verb for verb in phase.verbs if verb.result not in (*verdict.GOOD, NOT_RUN)]
     if phase.verdict.passed or any(verb in phase.verdict.reason for verb in bad):
         return []
-    reason = {"never started": "the phase was never started", "": f"the phase ended {phase.verdict.word}"}
+    reason = {
+        "never started": "the phase was never started",
+        "": f"the phase ended {phase.verdict.word}",
+    }
     what = reason.get(phase.verdict.reason, phase.verdict.reason)
     return [Deviation(phase.verdict.word, phase.notebook, what)]
 
@@ -325,7 +394,11 @@ def _of_verbs(phase: Phase) -> list[Deviation]:
             text = f"{verb.verb} {verb.result}" + (f": {verb.summary}" if verb.summary else "")
             found.append(Deviation(verb.result, phase.notebook, text, verb.verb))
         if verb.times > 1:
-            found.append(Deviation("warned", phase.notebook, f"{verb.verb} was run {verb.times} times", verb.verb))
+            found.append(
+                Deviation(
+                    "warned", phase.notebook, f"{verb.verb} was run {verb.times} times", verb.verb
+                )
+            )
     return found
 
 

@@ -16,7 +16,13 @@ Word = Literal["passed", "failed", "rolled back", "refused", "inconclusive"]
 #: The way of a phase, in its order.
 VERBS = ("precheck", "back_up", "prove", "rehearse", "approve", "migrate", "validate", "compare")
 
-EXIT_CODES: dict[str, int] = {"passed": 0, "failed": 1, "rolled back": 1, "refused": 2, "inconclusive": 3}
+EXIT_CODES: dict[str, int] = {
+    "passed": 0,
+    "failed": 1,
+    "rolled back": 1,
+    "refused": 2,
+    "inconclusive": 3,
+}
 
 #: Which verdict speaks for many: the first of these that occurs.
 WORST_FIRST: tuple[Word, ...] = ("failed", "rolled back", "refused", "inconclusive", "passed")
@@ -51,24 +57,31 @@ class Verdict:
 def run_verdict(
     entries: Sequence[Recorded], phases: Mapping[str, Iterable[str]] | Iterable[str] | None = None
 ) -> Verdict:
-    """The verdict of a run over its phases (name → required verbs; by default what the journal itself declares).
+    """The verdict of a run over its phases (name → required verbs; by default what the journal
+    itself declares).
 
-    A phase given by name only requires what its `phase.started` declares as `verbs`, or else all verbs. A phase that
-    the journal knows and `phases` does not is judged all the same.
+    A phase given by name only requires what its `phase.started` declares as `verbs`, or else all
+    verbs. A phase that the journal knows and `phases` does not is judged all the same.
     """
     required = _required(entries, phases)
     if not required:
         return Verdict("inconclusive", "no phase was started")
     verdicts = [(name, phase_verdict(entries, name, verbs)) for name, verbs in required.items()]
-    word = next(word for word in WORST_FIRST if any(verdict.word == word for _, verdict in verdicts))
+    word = next(
+        word for word in WORST_FIRST if any(verdict.word == word for _, verdict in verdicts)
+    )
     judged = _under_load(Verdict(word, _reason(word, verdicts)), entries)
     claim = _claim(_since_last(entries, "run.resumed", "run.finished"))
     undone = _outcomes(entries).get(UNDO) in GOOD
     return _settled(judged, claim, undone=undone)
 
 
-def phase_verdict(entries: Sequence[Recorded], phase: str, required_verbs: Iterable[str] = VERBS) -> Verdict:
-    """The verdict of one phase: passed only when it was finished and each required verb ended passed or warned."""
+def phase_verdict(
+    entries: Sequence[Recorded], phase: str, required_verbs: Iterable[str] = VERBS
+) -> Verdict:
+    """The verdict of one phase: passed only when it was finished and each required verb ended
+    passed or warned.
+    """
     ours = [entry for entry in entries if entry.facts.get("phase") == phase]
     if not ours:
         return Verdict("inconclusive", "never started")
@@ -84,20 +97,26 @@ def phase_verdict(entries: Sequence[Recorded], phase: str, required_verbs: Itera
 
 
 def _under_load(judged: Verdict, entries: Sequence[Recorded]) -> Verdict:
-    """What passed while the application's transactions failed has not shown that the application works."""
+    """What passed while the application's transactions failed has not shown that the application
+    works.
+    """
     failed = load_figures.beyond(entries)
     return Verdict("inconclusive", failed) if judged.passed and failed else judged
 
 
 def declared(entries: Sequence[Recorded]) -> dict[str, tuple[str, ...]]:
-    """The phases that the journal itself names, each with the verbs it requires (see `run_verdict`)."""
+    """The phases that the journal itself names, each with the verbs it requires (see
+    `run_verdict`).
+    """
     return _required(entries, None)
 
 
 def _required(
     entries: Sequence[Recorded], phases: Mapping[str, Iterable[str]] | Iterable[str] | None
 ) -> dict[str, tuple[str, ...]]:
-    planned = [entry.facts.get("phases") for entry in entries if entry.event == "run.started"] + [phases]
+    planned = [entry.facts.get("phases") for entry in entries if entry.event == "run.started"] + [
+        phases
+    ]
     required: dict[str, tuple[str, ...]] = {}
     for plan in planned:
         if isinstance(plan, Mapping):
@@ -115,7 +134,9 @@ def _required(
 
 
 def _outcomes(entries: Sequence[Recorded]) -> dict[str, str]:
-    """The last word on each verb, the latest last; `interrupted` when it was started and did not finish."""
+    """The last word on each verb, the latest last; `interrupted` when it was started and did not
+    finish.
+    """
     outcomes: dict[str, str] = {}
     for entry in entries:
         verb = entry.facts.get("verb")
@@ -146,11 +167,17 @@ def _of_verbs(outcomes: Mapping[str, str]) -> Verdict | None:
             return Verdict("failed", f"{verb} failed")
         if outcome == "refused" and begun:
             return Verdict("failed", f"{verb} refused after the migration had begun")
-    for outcome, word in (("refused", "refused"), ("interrupted", "inconclusive"), ("inconclusive", "inconclusive")):
+    for outcome, word in (
+        ("refused", "refused"),
+        ("interrupted", "inconclusive"),
+        ("inconclusive", "inconclusive"),
+    ):
         for verb, found in outcomes.items():
             if found == outcome:
                 return Verdict(_word(word), _sentence(verb, outcome))
-    unknown = [f"{verb} ended {outcome}" for verb, outcome in outcomes.items() if outcome not in GOOD]
+    unknown = [
+        f"{verb} ended {outcome}" for verb, outcome in outcomes.items() if outcome not in GOOD
+    ]
     return Verdict("inconclusive", unknown[0]) if unknown else None
 
 
@@ -171,14 +198,18 @@ def _of_steps(entries: Sequence[Recorded]) -> Verdict | None:
     return None
 
 
-def _of_gaps(outcomes: Mapping[str, str], required: tuple[str, ...], claim: Verdict | None) -> Verdict:
+def _of_gaps(
+    outcomes: Mapping[str, str], required: tuple[str, ...], claim: Verdict | None
+) -> Verdict:
     missing = [verb for verb in required if verb not in outcomes]
     if missing and claim is None:
         return Verdict("inconclusive", f"interrupted before {missing[0]}")
     if missing:
         return Verdict("inconclusive", f"{missing[0]} was not run")
     if claim is None:
-        return Verdict("inconclusive", f"interrupted after {list(outcomes)[-1]}" if outcomes else "interrupted")
+        return Verdict(
+            "inconclusive", f"interrupted after {list(outcomes)[-1]}" if outcomes else "interrupted"
+        )
     warned = [verb for verb, outcome in outcomes.items() if outcome == "warned"]
     return Verdict("passed", f"with warnings in {', '.join(warned)}" if warned else "")
 
@@ -192,13 +223,18 @@ def _claim(finished: Sequence[Recorded]) -> Verdict | None:
     if word == "warned":
         word = "passed"
     reason = str(last.facts.get("reason") or "")
-    return Verdict(_word(word), reason) if word in get_args(Word) else Verdict("inconclusive", f"finished {word}")
+    return (
+        Verdict(_word(word), reason)
+        if word in get_args(Word)
+        else Verdict("inconclusive", f"finished {word}")
+    )
 
 
 def _settled(judged: Verdict, claim: Verdict | None, *, undone: bool) -> Verdict:
     """What was claimed, unless the evidence is worse.
 
-    A rollback answers a failure, so it may be claimed after one, as long as nothing says that it was not `undone`.
+    A rollback answers a failure, so it may be claimed after one, as long as nothing says that it
+    was not `undone`.
     """
     if claim is None:
         return judged
@@ -210,8 +246,12 @@ def _settled(judged: Verdict, claim: Verdict | None, *, undone: bool) -> Verdict
     return Verdict(judged.word, claim.reason) if same else judged
 
 
-def _since_last(entries: Sequence[Recorded], start: str, wanted: str, **facts: str) -> list[Recorded]:
-    """Entries after the last `start` (with these facts), only those of the event `wanted` if one is given."""
+def _since_last(
+    entries: Sequence[Recorded], start: str, wanted: str, **facts: str
+) -> list[Recorded]:
+    """Entries after the last `start` (with these facts), only those of the event `wanted` if one is
+    given.
+    """
     begins = [
         position for position, entry in enumerate(entries)
         if entry.event == start and all(entry.facts.get(key) == value for key, value in facts.items())
@@ -222,15 +262,20 @@ def _since_last(entries: Sequence[Recorded], start: str, wanted: str, **facts: s
 
 def _reason(word: Word, verdicts: Sequence[tuple[str, Verdict]]) -> str:
     if word != "passed":
-        return next(f"phase {name}: {verdict.reason}" for name, verdict in verdicts if verdict.word == word)
+        return next(
+            f"phase {name}: {verdict.reason}" for name, verdict in verdicts if verdict.word == word
+        )
     reasons = dict.fromkeys(verdict.reason for _, verdict in verdicts if verdict.reason)
     return "; ".join(
-        f"{_named([name for name, verdict in verdicts if verdict.reason == reason])}: {reason}" for reason in reasons
+        f"{_named([name for name, verdict in verdicts if verdict.reason == reason])}: {reason}"
+        for reason in reasons
     )
 
 
 def _named(phases: Sequence[str]) -> str:
-    """Phases that follow one another by their first and last: phase 3; phases 0 and 4; phases 0 to 3."""
+    """Phases that follow one another by their first and last: phase 3; phases 0 and 4; phases 0 to
+    3.
+    """
     if len(phases) == 1:
         return f"phase {phases[0]}"
     numbers = [int(name) for name in phases if name.isdecimal()]

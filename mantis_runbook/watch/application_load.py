@@ -22,8 +22,8 @@ from mantis_runbook.runs.load_figures import LoadResult, together
 
 __all__ = ["Load", "program", "running", "scenarios"]
 
-#: A load is a chain of pgbench runs of so many seconds (the strategy's `-P 30`): each tells its figures at its end, and the
-#: next one plays what scenarios there are by then.
+#: A load is a chain of pgbench runs of so many seconds (the strategy's `-P 30`): each tells its
+#: figures at its end, and the next one plays what scenarios there are by then.
 SPELL_S = 30
 
 PROCESSED = re.compile(r"number of transactions actually processed: (\d+)")
@@ -32,7 +32,8 @@ SKIPPED = re.compile(r"number of transactions skipped: (\d+)")
 LATENCY = re.compile(r"latency average = ([\d.]+) ms")
 ERROR = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
 
-#: A client that met an error which no retry cures makes no more transactions, and is not among pgbench's failed ones.
+#: A client that met an error which no retry cures makes no more transactions, and is not among
+#: pgbench's failed ones.
 ABORTED = re.compile(r"client \d+ (?:script \d+ )?(aborted.*)")
 
 #: What follows from a statement that could not be prepared, and says nothing of its cause.
@@ -44,7 +45,9 @@ AFTER_ERRORS_S = 1.0
 
 @dataclass
 class Load:
-    """A load that is running; its figures grow spell by spell. `least_s` is how long it is to last, if the work is shorter."""
+    """A load that is running; its figures grow spell by spell. `least_s` is how long it is to last,
+    if the work is shorter.
+    """
 
     spells: list[LoadResult] = field(default_factory=list)
     least_s: float = 0.0
@@ -77,20 +80,26 @@ def running(
     may_begin: Callable[[], bool] = lambda: True,
     told: Callable[[LoadResult], object] = lambda result: None,
 ) -> Iterator[Load]:
-    """Keep the load up while the block lasts. `rate` is in transactions per second, over all clients; 0 means none.
+    """Keep the load up while the block lasts. `rate` is in transactions per second, over all
+    clients; 0 means none.
 
-    It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell plays what `scripts`
-    names by then, nothing when it names none, and is `told` of, in the load's own thread. A block that sets the load's `least_s` is waited out
-    at its end; one that raises ends the load at once. What a callable raises ends the load too, and is raised when the
-    block has come to its end.
+    It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell
+    plays what `scripts` names by then, nothing when it names none, and is `told` of, in the load's
+    own thread. A block that sets the load's `least_s` is waited out at its end; one that raises
+    ends the load at once. What a callable raises ends the load too, and is raised when the block
+    has come to its end.
     """
     load = Load()
     if not clients or not rate:
         yield load
         return
     program(target)  # who has none hears it here
-    chain = _Chain(target, ("--client", clients, "--jobs", min(clients, threads), "--rate", rate), seed)
-    thread = threading.Thread(target=chain.keep_up, args=(load, scripts, may_begin, told), daemon=True)
+    chain = _Chain(
+        target, ("--client", clients, "--jobs", min(clients, threads), "--rate", rate), seed
+    )
+    thread = threading.Thread(
+        target=chain.keep_up, args=(load, scripts, may_begin, told), daemon=True
+    )
     thread.start()
     try:
         yield load
@@ -116,7 +125,9 @@ class _Chain:
 
     @property
     def lasted_s(self) -> float:
-        """How long there has been load; endless where it never began, so that nobody waits for it."""
+        """How long there has been load; endless where it never began, so that nobody waits for
+        it.
+        """
         return time.monotonic() - self.began if self.began is not None else float("inf")
 
     def keep_up(
@@ -131,7 +142,9 @@ class _Chain:
                 if self.over.wait(0.2):
                     return
             while not self.over.is_set():
-                if not (played := scripts()):  # without a script pgbench would play its own, on tables of its own
+                if not (
+                    played := scripts()
+                ):  # without a script pgbench would play its own, on tables of its own
                     self.over.wait(AFTER_ERRORS_S)
                     continue
                 self.began = self.began or time.monotonic()
@@ -146,7 +159,9 @@ class _Chain:
             self.over.set()
 
     def end(self) -> None:
-        """pgbench ends as if its time were up, by the alarm it sets itself for that, and tells its figures."""
+        """pgbench ends as if its time were up, by the alarm it sets itself for that, and tells its
+        figures.
+        """
         self.over.set()
         if self.process is not None:
             self.process.send_signal(signal.SIGALRM)

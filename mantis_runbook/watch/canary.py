@@ -19,7 +19,8 @@ Text = sql.SQL | sql.Composed
 class Canary:
     """The statements of a lane: one that prepares, if any, and one for each instant.
 
-    They are prepared because applications' are: a plan that outlives a change of its table fails here as it does there.
+    They are prepared because applications' are: a plan that outlives a change of its table fails
+    here as it does there.
     """
 
     prepare: Text | None
@@ -35,17 +36,23 @@ def reading(table: str) -> Task:
 
 
 def writing(table: str) -> Task:
-    """Takes a writer's lock, and touches no row: it waits exactly as a writer does, and changes nothing."""
+    """Takes a writer's lock, and touches no row: it waits exactly as a writer does, and changes
+    nothing.
+    """
     return _kept(_writing, table)
 
 
 def acknowledging(probe: str) -> Task:
-    """Writes a row of the runbook's own at each instant: what is acknowledged must be there afterwards."""
+    """Writes a row of the runbook's own at each instant: what is acknowledged must be there
+    afterwards.
+    """
     return _kept(_acknowledging, probe)
 
 
 def _kept(compose: Callable[[Connection, str], Canary], subject: str) -> Task:
-    """Composed once and then kept: an application knows the columns of its tables from before, too."""
+    """Composed once and then kept: an application knows the columns of its tables from before,
+    too.
+    """
     kept: list[Canary] = []
 
     def canary(connection: Connection) -> Canary:
@@ -69,14 +76,19 @@ def _reading(connection: Connection, table: str) -> Canary:
 
 
 def _by_key(connection: Connection, table: sql.Identifier, key: list[str]) -> Text:
-    """The condition that finds some row by its primary key; none where there is no key, or no row."""
+    """The condition that finds some row by its primary key; none where there is no key, or no
+    row.
+    """
     if not key:
         return sql.SQL("")
     texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(name)) for name in key)
     row = connection.execute(sql.SQL("SELECT {} FROM {} LIMIT 1").format(texts, table)).fetchone()
     if row is None:
         return sql.SQL("")
-    terms = (sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in zip(key, row, strict=True))
+    terms = (
+        sql.SQL("{} = {}").format(sql.Identifier(name), value)
+        for name, value in zip(key, row, strict=True)
+    )
     return sql.SQL(" WHERE ") + sql.SQL(" AND ").join(terms)
 
 
@@ -84,15 +96,28 @@ def _writing(connection: Connection, table: str) -> Canary:
     known, name = _known(connection, table)
     if known["has_statement_trigger"]:
         # Such a trigger would fire, rows or none.
-        body = sql.SQL("BEGIN LOCK TABLE {} IN ROW EXCLUSIVE MODE; END").format(name).as_string(connection)
+        body = (
+            sql.SQL("BEGIN LOCK TABLE {} IN ROW EXCLUSIVE MODE; END")
+            .format(name)
+            .as_string(connection)
+        )
         block = sql.SQL("DO {}").format(body)
         return Canary(None, lambda number: block)
-    return _prepared(sql.SQL("UPDATE {0} SET {1} = {1} WHERE false").format(name, sql.Identifier(known["settable"])))
+    return _prepared(
+        sql.SQL("UPDATE {0} SET {1} = {1} WHERE false").format(
+            name, sql.Identifier(known["settable"])
+        )
+    )
 
 
 def _acknowledging(connection: Connection, probe: str) -> Canary:
-    insert = "PREPARE canary (bigint) AS INSERT INTO mantis_runbook.canary (probe, number) VALUES ({}, $1)"
-    return Canary(sql.SQL(insert).format(probe), lambda number: sql.SQL("EXECUTE canary ({})").format(number))
+    insert = (
+        "PREPARE canary (bigint) AS INSERT INTO mantis_runbook.canary (probe, number) VALUES"
+        " ({}, $1)"
+    )
+    return Canary(
+        sql.SQL(insert).format(probe), lambda number: sql.SQL("EXECUTE canary ({})").format(number)
+    )
 
 
 def _known(connection: Connection, table: str) -> tuple[dict[str, Any], sql.Identifier]:

@@ -1,4 +1,6 @@
-"""The monitor: the strategy's figures and who waits for whom, once a second while a migration runs."""
+"""The monitor: the strategy's figures and who waits for whom, once a second while a migration
+runs.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,21 @@ LISTED = 50
 SHOWN = 600
 
 BLIND = (
-    "this role does not see other roles' sessions: active and waiting sessions and query times cover its own only; "
-    "GRANT pg_read_all_stats TO it (locks, blockers and deadlocks are complete all the same)"
+    "this role does not see other roles' sessions: active and waiting sessions and query times"
+    " cover its own only; GRANT pg_read_all_stats TO it (locks, blockers and deadlocks are complete"
+    " all the same)"
 )
-NO_FUNCTION = "monitor_migration_performance() is not there, or may not be called: its figures are read directly"
+NO_FUNCTION = (
+    "monitor_migration_performance() is not there, or may not be called: its figures are read"
+    " directly"
+)
 
 
 @dataclass(frozen=True)
 class Wait:
-    """A session that waits for a lock, and one of those it waits for. Of commands the first word only."""
+    """A session that waits for a lock, and one of those it waits for. Of commands the first word
+    only.
+    """
 
     pid: int
     application: str | None
@@ -65,17 +73,20 @@ class Wait:
     def __str__(self) -> str:
         doing = ", ".join(filter(None, (self.blocker_state, self.blocker_command)))
         return (
-            f"pid {self.pid} ({self.application or 'unnamed'}) waits {self.waiting_s:.1f} s for {self.waits_for}, held "
-            f"by pid {self.blocked_by} ({self.blocker or 'unnamed'}{', ' + doing if doing else ''})"
+            f"pid {self.pid} ({self.application or 'unnamed'}) waits {self.waiting_s:.1f} s for"
+            f" {self.waits_for}, held by pid {self.blocked_by}"
+            f" ({self.blocker or 'unnamed'}{', ' + doing if doing else ''})"
         )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One sample. None: not known to this role, or not there (a standby, a second reading to take a rate from).
+    """One sample. None: not known to this role, or not there (a standby, a second reading to take a
+    rate from).
 
-    `waiting_queries` are all sessions that wait for a lock, `behind_us` those of the application that wait for the
-    runbook, at first or second hand, with the seconds each has waited; `deadlocks` counts since the monitor began.
+    `waiting_queries` are all sessions that wait for a lock, `behind_us` those of the application
+    that wait for the runbook, at first or second hand, with the seconds each has waited;
+    `deadlocks` counts since the monitor began.
     """
 
     at: datetime
@@ -115,21 +126,27 @@ class Reading:
             "active_connections": self.active_connections,
             "waiting_queries": self.waiting_queries,
             "avg_query_ms": round(self.avg_query_ms, 1),
-            "cache_hit_ratio": round(self.cache_hit_ratio, 2) if self.cache_hit_ratio is not None else None,
+            "cache_hit_ratio": (
+                round(self.cache_hit_ratio, 2) if self.cache_hit_ratio is not None else None
+            ),
             "disk_usage_gb": round(self.disk_usage_gb, 3),
             "behind_us": len(self.behind_us),
             "behind_us_s": round(max(self.behind_us, default=0.0), 2),
             "deadlocks": self.deadlocks,
             "lag_bytes": self.lag_bytes,
             "lag_s": self.lag_s,
-            "wal_bytes_per_s": round(self.wal_bytes_per_s) if self.wal_bytes_per_s is not None else None,
+            "wal_bytes_per_s": (
+                round(self.wal_bytes_per_s) if self.wal_bytes_per_s is not None else None
+            ),
             "disk_left_mb": round(self.disk_left_mb) if self.disk_left_mb is not None else None,
         }
 
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What the monitor saw: peaks over all readings, and where the readings are. `notes` say what it could not see."""
+    """What the monitor saw: peaks over all readings, and where the readings are. `notes` say what
+    it could not see.
+    """
 
     file: Path
     readings: int
@@ -138,7 +155,9 @@ class MonitorResult:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The readings for a chart or a table, thinned to the worst of each stretch when there are many."""
+        """The readings for a chart or a table, thinned to the worst of each stretch when there are
+        many.
+        """
         return _thinned(_records(self.file), -(-self.readings // SHOWN))
 
     @property
@@ -147,18 +166,28 @@ class MonitorResult:
         import pandas as pd
 
         frame = pd.DataFrame(
-            [{key: value for key, value in one.items() if key != "waits"} for one in _records(self.file)]
+            [
+                {key: value for key, value in one.items() if key != "waits"}
+                for one in _records(self.file)
+            ]
         )
         if "at" in frame:
             frame["at"] = pd.to_datetime(frame["at"])
         return frame
 
     def as_dict(self) -> dict[str, Any]:
-        return {"file": self.file.name, "readings": self.readings, "peaks": dict(self.peaks), "notes": list(self.notes)}
+        return {
+            "file": self.file.name,
+            "readings": self.readings,
+            "peaks": dict(self.peaks),
+            "notes": list(self.notes),
+        }
 
 
 def behind_us(waits: Iterable[Wait]) -> dict[int, float]:
-    """Sessions of others that wait for one of ours, directly or through others: pid and seconds waited. Pure."""
+    """Sessions of others that wait for one of ours, directly or through others: pid and seconds
+    waited. Pure.
+    """
     waits = tuple(waits)
     reached = {one.blocked_by for one in waits if (one.blocker or "").startswith(OURS)}
     while more := {one.pid for one in waits if one.blocked_by in reached} - reached:
@@ -169,8 +198,9 @@ def behind_us(waits: Iterable[Wait]) -> dict[int, float]:
 class Monitor:
     """Samples a target while the block lasts, in a thread and on a connection of its own.
 
-    Each reading is written to `file` of `folder` and handed to the subscribers. `disk` is a folder whose free space is
-    watched. A server that does not answer for a while is noted, and asked again.
+    Each reading is written to `file` of `folder` and handed to the subscribers. `disk` is a folder
+    whose free space is watched. A server that does not answer for a while is noted, and asked
+    again.
     """
 
     def __init__(
@@ -183,7 +213,12 @@ class Monitor:
         subscribers: Sequence[Callable[[Reading], None]] = (),
         file: str = FILE,
     ) -> None:
-        self._target, self._path, self._interval_s, self._disk = target, Path(folder) / file, interval_s, disk
+        self._target, self._path, self._interval_s, self._disk = (
+            target,
+            Path(folder) / file,
+            interval_s,
+            disk,
+        )
         self._subscribers = list(subscribers)
         self._over, self._first = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
@@ -204,7 +239,10 @@ class Monitor:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._over.set()
         self._thread.join()
@@ -214,13 +252,15 @@ class Monitor:
         """What was seen so far."""
         return MonitorResult(self._path, self._readings, dict(self._peaks), tuple(self._notes))
 
-    # -- the thread ----------------------------------------------------------------------------------------------
+    # -- the thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
         with self._path.open("w") as file:
             while not self._over.is_set():
                 try:
-                    with connect(self._target, "monitor", statement_timeout="5s", row_security="on") as connection:
+                    with connect(
+                        self._target, "monitor", statement_timeout="5s", row_security="on"
+                    ) as connection:
                         self._watch(connection, file)
                 except (psycopg.Error, RunbookError) as error:
                     self._note(f"the monitor could not read for a while: {_first_line(error)}")
@@ -266,7 +306,10 @@ class Monitor:
     def _take(self, reading: Reading, file: TextIO) -> None:
         self.latest = reading
         self._readings += 1
-        file.write(json.dumps(plain(reading.record | {"waits": [str(one) for one in reading.waits]})) + "\n")
+        file.write(
+            json.dumps(plain(reading.record | {"waits": [str(one) for one in reading.waits]}))
+            + "\n"
+        )
         file.flush()
         self._raise_peaks(reading.record)
         for subscriber in self._subscribers:

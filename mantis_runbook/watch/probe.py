@@ -1,4 +1,6 @@
-"""The probe: what an application would notice of a migration, measured from outside while it runs."""
+"""The probe: what an application would notice of a migration, measured from outside while it
+runs.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,15 @@ __all__ = ["FILE", "Live", "Probe", "ProbeResult", "Verification"]
 
 FILE = "probe.csv"
 
-#: Seconds for the process to begin and to end; it tells that it has begun even when no server answers.
+#: Seconds for the process to begin and to end; it tells that it has begun even when no server
+#: answers.
 BEGIN_S, END_S = 30.0, 10.0
 
 #: Of fewer samples than this, p99 and p99.9 are their maximum and say nothing more.
 FOR_P99, FOR_P999 = 100, 1_000
 
-#: Milliseconds: a lane whose probes all failed for less than this met a moment, which its longest gap tells.
+#: Milliseconds: a lane whose probes all failed for less than this met a moment, which its longest
+#: gap tells.
 SILENT_MS = 300.0
 
 #: As many missing numbers are named; more are counted.
@@ -45,7 +49,9 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class Live:
-    """How it stands since the last mark. A gap that is open by now counts as long as it is; `at` is monotonic."""
+    """How it stands since the last mark. A gap that is open by now counts as long as it is; `at` is
+    monotonic.
+    """
 
     longest_gap_ms: float = 0.0
     lane: str = ""
@@ -74,7 +80,8 @@ class Verification:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What the probe saw. `problems` is empty when it saw all there was to see, and nothing was lost.
+    """What the probe saw. `problems` is empty when it saw all there was to see, and nothing was
+    lost.
 
     "Downtime" in our reports is `longest_gap_ms`, and nothing else.
     """
@@ -103,13 +110,20 @@ class ProbeResult:
 
     @property
     def noise_gap_ms(self) -> float | None:
-        """The longest gap before the migration began, in any lane; None when there was no time before."""
-        return max((lane.noise_gap_ms for lane in self.lanes if lane.noise_gap_ms is not None), default=None)
+        """The longest gap before the migration began, in any lane; None when there was no time
+        before.
+        """
+        return max(
+            (lane.noise_gap_ms for lane in self.lanes if lane.noise_gap_ms is not None),
+            default=None,
+        )
 
     @property
     def errors(self) -> dict[str, int]:
         """Failed probes by kind: SQLSTATE, or a name of ours."""
-        return dict(sum((Counter(lane.errors) for lane in self.lanes), Counter[str]()).most_common())
+        return dict(
+            sum((Counter(lane.errors) for lane in self.lanes), Counter[str]()).most_common()
+        )
 
     @property
     def incurable(self) -> dict[str, int]:
@@ -118,7 +132,9 @@ class ProbeResult:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """One record a lane, as notebooks and reports show it; p99 only of samples enough for it."""
+        """One record a lane, as notebooks and reports show it; p99 only of samples enough for
+        it.
+        """
         return [
             {
                 "lane": lane.lane,
@@ -130,7 +146,9 @@ class ProbeResult:
                 "p99_ms": lane.p99_ms if lane.samples >= FOR_P99 else None,
                 "p99.9_ms": lane.p999_ms if lane.samples >= FOR_P999 else None,
                 "noise_p99_ms": lane.noise_p99_ms if lane.noise_samples >= FOR_P99 else None,
-                "errors": ", ".join(f"{count} x {kind}" for kind, count in lane.errors.items()) or "0",
+                "errors": (
+                    ", ".join(f"{count} x {kind}" for kind, count in lane.errors.items()) or "0"
+                ),
             }
             for lane in self.lanes
         ]
@@ -157,7 +175,9 @@ class ProbeResult:
         }
 
     def _longest(self, kind: str) -> float | None:
-        return max((lane.longest_gap.ms for lane in self.lanes if lane.lane.startswith(kind)), default=None)
+        return max(
+            (lane.longest_gap.ms for lane in self.lanes if lane.lane.startswith(kind)), default=None
+        )
 
     def _at(self, lane: LaneFigures) -> Any:
         return self.figures.instant(lane.longest_gap.from_s)
@@ -166,9 +186,10 @@ class ProbeResult:
 class Probe:
     """Probes a target while the block lasts; the result is there after it.
 
-    Each table gets a lane that reads and one that writes (without touching a row), and a last lane writes rows of the
-    runbook's own that are looked for afterwards. `rate_hz` is the rate of each lane. The samples go to `file` of
-    `folder`. A server that does not answer is what the probe finds, not an error of its own.
+    Each table gets a lane that reads and one that writes (without touching a row), and a last lane
+    writes rows of the runbook's own that are looked for afterwards. `rate_hz` is the rate of each
+    lane. The samples go to `file` of `folder`. A server that does not answer is what the probe
+    finds, not an error of its own.
 
         with Probe(target, ("public.reader",), run.folder) as probe:
             time.sleep(3)                # the machine's own noise
@@ -179,10 +200,18 @@ class Probe:
     """
 
     def __init__(
-        self, target: Target, tables: Sequence[str], folder: Path, *, rate_hz: float = 20.0, file: str = FILE
+        self,
+        target: Target,
+        tables: Sequence[str],
+        folder: Path,
+        *,
+        rate_hz: float = 20.0,
+        file: str = FILE,
     ) -> None:
         if not 0.1 <= rate_hz <= 1000:
-            raise ParameterError("rate of the probe", found=f"{rate_hz} Hz", expected="0.1 to 1000 Hz a lane")
+            raise ParameterError(
+                "rate of the probe", found=f"{rate_hz} Hz", expected="0.1 to 1000 Hz a lane"
+            )
         self._target, self._rate_hz, self._path = target, rate_hz, Path(folder) / file
         self._name = uuid4().hex
         self._tables = tuple(dict.fromkeys(tables))
@@ -220,13 +249,18 @@ class Probe:
         return self
 
     def mark(self, name: str = samples.BEGIN) -> None:
-        """What comes now begins: "migration", "migrated", or a step's name. The live figures start anew."""
+        """What comes now begins: "migration", "migrated", or a step's name. The live figures start
+        anew.
+        """
         self._marks += 1
         self.live = Live(marks=self._marks, at=time.monotonic())
         self._say(json.dumps({"mark": name, "at": time.monotonic()}) + "\n")
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop()
         self._result = self._measured()
@@ -238,7 +272,7 @@ class Probe:
             raise RuntimeError("the probe is still running")
         return self._result
 
-    # -- the process ---------------------------------------------------------------------------------------------
+    # -- the process -------------------------------------------------------------------------------
 
     def _say(self, line: str) -> None:
         assert self._process is not None
@@ -252,7 +286,9 @@ class Probe:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             word = json.loads(line)
-            if word.get("marks") == self._marks:  # not what was said before the latest mark was heard
+            if (
+                word.get("marks") == self._marks
+            ):  # not what was said before the latest mark was heard
                 self.live = Live(**word, at=time.monotonic())
             self._began.set()
         self._began.set()
@@ -272,39 +308,62 @@ class Probe:
         if code != 0:
             self._problems.append(f"the probe's process ended before its time (exit code {code})")
 
-    # -- the result ----------------------------------------------------------------------------------------------
+    # -- the result --------------------------------------------------------------------------------
 
     def _measured(self) -> ProbeResult:
-        found = samples.figures(samples.read(self._path)) if self._path.exists() else Figures(None, (), (), False)
+        found = (
+            samples.figures(samples.read(self._path))
+            if self._path.exists()
+            else Figures(None, (), (), False)
+        )
         verification = self._verified()
         problems = [*self._problems, *_problems(found, verification)]
         return ProbeResult(self._path, self._rate_hz, found, verification, tuple(problems))
 
     def _has_canary(self) -> bool:
-        """Whether there is a table for writes that can be looked for; where nobody answers, the lane will tell."""
+        """Whether there is a table for writes that can be looked for; where nobody answers, the
+        lane will tell.
+        """
         try:
             with connect(self._target, "probe") as connection:
-                is_there = scalar(connection, "SELECT to_regclass('mantis_runbook.canary') IS NOT NULL")
+                is_there = scalar(
+                    connection, "SELECT to_regclass('mantis_runbook.canary') IS NOT NULL"
+                )
         except (psycopg.Error, RunbookError):
             return True
         if is_there:
             return True
         self._problems.append(
-            "acknowledged writes were not looked for: there is no table mantis_runbook.canary (phase 0)"
+            "acknowledged writes were not looked for: there is no table mantis_runbook.canary"
+            " (phase 0)"
         )
         return False
 
     def _verified(self) -> Verification:
-        """Look for every acknowledged write. The rows are deleted once all are found; otherwise they stay as evidence."""
+        """Look for every acknowledged write. The rows are deleted once all are found; otherwise
+        they stay as evidence.
+        """
         ranges = samples.acknowledged(samples.read(self._path)) if self._path.exists() else []
         total = sum(last - first + 1 for first, last in ranges)
-        given = {"probe": self._name, "first": [one[0] for one in ranges], "last": [one[1] for one in ranges]}
+        given = {
+            "probe": self._name,
+            "first": [one[0] for one in ranges],
+            "last": [one[1] for one in ranges],
+        }
         try:
             with connect(self._target, "probe", lock_timeout="5s") as connection:
-                missing = tuple(row[0] for row in connection.execute(query("probe/missing"), given)) if ranges else ()
+                missing = (
+                    tuple(row[0] for row in connection.execute(query("probe/missing"), given))
+                    if ranges
+                    else ()
+                )
                 if ranges and not missing:
-                    with suppress(psycopg.Error):  # they were found: rows that cannot be tidied up are no doubt
-                        connection.execute("DELETE FROM mantis_runbook.canary WHERE probe = %s", (self._name,))
+                    with suppress(
+                        psycopg.Error
+                    ):  # they were found: rows that cannot be tidied up are no doubt
+                        connection.execute(
+                            "DELETE FROM mantis_runbook.canary WHERE probe = %s", (self._name,)
+                        )
         except (psycopg.Error, RunbookError):
             return Verification(total)
         return Verification(total, total - len(missing), missing[:NAMED])
@@ -316,7 +375,9 @@ def _problems(found: Figures, verification: Verification) -> list[str]:
     if not found.complete:
         problems.append("the probe did not come to its end: its figures are a lower bound")
     silent = [
-        lane.lane for lane in found.lanes if lane.samples and lane.p50_ms is None and lane.longest_gap.ms >= SILENT_MS
+        lane.lane
+        for lane in found.lanes
+        if lane.samples and lane.p50_ms is None and lane.longest_gap.ms >= SILENT_MS
     ]
     if silent:
         problems.append(f"nothing was answered in {', '.join(silent)}")
@@ -324,5 +385,8 @@ def _problems(found: Figures, verification: Verification) -> list[str]:
         problems.append(f"nobody could look for {verification.acknowledged:,} acknowledged writes")
     if verification.lost:
         named = ", ".join(map(str, verification.missing))
-        problems.append(f"{verification.lost:,} of {verification.acknowledged:,} acknowledged writes are gone: {named}")
+        problems.append(
+            f"{verification.lost:,} of {verification.acknowledged:,} acknowledged writes are gone:"
+            f" {named}"
+        )
     return problems

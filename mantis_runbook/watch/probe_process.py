@@ -1,8 +1,9 @@
-"""The probe's own process: reads and writes at a fixed rate, each counted from the instant it was scheduled for.
+"""The probe's own process: reads and writes at a fixed rate, each counted from the instant it was
+scheduled for.
 
-Started by `probe`, which sends what is needed through stdin (never through arguments, which everybody can read), one
-JSON object a line; the answers go the same way through stdout. The end of stdin is the end of the probe, so none is
-left behind when its owner is killed.
+Started by `probe`, which sends what is needed through stdin (never through arguments, which
+everybody can read), one JSON object a line; the answers go the same way through stdout. The end of
+stdin is the end of the probe, so none is left behind when its owner is killed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ from mantis_runbook.errors import TargetError
 from mantis_runbook.postgres.connection import Connection, connect
 from mantis_runbook.postgres.target import Target
 from mantis_runbook.watch.canary import Task, acknowledging, reading, writing
-from mantis_runbook.watch.samples import ACKNOWLEDGED, CACHED_PLAN, CLOCK, COLUMNS, END, MARK, OK, UNANSWERED, Sample
+from mantis_runbook.watch.samples import (
+    ACKNOWLEDGED,
+    CACHED_PLAN,
+    CLOCK,
+    COLUMNS,
+    END,
+    MARK,
+    OK,
+    UNANSWERED,
+    Sample,
+)
 
 __all__ = ["Order", "main"]
 
@@ -36,13 +47,16 @@ SESSION = {"lock_timeout": "0", "row_security": "on"}
 
 UNREACHABLE, CUT_OFF = "08001", "08006"
 
-#: Seconds: between two tries to connect, two writes to the file, two words to the owner; for the lanes to begin and end.
+#: Seconds: between two tries to connect, two writes to the file, two words to the owner; for the
+#: lanes to begin and end.
 RECONNECT_S, WRITE_S, TELL_S, BEGIN_S, END_S = 0.2, 0.05, 0.2, 5.0, 2.0
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to probe. The parameters may hold a secret, so an order is only ever sent through a pipe."""
+    """What to probe. The parameters may hold a secret, so an order is only ever sent through a
+    pipe.
+    """
 
     name: str
     target: str
@@ -64,13 +78,18 @@ class Order:
         return tasks
 
 
-# A lane ----------------------------------------------------------------------------------------------------------
+# A lane
+# --------------------------------------------------------------------------------------------------
 
 
 class Lane(threading.Thread):
-    """A connection of its own and a schedule: a stuck one is late for its next instants, and for nobody else's."""
+    """A connection of its own and a schedule: a stuck one is late for its next instants, and for
+    nobody else's.
+    """
 
-    def __init__(self, name: str, task: Task, place: Target, clock: Clock, out: queue.SimpleQueue[Sample]) -> None:
+    def __init__(
+        self, name: str, task: Task, place: Target, clock: Clock, out: queue.SimpleQueue[Sample]
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._task, self._place, self._clock, self._out = task, place, clock, out
         self._connection: Connection | None = None
@@ -104,7 +123,9 @@ class Lane(threading.Thread):
         connection.execute(self._task(connection).execute(self._number))
 
     def _connected(self) -> Connection:
-        """The lane's connection, with its statement prepared. Between two tries it fails at once, as a pool would."""
+        """The lane's connection, with its statement prepared. Between two tries it fails at once,
+        as a pool would.
+        """
         if self._connection is None:
             if time.monotonic() - self._tried_at < RECONNECT_S:
                 raise TargetError("not connected")
@@ -120,13 +141,17 @@ class Lane(threading.Thread):
         return self._connection
 
     def _try(self, work: Callable[[], object]) -> str:
-        """Do it, and say how it went. What the probe meets is a finding, never the probe's own end."""
+        """Do it, and say how it went. What the probe meets is a finding, never the probe's own
+        end.
+        """
         try:
             work()
             return OK
         except (psycopg.Error, TargetError) as error:
             self._is_prepared = False
-            if self._connection is not None and (self._connection.closed or self._connection.broken):
+            if self._connection is not None and (
+                self._connection.closed or self._connection.broken
+            ):
                 self._connection = None
             return _kind(error)
         except Exception as error:
@@ -143,20 +168,28 @@ def _kind(error: psycopg.Error | TargetError) -> str:
 
 
 class Clock:
-    """The schedule that all lanes share: instants at a fixed rate, whatever became of the ones before."""
+    """The schedule that all lanes share: instants at a fixed rate, whatever became of the ones
+    before.
+    """
 
     def __init__(self, rate_hz: float) -> None:
         self._period_s = 1 / rate_hz
         self._ended: float | None = None
         self.origin = 0.0
-        self.began, self.over, self.given_up = threading.Event(), threading.Event(), threading.Event()
+        self.began, self.over, self.given_up = (
+            threading.Event(),
+            threading.Event(),
+            threading.Event(),
+        )
 
     def begin(self) -> None:
         self.origin = time.monotonic()
         self.began.set()
 
     def end(self, at: float) -> None:
-        """No instant after this one. What was due before is still carried out, unless it is given up."""
+        """No instant after this one. What was due before is still carried out, unless it is given
+        up.
+        """
         self._ended = at
         self.over.set()
 
@@ -171,7 +204,9 @@ class Clock:
         early = self._due(number) - time.monotonic()
         if early > 0 and self.over.wait(early):
             return False
-        return not self.given_up.is_set() and (self._ended is None or self._due(number) <= self._ended)
+        return not self.given_up.is_set() and (
+            self._ended is None or self._due(number) <= self._ended
+        )
 
     def sample(self, lane: str, number: int, outcome: str) -> Sample:
         due = self._due(number)
@@ -181,7 +216,8 @@ class Clock:
         return self.origin + number * self._period_s
 
 
-# The process -----------------------------------------------------------------------------------------------------
+# The process
+# --------------------------------------------------------------------------------------------------
 
 
 class Standing:
@@ -232,7 +268,9 @@ class Process:
         self._out: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         place = Target(order.target, order.kind, dict(order.parameters))
         tasks = order.lanes()
-        self._lanes = [Lane(name, task, place, self._clock, self._out) for name, task in tasks.items()]
+        self._lanes = [
+            Lane(name, task, place, self._clock, self._out) for name, task in tasks.items()
+        ]
         self._standing = Standing(tuple(tasks))
         self._file = Path(order.file).open("w", newline="")  # noqa: SIM115 (closed by `run`)
         self._writer = csv.writer(self._file)
@@ -300,7 +338,9 @@ class Process:
         self._file.flush()
 
     def _write(self, one: Sample) -> None:
-        self._writer.writerow((f"{one.at_s:.4f}", one.lane, one.number, f"{one.latency_ms:.3f}", one.outcome))
+        self._writer.writerow(
+            (f"{one.at_s:.4f}", one.lane, one.number, f"{one.latency_ms:.3f}", one.outcome)
+        )
 
 
 def _tell(word: dict[str, Any]) -> None:

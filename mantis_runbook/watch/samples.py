@@ -1,4 +1,6 @@
-"""What a probe saw: one sample a scheduled instant, kept in a file, and the figures that follow from them."""
+"""What a probe saw: one sample a scheduled instant, kept in a file, and the figures that follow
+from them.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ CURABLE = ("08", "40", "53300", "55P03", "57P0")
 
 @dataclass(frozen=True)
 class Sample:
-    """One scheduled instant: seconds after the probe's start, and how long after that instant it was answered.
+    """One scheduled instant: seconds after the probe's start, and how long after that instant it
+    was answered.
 
     `outcome` is "ok", an SQLSTATE, `CACHED_PLAN`, or "unanswered" when the probe ended first.
     """
@@ -55,7 +58,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Gap:
-    """A time without a success: from one success (or the probe's start) to the next (or its end)."""
+    """A time without a success: from one success (or the probe's start) to the next (or its
+    end).
+    """
 
     ms: float = 0.0
     from_s: float = 0.0
@@ -63,10 +68,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class LaneFigures:
-    """One lane while the migration ran, and before it: all in milliseconds, counted from the scheduled instant.
+    """One lane while the migration ran, and before it: all in milliseconds, counted from the
+    scheduled instant.
 
-    A gap includes the pause between two scheduled instants; the `noise` of the quiet time before does so, too.
-    The noise is None when nothing was measured before the migration.
+    A gap includes the pause between two scheduled instants; the `noise` of the quiet time before
+    does so, too. The noise is None when nothing was measured before the migration.
     """
 
     lane: str
@@ -83,7 +89,9 @@ class LaneFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """What follows from a file of samples. `complete` is False when the probe did not come to its end."""
+    """What follows from a file of samples. `complete` is False when the probe did not come to its
+    end.
+    """
 
     started_at: datetime | None
     marks: tuple[tuple[str, float], ...]
@@ -95,7 +103,9 @@ class Figures:
 
 
 def curable(kind: str) -> bool:
-    """Whether a plain retry of the application's transaction would succeed after an error of this kind."""
+    """Whether a plain retry of the application's transaction would succeed after an error of this
+    kind.
+    """
     return kind == CACHED_PLAN or kind.startswith(CURABLE)
 
 
@@ -125,10 +135,12 @@ def acknowledged(samples: Iterable[Sample]) -> list[tuple[int, int]]:
 
 
 def figures(samples: Iterable[Sample], begin: str = BEGIN, end: str = DONE) -> Figures:
-    """All figures of a probe. What lies between the marks `begin` and `end` is the migration; before it is the noise.
+    """All figures of a probe. What lies between the marks `begin` and `end` is the migration;
+    before it is the noise.
 
-    Without the mark `begin` everything counts as migration, without `end` everything after `begin` does: what is not
-    known to be quiet is not noise. A gap that touches the migration belongs to it. Pure.
+    Without the mark `begin` everything counts as migration, without `end` everything after `begin`
+    does: what is not known to be quiet is not noise. A gap that touches the migration belongs to
+    it. Pure.
     """
     lanes: dict[str, _Lane] = {}
     marks: list[tuple[str, float]] = []
@@ -154,7 +166,9 @@ def _span(marks: Iterable[tuple[str, float]], begin: str, end: str) -> tuple[flo
 
 
 def migration_span(path: Path) -> tuple[datetime, datetime] | None:
-    """Between which instants a file's migration lies, for its gaps as `figures` counts them; None where it is not marked."""
+    """Between which instants a file's migration lies, for its gaps as `figures` counts them; None
+    where it is not marked.
+    """
     started: datetime | None = None
     marks: list[tuple[str, float]] = []
     last = 0.0
@@ -170,8 +184,11 @@ def migration_span(path: Path) -> tuple[datetime, datetime] | None:
     return started + timedelta(seconds=begin), started + timedelta(seconds=min(end, last))
 
 
-def longest_gaps(samples: Iterable[Sample], spans: Mapping[str, tuple[datetime, datetime]]) -> dict[str, float]:
-    """For each span of time, by name, the longest gap in milliseconds that any lane saw and that touches it. Pure.
+def longest_gaps(
+    samples: Iterable[Sample], spans: Mapping[str, tuple[datetime, datetime]]
+) -> dict[str, float]:
+    """For each span of time, by name, the longest gap in milliseconds that any lane saw and that
+    touches it. Pure.
 
     Empty when the samples do not say when they began. A gap that touches two spans counts in both.
     """
@@ -193,7 +210,9 @@ def longest_gaps(samples: Iterable[Sample], spans: Mapping[str, tuple[datetime, 
 
 
 class _Lane:
-    """A lane's samples, as compact as is needed: marks come later in the file than what they divide."""
+    """A lane's samples, as compact as is needed: marks come later in the file than what they
+    divide.
+    """
 
     def __init__(self) -> None:
         self.scheduled, self.latencies, self.successes = array("d"), array("d"), array("d")
@@ -231,7 +250,9 @@ class _Lane:
         )
 
     def _latencies(self, begin: float, end: float) -> Iterator[float]:
-        return (ms for at, ms in zip(self.scheduled, self.latencies, strict=True) if begin <= at < end)
+        return (
+            ms for at, ms in zip(self.scheduled, self.latencies, strict=True) if begin <= at < end
+        )
 
 
 def _longest(gaps: Iterable[tuple[float, float]]) -> Gap:
@@ -245,7 +266,9 @@ def _percentile(ordered: list[float], share: float) -> float | None:
 
 
 def frame(path: Path) -> Any:
-    """All samples as a pandas frame, as `charts.latency` takes it: at, lane, latency_ms, ok, outcome."""
+    """All samples as a pandas frame, as `charts.latency` takes it: at, lane, latency_ms, ok,
+    outcome.
+    """
     import pandas as pd
 
     data = pd.read_csv(path, dtype={"lane": "string", "outcome": "string"})

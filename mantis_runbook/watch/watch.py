@@ -20,8 +20,9 @@ __all__ = ["Watch", "require_seen", "watching"]
 #: Seconds of the machine's own noise, before the first step.
 NOISE_S = 3.0
 
-#: At most so many tables are probed, each with a lane that reads and one that writes: 33 connections, beside the 50 of
-#: staging's load and our own out of the 97 that a server's defaults leave, and a tenth of a core.
+#: At most so many tables are probed, each with a lane that reads and one that writes: 33
+#: connections, beside the 50 of staging's load and our own out of the 97 that a server's defaults
+#: leave, and a tenth of a core.
 MOST_TABLES = 16
 
 
@@ -39,7 +40,9 @@ class Watch:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Figures for the evidence; durations in milliseconds. "Downtime" is `longest_gap_ms` and nothing else."""
+        """Figures for the evidence; durations in milliseconds. "Downtime" is `longest_gap_ms` and
+        nothing else.
+        """
         if self.probed is None or self.monitored is None:
             return {}
         return {
@@ -56,8 +59,9 @@ class Watch:
         return self.monitored.notes if self.monitored is not None else ()
 
     def require(self) -> None:
-        """Raise `Failed` when a write that was acknowledged is not there afterwards, `Inconclusive` when the probe did not
-        see all there was to see."""
+        """Raise `Failed` when a write that was acknowledged is not there afterwards, `Inconclusive`
+        when the probe did not see all there was to see.
+        """
         if self.probed is None:
             return
         if self.probed.verification.lost:
@@ -71,13 +75,18 @@ class Watch:
 
 
 def require_seen(problems: Sequence[str]) -> None:
-    """Raise `Inconclusive` for any problem of the probe: a gap that it did not see is no short gap."""
+    """Raise `Inconclusive` for any problem of the probe: a gap that it did not see is no short
+    gap.
+    """
     if problems:
         raise Inconclusive(
             "the probe did not see all of the migration",
             found="; ".join(problems),
             expected="every gap measured, and every acknowledged write looked for",
-            action="the migration is applied, its downtime unknown: look for what the application met meanwhile",
+            action=(
+                "the migration is applied, its downtime unknown: look for what the application met"
+                " meanwhile"
+            ),
         )
 
 
@@ -90,16 +99,21 @@ def watching(
     show: Callable[[Reading], None] = lambda reading: None,
     told: Callable[[Trip], None] = lambda trip: None,
 ) -> Iterator[Watch]:
-    """Probe, monitor and guard for the length of the block. The machine's own noise is measured before it begins.
+    """Probe, monitor and guard for the length of the block. The machine's own noise is measured
+    before it begins.
 
-    `tables` come most important first: those beyond `MOST_TABLES` are not probed, and named. `show` is handed each of the
-    monitor's readings, once a second, in the monitor's thread. `told` hears of the guard's trip at once, from the guard's
-    thread.
+    `tables` come most important first: those beyond `MOST_TABLES` are not probed, and named. `show`
+    is handed each of the monitor's readings, once a second, in the monitor's thread. `told` hears
+    of the guard's trip at once, from the guard's thread.
     """
     wanted = tuple(dict.fromkeys((*tables, *application.load().probed)))
     probe = Probe(run.target, wanted[:MOST_TABLES], run.folder, file=f"probe-{phase}.csv")
-    monitor = Monitor(run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl")
-    watch = Watch(lambda: None, not_probed=tuple(one for one in wanted[MOST_TABLES:] if one in tables))
+    monitor = Monitor(
+        run.target, run.folder, disk=run.backups.parent, file=f"monitor-{phase}.jsonl"
+    )
+    watch = Watch(
+        lambda: None, not_probed=tuple(one for one in wanted[MOST_TABLES:] if one in tables)
+    )
     try:
         with probe, Guard(run.target, run.environment, probe, told=told) as guard, monitor:
             monitor.subscribe(guard.take)

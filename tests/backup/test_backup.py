@@ -1,4 +1,6 @@
-"""Backups: one instant while the application writes, proven by restoring, and nothing half-written or leaked."""
+"""Backups: one instant while the application writes, proven by restoring, and nothing half-written
+or leaked.
+"""
 
 from __future__ import annotations
 
@@ -51,28 +53,38 @@ def small(bench: Bench) -> Bench:
     return bench
 
 
-# -- one instant ---------------------------------------------------------------------------------------------------
+# -- one instant -----------------------------------------------------------------------------------
 
 
-def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(database: Target, tmp_path: Path) -> None:
+def test_a_dump_taken_while_the_application_writes_equals_its_snapshot(
+    database: Target, tmp_path: Path
+) -> None:
     over, bench = threading.Event(), Bench(database, tmp_path / "migrations")
 
     def write() -> int:
         written = 0
         with bench.connect() as connection:
             connection.execute("CREATE SEQUENCE numbers")
-            connection.execute("CREATE TABLE busy (id bigint PRIMARY KEY DEFAULT nextval('numbers'), note text)")
+            connection.execute(
+                "CREATE TABLE busy (id bigint PRIMARY KEY DEFAULT nextval('numbers'), note text)"
+            )
             while not over.is_set():
-                connection.execute("INSERT INTO busy (note) SELECT md5(random()::text) FROM generate_series(1, 20)")
+                connection.execute(
+                    "INSERT INTO busy (note) SELECT md5(random()::text) FROM generate_series(1, 20)"
+                )
                 connection.execute("DELETE FROM busy WHERE id % 7 = 0")
                 connection.execute(
-                    "UPDATE customer SET name = md5(random()::text) WHERE id = (SELECT id FROM customer LIMIT 1)"
+                    "UPDATE customer SET name = md5(random()::text) WHERE id = (SELECT id FROM"
+                    " customer LIMIT 1)"
                 )
                 written += 1
         return written
 
     with beside(write) as writer:
-        wait_for(lambda: bench.value("SELECT count(*) FROM pg_tables WHERE tablename = 'busy'"), "the writer")
+        wait_for(
+            lambda: bench.value("SELECT count(*) FROM pg_tables WHERE tablename = 'busy'"),
+            "the writer",
+        )
         try:
             taken = backup.take(database, tmp_path / "backup", derived=True)
         finally:
@@ -101,7 +113,8 @@ def test_a_backup_holds_no_snapshot_once_it_is_taken(small: Bench, tmp_path: Pat
     backup.take(small.target, tmp_path / "backup")
     assert (
         small.sql(
-            "SELECT pid FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()"
+            "SELECT pid FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <>"
+            " pg_backend_pid() AND datname = current_database()"
         )
         == []
     )
@@ -115,7 +128,7 @@ def test_a_folder_that_is_there_is_not_written_over(small: Bench, tmp_path: Path
     assert (tmp_path / "backup" / "kept").read_text() == "kept"
 
 
-# -- the proof -----------------------------------------------------------------------------------------------------
+# -- the proof -------------------------------------------------------------------------------------
 
 
 def flipped(path: Path, position: int) -> None:
@@ -124,7 +137,9 @@ def flipped(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
-def test_every_changed_byte_is_found_before_anything_is_restored(small: Bench, tmp_path: Path) -> None:
+def test_every_changed_byte_is_found_before_anything_is_restored(
+    small: Bench, tmp_path: Path
+) -> None:
     taken = backup.take(small.target, tmp_path / "backup")
     original, size = taken.full.read_bytes(), taken.full.stat().st_size
     nowhere = small.target.database("no_such_database")
@@ -142,7 +157,9 @@ def test_every_changed_byte_is_found_before_anything_is_restored(small: Bench, t
         backup.prove(taken, nowhere)
 
 
-def test_what_the_dump_is_compared_with_cannot_be_changed_either(small: Bench, tmp_path: Path) -> None:
+def test_what_the_dump_is_compared_with_cannot_be_changed_either(
+    small: Bench, tmp_path: Path
+) -> None:
     taken = backup.take(small.target, tmp_path / "backup")
     for name in ("fingerprint.json", "catalog.json", "globals.sql"):
         flipped(taken.folder / name, 10)
@@ -156,12 +173,16 @@ def damaged(taken: Backup) -> Backup:
     return replace(taken, checksums=taken.checksums | {taken.full.name: backup.sha256(taken.full)})
 
 
-def test_damage_from_before_the_checksum_is_found_by_restoring(small: Bench, tmp_path: Path) -> None:
+def test_damage_from_before_the_checksum_is_found_by_restoring(
+    small: Bench, tmp_path: Path
+) -> None:
     taken = backup.take(small.target, tmp_path / "backup")
     size = taken.full.stat().st_size
     for share in (0.25, 0.5, 0.75):
         flipped(taken.full, int(size * share))
-        with pytest.raises(BackupNotProven, match="does not restore: found pg_restore ended with exit code 1"):
+        with pytest.raises(
+            BackupNotProven, match="does not restore: found pg_restore ended with exit code 1"
+        ):
             proven(small.target, damaged(taken))
         flipped(taken.full, int(size * share))
 
@@ -170,7 +191,9 @@ def test_a_truncated_dump_that_lists_well_does_not_prove(small: Bench, tmp_path:
     taken = backup.take(small.target, tmp_path / "backup")
     taken.full.write_bytes(taken.full.read_bytes()[: int(taken.full.stat().st_size * 0.9)])
     assert (
-        subprocess.run([programs.find("pg_restore", server=18), "--list", taken.full], capture_output=True).returncode
+        subprocess.run(
+            [programs.find("pg_restore", server=18), "--list", taken.full], capture_output=True
+        ).returncode
         == 0
     )
     with pytest.raises(BackupNotProven, match="does not restore"):
@@ -189,10 +212,13 @@ def test_a_truncated_dump_that_lists_well_does_not_prove(small: Bench, tmp_path:
         ("SELECT lo_unlink(4711)", "large objects: 0 with 0 bytes, expected 1 with 5,000 bytes"),
     ],
 )
-def test_a_copy_that_is_not_the_snapshot_is_no_proof(small: Bench, tmp_path: Path, change: str, found: str) -> None:
+def test_a_copy_that_is_not_the_snapshot_is_no_proof(
+    small: Bench, tmp_path: Path, change: str, found: str
+) -> None:
     """Another dump under this backup's name: it restores, and is not what the fingerprint says."""
     small.sql(
-        "CREATE SEQUENCE turns START 5; CREATE SEQUENCE down INCREMENT -1; SELECT nextval('turns'), nextval('down')"
+        "CREATE SEQUENCE turns START 5; CREATE SEQUENCE down INCREMENT -1; SELECT nextval('turns'),"
+        " nextval('down')"
     )
     small.sql("SELECT lo_from_bytea(4711, convert_to(repeat('large', 1000), 'UTF8'))")
     taken = backup.take(small.target, tmp_path / "backup")
@@ -210,22 +236,32 @@ def test_a_catalogue_that_differs_is_no_proof(small: Bench, tmp_path: Path) -> N
     other = backup.take(small.target, tmp_path / "other")
     shutil.copy(other.full, taken.full)
     proof = proven(small.target, damaged(taken))
-    assert (proof.content.is_equal, proof.catalogue.is_empty, proof.is_valid) == (True, False, False)
+    assert (proof.content.is_equal, proof.catalogue.is_empty, proof.is_valid) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_rows_that_violate_a_foreign_key_are_named(small: Bench, tmp_path: Path) -> None:
-    small.sql("CREATE TABLE child (id integer PRIMARY KEY, old_id bigint CONSTRAINT child_of_old REFERENCES old)")
+    small.sql(
+        "CREATE TABLE child (id integer PRIMARY KEY, old_id bigint CONSTRAINT child_of_old"
+        " REFERENCES old)"
+    )
     with small.connect(session_replication_role="replica") as connection:
         connection.execute("INSERT INTO child VALUES (1, 999999)")
     taken = backup.take(small.target, tmp_path / "backup")
     with pytest.raises(BackupNotProven) as caught:
         proven(small.target, taken)
-    assert f"backup {taken.full.name} does not restore: found pg_restore ended with exit code 1" in str(caught.value)
+    assert (
+        f"backup {taken.full.name} does not restore: found pg_restore ended with exit code 1"
+        in str(caught.value)
+    )
     assert 'violates foreign key constraint "child_of_old"' in str(caught.value)
     assert f"the dump is kept at {taken.folder}" in str(caught.value)
 
 
-# -- disk ----------------------------------------------------------------------------------------------------------
+# -- disk ------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -249,27 +285,38 @@ def full_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kilobytes", [8, 64, 400], ids=["catalogue", "fingerprint", "dump"])
-def test_a_full_disk_leaves_nothing_half_written(small: Bench, tmp_path: Path, kilobytes: int) -> None:
+def test_a_full_disk_leaves_nothing_half_written(
+    small: Bench, tmp_path: Path, kilobytes: int
+) -> None:
     small.sql(
-        "CREATE TABLE wide AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM generate_series(1, 20000) AS n"
+        "CREATE TABLE wide AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM"
+        " generate_series(1, 20000) AS n"
     )
     with full_disk(tmp_path, kilobytes) as disk:
         with pytest.raises(Refused) as caught:
             backup.take(small.target, disk / "backup")
         assert list(disk.iterdir()) == []
-    assert f"the disk filled up under the backup in {disk / 'backup'}: found no space left on device" in str(
+    assert (
+        f"the disk filled up under the backup in {disk / 'backup'}: found no space left on device"
+        in str(caught.value)
+    )
+    assert "name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was kept" in str(
         caught.value
     )
-    assert "name another disk in MANTIS_RUNBOOK_BACKUPS; nothing half-written was kept" in str(caught.value)
 
 
 @pytest.mark.parametrize(("factor", "fits"), [(0.0, True), (1e12, False)])
-def test_too_little_disk_is_said_before_it_is_needed(small: Bench, tmp_path: Path, factor: float, fits: bool) -> None:
+def test_too_little_disk_is_said_before_it_is_needed(
+    small: Bench, tmp_path: Path, factor: float, fits: bool
+) -> None:
     with small.connect() as connection:
         if fits:
             assert backup.refuse_full_disk(connection, tmp_path, factor) > 0
             return
-        with pytest.raises(Refused, match="too little disk for a backup in .*MiB free, expected .* times the database"):
+        with pytest.raises(
+            Refused,
+            match="too little disk for a backup in .*MiB free, expected .* times the database",
+        ):
             backup.refuse_full_disk(connection, tmp_path, factor)
 
 
@@ -279,7 +326,7 @@ def test_a_place_that_cannot_be_written_is_refused(small: Bench, tmp_path: Path)
         backup.take(small.target, tmp_path / "file" / "backup")
 
 
-# -- programs ------------------------------------------------------------------------------------------------------
+# -- programs --------------------------------------------------------------------------------------
 
 
 def fake_programs(folder: Path, script: str) -> Path:
@@ -293,21 +340,35 @@ def fake_programs(folder: Path, script: str) -> Path:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        (None, "pg_dump was not found: expected pg_dump of PostgreSQL {major} or newer; install the PostgreSQL client"),
+        (
+            None,
+            (
+                "pg_dump was not found: expected pg_dump of PostgreSQL {major} or newer; install"
+                " the PostgreSQL client"
+            ),
+        ),
         (
             "echo 'pg_dump (PostgreSQL) 13.4'",
             "pg_dump is older than the server: found pg_dump 13, expected {major} or newer",
         ),
         ("echo 'nonsense'", "pg_dump is older than the server: found pg_dump 0"),
         (
-            "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom' >&2; exit 3",
+            (
+                "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 99.1' && exit; echo 'boom'"
+                " >&2; exit 3"
+            ),
             "pg_dump ended with exit code 3: found boom",
         ),
     ],
     ids=["missing", "older", "no version", "failing"],
 )
 def test_a_dump_program_that_does_not_do_is_named(
-    small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, expected: str
+    small: Bench,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str | None,
+    expected: str,
 ) -> None:
     folder = fake_programs(tmp_path / "bin", script) if script else tmp_path
     monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(folder))
@@ -324,14 +385,18 @@ def test_programs_of_an_older_server_are_refused(
     if not older.is_dir() or server.version <= 15:
         pytest.skip("needs programs older than the server")
     monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(older))
-    with pytest.raises(Refused, match="pg_dump is older than the server: found pg_dump 15, expected 18 or newer"):
+    with pytest.raises(
+        Refused, match="pg_dump is older than the server: found pg_dump 15, expected 18 or newer"
+    ):
         backup.take(small.target, tmp_path / "backup")
 
 
 def test_no_argument_of_a_program_holds_a_secret(
     small: Bench, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked of the kernel, by programs that write down what /proc says of them before they do their work."""
+    """Asked of the kernel, by programs that write down what /proc says of them before they do their
+    work.
+    """
     log, folder = tmp_path / "arguments", tmp_path / "bin"
     folder.mkdir()
     for name in ("pg_dump", "pg_dumpall", "pg_restore"):
@@ -362,7 +427,7 @@ def test_roles_are_kept_without_their_passwords(small: Bench, tmp_path: Path) ->
     assert "SCRAM" not in text
 
 
-# -- roles ---------------------------------------------------------------------------------------------------------
+# -- roles -----------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -370,19 +435,30 @@ def role(bench: Bench, rights: str) -> Iterator[Target]:
     """The bench's database as another role, which owns everything in it."""
     name = f"owner_{os.getpid()}"
     with bench.connect() as connection:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER {}").format(sql.Identifier(name), sql.SQL(rights)))  # type: ignore[arg-type]
         connection.execute(
-            f"ALTER TABLE old OWNER TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA public, mantis_runbook TO {name}; GRANT USAGE ON SCHEMA mantis_runbook TO {name}; GRANT ALL ON ALL SEQUENCES IN SCHEMA mantis_runbook TO {name}"
+            sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER {}").format(
+                sql.Identifier(name), sql.SQL(rights)
+            )
+        )  # type: ignore[arg-type]
+        connection.execute(
+            f"ALTER TABLE old OWNER TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA public,"
+            f" mantis_runbook TO {name}; GRANT USAGE ON SCHEMA mantis_runbook TO {name}; GRANT ALL"
+            f" ON ALL SEQUENCES IN SCHEMA mantis_runbook TO {name}"
         )
         try:
             yield Target("TEST_DSN", "variable", bench.target.parameters | {"user": name})
         finally:
-            connection.execute(f"REASSIGN OWNED BY {name} TO mantis; DROP OWNED BY {name}; DROP ROLE {name}")
+            connection.execute(
+                f"REASSIGN OWNED BY {name} TO mantis; DROP OWNED BY {name}; DROP ROLE {name}"
+            )
 
 
-def test_a_role_that_row_security_filters_errors_instead_of_undercounting(small: Bench, tmp_path: Path) -> None:
+def test_a_role_that_row_security_filters_errors_instead_of_undercounting(
+    small: Bench, tmp_path: Path
+) -> None:
     small.sql(
-        "ALTER TABLE old ENABLE ROW LEVEL SECURITY; ALTER TABLE old FORCE ROW LEVEL SECURITY; CREATE POLICY few ON old USING (id < 10)"
+        "ALTER TABLE old ENABLE ROW LEVEL SECURITY; ALTER TABLE old FORCE ROW LEVEL SECURITY;"
+        " CREATE POLICY few ON old USING (id < 10)"
     )
     with role(small, "CREATEDB") as filtered:
         with pytest.raises(RunbookError, match="row.level security|every row") as caught:
@@ -401,9 +477,11 @@ def test_a_role_that_row_security_does_not_filter_backs_up(small: Bench, tmp_pat
 def test_a_role_without_createdb_gets_no_scratch_database(small: Bench) -> None:
     with role(small, "NOCREATEDB") as poor, pytest.raises(Refused) as caught:
         create_scratch(poor, "mantis_scratch_test")
-    assert str(caught.value) == (
-        "scratch database mantis_scratch_test cannot be created: found permission denied to create database, expected a"
-        " role with CREATEDB, and disk; grant CREATEDB, free some disk, or name another server with the parameter `scratch`"
+    assert (
+        str(caught.value)
+        == "scratch database mantis_scratch_test cannot be created: found permission denied to"
+        " create database, expected a role with CREATEDB, and disk; grant CREATEDB, free some"
+        " disk, or name another server with the parameter `scratch`"
     )
 
 
@@ -433,7 +511,9 @@ def test_a_table_locked_for_a_moment_is_waited_for(small: Bench, tmp_path: Path)
         holder.execute("BEGIN")
         holder.execute("LOCK TABLE old")
         with beside(lambda: backup.take(small.target, tmp_path / "backup")) as taking:
-            wait_for(lambda: small.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "somebody to wait")
+            wait_for(
+                lambda: small.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "somebody to wait"
+            )
             time.sleep(0.3)
             holder.execute("COMMIT")
     assert taking.error is None
@@ -444,15 +524,22 @@ def test_a_killed_dump_leaves_nothing(small: Bench, tmp_path: Path) -> None:
         holder.execute("BEGIN")
         holder.execute("LOCK TABLE old")
         with beside(lambda: backup.take(small.target, tmp_path / "backup")) as taking:
-            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND datname = current_database()"
+            ended = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
+                " 'pg_dump' AND datname = current_database()"
+            )
             wait_for(lambda: small.sql(ended), "pg_dump")
             holder.execute("COMMIT")
     assert isinstance(taking.error, ProgramError)
     assert not (tmp_path / "backup").exists()
 
 
-def test_triggers_that_fire_in_a_replica_too_rest_while_plain_rows_are_loaded(small: Bench, tmp_path: Path) -> None:
-    """Under session_replication_role = replica an ENABLE ALWAYS trigger still fires: the copy had what it wrote besides."""
+def test_triggers_that_fire_in_a_replica_too_rest_while_plain_rows_are_loaded(
+    small: Bench, tmp_path: Path
+) -> None:
+    """Under session_replication_role = replica an ENABLE ALWAYS trigger still fires: the copy had
+    what it wrote besides.
+    """
     small.sql("CREATE TABLE seen (id integer); CREATE TABLE watched (id integer)")
     small.sql(
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
@@ -464,25 +551,36 @@ def test_triggers_that_fire_in_a_replica_too_rest_while_plain_rows_are_loaded(sm
     with scratch(small.target) as copy:
         assert backup.prove_derived(taken, copy).is_equal
         with connect(copy, "test") as connection:
-            kept = connection.execute("SELECT tgenabled::text FROM pg_trigger WHERE tgname = 'note'").fetchone()
+            kept = connection.execute(
+                "SELECT tgenabled::text FROM pg_trigger WHERE tgname = 'note'"
+            ).fetchone()
     assert kept == ("A",)
 
 
 def test_a_restore_fires_no_trigger_of_a_partitioned_table(small: Bench, tmp_path: Path) -> None:
-    """Its entry in a dump waits for no partition's rows. A dump that knows no sizes, since it went through a pipe, has it
-    made before them by several jobs of one call, nearly always; one that was written to a file, seldom."""
+    """Its entry in a dump waits for no partition's rows. A dump that knows no sizes, since it went
+    through a pipe, has it made before them by several jobs of one call, nearly always; one that was
+    written to a file, seldom.
+    """
     small.sql("CREATE TABLE tally (fired bigint); INSERT INTO tally VALUES (0)")
     small.sql("CREATE TABLE parent (id integer, at integer) PARTITION BY RANGE (at)")
     for number in range(1, 41):
-        small.sql(f"CREATE TABLE leaf_{number} PARTITION OF parent FOR VALUES FROM ({number}) TO ({number + 1})")
+        small.sql(
+            f"CREATE TABLE leaf_{number} PARTITION OF parent FOR VALUES FROM ({number}) TO"
+            f" ({number + 1})"
+        )
     small.sql(
         "CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN UPDATE public.tally SET fired = fired + 1; RETURN NULL; END'"
     )
     small.sql("INSERT INTO parent SELECT n, 1 + n % 40 FROM generate_series(1, 400) AS n")
-    small.sql("CREATE TRIGGER count_it AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION count_it()")
+    small.sql(
+        "CREATE TRIGGER count_it AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION count_it()"
+    )
     taken = backup.take(small.target, tmp_path / "backup")
     dump = commands.command("pg_dump", small.target, "--format=custom")
-    taken.full.write_bytes(subprocess.run(dump.arguments, env=dump.environment, capture_output=True, check=True).stdout)
+    taken.full.write_bytes(
+        subprocess.run(dump.arguments, env=dump.environment, capture_output=True, check=True).stdout
+    )
     piped = replace(taken, checksums=taken.checksums | {taken.full.name: backup.sha256(taken.full)})
     assert proven(small.target, piped).is_valid

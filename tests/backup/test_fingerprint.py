@@ -1,4 +1,6 @@
-"""Fingerprints: every change of content shows, no change of anything else does, and nobody undercounts."""
+"""Fingerprints: every change of content shows, no change of anything else does, and nobody
+undercounts.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from conftest import fresh_database
 from mantis_runbook.backup import beside_tables
 from mantis_runbook.backup.beside_tables import SequenceState
 from mantis_runbook.backup.comparison import compare, compare_restored
-from mantis_runbook.backup.fingerprint import Fingerprint, Sums, TableFingerprint, counts, take, take_parallel
+from mantis_runbook.backup.fingerprint import (
+    Fingerprint,
+    Sums,
+    TableFingerprint,
+    counts,
+    take,
+    take_parallel,
+)
 from mantis_runbook.errors import Refused, TargetError
 from mantis_runbook.postgres import connection as db
 from mantis_runbook.postgres.connection import Connection
@@ -46,13 +55,17 @@ BREAKS = {
     "NULL and the empty text": "UPDATE sample SET note = '' WHERE id = 1",
     "the empty text and NULL": "UPDATE sample SET name = NULL WHERE id = 3",
     "1.0 and 1.00": "UPDATE sample SET amount = 1.00 WHERE id = 1",
-    "the last bit of a float": "UPDATE sample SET ratio = 0.1::float8 + 1.3877787807814457e-17 WHERE id = 1",
+    "the last bit of a float": (
+        "UPDATE sample SET ratio = 0.1::float8 + 1.3877787807814457e-17 WHERE id = 1"
+    ),
     "a microsecond": "UPDATE sample SET at = at + '1 microsecond' WHERE id = 1",
     "30 days for a month": "UPDATE sample SET span = '32 days' WHERE id = 1",
     "a byte": "UPDATE sample SET raw = 'abd' WHERE id = 1",
     "an array and NULL": "UPDATE sample SET tags = NULL WHERE id = 3",
     "a fact": """UPDATE sample SET facts = '{"k": "1"}' WHERE id = 1""",
-    "two values swapped between rows": "UPDATE sample SET name = CASE id WHEN 1 THEN 'Bo' ELSE 'Ada' END WHERE id < 3",
+    "two values swapped between rows": (
+        "UPDATE sample SET name = CASE id WHEN 1 THEN 'Bo' ELSE 'Ada' END WHERE id < 3"
+    ),
     "two values swapped between columns": "UPDATE sample SET name = note, note = name WHERE id = 2",
     "a value that moved one field on": "UPDATE sample SET name = NULL, note = name WHERE id = 5",
     "a comma that moved": "UPDATE sample SET name = 'a', note = 'b' WHERE id = 3",
@@ -61,31 +74,43 @@ BREAKS = {
     "a row lost": "DELETE FROM sample WHERE id = 2",
     "a row once more": "INSERT INTO sample (id, org_id) VALUES (9, NULL)",
     "a row twice": f"INSERT INTO sample (id, org_id, name) VALUES (5, '{SECOND}', 'twin')",
-    "a pair of equal rows": f"INSERT INTO sample (id, org_id) SELECT 9, '{FIRST}' FROM generate_series(1, 2)",
-    "a pair of equal rows for another (XOR misses it)": "UPDATE sample SET name = 'other pair' WHERE id = 6",
-    "one row for another": "DELETE FROM sample WHERE id = 1; INSERT INTO sample (id, org_id) VALUES (7, NULL)",
+    "a pair of equal rows": (
+        f"INSERT INTO sample (id, org_id) SELECT 9, '{FIRST}' FROM generate_series(1, 2)"
+    ),
+    "a pair of equal rows for another (XOR misses it)": (
+        "UPDATE sample SET name = 'other pair' WHERE id = 6"
+    ),
+    "one row for another": (
+        "DELETE FROM sample WHERE id = 1; INSERT INTO sample (id, org_id) VALUES (7, NULL)"
+    ),
     "all rows lost": "TRUNCATE sample",
 }
 
 OTHER_ORDER = (
-    "CREATE TABLE other AS TABLE sample; TRUNCATE sample;"
-    " INSERT INTO sample (id, org_id, name, note, amount, ratio, at, span, raw, tags, facts)"
-    " SELECT id, org_id, name, note, amount, ratio, at, span, raw, tags, facts FROM other ORDER BY id DESC"
+    "CREATE TABLE other AS TABLE sample; TRUNCATE sample; INSERT INTO sample (id, org_id, name,"
+    " note, amount, ratio, at, span, raw, tags, facts) SELECT id, org_id, name, note, amount,"
+    " ratio, at, span, raw, tags, facts FROM other ORDER BY id DESC"
 )
 
 #: none of these may show: same content, other settings, other order, other place
 SAME = {
     "another order": OTHER_ORDER,
     "another time zone": "SET LOCAL TimeZone = 'Asia/Kolkata'",
-    "another date style": "SET LOCAL DateStyle = 'SQL, DMY'; SET LOCAL IntervalStyle = 'postgres_verbose'",
+    "another date style": (
+        "SET LOCAL DateStyle = 'SQL, DMY'; SET LOCAL IntervalStyle = 'postgres_verbose'"
+    ),
     "fewer digits": "SET LOCAL extra_float_digits = -15",
     "another output of bytes": "SET LOCAL bytea_output = 'escape'",
     "another search path": "SET LOCAL search_path = auth",
     "names in quotes": "SET LOCAL quote_all_identifiers = on",
     "a column added": "ALTER TABLE sample ADD COLUMN currency text DEFAULT 'EUR'",
-    "columns added and dropped": "ALTER TABLE sample ADD x text; ALTER TABLE sample DROP x; ALTER TABLE sample ADD y text",
+    "columns added and dropped": (
+        "ALTER TABLE sample ADD x text; ALTER TABLE sample DROP x; ALTER TABLE sample ADD y text"
+    ),
     "an index": "CREATE INDEX ON sample (id)",
-    "row security on the table": "ALTER TABLE sample ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    "row security on the table": (
+        "ALTER TABLE sample ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+    ),
     "text for a narrower type": "ALTER TABLE sample ALTER id TYPE text",
     "an update to the same": "UPDATE sample SET name = name",
 }
@@ -124,7 +149,9 @@ def test_every_change_of_content_shows(standing: Connection, statement: str) -> 
 
 
 @pytest.mark.parametrize("statement", SAME.values(), ids=SAME.keys())
-def test_what_does_not_change_the_content_does_not_show(standing: Connection, statement: str) -> None:
+def test_what_does_not_change_the_content_does_not_show(
+    standing: Connection, statement: str
+) -> None:
     with taken_back(standing):
         before = taken(standing)
         standing.execute(statement)
@@ -137,12 +164,15 @@ def test_a_difference_is_pinned_to_its_organisations(standing: Connection) -> No
         before = taken(standing)
         standing.execute(f"UPDATE sample SET org_id = '{SECOND}' WHERE id = 1")
         [verdict] = compare(before, taken(standing)).verdicts
-    assert {name: (found.rows, expected.rows) for name, (found, expected) in verdict.organisations.items()} == {
+    assert {
+        name: (found.rows, expected.rows)
+        for name, (found, expected) in verdict.organisations.items()
+    } == {
         FIRST: (1, 2),
         SECOND: (5, 4),
     }
-    assert verdict.message == (
-        "sample has 7 rows as expected, but their content differs"
+    assert (
+        verdict.message == "sample has 7 rows as expected, but their content differs"
         " (organisation 11111111…: 1 fewer, organisation 22222222…: 1 more)"
     )
 
@@ -176,11 +206,11 @@ def test_a_table_that_becomes_partitioned_is_still_the_same(standing: Connection
     with taken_back(standing):
         before = take(standing, ["public.audit_log"])
         standing.execute(
-            "ALTER TABLE audit_log RENAME TO audit_log_before;"
-            "CREATE TABLE audit_log (LIKE audit_log_before INCLUDING DEFAULTS) PARTITION BY RANGE (timestamp);"
-            "CREATE TABLE audit_log_early PARTITION OF audit_log FOR VALUES FROM (MINVALUE) TO ('2025-01-01');"
-            "CREATE TABLE audit_log_rest PARTITION OF audit_log DEFAULT;"
-            "INSERT INTO audit_log TABLE audit_log_before"
+            "ALTER TABLE audit_log RENAME TO audit_log_before;CREATE TABLE audit_log (LIKE"
+            " audit_log_before INCLUDING DEFAULTS) PARTITION BY RANGE (timestamp);CREATE TABLE"
+            " audit_log_early PARTITION OF audit_log FOR VALUES FROM (MINVALUE) TO"
+            " ('2025-01-01');CREATE TABLE audit_log_rest PARTITION OF audit_log DEFAULT;INSERT INTO"
+            " audit_log TABLE audit_log_before"
         )
         after = take(standing, columns=before.columns)
     assert before.rows > 1000
@@ -199,9 +229,13 @@ def test_heirs_of_a_plain_table_are_not_counted_twice(standing: Connection) -> N
     assert after.tables["public.heir"].total.rows == 1
 
 
-def test_the_whole_baseline_is_covered_and_partitions_only_by_their_root(standing: Connection) -> None:
+def test_the_whole_baseline_is_covered_and_partitions_only_by_their_root(
+    standing: Connection,
+) -> None:
     whole = take(standing)
-    assert {"public.customer", "public.audit_log", "public.ai_message", "public.sample"} <= set(whole.tables)
+    assert {"public.customer", "public.audit_log", "public.ai_message", "public.sample"} <= set(
+        whole.tables
+    )
     assert not [name for name in whole.tables if "_2024_q4" in name]
     counts = {name: count(standing, name) for name in whole.tables}
     assert {name: table.total.rows for name, table in whole.tables.items()} == counts
@@ -222,15 +256,21 @@ def test_organisations_add_up_to_the_table(standing: Connection) -> None:
 
 def test_the_runbooks_own_tables_are_left_out_and_others_can_be(standing: Connection) -> None:
     with taken_back(standing):
-        standing.execute("CREATE SCHEMA mantis_runbook; CREATE TABLE mantis_runbook.journal (id integer)")
+        standing.execute(
+            "CREATE SCHEMA mantis_runbook; CREATE TABLE mantis_runbook.journal (id integer)"
+        )
         names = set(take(standing, ignore=["public.sample"]).tables)
     assert "public.customer" in names
     assert not names & {"public.sample", "mantis_runbook.journal"}
 
 
-def test_a_table_without_rows_and_one_without_columns_have_a_fingerprint(standing: Connection) -> None:
+def test_a_table_without_rows_and_one_without_columns_have_a_fingerprint(
+    standing: Connection,
+) -> None:
     with taken_back(standing):
-        standing.execute("CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; CREATE TABLE empty (id integer)")
+        standing.execute(
+            "CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; CREATE TABLE empty (id integer)"
+        )
         found = take(standing, ["public.bare", "public.empty"])
     assert found.tables["public.bare"].total.rows == 1
     assert found.tables["public.empty"] == TableFingerprint(("id",), Sums(), {})
@@ -238,7 +278,9 @@ def test_a_table_without_rows_and_one_without_columns_have_a_fingerprint(standin
 
 def test_awkward_names_are_names(standing: Connection) -> None:
     with taken_back(standing):
-        standing.execute("""CREATE SCHEMA "O'S"; CREATE TABLE "O'S"."T; -- {x} %s" ("c{}" integer, "%" text)""")
+        standing.execute(
+            """CREATE SCHEMA "O'S"; CREATE TABLE "O'S"."T; -- {x} %s" ("c{}" integer, "%" text)"""
+        )
         standing.execute("""INSERT INTO "O'S"."T; -- {x} %s" VALUES (1, 'x')""", prepare=False)
         name = '''"O'S"."T; -- {x} %s"'''
         found = take(standing, [name])
@@ -257,7 +299,9 @@ def test_where_sequences_stand_is_recorded_and_not_compared(standing: Connection
     assert compare(before, after).is_equal
 
 
-def test_a_role_that_may_read_large_objects_finds_what_a_superuser_finds(standing: Connection) -> None:
+def test_a_role_that_may_read_large_objects_finds_what_a_superuser_finds(
+    standing: Connection,
+) -> None:
     """One with a hole, one empty, one of zeros: a dump fills holes, so they cannot count."""
     with taken_back(standing):
         standing.execute("CREATE ROLE reader_of_objects")
@@ -292,7 +336,8 @@ def test_a_restored_sequence_stands_between_two_readings_or_is_not_judged(
 ) -> None:
     for increment in (1, -1):
         one, two, three = (
-            {"s": SequenceState(value * increment, called, increment)} for value, called in (first, last, found)
+            {"s": SequenceState(value * increment, called, increment)}
+            for value, called in (first, last, found)
         )
         table = {"t": TableFingerprint(("id",), Sums(), {})}
         compared = compare_restored(Fingerprint(table, one, two), Fingerprint(table, three))
@@ -313,7 +358,9 @@ def test_the_session_keeps_its_settings(standing: Connection) -> None:
     with taken_back(standing):
         standing.execute("SET LOCAL TimeZone = 'Asia/Kolkata'; SET LOCAL search_path = auth")
         taken(standing)
-        zone, path = (standing.execute(f"SHOW {name}").fetchone() for name in ("TimeZone", "search_path"))
+        zone, path = (
+            standing.execute(f"SHOW {name}").fetchone() for name in ("TimeZone", "search_path")
+        )
     assert (zone, path) == (("Asia/Kolkata",), ("auth",))
 
 
@@ -324,23 +371,35 @@ def test_row_security_that_could_hide_rows_is_refused(standing: Connection) -> N
             taken(standing)
 
 
-@pytest.mark.parametrize("owner", [False, True], ids=["a role under policies", "the owner under FORCE"])
+@pytest.mark.parametrize(
+    "owner", [False, True], ids=["a role under policies", "the owner under FORCE"]
+)
 def test_a_role_that_does_not_see_all_rows_is_refused_instead_of_counting_less(
     standing: Connection, owner: bool
 ) -> None:
     with taken_back(standing):
-        standing.execute("CREATE ROLE tenant; GRANT USAGE ON SCHEMA public TO tenant; GRANT SELECT ON sample TO tenant")
+        standing.execute(
+            "CREATE ROLE tenant; GRANT USAGE ON SCHEMA public TO tenant; GRANT SELECT ON sample TO"
+            " tenant"
+        )
         standing.execute("ALTER TABLE sample ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
         standing.execute("CREATE POLICY own ON sample USING (id = 1)")
         if owner:
             standing.execute("ALTER TABLE sample OWNER TO tenant")
-        standing.execute("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO tenant; SET LOCAL ROLE tenant")
-        with pytest.raises(Refused, match="fingerprint of sample: found query would be affected by row-level security"):
+        standing.execute(
+            "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO tenant; SET LOCAL ROLE tenant"
+        )
+        with pytest.raises(
+            Refused,
+            match="fingerprint of sample: found query would be affected by row-level security",
+        ):
             taken(standing)
 
 
 def test_a_transaction_that_sees_many_instants_is_refused(standing: Connection) -> None:
-    refused = pytest.raises(Refused, match="transaction_isolation: found read committed, expected repeatable read")
+    refused = pytest.raises(
+        Refused, match="transaction_isolation: found read committed, expected repeatable read"
+    )
     with standing.transaction(force_rollback=True), refused:
         taken(standing)
 
@@ -361,7 +420,9 @@ def test_workers_find_what_one_finds_at_the_snapshots_instant(database: Target) 
             row = exporting.execute("SELECT pg_export_snapshot()").fetchone()
             assert row is not None
             application.execute("DELETE FROM widget_data_cache")
-            application.execute("INSERT INTO audit_log (action, table_name) VALUES ('LOGIN', 'profile')")
+            application.execute(
+                "INSERT INTO audit_log (action, table_name) VALUES ('LOGIN', 'profile')"
+            )
             alone = take(exporting)
             together = take_parallel(connect, row[0], workers=3)
         later = take(exporting)
@@ -388,7 +449,10 @@ def test_a_worker_that_fails_ends_the_others_and_is_told(database: Target) -> No
 
 def test_memory_on_our_side_does_not_grow_with_the_rows(standing: Connection) -> None:
     with taken_back(standing):
-        standing.execute(f"INSERT INTO sample (id, org_id) SELECT i, '{FIRST}' FROM generate_series(1, 50000) AS i")
+        standing.execute(
+            f"INSERT INTO sample (id, org_id) SELECT i, '{FIRST}' FROM generate_series(1, 50000)"
+            " AS i"
+        )
         table = taken(standing).tables["public.sample"]
     assert table.total.rows == 50_007
     assert set(table.organisations) == {FIRST, SECOND, ""}
@@ -406,8 +470,12 @@ def test_nothing_compared_is_not_equal() -> None:
     assert compare(nothing, nothing).message == "no table was compared"
 
 
-def of(rows: int, first: int = 0, /, *, columns: tuple[str, ...] = ("id",), **organisations: int) -> TableFingerprint:
-    return TableFingerprint(columns, Sums(rows, first), {name: Sums(count) for name, count in organisations.items()})
+def of(
+    rows: int, first: int = 0, /, *, columns: tuple[str, ...] = ("id",), **organisations: int
+) -> TableFingerprint:
+    return TableFingerprint(
+        columns, Sums(rows, first), {name: Sums(count) for name, count in organisations.items()}
+    )
 
 
 #: before, after, what is said
@@ -435,7 +503,9 @@ MESSAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "message"), MESSAGES, ids=[row[2][:60] for row in MESSAGES])
+@pytest.mark.parametrize(
+    ("before", "after", "message"), MESSAGES, ids=[row[2][:60] for row in MESSAGES]
+)
 def test_a_comparison_says_what_is_the_case(
     before: TableFingerprint | None, after: TableFingerprint | None, message: str
 ) -> None:
@@ -462,7 +532,9 @@ def test_a_comparison_is_a_frame_and_escaped_html() -> None:
     assert "4 rows in 3 tables" in before._repr_html_()
 
 
-def test_a_dsn_of_another_application_may_have_any_settings(server: Server, baseline_template: str) -> None:
+def test_a_dsn_of_another_application_may_have_any_settings(
+    server: Server, baseline_template: str
+) -> None:
     with (
         fresh_database(server, baseline_template) as parameters,
         plain(parameters) as one,

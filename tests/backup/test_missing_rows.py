@@ -18,7 +18,9 @@ BEFORE = Deletions({"t": 5}, None, 100, counts=True)
 
 
 def after(deleted: int = 5, **changes: Any) -> Deletions:
-    return Deletions(**({"by_table": {"t": deleted}, "reset": None, "commits": 200, "counts": True} | changes))
+    return Deletions(
+        **({"by_table": {"t": deleted}, "reset": None, "commits": 200, "counts": True} | changes)
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,9 @@ def test_rows_that_became_fewer_are_set_against_the_deletions(
 
 
 @pytest.mark.parametrize(("deleted", "word"), [(0, "failed"), (1, "warned"), (None, "warned")])
-def test_what_nobody_deleted_is_lost_and_what_is_not_known_is_never_fine(deleted: int | None, word: str) -> None:
+def test_what_nobody_deleted_is_lost_and_what_is_not_known_is_never_fine(
+    deleted: int | None, word: str
+) -> None:
     assert Loss("t", 3, deleted).word == word
 
 
@@ -57,8 +61,12 @@ def test_a_session_that_has_not_told_yet_what_it_deleted_is_waited_for(target: T
         assert missing_rows.found(reader, {"public.t": 10}, {"public.t": 7}, before) == ()
 
 
-def test_partitions_count_with_their_root_and_a_table_that_becomes_one_is_still_the_same(target: Target) -> None:
-    """As migration 007 does: the table takes another name and becomes a partition of its successor."""
+def test_partitions_count_with_their_root_and_a_table_that_becomes_one_is_still_the_same(
+    target: Target,
+) -> None:
+    """As migration 007 does: the table takes another name and becomes a partition of its
+    successor.
+    """
     with connect(target, "test") as connection, connection.transaction():
         connection.execute("CREATE TABLE t AS SELECT generate_series(1, 10) AS n")
     with connect(target, "application") as application:
@@ -74,7 +82,9 @@ def test_partitions_count_with_their_root_and_a_table_that_becomes_one_is_still_
 
 def counted(connection: Connection, deleted: int) -> Deletions:
     """The statistics, once the session that ended has told what it deleted."""
-    wait_for(lambda: missing_rows.deletions(connection).by_table["public.t"] == deleted, "the statistics")
+    wait_for(
+        lambda: missing_rows.deletions(connection).by_table["public.t"] == deleted, "the statistics"
+    )
     return missing_rows.deletions(connection)
 
 
@@ -83,7 +93,7 @@ def target(empty_database: Target) -> Target:
     return empty_database
 
 
-# -- in a phase --------------------------------------------------------------------------------------------------
+# -- in a phase ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,12 @@ def target(empty_database: Target) -> Target:
     ],
 )
 def test_after_a_migration_rows_that_nobody_deleted_fail_its_comparison(
-    project: Project, prepared: Target, monkeypatch: pytest.MonkeyPatch, statement: str, verdict: str, said: str
+    project: Project,
+    prepared: Target,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    verdict: str,
+    said: str,
 ) -> None:
     core = notebook.open("1", {"target": "TEST_DSN", "environment": "development"})
     for verb in ("precheck", "back_up", "prove", "rehearse", "approve", "migrate", "validate"):
@@ -111,4 +126,6 @@ def test_after_a_migration_rows_that_nobody_deleted_fail_its_comparison(
     assert said in found.summary
     rows = {row["table"]: row for row in found.tables[1].records}
     assert rows["public.audit_log"]["change"] < 0
-    assert core.verdict.word == ("failed" if verdict == "failed" else "inconclusive")  # not concluded yet
+    assert core.verdict.word == (
+        "failed" if verdict == "failed" else "inconclusive"
+    )  # not concluded yet

@@ -1,4 +1,6 @@
-"""A database is compared with itself: what was broken before is a warning, what got worse fails, whatever the policies read."""
+"""A database is compared with itself: what was broken before is a warning, what got worse fails,
+whatever the policies read.
+"""
 
 from __future__ import annotations
 
@@ -88,16 +90,19 @@ def failed(separation: Separation) -> list[str]:
     return [f"{one.table}: {one.attempt}: {one.found}" for one in separation.leaks]
 
 
-# -- sessions act as this installation's tenants ----------------------------------------------------------------------
+# -- sessions act as this installation's tenants ---------------------------------------------------
 
 
 @pytest.mark.parametrize("way", READ)
 def test_sessions_set_what_the_policies_read(baseline: Connection, way: str) -> None:
-    """Each of these showed nothing, or a false leak, while sessions set the same two settings everywhere."""
+    """Each of these showed nothing, or a false leak, while sessions set the same two settings
+    everywhere.
+    """
     body, told = READ[way]
     baseline.execute(ORGANISATION.format(body))
     baseline.execute(
-        "ALTER POLICY profile_of_own_organization ON profile USING (id = auth.uid() OR org_id = (SELECT current_org_id()))"
+        "ALTER POLICY profile_of_own_organization ON profile USING (id = auth.uid() OR org_id ="
+        " (SELECT current_org_id()))"
     )
     shown = isolation.prove(baseline)
     assert (failed(shown), shown.verdict) == ([], "pass")
@@ -106,9 +111,17 @@ def test_sessions_set_what_the_policies_read(baseline: Connection, way: str) -> 
 
 
 def test_users_may_have_their_organisation_from_another_table(server: Server) -> None:
-    with climbed(server, "extended").connect() as connection, connection.transaction(force_rollback=True):
-        connection.execute(ORGANISATION.format("SELECT org_id FROM auth.users_extended WHERE id = auth.uid()"))
-        connection.execute("UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id = u.id")
+    with (
+        climbed(server, "extended").connect() as connection,
+        connection.transaction(force_rollback=True),
+    ):
+        connection.execute(
+            ORGANISATION.format("SELECT org_id FROM auth.users_extended WHERE id = auth.uid()")
+        )
+        connection.execute(
+            "UPDATE auth.users_extended AS u SET org_id = p.org_id FROM profile AS p WHERE p.id ="
+            " u.id"
+        )
         assert failed(isolation.prove(connection, only=["customer", "supplier", "invoice"])) == []
 
 
@@ -123,18 +136,26 @@ def test_a_setting_that_nobody_knows_is_named_and_is_no_leak(
     shown = isolation.prove(migrated, only=["supplier", "customer"])
     assert {one.verdict for one in shown.leaks} == {"inconclusive"}
     assert {one.table for one in shown.leaks} == {"supplier"}
-    assert "nobody knows what app.secret must hold: say so in MANTIS_RUNBOOK_ACTS_AS" in shown.acts.summary
+    assert (
+        "nobody knows what app.secret must hold: say so in MANTIS_RUNBOOK_ACTS_AS"
+        in shown.acts.summary
+    )
     migrated.execute("ALTER POLICY supplier_of_own_organization ON supplier USING (true)")
     leaks = isolation.prove(migrated, only=["supplier"]).leaks
-    assert any(one.attempt == "read the other tenant's rows" and one.verdict == "fail" for one in leaks)
+    assert any(
+        one.attempt == "read the other tenant's rows" and one.verdict == "fail" for one in leaks
+    )
     monkeypatch.setenv(acts_as.VARIABLE, "app.secret=org")
     assert isolation.prove(migrated, only=["customer"]).acts.kinds["app.secret"] == "org"
 
 
 @pytest.mark.parametrize(
-    "value", ["app.secret", "secret=org", "app.secret=nonsense", "a.b=org a.b=user", "a.b=org;c.d=user"]
+    "value",
+    ["app.secret", "secret=org", "app.secret=nonsense", "a.b=org a.b=user", "a.b=org;c.d=user"],
 )
-def test_what_the_operator_says_is_read_strictly(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_operator_says_is_read_strictly(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(acts_as.VARIABLE, value)
     with pytest.raises(ParameterError, match=acts_as.VARIABLE):
         acts_as.given()
@@ -149,15 +170,18 @@ def test_an_organisation_that_is_text_is_an_organisation(migrated: Connection) -
     )
     assert failed(isolation.prove(migrated, only=["memo"])) == []
     migrated.execute("ALTER POLICY own ON memo USING (true)")
-    assert any("read anybody else's rows" in one for one in failed(isolation.prove(migrated, only=["memo"])))
+    assert any(
+        "read anybody else's rows" in one
+        for one in failed(isolation.prove(migrated, only=["memo"]))
+    )
 
 
 def test_a_row_is_made_for_a_table_that_nobody_told_us_of(migrated: Connection) -> None:
     migrated.execute(
         "CREATE TABLE visit (id uuid PRIMARY KEY, org_id uuid NOT NULL REFERENCES organization,"
-        " customer_id uuid NOT NULL REFERENCES customer, by uuid NOT NULL REFERENCES profile, note text, at date NOT NULL,"
-        " kind po_status NOT NULL, price numeric(8,2) NOT NULL);"
-        "GRANT ALL ON visit TO authenticated"
+        " customer_id uuid NOT NULL REFERENCES customer, by uuid NOT NULL REFERENCES profile, note"
+        " text, at date NOT NULL, kind po_status NOT NULL, price numeric(8,2) NOT NULL);GRANT ALL"
+        " ON visit TO authenticated"
     )
     said = failed(isolation.prove(migrated, only=["visit"]))
     assert "visit: read the other tenant's rows: 1" in said
@@ -169,13 +193,16 @@ def test_a_row_is_made_for_a_table_that_nobody_told_us_of(migrated: Connection) 
 def test_roles_that_do_not_exist_are_said(migrated: Connection) -> None:
     migrated.execute("ALTER ROLE anon RENAME TO anon_no_more")
     shown = isolation.prove(migrated, only=["customer", "get_widget_data(uuid)", "v_user_profile"])
-    assert (failed(shown), shown.notes) == ([], ("nothing was tried as nobody: there is no role anon",))
+    assert (failed(shown), shown.notes) == (
+        [],
+        ("nothing was tried as nobody: there is no role anon",),
+    )
     migrated.execute("ALTER ROLE authenticated RENAME TO authenticated_no_more")
     with pytest.raises(Inconclusive, match="there is no role authenticated"):
         isolation.prove(migrated)
 
 
-# -- bounded -----------------------------------------------------------------------------------------------------------
+# -- bounded ---------------------------------------------------------------------------------------
 
 
 def test_what_takes_minutes_is_inconclusive_and_never_apart(
@@ -183,9 +210,9 @@ def test_what_takes_minutes_is_inconclusive_and_never_apart(
 ) -> None:
     monkeypatch.setattr(attempt, "LIMIT_S", 0.2)
     migrated.execute(
-        "CREATE VIEW slow WITH (security_invoker = true) AS SELECT org_id, pg_sleep(0.1)::text AS slept FROM audit_log;"
-        "GRANT SELECT ON slow TO authenticated;"
-        "CREATE FUNCTION slow_too(uuid) RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(1)::text'"
+        "CREATE VIEW slow WITH (security_invoker = true) AS SELECT org_id, pg_sleep(0.1)::text AS"
+        " slept FROM audit_log;GRANT SELECT ON slow TO authenticated;CREATE FUNCTION slow_too(uuid)"
+        " RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(1)::text'"
     )
     shown = isolation.prove(migrated, only=["slow", "slow_too(uuid)"])
     ended = [one for one in shown.attempts if one.found.startswith("57014")]
@@ -196,12 +223,14 @@ def test_what_takes_minutes_is_inconclusive_and_never_apart(
 
 @pytest.mark.parametrize(("changed", "verdict"), [(True, "inconclusive"), (False, "warn")])
 def test_a_limit_that_was_reached_is_never_equal_to_another(changed: bool, verdict: str) -> None:
-    ended = Separation((Crossing("slow", "read as nobody", "57014: canceling statement", "inconclusive"),))
+    ended = Separation(
+        (Crossing("slow", "read as nobody", "57014: canceling statement", "inconclusive"),)
+    )
     found = weighed(ended, ended, is_unchanged=not changed)
     assert [one.verdict for one in found] == [verdict]
 
 
-# -- before and after --------------------------------------------------------------------------------------------------
+# -- before and after ------------------------------------------------------------------------------
 
 
 def weighed(
@@ -259,8 +288,12 @@ def broken(database: Target) -> Target:
     return database
 
 
-def test_what_was_broken_before_the_first_migration_is_a_warning_and_what_got_worse_fails(broken: Target) -> None:
-    asked = LearntStatement(1, "SELECT name, notes FROM supplier WHERE org_id = $1", 7, "authenticated")
+def test_what_was_broken_before_the_first_migration_is_a_warning_and_what_got_worse_fails(
+    broken: Target,
+) -> None:
+    asked = LearntStatement(
+        1, "SELECT name, notes FROM supplier WHERE org_id = $1", 7, "authenticated"
+    )
     before = promises.before(broken, Learnt((asked,)))
     said = [str(one) for one in before.findings]
     for words in (
@@ -273,7 +306,9 @@ def test_what_was_broken_before_the_first_migration_is_a_warning_and_what_got_wo
     ):
         assert [one for one in said if one.startswith(words)], (words, said)
     with hold(broken, "test", "test") as fence:
-        Engine(broken, settings.environment("development"), "test", "test", fence).up(migration_files.load()[0])
+        Engine(broken, settings.environment("development"), "test", "test", fence).up(
+            migration_files.load()[0]
+        )
     after = promises.kept(broken, before)
     assert (after.problems, after.doubts) == ([], [])
     assert all(worsened.BEFORE in one or "not applicable here" in one for one in after.warnings)
@@ -283,19 +318,24 @@ def test_what_was_broken_before_the_first_migration_is_a_warning_and_what_got_wo
     assert (kept.findings, kept.described) == (before.findings, before.described)
     with connect(broken, "test") as connection:
         connection.execute(
-            "ALTER POLICY customer_of_own_organization ON customer USING (true); DROP VIEW v_recent_activity;"
-            "ALTER TABLE supplier DROP COLUMN notes"
+            "ALTER POLICY customer_of_own_organization ON customer USING (true); DROP VIEW"
+            " v_recent_activity;ALTER TABLE supplier DROP COLUMN notes"
         )
     problems = promises.kept(broken, kept).problems
     for words in (
         "tenant isolation is broken: customer: read the other tenant's rows: ",
         "the old application would not work: view public.v_recent_activity: is gone",
-        "the old application would not work: statement of the application (7 calls as authenticated): SELECT name, notes FROM supplier WHERE org_id = $1: 42703",
+        (
+            "the old application would not work: statement of the application (7 calls as"
+            " authenticated): SELECT name, notes FROM supplier WHERE org_id = $1: 42703"
+        ),
         "the old application would not work: tables as authenticated: supplier: ",
     ):
         assert [one for one in problems if one.startswith(words)], (words, problems)
     assert not [
-        one for one in problems if one.startswith(("opened_long_ago", "never_worked", "ticket_comment", "parcel"))
+        one
+        for one in problems
+        if one.startswith(("opened_long_ago", "never_worked", "ticket_comment", "parcel"))
     ]
 
 
@@ -303,18 +343,21 @@ def test_one_tenant_alone_was_so_before(database: Target) -> None:
     with connect(database, "test") as connection:
         ledger.install(connection)
         connection.execute(
-            "UPDATE profile SET is_active = false WHERE org_id <> (SELECT org_id FROM profile ORDER BY id LIMIT 1)"
+            "UPDATE profile SET is_active = false WHERE org_id <> (SELECT org_id FROM profile ORDER"
+            " BY id LIMIT 1)"
         )
     before = promises.before(database, NOTHING)
     assert "1 organisation(s) with an active user" in before.untried
     after = promises.kept(database, before)
     assert (after.problems, [one for one in after.doubts if "catalogue" not in one]) == ([], [])
-    assert any("tenant isolation was not shown" in one and worsened.BEFORE in one for one in after.warnings)
+    assert any(
+        "tenant isolation was not shown" in one and worsened.BEFORE in one for one in after.warnings
+    )
     doubts = promises.kept(database, replace(before, untried="")).doubts
     assert any("found 1 organisation(s) with an active user" in one for one in doubts)
 
 
-# -- the application's own statements ----------------------------------------------------------------------------------
+# -- the application's own statements --------------------------------------------------------------
 
 ASKED = {
     "SELECT * FROM notification WHERE user_id = $1": "ALTER TABLE notification ALTER COLUMN expires_at TYPE text",
@@ -328,12 +371,16 @@ ASKED = {
 
 
 def test_a_statement_that_is_described_otherwise_is_found(migrated: Connection) -> None:
-    learnt = [LearntStatement(number, text, 1, "authenticated") for number, text in enumerate(ASKED)]
+    learnt = [
+        LearntStatement(number, text, 1, "authenticated") for number, text in enumerate(ASKED)
+    ]
     learnt.append(LearntStatement(99, "SELECT 1", 1, "somebody who left"))
     migrated.execute("DROP VIEW IF EXISTS v_ai_workspace_stats CASCADE")
     before = described_statements.describe(migrated, learnt, Guise())
     assert before.left_out == {"there is no role somebody who left": 1}
-    assert [one.text for one in before.statements if one.error] == ["SELECT no_such_column FROM customer"]
+    assert [one.text for one in before.statements if one.error] == [
+        "SELECT no_such_column FROM customer"
+    ]
     for change in filter(None, ASKED.values()):
         migrated.execute(change)
     worse = {
@@ -343,21 +390,32 @@ def test_a_statement_that_is_described_otherwise_is_found(migrated: Connection) 
         )
     }
     assert list(worse) == list(ASKED)[:4]
-    assert "expires_at timestamp with time zone" in worse["SELECT * FROM notification WHERE user_id = $1"]
+    assert (
+        "expires_at timestamp with time zone"
+        in worse["SELECT * FROM notification WHERE user_id = $1"]
+    )
     assert worse["SELECT title FROM support_ticket WHERE id = $1"].startswith("42501")
 
 
-# -- the catalogue is asked first --------------------------------------------------------------------------------------
+# -- the catalogue is asked first ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", ROUNDS)
-def test_no_way_that_was_opened_rests_on_an_earlier_proof(migrated: Connection, done: Climbed, number: int) -> None:
-    ways = [way for at, way in enumerate(OPENED) if [one[1] for one in OPENED[:at]].count(way[1]) == number]
+def test_no_way_that_was_opened_rests_on_an_earlier_proof(
+    migrated: Connection, done: Climbed, number: int
+) -> None:
+    ways = [
+        way
+        for at, way in enumerate(OPENED)
+        if [one[1] for one in OPENED[:at]].count(way[1]) == number
+    ]
     before = _all_of(done)
     for statement, _, _ in ways:
         migrated.execute(statement)
     footing = Footing(before, snapshot(migrated))
-    doors = {name for _, name, words in ways if words.startswith("read around the policies")}  # asked of the catalogue
+    doors = {
+        name for _, name, words in ways if words.startswith("read around the policies")
+    }  # asked of the catalogue
     assert {name for _, name, _ in ways if footing.is_unchanged(name)} <= doors
 
 
@@ -414,10 +472,16 @@ def test_names_of_settings_tell_what_they_hold() -> None:
         "request.jwt.claim.role": "database_role", "app.current_user_role": "role", "request.jwt.claims": "claims", "app.x": None,
     }  # fmt: skip
     assert {name: acts_as.kind_of(name) for name in known} == known
-    assert acts_as.kind_of("app.session", ["(current_setting('app.session', true)::jsonb ->> 'org')"]) == "claims"
+    assert (
+        acts_as.kind_of("app.session", ["(current_setting('app.session', true)::jsonb ->> 'org')"])
+        == "claims"
+    )
     assert acts_as.settings_in("(current_setting('a.b'::text, true)::json #>> '{x,y}') || current_setting('role')") == (
         ("a.b",), ("x", "y"),
     )  # fmt: skip
     assert re.search(
-        "sub", acts_as.ActsAs({"request.jwt.claims": "claims"}).values(acts_as.Person("u", "o"))["request.jwt.claims"]
+        "sub",
+        acts_as.ActsAs({"request.jwt.claims": "claims"}).values(acts_as.Person("u", "o"))[
+            "request.jwt.claims"
+        ],
     )

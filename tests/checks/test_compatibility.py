@@ -18,7 +18,8 @@ from mantis_runbook.postgres.server import Server
 
 SCRIPT = {name: (settings.sql() / "compatibility" / f"{name}.sql").read_text() for name in SCRIPTS}
 
-#: Columns that an INSERT names although they may be left out: the day, for a partition that is there; a rule asks for the token.
+#: Columns that an INSERT names although they may be left out: the day, for a partition that is
+#: there; a rule asks for the token.
 BESIDES = {
     "ai_message": {"timestamp"}, "customer_interaction": {"timestamp"}, "pipeline_execution": {"started_at"},
     "system_metric": {"timestamp"}, "dashboard_share": {"share_token"},
@@ -40,26 +41,31 @@ def migrated(done: Climbed) -> Iterator[Connection]:
         yield connection
 
 
-# -- it works ----------------------------------------------------------------------------------------------------------
+# -- it works --------------------------------------------------------------------------------------
 
 
 def test_the_old_application_works_before_between_and_after_all_migrations(done: Climbed) -> None:
-    assert {version: seen.failures for version, seen in done.compatibility.items() if seen.verdict != "pass"} == {}
+    assert {
+        version: seen.failures
+        for version, seen in done.compatibility.items()
+        if seen.verdict != "pass"
+    } == {}
     assert len(done.compatibility) > 3
     assert {len(seen.records) for seen in done.compatibility.values()} == {15}
 
 
 def test_it_works_in_the_other_installation(server: Server) -> None:
     other = climbed(server, "extended")
-    assert {version: seen.failures for version, seen in other.compatibility.items()} == dict.fromkeys(
-        other.compatibility, ()
-    )
+    assert {
+        version: seen.failures for version, seen in other.compatibility.items()
+    } == dict.fromkeys(other.compatibility, ())
     assert len(other.compatibility) == 2
 
 
 def test_nothing_is_left_of_it(done: Climbed) -> None:
     counted = (
-        "SELECT (SELECT count(*) FROM audit_log), (SELECT count(*) FROM customer), (SELECT count(*) FROM organization)"
+        "SELECT (SELECT count(*) FROM audit_log), (SELECT count(*) FROM customer), (SELECT count(*)"
+        " FROM organization)"
     )
     with done.connect() as connection:
         before = connection.execute(counted).fetchone()
@@ -85,16 +91,23 @@ def test_without_a_user_nothing_is_shown(migrated: Connection) -> None:
 def test_a_role_that_cannot_be_taken_is_no_pass(migrated: Connection) -> None:
     migrated.execute("ALTER ROLE service_role RENAME TO serves_no_more")
     seen = compatibility.run(migrated, None)
-    assert 'tables as service_role: becoming service_role: role "service_role" does not exist' in seen.failures
+    assert (
+        'tables as service_role: becoming service_role: role "service_role" does not exist'
+        in seen.failures
+    )
     assert seen.verdict == "fail"
 
 
-# -- it is whole -------------------------------------------------------------------------------------------------------
+# -- it is whole -----------------------------------------------------------------------------------
 
 
 def test_every_table_view_and_function_of_the_baseline_is_used(done: Climbed) -> None:
     written = SCRIPT["tables"] + SCRIPT["service"]
-    tables = {name.split(".")[1] for name, told in done.before["tables"].items() if "partition of" not in told}
+    tables = {
+        name.split(".")[1]
+        for name, told in done.before["tables"].items()
+        if "partition of" not in told
+    }
     tables -= {"users", "schema_migrations", "migration_backups"}
     assert len(tables) == 28
     for table in tables:
@@ -108,19 +121,25 @@ def test_every_table_view_and_function_of_the_baseline_is_used(done: Climbed) ->
 
 def test_an_insert_knows_only_what_it_must(done: Climbed) -> None:
     inserted = re.findall(
-        r"-- step: (\w+)\n(?:-- .*\n)?DO.*?\n    INSERT INTO \1 \(([^)]*)\)", SCRIPT["tables"] + SCRIPT["service"], re.S
+        r"-- step: (\w+)\n(?:-- .*\n)?DO.*?\n    INSERT INTO \1 \(([^)]*)\)",
+        SCRIPT["tables"] + SCRIPT["service"],
+        re.S,
     )
-    assert len(inserted) == 27  # a profile is updated by users, and inserted by the service; audit_log likewise
+    assert (
+        len(inserted) == 27
+    )  # a profile is updated by users, and inserted by the service; audit_log likewise
     for table, columns in inserted:
         needed = {
             name.rpartition(".")[2].strip('"')
             for name, told in done.before["columns"].items()
             if name.startswith(f"public.{table}.") and " NOT NULL" in told and "DEFAULT" not in told
         }
-        assert set(columns.split(", ")) == (needed - KEPT.get(table, set())) | BESIDES.get(table, set()), table
+        assert set(columns.split(", ")) == (needed - KEPT.get(table, set())) | BESIDES.get(
+            table, set()
+        ), table
 
 
-# -- the catalogue, broken on purpose ----------------------------------------------------------------------------------
+# -- the catalogue, broken on purpose --------------------------------------------------------------
 
 BROKEN = [
     ("DROP VIEW v_recent_activity", "view public.v_recent_activity: is gone"),
@@ -182,7 +201,9 @@ ALLOWED = [
 
 
 def test_what_breaks_the_contract_is_found(migrated: Connection, done: Climbed) -> None:
-    """All of it at once, for each breaks something else, and reading the catalogue takes the time."""
+    """All of it at once, for each breaks something else, and reading the catalogue takes the
+    time.
+    """
     for statement, _ in BROKEN:
         migrated.execute(statement)
     found = [str(one) for one in contract_broken(done.before, snapshot(migrated))]
@@ -201,7 +222,9 @@ def test_what_is_broken_fails_with_every_record(migrated: Connection, done: Clim
     assert seen.verdict == "fail"
     assert seen.records[0]["verdict"] == "fail"
     assert "column public.notification.message: is gone" in seen.records[0]["found"]
-    assert sum(record["verdict"] == "fail" for record in seen.records) == 4  # the catalogue, and tables by three actors
+    assert (
+        sum(record["verdict"] == "fail" for record in seen.records) == 4
+    )  # the catalogue, and tables by three actors
 
 
 def a_catalog(**classes: dict[str, str]) -> Catalog:
@@ -210,9 +233,15 @@ def a_catalog(**classes: dict[str, str]) -> Catalog:
 
 LOG = {
     "tables": {"public.log": "table; owner o"},
-    "columns": {"public.log.id": "uuid NOT NULL", "public.log.at": "timestamp with time zone DEFAULT now()"},
+    "columns": {
+        "public.log.id": "uuid NOT NULL",
+        "public.log.at": "timestamp with time zone DEFAULT now()",
+    },
     "column_order": {"public.log": "id, at"},
-    "constraints": {"public.log.log_pkey": "PRIMARY KEY (id)", "public.log.ripe": "CHECK ((at > '2000-01-01'))"},
+    "constraints": {
+        "public.log.log_pkey": "PRIMARY KEY (id)",
+        "public.log.ripe": "CHECK ((at > '2000-01-01'))",
+    },
 }
 
 
@@ -228,7 +257,9 @@ LOG = {
         ({"tables": {"public.log": "foreign table; owner o"}}, ["table public.log: was a table, is a foreign table"]),
     ],
 )  # fmt: skip
-def test_a_table_may_become_a_partitioned_one(changes: dict[str, dict[str, str]], found: list[str]) -> None:
+def test_a_table_may_become_a_partitioned_one(
+    changes: dict[str, dict[str, str]], found: list[str]
+) -> None:
     broken = [str(one) for one in contract_broken(a_catalog(**LOG), a_catalog(**(LOG | changes)))]
     assert len(broken) == len(found)
     for one, words in zip(broken, found, strict=True):
@@ -236,8 +267,12 @@ def test_a_table_may_become_a_partitioned_one(changes: dict[str, dict[str, str]]
 
 
 def test_rules_and_extensions_belong_to_the_contract() -> None:
-    before = a_catalog(**LOG, rules={"public.log.kept": "ON DELETE DO NOTHING"}, extensions={"citext": "1.6"})
-    after = a_catalog(**LOG, rules={"public.log.kept": "ON DELETE DO ALSO SELECT 1"}, extensions={"citext": "1.7"})
+    before = a_catalog(
+        **LOG, rules={"public.log.kept": "ON DELETE DO NOTHING"}, extensions={"citext": "1.6"}
+    )
+    after = a_catalog(
+        **LOG, rules={"public.log.kept": "ON DELETE DO ALSO SELECT 1"}, extensions={"citext": "1.7"}
+    )
     gone = a_catalog(**LOG)
     assert [str(one) for one in contract_broken(before, gone)] == [
         "rule public.log.kept: is gone",
@@ -248,37 +283,64 @@ def test_rules_and_extensions_belong_to_the_contract() -> None:
     ]
 
 
-# -- the statements, broken on purpose ---------------------------------------------------------------------------------
+# -- the statements, broken on purpose -------------------------------------------------------------
 
 STATEMENTS = [
     (
-        "CREATE POLICY nobody ON notification AS RESTRICTIVE FOR INSERT TO authenticated WITH CHECK (false)",
+        (
+            "CREATE POLICY nobody ON notification AS RESTRICTIVE FOR INSERT TO authenticated WITH"
+            " CHECK (false)"
+        ),
         "tables as authenticated: notification: new row violates row-level security policy",
     ),
     (
-        "CREATE FUNCTION strict() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''name the currency''; END';"
-        " CREATE TRIGGER strict BEFORE INSERT ON data_import FOR EACH ROW EXECUTE FUNCTION strict()",
+        (
+            "CREATE FUNCTION strict() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION"
+            " ''name the currency''; END'; CREATE TRIGGER strict BEFORE INSERT ON data_import FOR"
+            " EACH ROW EXECUTE FUNCTION strict()"
+        ),
         "tables as service_role: data_import: name the currency",
     ),
     (
-        "CREATE OR REPLACE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
-        "triggers as owner: updated_at is stamped by every update: supplier.updated_at was not stamped",
+        (
+            "CREATE OR REPLACE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN"
+            " RETURN NEW; END'"
+        ),
+        (
+            "triggers as owner: updated_at is stamped by every update: supplier.updated_at was not"
+            " stamped"
+        ),
     ),
     (
-        "CREATE OR REPLACE FUNCTION get_widget_data(target_widget uuid) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb'",
-        "functions as authenticated: get_widget_data: get_widget_data does not show the figures of a source",
+        (
+            "CREATE OR REPLACE FUNCTION get_widget_data(target_widget uuid) RETURNS jsonb LANGUAGE"
+            " sql AS 'SELECT NULL::jsonb'"
+        ),
+        (
+            "functions as authenticated: get_widget_data: get_widget_data does not show the figures"
+            " of a source"
+        ),
     ),
     (
-        "CREATE FUNCTION global_search(uuid, text) RETURNS SETOF integer LANGUAGE sql AS 'SELECT 1'",
+        (
+            "CREATE FUNCTION global_search(uuid, text) RETURNS SETOF integer LANGUAGE sql AS"
+            " 'SELECT 1'"
+        ),
         "functions as authenticated: global_search: ",
     ),
     (
-        "CREATE OR REPLACE VIEW v_recent_activity WITH (security_invoker = true) AS"
-        " SELECT NULL::uuid AS org_id, ''::text AS entity_type, NULL::uuid AS entity_id, ''::text AS title, now() AS happened_at",
+        (
+            "CREATE OR REPLACE VIEW v_recent_activity WITH (security_invoker = true) AS SELECT"
+            " NULL::uuid AS org_id, ''::text AS entity_type, NULL::uuid AS entity_id, ''::text AS"
+            " title, now() AS happened_at"
+        ),
         "views as authenticated: v_recent_activity: query returned no rows",
     ),
     (
-        "ALTER TABLE organization ADD CONSTRAINT known CHECK (settings ->> 'currency' IN ('EUR', 'USD')) NOT VALID",
+        (
+            "ALTER TABLE organization ADD CONSTRAINT known CHECK (settings ->> 'currency' IN"
+            " ('EUR', 'USD')) NOT VALID"
+        ),
         "service as owner: organization with a currency nobody knows: ",
     ),
 ]
@@ -288,4 +350,6 @@ def test_a_statement_that_no_longer_works_is_found(migrated: Connection) -> None
     for statement, _ in STATEMENTS:
         migrated.execute(statement)
     failures = compatibility.run(migrated, None).failures
-    assert [words for _, words in STATEMENTS if not any(one.startswith(words) for one in failures)] == []
+    assert [
+        words for _, words in STATEMENTS if not any(one.startswith(words) for one in failures)
+    ] == []

@@ -1,4 +1,6 @@
-"""What is learnt from pg_stat_statements: the application's statements, and nothing of what else it records."""
+"""What is learnt from pg_stat_statements: the application's statements, and nothing of what else it
+records.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ EXTENSION = "CREATE SCHEMA odd; CREATE EXTENSION pg_stat_statements SCHEMA odd"
 
 @contextmanager
 def session(target: Target, role: str) -> Iterator[Connection]:
-    """A session of the application, made as it makes them: a role of its own, nothing of our settings."""
+    """A session of the application, made as it makes them: a role of its own, nothing of our
+    settings.
+    """
     with psycopg.connect(**target.parameters, autocommit=True) as connection:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         yield connection
@@ -29,7 +33,9 @@ def session(target: Target, role: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def recorded(database: Target) -> Iterator[Target]:
-    """The baseline with the extension in a schema that nobody would guess, and two roles of an application."""
+    """The baseline with the extension in a schema that nobody would guess, and two roles of an
+    application.
+    """
     with psycopg.connect(**database.parameters, autocommit=True) as connection:
         connection.execute(EXTENSION)
         connection.execute("SELECT odd.pg_stat_statements_reset()")
@@ -37,7 +43,8 @@ def recorded(database: Target) -> Iterator[Target]:
             connection.execute(f"CREATE ROLE {role}".encode())
             connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}".encode())
             connection.execute(
-                f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA public TO {role}; ALTER ROLE {role} BYPASSRLS".encode()
+                f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA public TO {role}; ALTER ROLE {role}"
+                " BYPASSRLS".encode()
             )
     yield database
     with psycopg.connect(**database.parameters, autocommit=True) as connection:
@@ -126,13 +133,21 @@ def test_junk_is_left_out_and_counted_by_its_reason(
 def _of_length(size: int) -> bytes:
     """A statement that is read well, and whose end may yet be missing."""
     text = "SELECT count(*) FROM customer WHERE name = name"
-    return (text + " " * (size - len(text) - len("AND email = email")) + "AND email = email").encode()
+    return (
+        text + " " * (size - len(text) - len("AND email = email")) + "AND email = email"
+    ).encode()
 
 
 def _played_by_our_load() -> list[str]:
     """What a scenario of ours sends, without its variables."""
-    texts = learnt_statements._texts((settings.sql() / "workload" / "order_processing.sql").read_text())
-    return [text for text in texts if text.strip().startswith("SELECT id, po_number") and "load.org_id" in text]
+    texts = learnt_statements._texts(
+        (settings.sql() / "workload" / "order_processing.sql").read_text()
+    )
+    return [
+        text
+        for text in texts
+        if text.strip().startswith("SELECT id, po_number") and "load.org_id" in text
+    ]
 
 
 @pytest.fixture
@@ -157,14 +172,18 @@ def test_a_role_that_may_not_read_others_texts_is_told_what_to_grant(recorded: T
     with connect(recorded, "test") as connection:
         connection.execute("SET ROLE back_office")
         found = learnt_statements.statements(connection)
-        connection.execute("RESET ROLE; REVOKE SELECT ON odd.pg_stat_statements FROM PUBLIC; SET ROLE back_office")
+        connection.execute(
+            "RESET ROLE; REVOKE SELECT ON odd.pg_stat_statements FROM PUBLIC; SET ROLE back_office"
+        )
         closed = learnt_statements.statements(connection)
     assert found.statements == ()
     assert any("GRANT pg_read_all_stats" in reason for reason in found.left_out)
     assert "permission denied" in closed.unavailable
 
 
-def test_where_nothing_was_recorded_it_says_why(database: Target, own_server: Callable[..., Server]) -> None:
+def test_where_nothing_was_recorded_it_says_why(
+    database: Target, own_server: Callable[..., Server]
+) -> None:
     assert "is not created in this database" in learn(database).unavailable
     bare = Target("TEST_DSN", "variable", own_server(shared_preload_libraries="").parameters)
     with psycopg.connect(**bare.parameters, autocommit=True) as connection:

@@ -299,7 +299,12 @@ PLANTED = [
     ("organizations_without_currency", "warn", 6, "no settings at all"),
     ("organizations_without_currency", "warn", 6, "currency is there and null"),
     ("unindexed_foreign_keys", "warn", 7, "purchase_order.approved_by"),
-    ("partitions_missing", "warn", 4, "customer_interaction: no partition for today; the newest ends at 2025-10-01"),
+    (
+        "partitions_missing",
+        "warn",
+        4,
+        "customer_interaction: no partition for today; the newest ends at 2025-10-01",
+    ),
     ("statement_statistics", "pass", 1, "pg_stat_statements"),
     ("write_ahead_log", "pass", 1, "archive_mode = off"),
 ]
@@ -315,7 +320,9 @@ OURS = {one[0] for one in (*BROKEN, *PLANTED)} | ELSEWHERE
 
 
 @pytest.mark.parametrize(
-    ("name", "phase", "statement", "verdict", "words"), BROKEN, ids=[f"{one[0]}-{one[4][:30]}" for one in BROKEN]
+    ("name", "phase", "statement", "verdict", "words"),
+    BROKEN,
+    ids=[f"{one[0]}-{one[4][:30]}" for one in BROKEN],
 )
 def test_what_is_broken_is_found(
     baseline: Connection, name: str, phase: int, statement: str, verdict: str, words: str
@@ -347,19 +354,27 @@ def test_all_sixteen_shared_addresses_are_found(baseline: Connection) -> None:
 
 def test_every_check_was_broken_once() -> None:
     """Here, or where the migration is tested that the check belongs to."""
-    texts = [path.read_text() for path in Path(__file__).parent.parent.rglob("test_*.py") if path != Path(__file__)]
+    texts = [
+        path.read_text()
+        for path in Path(__file__).parent.parent.rglob("test_*.py")
+        if path != Path(__file__)
+    ]
     others = {check.name for check in named_checks.load()} - OURS
     assert {check.name for check in named_checks.load()} >= OURS
     assert [name for name in others if not any(name in text for text in texts)] == []
 
 
 def test_nothing_but_what_was_planted_is_found_in_the_baseline(baseline: Connection) -> None:
-    noisy = {result.check.name for result in named_checks.run(baseline, 0).results if result.total} & OURS
+    noisy = {
+        result.check.name for result in named_checks.run(baseline, 0).results if result.total
+    } & OURS
     assert noisy - {"durability", "extension_uuid_ossp"} == {name for name, *_ in PLANTED}
 
 
 def test_whether_uuid_ossp_is_offered_is_said(baseline: Connection) -> None:
-    offered = baseline.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'uuid-ossp'").fetchone()
+    offered = baseline.execute(
+        "SELECT count(*) FROM pg_available_extensions WHERE name = 'uuid-ossp'"
+    ).fetchone()
     assert found(baseline, "extension_uuid_ossp")[0] == ("pass" if offered == (1,) else "warn")
 
 
@@ -367,8 +382,18 @@ def test_whether_uuid_ossp_is_offered_is_said(baseline: Connection) -> None:
     ("name", "old", "new", "words"),
     [
         ("server_version", "< 140000", "< 990000", "server_version: PostgreSQL 1"),
-        ("extensions_available", "'hstore'", "'hstore', 'telepathy'", "telepathy: not offered by this server"),
-        ("extension_uuid_ossp", "= 'uuid-ossp'", "= 'telepathy'", "uuid-ossp: not offered by this server"),
+        (
+            "extensions_available",
+            "'hstore'",
+            "'hstore', 'telepathy'",
+            "telepathy: not offered by this server",
+        ),
+        (
+            "extension_uuid_ossp",
+            "= 'uuid-ossp'",
+            "= 'telepathy'",
+            "uuid-ossp: not offered by this server",
+        ),
     ],
 )
 def test_what_this_server_cannot_be_made_to_show_is_asked_otherwise(
@@ -412,7 +437,9 @@ def test_an_old_transaction_is_found(baseline: Connection, second: Connection) -
     assert f"session {second.info.backend_pid}: idler, idle in transaction" in said[0]
 
 
-def test_sessions_that_may_not_be_looked_at_are_not_taken_for_none(baseline: Connection, second: Connection) -> None:
+def test_sessions_that_may_not_be_looked_at_are_not_taken_for_none(
+    baseline: Connection, second: Connection
+) -> None:
     second.execute("SELECT 1")
     with baseline.transaction(force_rollback=True):
         baseline.execute("CREATE ROLE weak; SET LOCAL ROLE weak")
@@ -424,7 +451,10 @@ def test_sessions_that_may_not_be_looked_at_are_not_taken_for_none(baseline: Con
 def test_an_idle_replication_slot_is_found(baseline: Connection) -> None:
     baseline.execute("SELECT pg_create_physical_replication_slot('forgotten', true)")
     try:
-        assert "slot forgotten: physical slot, inactive" in found(baseline, "idle_replication_slots")[1][0]
+        assert (
+            "slot forgotten: physical slot, inactive"
+            in found(baseline, "idle_replication_slots")[1][0]
+        )
     finally:
         baseline.execute("SELECT pg_drop_replication_slot('forgotten')")
     assert found(baseline, "idle_replication_slots") == ("pass", [])
@@ -437,14 +467,17 @@ def test_an_index_being_built_is_not_taken_for_an_invalid_one(
     second.execute("INSERT INTO customer (org_id, name) SELECT id, 'x' FROM organization LIMIT 1")
 
     def build() -> None:
-        with psycopg.connect(**server.parameters | {"dbname": baseline.info.dbname}, autocommit=True) as builder:
+        with psycopg.connect(
+            **server.parameters | {"dbname": baseline.info.dbname}, autocommit=True
+        ) as builder:
             builder.execute("CREATE INDEX CONCURRENTLY slow ON customer (name)")
 
     building = threading.Thread(target=build)
     building.start()
     try:
         waiting = (
-            "SELECT count(*) FROM pg_index JOIN pg_class ON indexrelid = oid WHERE relname = 'slow' AND NOT indisvalid"
+            "SELECT count(*) FROM pg_index JOIN pg_class ON indexrelid = oid WHERE relname = 'slow'"
+            " AND NOT indisvalid"
         )
         while baseline.execute(waiting).fetchone() == (0,):
             pass
@@ -461,14 +494,19 @@ def test_a_durable_server_passes(own_server: object) -> None:
         connection.execute("ALTER SYSTEM SET full_page_writes = off")
         connection.execute("SELECT pg_reload_conf()")
         connection.execute("SELECT pg_sleep(0.5)")
-        assert found(connection, "durability") == ("fail", ["full_page_writes: full_page_writes = off"])
+        assert found(connection, "durability") == (
+            "fail",
+            ["full_page_writes: full_page_writes = off"],
+        )
 
 
-# -- leftovers -----------------------------------------------------------------------------------------------------
+# -- leftovers -------------------------------------------------------------------------------------
 
 
 def carry_out(connection: Connection, role: str = "", steps: int | None = None) -> None:
-    script = migration_files.read_script(settings.sql() / "migrations" / f"001_core_enhancements{role}.sql")
+    script = migration_files.read_script(
+        settings.sql() / "migrations" / f"001_core_enhancements{role}.sql"
+    )
     for step in script.steps[:steps]:
         with connection.transaction():
             for statement in step.statements:
@@ -487,7 +525,9 @@ def test_what_the_migration_made_itself_is_no_leftover(baseline: Connection) -> 
     assert named_checks.run(baseline, 1, LEFTOVERS).verdict == "pass"
 
 
-def test_what_a_broken_off_migration_made_is_no_leftover_until_it_is_rolled_back(baseline: Connection) -> None:
+def test_what_a_broken_off_migration_made_is_no_leftover_until_it_is_rolled_back(
+    baseline: Connection,
+) -> None:
     ledger.install(baseline)
     carry_out(baseline, steps=3)
     journal = StepJournal(baseline, "run", "tester")
@@ -509,8 +549,9 @@ def test_what_a_broken_off_migration_made_is_no_leftover_until_it_is_rolled_back
 def test_a_leftover_column_is_found(baseline: Connection, core_alone: Path) -> None:
     for role in ("", "_rollback", "_validate"):
         (core_alone / f"002_money{role}.sql").write_text(
-            "-- Migration 002: Money\n-- phase: 3\n-- requires: 001\n-- step: one\n"
-            "ALTER TABLE customer ADD COLUMN worth numeric(12,2);\n-- step: two\nALTER TABLE customer ADD COLUMN coin text;\n"
+            "-- Migration 002: Money\n-- phase: 3\n-- requires: 001\n-- step: one\nALTER TABLE"
+            " customer ADD COLUMN worth numeric(12,2);\n-- step: two\nALTER TABLE customer ADD"
+            " COLUMN coin text;\n"
         )
     baseline.execute("ALTER TABLE customer ADD COLUMN worth numeric(10,2), ADD COLUMN coin text")
     assert found(baseline, "leftover_tables", 1) == ("pass", [])
@@ -523,23 +564,31 @@ def test_a_leftover_column_is_found(baseline: Connection, core_alone: Path) -> N
     )
 
 
-def test_migration_files_that_cannot_be_read_fail_the_check(baseline: Connection, core_alone: Path) -> None:
+def test_migration_files_that_cannot_be_read_fail_the_check(
+    baseline: Connection, core_alone: Path
+) -> None:
     (core_alone / "001_core_enhancements_rollback.sql").unlink()
     verdict, said = found(baseline, "leftover_enums", 1)
     assert verdict == "fail"
     assert "the check could not run" in said[0]
 
 
-# -- locked tables ---------------------------------------------------------------------------------------------------
+# -- locked tables ---------------------------------------------------------------------------------
 
 PATIENCE_S = 1.5
 
 
 def could_not_run(done: named_checks.Checks) -> dict[str, str]:
-    return {result.check.name: result.summary for result in done.failed if "could not run" in result.summary}
+    return {
+        result.check.name: result.summary
+        for result in done.failed
+        if "could not run" in result.summary
+    }
 
 
-@pytest.mark.parametrize("lock", ["LOCK TABLE profile", "LOCK TABLE profile, customer; PREPARE TRANSACTION 'payroll'"])
+@pytest.mark.parametrize(
+    "lock", ["LOCK TABLE profile", "LOCK TABLE profile, customer; PREPARE TRANSACTION 'payroll'"]
+)
 def test_a_locked_table_holds_a_run_up_once_and_not_each_of_its_checks(
     baseline: Connection, second: Connection, lock: str
 ) -> None:
@@ -562,7 +611,9 @@ def test_a_locked_table_holds_a_run_up_once_and_not_each_of_its_checks(
     assert locked_s < 2 * free_s + len(held_up) * PATIENCE_S / 2, "as many waits as checks"
     assert done.verdict == "fail"
     who = (
-        "prepared transactions (payroll of mantis)" if "PREPARE" in lock else f"pid {second.info.backend_pid} (idler, "
+        "prepared transactions (payroll of mantis)"
+        if "PREPARE" in lock
+        else f"pid {second.info.backend_pid} (idler, "
     )
     assert all(
         f" for what is locked: {'customer, ' if 'customer' in lock else ''}profile by {who}" in said
@@ -584,7 +635,9 @@ def test_who_queues_for_an_exclusive_lock_is_named_too(
         asking.start()
         try:
             wait_for(
-                lambda: baseline.execute("SELECT FROM pg_locks WHERE NOT granted AND pid = %s", (pid,)).fetchall(),
+                lambda: baseline.execute(
+                    "SELECT FROM pg_locks WHERE NOT granted AND pid = %s", (pid,)
+                ).fetchall(),
                 "the deploy to queue",
             )
             held_up = could_not_run(named_checks.run(baseline, 0, patience_s=0.3))
@@ -596,14 +649,18 @@ def test_who_queues_for_an_exclusive_lock_is_named_too(
     assert all(f"profile by pid {pid} (deploy, active, LOCK" in said for said in held_up.values())
 
 
-def test_a_lock_that_is_let_go_in_time_is_waited_for(baseline: Connection, second: Connection) -> None:
+def test_a_lock_that_is_let_go_in_time_is_waited_for(
+    baseline: Connection, second: Connection
+) -> None:
     second.execute("LOCK TABLE profile")
     mine = baseline.info.backend_pid
     with psycopg.connect(baseline.info.dsn, autocommit=True) as onlooker:
 
         def let_go() -> None:
             wait_for(
-                lambda: onlooker.execute("SELECT FROM pg_locks WHERE NOT granted AND pid = %s", (mine,)).fetchall(),
+                lambda: onlooker.execute(
+                    "SELECT FROM pg_locks WHERE NOT granted AND pid = %s", (mine,)
+                ).fetchall(),
                 "the checks to wait",
             )
             second.rollback()
@@ -612,7 +669,9 @@ def test_a_lock_that_is_let_go_in_time_is_waited_for(baseline: Connection, secon
             assert could_not_run(named_checks.run(baseline, 0, patience_s=30)) == {}
 
 
-def test_a_view_over_a_locked_table_is_not_called_broken(baseline: Connection, second: Connection) -> None:
+def test_a_view_over_a_locked_table_is_not_called_broken(
+    baseline: Connection, second: Connection
+) -> None:
     second.execute("LOCK TABLE profile")
     (result,) = named_checks.run(baseline, 0, ["broken_objects"], patience_s=0.1).results
     second.rollback()
@@ -622,7 +681,7 @@ def test_a_view_over_a_locked_table_is_not_called_broken(baseline: Connection, s
     )
 
 
-# -- running and showing -------------------------------------------------------------------------------------------
+# -- running and showing ---------------------------------------------------------------------------
 
 
 def test_a_check_that_could_not_run_fails(baseline: Connection) -> None:
@@ -633,7 +692,9 @@ def test_a_check_that_could_not_run_fails(baseline: Connection) -> None:
     )
 
 
-def test_a_role_that_would_see_a_part_of_the_rows_gets_no_verdict_from_them(baseline: Connection) -> None:
+def test_a_role_that_would_see_a_part_of_the_rows_gets_no_verdict_from_them(
+    baseline: Connection,
+) -> None:
     with baseline.transaction(force_rollback=True):
         baseline.execute("CREATE ROLE weak; GRANT SELECT ON customer TO weak; SET LOCAL ROLE weak")
         verdict, said = found(baseline, "customers_sharing_an_email")
@@ -641,19 +702,29 @@ def test_a_role_that_would_see_a_part_of_the_rows_gets_no_verdict_from_them(base
     assert "row-level security" in said[0]
 
 
-def test_every_check_of_every_phase_runs_read_only_and_changes_nothing(baseline: Connection) -> None:
+def test_every_check_of_every_phase_runs_read_only_and_changes_nothing(
+    baseline: Connection,
+) -> None:
     baseline.execute("SET search_path = pg_catalog")
     for phase in range(6):
-        names = [check.name for check in named_checks.load() if check.name in OURS and check.is_of(str(phase))]
+        names = [
+            check.name
+            for check in named_checks.load()
+            if check.name in OURS and check.is_of(str(phase))
+        ]
         for result in named_checks.run(baseline, phase, names).results:
             assert "could not run" not in result.summary, result
     assert baseline.execute("SHOW search_path").fetchone() == ("pg_catalog",)
     assert baseline.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
-def test_an_error_does_not_quote_a_row(baseline: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_does_not_quote_a_row(
+    baseline: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
-        named_checks.Check, "text", "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')"
+        named_checks.Check,
+        "text",
+        "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')",
     )
     assert "Jane" not in str(found(baseline, "items_sharing_a_sku"))
 
@@ -682,7 +753,12 @@ def test_nothing_checked_is_not_passed(baseline: Connection) -> None:
 
 def test_the_error_names_each_failed_check_and_what_to_do(baseline: Connection) -> None:
     baseline.execute("ALTER TABLE customer DISABLE ROW LEVEL SECURITY")
-    names = ["tenant_tables_without_rls", "durability", "server_version", "organizations_without_currency"]
+    names = [
+        "tenant_tables_without_rls",
+        "durability",
+        "server_version",
+        "organizations_without_currency",
+    ]
     with pytest.raises(PrecheckFailed) as caught:
         named_checks.run(baseline, 1, names).require()
     text = str(caught.value)
@@ -692,7 +768,10 @@ def test_the_error_names_each_failed_check_and_what_to_do(baseline: Connection) 
     assert "durability: found" in text
     assert "organizations_without_currency" not in text
     assert (
-        named_checks.run(baseline, 0, ["server_version", "organizations_without_currency"]).require().verdict == "warn"
+        named_checks.run(baseline, 0, ["server_version", "organizations_without_currency"])
+        .require()
+        .verdict
+        == "warn"
     )
 
 
@@ -717,7 +796,9 @@ def test_the_table_is_escaped_and_the_same_each_time(baseline: Connection) -> No
     assert "<script>" not in first._repr_html_()
     assert "&lt;script&gt;" in first._repr_html_()
     assert first._repr_html_() == named_checks.run(baseline, 0)._repr_html_()
-    assert [one.record for one in first.results] == [one.record for one in named_checks.run(baseline, 0).results]
+    assert [one.record for one in first.results] == [
+        one.record for one in named_checks.run(baseline, 0).results
+    ]
     assert len(first.results) == len(first.records)
     assert all(result.duration_ms > 0 for result in first.results)
 
@@ -730,7 +811,9 @@ def test_no_finding_holds_an_address_or_a_name(baseline: Connection) -> None:
 
 
 def test_a_severity_can_grow_from_phase_to_phase() -> None:
-    assert {check.name: check.severity for check in named_checks.load()}["invalid_indexes"] == "warn"
+    assert {check.name: check.severity for check in named_checks.load()}[
+        "invalid_indexes"
+    ] == "warn"
 
 
 @pytest.mark.parametrize(
@@ -756,7 +839,7 @@ def test_a_header_that_is_not_whole_is_refused(
         named_checks.load()
 
 
-# -- reports -------------------------------------------------------------------------------------------------------
+# -- reports ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -784,9 +867,15 @@ def test_an_unknown_report_is_refused(baseline: Connection) -> None:
 #: An owner's database as it may be: by each of these a check of phase 5 would fail it.
 OWNERS = (
     "CREATE TABLE theirs (org_id uuid REFERENCES organization)",
-    "CREATE TABLE gone (a integer); CREATE FUNCTION lost() RETURNS SETOF integer STABLE LANGUAGE sql AS 'SELECT a FROM gone';"
-    " CREATE VIEW losing AS SELECT * FROM lost(); DROP TABLE gone",
-    "CREATE INDEX broken ON supplier (notes); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass",
+    (
+        "CREATE TABLE gone (a integer); CREATE FUNCTION lost() RETURNS SETOF integer STABLE"
+        " LANGUAGE sql AS 'SELECT a FROM gone'; CREATE VIEW losing AS SELECT * FROM lost(); DROP"
+        " TABLE gone"
+    ),
+    (
+        "CREATE INDEX broken ON supplier (notes); UPDATE pg_index SET indisvalid = false WHERE"
+        " indexrelid = 'broken'::regclass"
+    ),
     "ALTER TABLE supplier ADD CONSTRAINT later CHECK (name <> '') NOT VALID",
     "CREATE TABLE parts (at date) PARTITION BY RANGE (at)",
 )
@@ -796,19 +885,32 @@ LENIENT = (
 )  # fmt: skip
 
 
-def test_what_was_so_before_the_first_migration_warns_and_only_what_got_worse_fails(baseline: Connection) -> None:
+def test_what_was_so_before_the_first_migration_warns_and_only_what_got_worse_fails(
+    baseline: Connection,
+) -> None:
     for statement in OWNERS:
         baseline.execute(statement)
     ledger.install(baseline)
-    assert {result.check.name for result in named_checks.run(baseline, 5, LENIENT).failed} == set(LENIENT)
+    assert {result.check.name for result in named_checks.run(baseline, 5, LENIENT).failed} == set(
+        LENIENT
+    )
 
     assert named_checks.note_before(baseline)
     then = named_checks.run(baseline, 5, LENIENT)
-    assert {result.check.name: result.verdict for result in then.results} == dict.fromkeys(LENIENT, "warn")
-    assert all("so before the first migration" in str(finding) for result in then.results for finding in result.found)
+    assert {result.check.name: result.verdict for result in then.results} == dict.fromkeys(
+        LENIENT, "warn"
+    )
+    assert all(
+        "so before the first migration" in str(finding)
+        for result in then.results
+        for finding in result.found
+    )
 
     baseline.execute("CREATE TABLE more (org_id uuid REFERENCES organization)")
-    worse = {result.check.name: str(result.found[0]) for result in named_checks.run(baseline, 5, LENIENT).failed}
+    worse = {
+        result.check.name: str(result.found[0])
+        for result in named_checks.run(baseline, 5, LENIENT).failed
+    }
     assert worse == {
         "tenant_tables_without_rls": "more: row-level security is off",
         "unindexed_foreign_keys": "more.org_id: more_org_id_fkey to organization has no index",
@@ -824,12 +926,19 @@ def test_nothing_is_noted_as_of_before_once_a_migration_is_applied(baseline: Con
     assert named_checks.run(baseline, 5, ["tables_without_primary_key"]).verdict == "fail"
 
 
-def test_the_final_suite_holds_nothing_of_before_against_the_migration(baseline: Connection) -> None:
+def test_the_final_suite_holds_nothing_of_before_against_the_migration(
+    baseline: Connection,
+) -> None:
     for statement in OWNERS:
         baseline.execute(statement)
     ledger.install(baseline)
-    baseline.execute((settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text())
-    suite = "SELECT check_name FROM mantis_runbook.validate_schema_integrity() WHERE status = 'FAIL' AND details NOT LIKE '%minimum%' ORDER BY 1"
+    baseline.execute(
+        (settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text()
+    )
+    suite = (
+        "SELECT check_name FROM mantis_runbook.validate_schema_integrity() WHERE status = 'FAIL'"
+        " AND details NOT LIKE '%minimum%' ORDER BY 1"
+    )
     sharper = [("invalid_indexes",), ("tenant_policies",), ("unvalidated_constraints",)]
     assert baseline.execute(suite).fetchall() == sharper
     named_checks.note_before(baseline)

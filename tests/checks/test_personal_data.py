@@ -1,4 +1,6 @@
-"""Personal data is known: what looks like it is marked, what is not marked is found, and no report holds a value."""
+"""Personal data is known: what looks like it is marked, what is not marked is found, and no report
+holds a value.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,13 @@ def found(connection: Connection, name: str, phase: int = 5) -> tuple[str, list[
     return result.verdict, [str(finding) for finding in result.found]
 
 
-def test_everything_is_marked_before_between_and_after_all_migrations(done: Climbed, server: Server) -> None:
+def test_everything_is_marked_before_between_and_after_all_migrations(
+    done: Climbed, server: Server
+) -> None:
     for stage in (*done.personal.values(), *climbed(server, "extended").personal.values()):
-        assert [(result.check.name, *map(str, result.found)) for result in stage.results if result.total] == []
+        assert [
+            (result.check.name, *map(str, result.found)) for result in stage.results if result.total
+        ] == []
     assert len(done.personal) > 3
 
 
@@ -64,9 +70,15 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statement", "check", "words"), BROKEN, ids=[one[0][:50] for one in BROKEN])
-def test_what_is_not_marked_is_found(migrated: Connection, statement: str, check: str, words: str) -> None:
-    """In what migrations made it fails in the end; the application's own tables promised nothing, and it only warns."""
+@pytest.mark.parametrize(
+    ("statement", "check", "words"), BROKEN, ids=[one[0][:50] for one in BROKEN]
+)
+def test_what_is_not_marked_is_found(
+    migrated: Connection, statement: str, check: str, words: str
+) -> None:
+    """In what migrations made it fails in the end; the application's own tables promised nothing,
+    and it only warns.
+    """
     migrated.execute(statement)
     verdict, said = found(migrated, check)
     assert verdict == ("fail" if check == OURS else "warn")
@@ -78,8 +90,12 @@ def test_what_is_not_marked_is_found(migrated: Connection, statement: str, check
 def test_what_the_check_asks_for_settles_it(migrated: Connection) -> None:
     migrated.execute("ALTER TABLE lead ADD COLUMN fax text, ADD COLUMN city text")
     assert len(found(migrated, OURS)[1]) == 2
-    migrated.execute("COMMENT ON COLUMN lead.fax IS 'personal data: contact: where nobody writes to any more.'")
-    migrated.execute("COMMENT ON COLUMN lead.city IS 'Not personal: the city of the fair where we met.'")
+    migrated.execute(
+        "COMMENT ON COLUMN lead.fax IS 'personal data: contact: where nobody writes to any more.'"
+    )
+    migrated.execute(
+        "COMMENT ON COLUMN lead.city IS 'Not personal: the city of the fair where we met.'"
+    )
     assert found(migrated, OURS) == ("pass", [])
 
 
@@ -90,7 +106,9 @@ def test_a_column_that_a_migration_adds_to_an_old_table_is_ours(migrated: Connec
 
 
 def test_a_baseline_without_comments_only_warns(migrated: Connection) -> None:
-    migrated.execute("DELETE FROM pg_description WHERE classoid = 'pg_class'::regclass AND objsubid > 0")
+    migrated.execute(
+        "DELETE FROM pg_description WHERE classoid = 'pg_class'::regclass AND objsubid > 0"
+    )
     assert found(migrated, ELSEWHERE)[0] == "warn"
     assert found(migrated, OURS)[0] == "fail"
 
@@ -115,7 +133,9 @@ def test_a_name_gives_itself_away(migrated: Connection) -> None:
     migrated.execute("CREATE TABLE guest (" + ", ".join(f"{name} text" for name in names) + ")")
     with patch.object(named_checks, "KEPT", 1000):
         said = found(migrated, ELSEWHERE)[1]
-    expected = {f"guest.{name}: looks like {kind}" for kind, group in SUSPECTS.items() for name in group}
+    expected = {
+        f"guest.{name}: looks like {kind}" for kind, group in SUSPECTS.items() for name in group
+    }
     assert {one.split(",")[0] for one in said} == expected
 
 
@@ -139,7 +159,7 @@ def test_partitions_and_members_of_extensions_are_not_asked(migrated: Connection
     assert found(migrated, ELSEWHERE) == ("pass", [])
 
 
-# -- the report --------------------------------------------------------------------------------------------------------
+# -- the report ------------------------------------------------------------------------------------
 
 
 def test_the_report_counts_columns_and_rows_of_each_class(migrated: Connection) -> None:
@@ -147,19 +167,30 @@ def test_the_report_counts_columns_and_rows_of_each_class(migrated: Connection) 
     assert list(frame.columns) == ["class", "table_name", "number_of_columns", "columns", "rows"]
     assert set(frame["class"]) == CLASSES
     assert not frame.duplicated(["class", "table_name"]).any()
-    (customer,) = frame[(frame["class"] == "contact") & (frame["table_name"] == "customer")].itertuples()
-    rows = migrated.execute("SELECT count(*) FROM customer WHERE email IS NOT NULL OR phone IS NOT NULL").fetchone()
-    assert (customer.number_of_columns, customer.columns, (customer.rows,)) == (2, "email, phone", rows)
+    (customer,) = frame[
+        (frame["class"] == "contact") & (frame["table_name"] == "customer")
+    ].itertuples()
+    rows = migrated.execute(
+        "SELECT count(*) FROM customer WHERE email IS NOT NULL OR phone IS NOT NULL"
+    ).fetchone()
+    assert (customer.number_of_columns, customer.columns, (customer.rows,)) == (
+        2,
+        "email, phone",
+        rows,
+    )
 
 
 def test_the_report_counts_the_copies_in_materialized_views(migrated: Connection) -> None:
     def counted() -> dict[str, int]:
         frame = named_checks.report(migrated, "personal_data")
-        return {one["class"]: one["rows"] for _, one in frame[frame["table_name"] == "customer_analytics"].iterrows()}
+        return {
+            one["class"]: one["rows"]
+            for _, one in frame[frame["table_name"] == "customer_analytics"].iterrows()
+        }
 
     rows = migrated.execute(
-        "SELECT count(*), count(*) FILTER (WHERE num_nonnulls(last_interaction_at, average_sentiment) > 0)"
-        " FROM customer_analytics"
+        "SELECT count(*), count(*) FILTER (WHERE num_nonnulls(last_interaction_at,"
+        " average_sentiment) > 0) FROM customer_analytics"
     ).fetchone()
     assert counted() == dict(zip(("identity", "behaviour"), rows, strict=True))
     migrated.execute("REFRESH MATERIALIZED VIEW customer_analytics WITH NO DATA")
@@ -168,15 +199,20 @@ def test_the_report_counts_the_copies_in_materialized_views(migrated: Connection
 
 def test_the_report_holds_no_value(migrated: Connection) -> None:
     migrated.execute(
-        "UPDATE profile SET display_name = 'Sentinel McValue', avatar_url = 'https://sentinel.example/face'"
+        "UPDATE profile SET display_name = 'Sentinel McValue', avatar_url ="
+        " 'https://sentinel.example/face'"
     )
     said = named_checks.report(migrated, "personal_data").to_json().lower()
     assert "sentinel" not in said
-    for (email,) in migrated.execute("SELECT lower(email) FROM customer WHERE email IS NOT NULL LIMIT 100"):
+    for (email,) in migrated.execute(
+        "SELECT lower(email) FROM customer WHERE email IS NOT NULL LIMIT 100"
+    ):
         assert email not in said
 
 
 def test_nothing_marked_is_an_empty_report(migrated: Connection) -> None:
-    migrated.execute("DELETE FROM pg_description WHERE classoid = 'pg_class'::regclass AND objsubid > 0")
+    migrated.execute(
+        "DELETE FROM pg_description WHERE classoid = 'pg_class'::regclass AND objsubid > 0"
+    )
     frame = named_checks.report(migrated, "personal_data")
     assert (len(frame), "rows" in frame) == (0, True)

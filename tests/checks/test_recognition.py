@@ -1,4 +1,6 @@
-"""What a database is, told in the first sentence: the baseline, one half enhanced by hand, a later MantisNXT, another application's."""
+"""What a database is, told in the first sentence: the baseline, one half enhanced by hand, a later
+MantisNXT, another application's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from mantis_runbook.postgres.connection import Connection
 
 BY_HAND = (
     "CREATE TYPE lead_status AS ENUM ('new', 'won')",
-    "CREATE TABLE lead (id uuid PRIMARY KEY, org_id uuid REFERENCES organization, status lead_status)",
+    (
+        "CREATE TABLE lead (id uuid PRIMARY KEY, org_id uuid REFERENCES organization, status"
+        " lead_status)"
+    ),
     "ALTER TABLE purchase_order ADD COLUMN currency text",
 )
 LATER = """
@@ -39,7 +44,9 @@ def test_the_baseline_is_known_before_and_after_the_ledger_is_there(baseline: Co
     recognition.require_baseline(baseline, "0")
 
 
-def test_a_schema_enhanced_by_hand_is_told_in_the_first_sentence_with_the_way_out(baseline: Connection) -> None:
+def test_a_schema_enhanced_by_hand_is_told_in_the_first_sentence_with_the_way_out(
+    baseline: Connection,
+) -> None:
     for statement in BY_HAND:
         baseline.execute(statement)
     text = refusal(baseline)
@@ -56,13 +63,15 @@ def test_a_later_mantisnxt_is_called_that(baseline: Connection) -> None:
     baseline.execute(LATER)
     first = refusal(baseline).splitlines()[0]
     assert first.startswith(
-        "this is a later MantisNXT: 79 tables in public, among them price_list that this runbook would make;"
-        " invoice_status with labels of their own"
+        "this is a later MantisNXT: 79 tables in public, among them price_list that this runbook"
+        " would make; invoice_status with labels of their own"
     )
 
 
 def test_many_tables_of_the_owners_own_make_no_later_mantisnxt(baseline: Connection) -> None:
-    baseline.execute(LATER.replace("invoice_status", "their_status").replace("price_list", "their_prices"))
+    baseline.execute(
+        LATER.replace("invoice_status", "their_status").replace("price_list", "their_prices")
+    )
     recognition.require_baseline(baseline, "0")
 
 
@@ -70,4 +79,6 @@ def test_another_applications_database_is_told_as_that(baseline: Connection) -> 
     baseline.execute("DROP SCHEMA public CASCADE")
     baseline.execute("CREATE SCHEMA public")
     baseline.execute("CREATE TABLE loan (id integer PRIMARY KEY)")
-    assert refusal(baseline).startswith("this is no database of MantisNXT: 0 of its 28 tables are in the schema public")
+    assert refusal(baseline).startswith(
+        "this is no database of MantisNXT: 0 of its 28 tables are in the schema public"
+    )

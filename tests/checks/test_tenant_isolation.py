@@ -1,4 +1,6 @@
-"""Tenants stay apart on everything there is, rightful work succeeds, and each way across is found when it is opened."""
+"""Tenants stay apart on everything there is, rightful work succeeds, and each way across is found
+when it is opened.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ def failed(separation: Separation) -> list[str]:
     return [f"{one.table}: {one.attempt}: {one.found}" for one in separation.leaks]
 
 
-# -- apart -------------------------------------------------------------------------------------------------------------
+# -- apart -----------------------------------------------------------------------------------------
 
 
 def test_tenants_are_apart_after_all_migrations(migrated: Connection) -> None:
@@ -55,11 +57,16 @@ def test_tenants_are_apart_after_all_migrations(migrated: Connection) -> None:
     seen = {record["table"]: record["attempts"] for record in shown.records}
     tables = names(
         migrated,
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition",
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND"
+        " relrowsecurity AND NOT relispartition",
     )
-    assert {name for name in tables if seen.get(name, 0) < (12 if name not in SHARED else 4)} == set()
+    assert {
+        name for name in tables if seen.get(name, 0) < (12 if name not in SHARED else 4)
+    } == set()
     views = names(
-        migrated, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')"
+        migrated,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN"
+        " ('v', 'm')",
     )
     assert views <= set(seen)
     functions = {name for name in seen if "(" in name}
@@ -70,8 +77,9 @@ def test_tenants_are_apart_after_all_migrations(migrated: Connection) -> None:
     } <= functions
     assert functions >= names(
         migrated,
-        "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE pronamespace = 'public'::regnamespace"
-        " AND prosecdef AND prorettype <> 'trigger'::regtype AND has_function_privilege('authenticated', p.oid, 'EXECUTE')",
+        "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE pronamespace ="
+        " 'public'::regnamespace AND prosecdef AND prorettype <> 'trigger'::regtype AND"
+        " has_function_privilege('authenticated', p.oid, 'EXECUTE')",
     )
 
 
@@ -90,13 +98,17 @@ def test_a_row_is_made_in_every_tenant_table(migrated: Connection) -> None:
     made = set(re.findall(r"^-- step: (\w+)$", ROWS, re.M))
     tables = names(
         migrated,
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition",
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND"
+        " relrowsecurity AND NOT relispartition",
     )
     assert made == tables - SHARED - {"organization", "profile", "organization_currency"}
 
 
 def test_nothing_is_left_of_the_proof(done: Climbed) -> None:
-    counted = "SELECT (SELECT count(*) FROM audit_log), (SELECT count(*) FROM customer), (SELECT count(*) FROM invoice)"
+    counted = (
+        "SELECT (SELECT count(*) FROM audit_log), (SELECT count(*) FROM customer), (SELECT count(*)"
+        " FROM invoice)"
+    )
     with done.connect() as connection:
         before = connection.execute(counted).fetchone()
         isolation.prove(connection, only=["customer"])
@@ -104,7 +116,7 @@ def test_nothing_is_left_of_the_proof(done: Climbed) -> None:
         assert connection.execute("SELECT current_user = session_user").fetchone() == (True,)
 
 
-# -- opened on purpose -------------------------------------------------------------------------------------------------
+# -- opened on purpose -----------------------------------------------------------------------------
 
 #: What opens a way, on what, and the attempt that finds it.
 OPENED = [
@@ -176,21 +188,32 @@ OPENED = [
 ]  # fmt: skip
 
 
-#: The nth way that is opened on each thing: a proof takes its time, and ways on different things do not meet.
-ROUNDS = sorted({[one[1] for one in OPENED[:number]].count(way[1]) for number, way in enumerate(OPENED)})
+#: The nth way that is opened on each thing: a proof takes its time, and ways on different things do
+#: not meet.
+ROUNDS = sorted(
+    {[one[1] for one in OPENED[:number]].count(way[1]) for number, way in enumerate(OPENED)}
+)
 
 
 @pytest.mark.parametrize("number", ROUNDS)
 def test_a_way_that_was_opened_is_found(migrated: Connection, number: int) -> None:
-    ways = [way for at, way in enumerate(OPENED) if [one[1] for one in OPENED[:at]].count(way[1]) == number]
+    ways = [
+        way
+        for at, way in enumerate(OPENED)
+        if [one[1] for one in OPENED[:at]].count(way[1]) == number
+    ]
     for statement, _, _ in ways:
         migrated.execute(statement)
     shown = isolation.prove(migrated, only=[name for _, name, _ in ways])
     said = failed(shown)
     assert [
-        f"{name}: {words}" for _, name, words in ways if not any(one.startswith(f"{name}: {words}") for one in said)
+        f"{name}: {words}"
+        for _, name, words in ways
+        if not any(one.startswith(f"{name}: {words}") for one in said)
     ] == []
-    assert {record["table"] for record in shown.records if record["verdict"] != "pass"} == {name for _, name, _ in ways}
+    assert {record["table"] for record in shown.records if record["verdict"] != "pass"} == {
+        name for _, name, _ in ways
+    }
 
 
 def test_what_is_found_is_told_beside_all_the_rest(migrated: Connection) -> None:
@@ -202,13 +225,14 @@ def test_what_is_found_is_told_beside_all_the_rest(migrated: Connection) -> None
     assert "@" not in str(shown.records)
 
 
-# -- what was not shown ------------------------------------------------------------------------------------------------
+# -- what was not shown ----------------------------------------------------------------------------
 
 
 def test_a_table_without_rows_shows_nothing(migrated: Connection) -> None:
     """No row can be made for it either: nobody knows what its rule asks for."""
     migrated.execute(
-        "CREATE TABLE visit (id uuid, org_id uuid REFERENCES organization, at date NOT NULL CHECK (at > '3000-01-01'))"
+        "CREATE TABLE visit (id uuid, org_id uuid REFERENCES organization, at date NOT NULL CHECK"
+        " (at > '3000-01-01'))"
     )
     shown = isolation.prove(migrated, only=["visit"])
     assert (shown.verdict, failed(shown)) == (
@@ -220,7 +244,9 @@ def test_a_table_of_somebody_else_is_tried_with_the_rows_it_has(migrated: Connec
     migrated.execute("CREATE TABLE visit (org_id uuid REFERENCES organization, at date)")
     migrated.execute("INSERT INTO visit SELECT id, current_date FROM organization")
     migrated.execute("GRANT SELECT ON visit TO authenticated")
-    assert "visit: read the other tenant's rows: 1" in failed(isolation.prove(migrated, only=["visit"]))
+    assert "visit: read the other tenant's rows: 1" in failed(
+        isolation.prove(migrated, only=["visit"])
+    )
 
 
 def test_what_nobody_has_heard_of_is_no_pass(migrated: Connection) -> None:
@@ -229,17 +255,23 @@ def test_what_nobody_has_heard_of_is_no_pass(migrated: Connection) -> None:
 
 def test_one_tenant_alone_shows_nothing(migrated: Connection) -> None:
     migrated.execute(
-        "UPDATE profile SET is_active = false WHERE org_id <> (SELECT org_id FROM profile ORDER BY id LIMIT 1)"
+        "UPDATE profile SET is_active = false WHERE org_id <> (SELECT org_id FROM profile ORDER BY"
+        " id LIMIT 1)"
     )
     with pytest.raises(Inconclusive, match="tenant isolation was not shown"):
         isolation.prove(migrated)
 
 
-def test_the_order_in_which_parallel_workers_hand_rows_over_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_in_which_parallel_workers_hand_rows_over_is_no_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     found = [("customer", 3, "a"), ("profile", 1, "b")]
     connection = SimpleNamespace(execute=lambda _: SimpleNamespace(fetchall=lambda: found))
     table = SimpleNamespace(
-        name="customer", relation=sql.SQL("customer"), of=lambda _: sql.SQL("true"), made_by=lambda _: None
+        name="customer",
+        relation=sql.SQL("customer"),
+        of=lambda _: sql.SQL("true"),
+        made_by=lambda _: None,
     )
     pair = SimpleNamespace(connection=connection, owner="owner", there=SimpleNamespace(user=""))
     monkeypatch.setattr(tenant_functions, "acting", lambda *_: nullcontext())

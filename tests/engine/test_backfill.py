@@ -43,8 +43,12 @@ KEYS = {
 def test_every_row_is_filled_once_whatever_its_key_is(bench: Bench) -> None:
     for number, (kind, key) in enumerate(KEYS.items()):
         filling(bench, kind, key, table=f"big_{number}")
-        [step] = bench.up(bench.migration(FILL.format(table=f"big_{number}"), version=f"{number:03}")).steps
-        assert bench.sql(f"SELECT filled, count(*) FROM big_{number} GROUP BY filled") == [(1, 5_000)], kind
+        [step] = bench.up(
+            bench.migration(FILL.format(table=f"big_{number}"), version=f"{number:03}")
+        ).steps
+        assert bench.sql(f"SELECT filled, count(*) FROM big_{number} GROUP BY filled") == [
+            (1, 5_000)
+        ], kind
         assert step.rows == 5_000
 
 
@@ -57,7 +61,9 @@ def test_names_are_read_as_sql_writes_them(bench: Bench) -> None:
 
 
 UNFIT = {
-    "a bigint, b bigint, filled integer DEFAULT 0, id bigint, PRIMARY KEY (a, b)": "found a bigint, b bigint, ",
+    "a bigint, b bigint, filled integer DEFAULT 0, id bigint, PRIMARY KEY (a, b)": (
+        "found a bigint, b bigint, "
+    ),
     "id numeric PRIMARY KEY, filled integer": "found id numeric, ",
     "id bigint UNIQUE, filled integer": "found no primary key, ",
 }
@@ -87,7 +93,9 @@ def test_a_row_with_the_lowest_key_of_all_is_not_passed_over(bench: Bench) -> No
         bench.sql("DROP TABLE big")
 
 
-def test_rows_written_meanwhile_are_filled_at_most_once_and_older_ones_exactly_once(bench: Bench) -> None:
+def test_rows_written_meanwhile_are_filled_at_most_once_and_older_ones_exactly_once(
+    bench: Bench,
+) -> None:
     migration = filling(bench, "uuid", "gen_random_uuid()", 20_000)
     bench.sql("ALTER TABLE big ADD COLUMN late boolean NOT NULL DEFAULT false")
     over = threading.Event()
@@ -97,7 +105,9 @@ def test_rows_written_meanwhile_are_filled_at_most_once_and_older_ones_exactly_o
         with bench.connect() as connection:
             while not over.is_set():
                 connection.execute("INSERT INTO big (id, late) VALUES (gen_random_uuid(), true)")
-                connection.execute("UPDATE big SET late = late WHERE id = (SELECT id FROM big LIMIT 1)")
+                connection.execute(
+                    "UPDATE big SET late = late WHERE id = (SELECT id FROM big LIMIT 1)"
+                )
                 written += 1
         return written
 
@@ -111,7 +121,9 @@ def test_rows_written_meanwhile_are_filled_at_most_once_and_older_ones_exactly_o
     assert bench.value("SELECT max(filled) FROM big") == 1
 
 
-def walked(bench: Bench, target_ms: float, cost_ms: float = 0.0, after: str | None = None) -> list[Batch]:
+def walked(
+    bench: Bench, target_ms: float, cost_ms: float = 0.0, after: str | None = None
+) -> list[Batch]:
     """The batches over the table `big`, each row costing that much."""
     with bench.connect() as connection:
 
@@ -134,7 +146,11 @@ def test_a_batch_holds_as_many_rows_as_it_says(bench: Bench) -> None:
     filling(bench, "bigint", "n")
     for one in walked(bench, 1_000)[:-1]:
         assert (
-            bench.value("SELECT count(*) FROM big WHERE id > %s AND id <= %s", int(one.lower), int(one.upper))
+            bench.value(
+                "SELECT count(*) FROM big WHERE id > %s AND id <= %s",
+                int(one.lower),
+                int(one.upper),
+            )
             == one.size
         )
 
@@ -145,13 +161,19 @@ def test_a_walk_resumes_after_the_key_it_reached(bench: Bench) -> None:
     assert walked(bench, 1_000, after="5000") == []
 
 
-@pytest.mark.parametrize(("cost_ms", "grows"), [(0.0, True), (0.2, False)], ids=["quick rows", "slow rows"])
-def test_batches_adapt_to_the_duration_that_is_wanted(bench: Bench, cost_ms: float, grows: bool) -> None:
+@pytest.mark.parametrize(
+    ("cost_ms", "grows"), [(0.0, True), (0.2, False)], ids=["quick rows", "slow rows"]
+)
+def test_batches_adapt_to_the_duration_that_is_wanted(
+    bench: Bench, cost_ms: float, grows: bool
+) -> None:
     filling(bench, "bigint", "n", 5_000)
     sizes = [one.size for one in walked(bench, 50, cost_ms)]
     assert (sizes[1] > sizes[0]) is grows
     assert min(sizes) >= backfill.SMALLEST
-    assert all(0.5 <= later / earlier <= 2.0 for earlier, later in zip(sizes, sizes[1:], strict=False))
+    assert all(
+        0.5 <= later / earlier <= 2.0 for earlier, later in zip(sizes, sizes[1:], strict=False)
+    )
 
 
 def test_memory_does_not_grow_with_the_table(bench: Bench) -> None:
@@ -160,7 +182,9 @@ def test_memory_does_not_grow_with_the_table(bench: Bench) -> None:
         filling(bench, "bigint", "n", rows)
         with bench.connect() as connection:
             tracemalloc.start()
-            for _ in backfill.batches(connection, "big", after=None, target_ms=0.001, run=lambda _: None):
+            for _ in backfill.batches(
+                connection, "big", after=None, target_ms=0.001, run=lambda _: None
+            ):
                 pass
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
@@ -176,20 +200,35 @@ def test_a_backfill_pauses_while_somebody_waits_for_a_lock(bench: Bench) -> None
         holder.execute("BEGIN")
         holder.execute("LOCK TABLE old")
         with beside(lambda: bench.sql("SELECT count(*) FROM old")):
-            wait_for(lambda: bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the reader to wait")
+            wait_for(
+                lambda: bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the reader to wait"
+            )
             assert backfill.pause_while_pressed(asking, longest_s=0.5) >= 0.5
             holder.execute("COMMIT")
         assert backfill.pause_while_pressed(asking, longest_s=5) < 5
 
 
-def test_a_backfill_rests_as_long_as_it_worked_for_each_session_that_works_beside_it(bench: Bench) -> None:
+def test_a_backfill_rests_as_long_as_it_worked_for_each_session_that_works_beside_it(
+    bench: Bench,
+) -> None:
     with bench.connect() as asking:
         assert backfill.Courtesy(asking).rest(0.5) == 0, "nobody works beside it"
-        with bench.connect("one") as one, bench.connect("two") as two, bench.connect("mantis-runbook/probe") as ours:
-            sleepers = [beside(lambda c=c: c.execute("SELECT pg_sleep(60)")) for c in (one, two, ours)]
+        with (
+            bench.connect("one") as one,
+            bench.connect("two") as two,
+            bench.connect("mantis-runbook/probe") as ours,
+        ):
+            sleepers = [
+                beside(lambda c=c: c.execute("SELECT pg_sleep(60)")) for c in (one, two, ours)
+            ]
             with sleepers[0], sleepers[1], sleepers[2]:
-                asleep = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%%pg_sleep(60)%%' AND pid <> pg_backend_pid()"
-                wait_for(lambda: len(bench.sql(asleep)) == 3, "three sessions at work, one of them ours")
+                asleep = (
+                    "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE"
+                    " '%%pg_sleep(60)%%' AND pid <> pg_backend_pid()"
+                )
+                wait_for(
+                    lambda: len(bench.sql(asleep)) == 3, "three sessions at work, one of them ours"
+                )
                 courtesy = backfill.Courtesy(asking)
                 assert courtesy.rest(0.3) == pytest.approx(0.6)
                 assert courtesy.rest(60) == backfill.LONGEST_REST_S, "and no longer than that"
@@ -198,9 +237,13 @@ def test_a_backfill_rests_as_long_as_it_worked_for_each_session_that_works_besid
         assert backfill.Courtesy(asking).rest(0.5) == 0
 
 
-def test_a_backfill_looks_for_others_after_every_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backfill_looks_for_others_after_every_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looks: list[float] = []
-    monkeypatch.setattr(backfill.Courtesy, "rest", lambda self, worked_s: looks.append(worked_s) or 0.2)
+    monkeypatch.setattr(
+        backfill.Courtesy, "rest", lambda self, worked_s: looks.append(worked_s) or 0.2
+    )
     [step] = bench.up(filling(bench, "bigint", "n")).steps
     assert step.rows == 5_000
     assert step.note == f"{0.2 * len(looks):.1f} s of it at rest while others worked"
@@ -212,12 +255,16 @@ def test_who_waits_for_an_advisory_lock_is_no_reason_to_pause(bench: Bench) -> N
     with bench.connect() as holder, bench.connect() as asking:
         holder.execute("SELECT pg_advisory_lock(7)")
         with beside(lambda: bench.sql("SELECT pg_advisory_lock(7)")):
-            wait_for(lambda: bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the other to wait")
+            wait_for(
+                lambda: bench.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the other to wait"
+            )
             assert backfill.pause_while_pressed(asking, longest_s=3) < 3
             holder.execute("SELECT pg_advisory_unlock(7)")
 
 
-def test_a_failed_backfill_keeps_its_batches_and_goes_on_when_the_cause_is_gone(bench: Bench) -> None:
+def test_a_failed_backfill_keeps_its_batches_and_goes_on_when_the_cause_is_gone(
+    bench: Bench,
+) -> None:
     migration = filling(bench, "bigint", "n")
     bench.sql("ALTER TABLE big ADD CONSTRAINT small_numbers CHECK (filled = 0 OR id < 2500)")
     with pytest.raises(StepFailed, match="failed; its earlier batches stay: .*small_numbers"):
@@ -234,7 +281,9 @@ def test_a_backfill_that_was_edited_half_way_is_refused(bench: Bench) -> None:
     bench.sql("ALTER TABLE big ADD CONSTRAINT small_numbers CHECK (filled = 0 OR id < 2500)")
     with pytest.raises(StepFailed):
         bench.up(migration)
-    with pytest.raises(MigrationFileError, match="'fill' of migration 001 was edited after it was carried out"):
+    with pytest.raises(
+        MigrationFileError, match="'fill' of migration 001 was edited after it was carried out"
+    ):
         bench.up(bench.migration(FILL.format(table="big").replace("+ 1", "+ 2")))
 
 
@@ -245,7 +294,8 @@ def test_a_table_locked_by_somebody_is_waited_for_in_short_tries(bench: Bench) -
         holder.execute("BEGIN")
         holder.execute("LOCK TABLE big")
         with pytest.raises(
-            LockNotObtained, match=r"tables locked for 1 s by pid \d+ \(maintenance, idle in transaction, LOCK"
+            LockNotObtained,
+            match=r"tables locked for 1 s by pid \d+ \(maintenance, idle in transaction, LOCK",
         ):
             bench.up(migration)
         assert bench.status() is None, "nothing was begun"
@@ -258,7 +308,10 @@ def test_a_table_locked_by_somebody_is_waited_for_in_short_tries(bench: Bench) -
 
         with bench.engine() as engine:
             engine.watch = lock_again
-            with pytest.raises(LockNotObtained, match=r"in the way: pid \d+ \(maintenance, idle in transaction, LOCK"):
+            with pytest.raises(
+                LockNotObtained,
+                match=r"in the way: pid \d+ \(maintenance, idle in transaction, LOCK",
+            ):
                 engine.up(migration)
             holder.execute("COMMIT")
     assert bench.status() == "failed"
@@ -270,7 +323,9 @@ def test_progress_is_told_and_each_batch_is_journalled(bench: Bench) -> None:
     bench.up(filling(bench, "bigint", "n"))
     told = [facts for event, facts in bench.heard if event == "step.progress"]
     assert told[-1]["rows"] == told[-1]["of"] == 5_000
-    rows: list[Any] = bench.sql("SELECT (detail ->> 'rows')::integer FROM mantis_runbook.journal WHERE state = 'batch'")
+    rows: list[Any] = bench.sql(
+        "SELECT (detail ->> 'rows')::integer FROM mantis_runbook.journal WHERE state = 'batch'"
+    )
     assert sum(count for (count,) in rows) == 5_000
     assert len(rows) == len(told)
 
@@ -279,10 +334,13 @@ def test_a_batch_without_triggers_fires_none(bench: Bench) -> None:
     bench.sql("CREATE TABLE fired (id bigint)")
     filling(bench, "bigint", "n", 2_000)
     bench.sql(
-        "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.fired VALUES (NEW.id); RETURN NEW; END'"
+        "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.fired"
+        " VALUES (NEW.id); RETURN NEW; END'"
     )
     bench.sql("CREATE TRIGGER fires AFTER UPDATE ON big FOR EACH ROW EXECUTE FUNCTION fire()")
-    bench.up(bench.migration(FILL.format(table="big").replace("over big", "over big  without triggers")))
+    bench.up(
+        bench.migration(FILL.format(table="big").replace("over big", "over big  without triggers"))
+    )
     assert bench.value("SELECT count(*) FROM fired") == 0
     bench.up(bench.migration(FILL.format(table="big"), version="002"))
     assert bench.value("SELECT count(*) FROM fired") == 2_000

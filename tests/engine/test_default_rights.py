@@ -1,4 +1,6 @@
-"""Default privileges: what we make is open to whom its file means, and what we keep to nobody but its owner."""
+"""Default privileges: what we make is open to whom its file means, and what we keep to nobody but
+its owner.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from mantis_runbook.postgres.connection import Connection, connect, rows
 from mantis_runbook.postgres.server import Server
 from mantis_runbook.postgres.target import Target
 
-#: Everything, by default, to the application's users, and something to a role that no file of ours knows.
+#: Everything, by default, to the application's users, and something to a role that no file of ours
+#: knows.
 DEFAULTS = """
     DO $$ BEGIN
         CREATE ROLE reporting;
@@ -84,7 +87,9 @@ def refused(connection: Connection, role: str, statement: str) -> bool:
     return False
 
 
-def test_under_default_privileges_every_new_object_has_the_rights_it_has_without_them(server: Server) -> None:
+def test_under_default_privileges_every_new_object_has_the_rights_it_has_without_them(
+    server: Server,
+) -> None:
     usual = climbed(server)
     target = Target("defaults", "variable", sandbox.clone(server, "template0", "rights"))
     try:
@@ -93,21 +98,30 @@ def test_under_default_privileges_every_new_object_has_the_rights_it_has_without
             connection.execute(DEFAULTS)
             ledger.install(connection)
             with hold(target, "test", "test") as fence:
-                engine = Engine(target, limits(step_deadline_s=60, statement_timeout_s=120), "test", "test", fence)
+                engine = Engine(
+                    target,
+                    limits(step_deadline_s=60, statement_timeout_s=120),
+                    "test",
+                    "test",
+                    fence,
+                )
                 for migration in migration_files.load():
                     engine.up(migration)
             with usual.connect() as other:
                 assert rights(connection) - rights(other) == set()
                 assert rights(other) - rights(connection) == set()
             connection.execute(
-                "SELECT create_partitions_ahead('communication_log', until => now() + interval '3 years')"
+                "SELECT create_partitions_ahead('communication_log', until => now() + interval '3"
+                " years')"
             )
             assert not {right for right in rights(connection) if right[1] == "reporting"}
     finally:
         sandbox.drop(server, "rights")
 
 
-def test_what_the_runbook_keeps_is_closed_to_the_applications_users(empty_database: Target, tmp_path: Path) -> None:
+def test_what_the_runbook_keeps_is_closed_to_the_applications_users(
+    empty_database: Target, tmp_path: Path
+) -> None:
     bench = Bench(empty_database, tmp_path)
     with bench.connect() as connection:
         make_roles(connection)
@@ -127,7 +141,9 @@ def test_what_the_runbook_keeps_is_closed_to_the_applications_users(empty_databa
         assert named_checks.run(connection, 1, ["ledger_open"]).verdict == "pass"
 
 
-def test_an_older_ledger_in_public_is_closed_and_makes_room_for_the_applications_own(bench: Bench) -> None:
+def test_an_older_ledger_in_public_is_closed_and_makes_room_for_the_applications_own(
+    bench: Bench,
+) -> None:
     with bench.connect() as connection:
         make_roles(connection)
         for table in ("schema_migrations", "migration_backups"):
@@ -135,7 +151,8 @@ def test_an_older_ledger_in_public_is_closed_and_makes_room_for_the_applications
             connection.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
             connection.execute(f"GRANT ALL ON {table} TO anon")
         connection.execute(
-            "INSERT INTO schema_migrations (version, description, status) VALUES ('000', 'x', 'completed')"
+            "INSERT INTO schema_migrations (version, description, status) VALUES ('000', 'x',"
+            " 'completed')"
         )
         assert not refused(connection, "anon", "TRUNCATE public.migration_backups")
         assert named_checks.run(connection, 1, ["ledger_open"]).verdict == "warn"
@@ -147,12 +164,16 @@ def test_an_older_ledger_in_public_is_closed_and_makes_room_for_the_applications
         assert refused(connection, "anon", "TRUNCATE public.migration_backups")
         assert named_checks.run(connection, 1, ["ledger_open"]).verdict == "pass"
         ledger.install(connection)
-        connection.execute("CREATE TABLE IF NOT EXISTS public.schema_migrations (migration_name text PRIMARY KEY)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS public.schema_migrations (migration_name text PRIMARY KEY)"
+        )
         connection.execute("INSERT INTO public.schema_migrations VALUES ('0001_theirs')")
         assert Ledger(connection).completed() == ("000", "001")
 
 
-@pytest.mark.parametrize("made", ["TABLE fresh (id integer GENERATED ALWAYS AS IDENTITY)", "TYPE fresh AS ENUM ('a')"])
+@pytest.mark.parametrize(
+    "made", ["TABLE fresh (id integer GENERATED ALWAYS AS IDENTITY)", "TYPE fresh AS ENUM ('a')"]
+)
 def test_a_grant_of_the_files_own_stays(bench: Bench, made: str) -> None:
     kind = made.split()[0]
     with bench.connect() as connection:

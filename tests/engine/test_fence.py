@@ -81,7 +81,8 @@ def test_a_runner_waits_for_the_one_before_it(bench: Bench) -> None:
 def test_the_lock_session_holds_no_snapshot_and_is_not_ended_for_being_idle(bench: Bench) -> None:
     with hold(bench.target, "run-1", "Ada"):
         assert bench.sql(
-            "SELECT backend_xmin, backend_xid, xact_start, state FROM pg_stat_activity WHERE application_name = 'mantis-runbook/lock'"
+            "SELECT backend_xmin, backend_xid, xact_start, state FROM pg_stat_activity WHERE"
+            " application_name = 'mantis-runbook/lock'"
         ) == [(None, None, None, "idle")]
 
 
@@ -91,7 +92,13 @@ def test_a_default_of_the_database_does_not_end_an_idle_lock(bench: Bench) -> No
     with hold(bench.target, "run-1", "Ada") as fence:
         with pytest.raises(psycopg.OperationalError), bench.connect() as idle:
             wait_for(
-                lambda: idle.execute("SELECT pg_sleep(0)") and not bench.sql("SELECT pg_sleep(0.4)") and False, "", 5
+                lambda: (
+                    idle.execute("SELECT pg_sleep(0)")
+                    and not bench.sql("SELECT pg_sleep(0.4)")
+                    and False
+                ),
+                "",
+                5,
             )
             idle.execute("SELECT 1")
         with bench.connect() as connection:
@@ -108,11 +115,14 @@ def test_an_application_lock_of_another_key_is_not_ours(bench: Bench) -> None:
 
 
 def test_before_phase_0_there_is_nothing_to_hold(empty_database: Target) -> None:
-    with pytest.raises(Refused, match="the database has no ledger"), hold(empty_database, "run-1", "Ada"):
+    with (
+        pytest.raises(Refused, match="the database has no ledger"),
+        hold(empty_database, "run-1", "Ada"),
+    ):
         pass
 
 
-# -- poolers -------------------------------------------------------------------------------------------------------
+# -- poolers ---------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -146,23 +156,30 @@ def pgbouncer(server: Server, **settings: str) -> Iterator[int]:
 
 @pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 @pytest.mark.parametrize("pool_size", ["1", "5"])
-def test_a_pooler_in_transaction_mode_is_refused(bench: Bench, server: Server, pool_size: str) -> None:
+def test_a_pooler_in_transaction_mode_is_refused(
+    bench: Bench, server: Server, pool_size: str
+) -> None:
     with pgbouncer(server, pool_mode="transaction", default_pool_size=pool_size) as port:
         pooled = reached(bench, port)
         with pytest.raises(PoolerRefused) as caught, hold(pooled, "run-1", "Ada", patience_s=0):
             pass
         with pytest.raises(PoolerRefused):
             refuse_pooler(pooled)
-    assert str(caught.value) == (
-        "target TEST_DSN is reached through a pooler in transaction mode: found one server session serving two"
-        " connections, expected a direct connection: session locks and session settings do not survive such a pooler;"
-        " name the server itself (its own port) as the target"
+    assert (
+        str(caught.value)
+        == "target TEST_DSN is reached through a pooler in transaction mode: found one server"
+        " session serving two connections, expected a direct connection: session locks and"
+        " session settings do not survive such a pooler; name the server itself (its own port)"
+        " as the target"
     )
 
 
 @pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 def test_a_pooler_in_session_mode_is_as_good_as_the_server(bench: Bench, server: Server) -> None:
-    with pgbouncer(server, pool_mode="session") as port, hold(reached(bench, port), "run-1", "Ada") as fence:
+    with (
+        pgbouncer(server, pool_mode="session") as port,
+        hold(reached(bench, port), "run-1", "Ada") as fence,
+    ):
         assert fence.token == token(bench)
 
 

@@ -1,4 +1,6 @@
-"""Kills: of the runner, of a backend, of the server, of the lock's session, at any moment; the next run finishes."""
+"""Kills: of the runner, of a backend, of the server, of the lock's session, at any moment; the next
+run finishes.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +28,34 @@ SELECT pg_sleep({seconds});
 -- step: last
 INSERT INTO fresh VALUES (2, 'once');
 """
-UNDO = "-- step: rows\nDELETE FROM fresh;\nSELECT pg_sleep({seconds});\n-- step: table\nDROP TABLE fresh;"
-WORKING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'mantis-runbook/migrate 001' AND {condition}"
+UNDO = (
+    "-- step: rows\nDELETE FROM fresh;\nSELECT pg_sleep({seconds});\n-- step: table\nDROP TABLE"
+    " fresh;"
+)
+WORKING = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'mantis-runbook/migrate 001' AND"
+    " {condition}"
+)
 ASLEEP, BUILDING = "wait_event = 'PgSleep'", "query LIKE 'CREATE%' AND wait_event_type = 'Lock'"
 
 
 def working(bench: Bench, condition: str = ASLEEP) -> int:
     """The engine's backend, once it does what the condition says."""
-    found: int = wait_for(lambda: bench.sql(WORKING.format(condition=condition)), f"a backend: {condition}")[0][0]
+    found: int = wait_for(
+        lambda: bench.sql(WORKING.format(condition=condition)), f"a backend: {condition}"
+    )[0][0]
     return found
 
 
 def gone(bench: Bench, pid: int) -> None:
-    """Wait until that backend has ended; the pause before is much shorter than what it was doing."""
-    wait_for(lambda: not bench.sql("SELECT pid FROM pg_stat_activity WHERE pid = %s", pid), "the backend's end", 20)
+    """Wait until that backend has ended; the pause before is much shorter than what it was
+    doing.
+    """
+    wait_for(
+        lambda: not bench.sql("SELECT pid FROM pg_stat_activity WHERE pid = %s", pid),
+        "the backend's end",
+        20,
+    )
 
 
 def sleeper(bench: Bench, seconds: float) -> Migration:
@@ -61,7 +77,9 @@ def finished(bench: Bench) -> None:
     assert bench.sql("SELECT id, name FROM fresh ORDER BY id") == [(1, "once"), (2, "once")]
 
 
-def test_a_runner_killed_in_a_transactional_step_leaves_nothing_that_commits_later(bench: Bench) -> None:
+def test_a_runner_killed_in_a_transactional_step_leaves_nothing_that_commits_later(
+    bench: Bench,
+) -> None:
     sleeper(bench, 60)
     with killed(bench):
         pass
@@ -74,7 +92,9 @@ def test_a_runner_killed_in_a_transactional_step_leaves_nothing_that_commits_lat
 
 def test_a_killed_runner_resumes_at_the_step_it_died_in(bench: Bench) -> None:
     """The step is as it was in the file; only the table it waits for has gone from the way."""
-    migration = bench.migration(SLEEPS.format(seconds="(SELECT count(*) FROM old) / 20.0"), UNDO.format(seconds=0))
+    migration = bench.migration(
+        SLEEPS.format(seconds="(SELECT count(*) FROM old) / 20.0"), UNDO.format(seconds=0)
+    )
     with killed(bench):
         pass
     bench.sql("TRUNCATE old")
@@ -85,7 +105,9 @@ def test_a_killed_runner_resumes_at_the_step_it_died_in(bench: Bench) -> None:
 
 def test_a_new_runner_need_not_wait_for_the_killed_one(bench: Bench) -> None:
     """It starts while the backend of the dead one still holds the fence's row."""
-    migration = bench.migration(SLEEPS.format(seconds="(SELECT count(*) FROM old) / 20.0"), UNDO.format(seconds=0))
+    migration = bench.migration(
+        SLEEPS.format(seconds="(SELECT count(*) FROM old) / 20.0"), UNDO.format(seconds=0)
+    )
     with killed(bench):
         bench.sql("DELETE FROM old")
         bench.up(migration, "run-2")
@@ -93,22 +115,33 @@ def test_a_new_runner_need_not_wait_for_the_killed_one(bench: Bench) -> None:
 
 
 INDEXED = SLEEPS.replace(
-    "-- step: sleeping\n", "-- step: index\nCREATE INDEX CONCURRENTLY old_name_idx ON old (name);\n-- step: sleeping\n"
+    "-- step: sleeping\n",
+    "-- step: index\nCREATE INDEX CONCURRENTLY old_name_idx ON old (name);\n-- step: sleeping\n",
 )
 
 
-def test_a_runner_killed_in_a_concurrent_build_leaves_an_index_that_the_next_repairs(bench: Bench) -> None:
+def test_a_runner_killed_in_a_concurrent_build_leaves_an_index_that_the_next_repairs(
+    bench: Bench,
+) -> None:
     migration = bench.migration(INDEXED.format(seconds=0))
     with closing(bench.connect()) as writer:
         writer.execute("BEGIN")
         writer.execute("UPDATE old SET name = 'x' WHERE id = 1")
         with killed(bench, BUILDING):
             pass
-        assert bench.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'old_name_idx'::regclass") is False
+        assert (
+            bench.value(
+                "SELECT indisvalid FROM pg_index WHERE indexrelid = 'old_name_idx'::regclass"
+            )
+            is False
+        )
         writer.execute("COMMIT")
     applied = bench.up(migration, "run-2")
     assert applied.steps[1].note == "an invalid leftover was dropped and built again"
-    assert bench.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'old_name_idx'::regclass") is True
+    assert (
+        bench.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'old_name_idx'::regclass")
+        is True
+    )
     finished(bench)
 
 
@@ -127,10 +160,14 @@ CREATE TABLE fresh AS SELECT count(*) AS n FROM old WHERE filled IS NOT NULL;
     [(" AND (id < 1500 OR pg_sleep(0.5 * (SELECT count(*) FROM brake)) IS NOT NULL)", 1), ("", 1)],
     ids=["within a batch", "between batches"],
 )
-def test_a_runner_killed_in_a_backfill_goes_on_at_its_key(bench: Bench, pause: str, batches: int) -> None:
+def test_a_runner_killed_in_a_backfill_goes_on_at_its_key(
+    bench: Bench, pause: str, batches: int
+) -> None:
     bench.sql("CREATE TABLE brake AS SELECT 1")
     bench.sql("INSERT INTO old SELECT n, 'name ' || n FROM generate_series(1001, 5000) AS n")
-    migration = bench.migration(BACKFILL.format(pause=pause), "-- step: back\nDROP TABLE IF EXISTS fresh;")
+    migration = bench.migration(
+        BACKFILL.format(pause=pause), "-- step: back\nDROP TABLE IF EXISTS fresh;"
+    )
     with closing(bench.connect()) as waiting, closing(bench.connect()) as row:
         if not pause:  # somebody waits for a lock: a backfill pauses after its batch
             row.execute("BEGIN")
@@ -151,7 +188,8 @@ def test_a_runner_killed_in_a_backfill_goes_on_at_its_key(bench: Bench, pause: s
     done = len(bench.journal("batch"))
     assert done >= batches
     reached = bench.value(
-        "SELECT max((detail ->> 'last_key')::bigint) FROM mantis_runbook.journal WHERE state = 'batch'"
+        "SELECT max((detail ->> 'last_key')::bigint) FROM mantis_runbook.journal WHERE state ="
+        " 'batch'"
     )
     assert bench.value("SELECT count(*) FROM old WHERE filled IS NOT NULL") == reached < 5000
     bench.up(migration, "run-2")
@@ -178,7 +216,10 @@ def test_a_terminated_backend_fails_the_migration_and_the_next_run_finishes(benc
     with beside(lambda: bench.up(migration)) as runner:
         bench.sql("SELECT pg_terminate_backend(%s)", working(bench))
     assert isinstance(runner.error, StepFailed)
-    assert "migration 001 was cut off: found terminating connection due to administrator command" in str(runner.error)
+    assert (
+        "migration 001 was cut off: found terminating connection due to administrator command"
+        in str(runner.error)
+    )
     assert "run again: it resumes at the step it was cut off in" in str(runner.error)
     assert bench.status() == "failed"
     assert bench.sql("SELECT * FROM fresh") == []
@@ -189,8 +230,12 @@ def test_a_server_killed_in_a_step_comes_back_and_the_next_run_finishes(
 ) -> None:
     server = own_server(fsync="on", full_page_writes="on")
     monkeypatch.setenv("TEST_DSN", make_conninfo(**server.parameters))
-    bench = Bench(Target("TEST_DSN", "variable", server.parameters), tmp_path / "migrations").prepare()
-    migration = bench.migration(SLEEPS.format(seconds="(SELECT count(*) FROM old) / 20.0"), UNDO.format(seconds=0))
+    bench = Bench(
+        Target("TEST_DSN", "variable", server.parameters), tmp_path / "migrations"
+    ).prepare()
+    migration = bench.migration(
+        SLEEPS.format(seconds="(SELECT count(*) FROM old) / 20.0"), UNDO.format(seconds=0)
+    )
     with beside(lambda: bench.up(migration)) as runner:
         working(bench)
         server.kill()
@@ -204,7 +249,7 @@ def test_a_server_killed_in_a_step_comes_back_and_the_next_run_finishes(
     finished(bench)
 
 
-# -- two runners ---------------------------------------------------------------------------------------------------
+# -- two runners -----------------------------------------------------------------------------------
 
 
 def test_a_second_runner_is_refused_and_told_of_the_first(bench: Bench) -> None:
@@ -241,18 +286,23 @@ LOCKS = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND ob
 def overtaken(bench: Bench, migration: Migration) -> Iterator[Beside]:
     """A runner whose lock's session is ended while a step runs.
 
-    The step ends once somebody else has the lock, and the one after it begins once he has the fence too: between the
-    two the fence is free, and either runner may be the first to reach it.
+    The step ends once somebody else has the lock, and the one after it begins once he has the fence
+    too: between the two the fence is free, and either runner may be the first to reach it.
     """
     bench.sql("CREATE TABLE go (id integer)")
 
     def let_go(first: int) -> None:
-        wait_for(lambda: [pid for (pid,) in bench.sql(LOCKS) if pid != first], "another runner's lock")
+        wait_for(
+            lambda: [pid for (pid,) in bench.sql(LOCKS) if pid != first], "another runner's lock"
+        )
         bench.sql("INSERT INTO go VALUES (1)")
 
     def until_overtaken(event: str, **facts: Any) -> None:
         if (event, facts["step"]) == ("step.started", "last"):
-            wait_for(lambda: bench.value("SELECT run FROM mantis_runbook.fence") == "run-2", "the other's fence")
+            wait_for(
+                lambda: bench.value("SELECT run FROM mantis_runbook.fence") == "run-2",
+                "the other's fence",
+            )
 
     def first_run() -> None:
         with bench.engine() as engine:
@@ -291,7 +341,8 @@ def test_a_fence_that_a_living_step_holds_is_refused_in_time(bench: Bench) -> No
     with beside(lambda: bench.up(migration)):
         pid = working(bench)
         bench.sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mantis-runbook/lock'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
+            " 'mantis-runbook/lock'"
         )
         with pytest.raises(Refused, match="a step of a runner that lost its lock is still at work"):
             with hold(bench.target, "run-2", "Bob", patience_s=1):

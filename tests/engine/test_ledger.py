@@ -1,4 +1,6 @@
-"""The ledger: the strategy's table and its five states, beside older tooling's table where there is one."""
+"""The ledger: the strategy's table and its five states, beside older tooling's table where there is
+one.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,10 @@ def test_states_follow_each_other_as_the_table_says(bench: Bench) -> None:
         for before, after in itertools.product((None, *STATES), STATES):
             connection.execute("DELETE FROM mantis_runbook.schema_migrations")
             if before:
-                insert = "INSERT INTO mantis_runbook.schema_migrations (version, description, status) VALUES ('001', 'x', %s)"
+                insert = (
+                    "INSERT INTO mantis_runbook.schema_migrations (version, description, status)"
+                    " VALUES ('001', 'x', %s)"
+                )
                 connection.execute(insert, [before])
             if after in TRANSITIONS[before]:
                 book.set(migration, after)
@@ -65,7 +70,8 @@ def test_what_a_completed_row_holds(bench: Bench) -> None:
     migration = bench.migration(UP)
     bench.up(migration)
     [row] = bench.sql(
-        "SELECT version, description, status, checksum, rollback_sql FROM mantis_runbook.schema_migrations"
+        "SELECT version, description, status, checksum, rollback_sql FROM"
+        " mantis_runbook.schema_migrations"
     )
     assert row == ("001", "A sample", "completed", migration.checksum, migration.rollback.text)
     with bench.connect() as connection:
@@ -102,8 +108,16 @@ def test_two_installations_at_once_make_one_ledger(empty_database: Target, tmp_p
 @pytest.mark.parametrize(
     ("file", "write", "rows"),
     [
-        ("older_tooling_a", "INSERT INTO schema_migrations (migration_name) VALUES ('0006_next')", 5),
-        ("older_tooling_b", "INSERT INTO schema_migrations (id, name, filename) VALUES ('004', 'next', '004.sql')", 4),
+        (
+            "older_tooling_a",
+            "INSERT INTO schema_migrations (migration_name) VALUES ('0006_next')",
+            5,
+        ),
+        (
+            "older_tooling_b",
+            "INSERT INTO schema_migrations (id, name, filename) VALUES ('004', 'next', '004.sql')",
+            4,
+        ),
     ],
 )
 def test_a_ledger_of_older_tooling_stays_untouched_and_goes_on_being_written(
@@ -111,24 +125,40 @@ def test_a_ledger_of_older_tooling_stays_untouched_and_goes_on_being_written(
 ) -> None:
     bench = Bench(empty_database, tmp_path / "migrations")
     bench.sql((settings.sql() / "baseline" / f"{file}.sql").read_text())
-    before = columns(bench, "public.schema_migrations"), bench.sql("SELECT * FROM public.schema_migrations ORDER BY 1")
+    before = (
+        columns(bench, "public.schema_migrations"),
+        bench.sql("SELECT * FROM public.schema_migrations ORDER BY 1"),
+    )
     assert len(before[1]) == rows
     bench.prepare()
     migration = bench.migration(UP)
     bench.up(migration)
-    after = columns(bench, "public.schema_migrations"), bench.sql("SELECT * FROM public.schema_migrations ORDER BY 1")
+    after = (
+        columns(bench, "public.schema_migrations"),
+        bench.sql("SELECT * FROM public.schema_migrations ORDER BY 1"),
+    )
     assert after == before
     with bench.connect() as connection:
-        assert (ledger.shape(connection), Ledger(connection).schema) == ("foreign", "mantis_runbook")
+        assert (ledger.shape(connection), Ledger(connection).schema) == (
+            "foreign",
+            "mantis_runbook",
+        )
     bench.sql(write)
     assert bench.value("SELECT count(*) FROM public.schema_migrations") == rows + 1
-    assert bench.sql("SELECT version, status FROM mantis_runbook.schema_migrations") == [("001", "completed")]
-    assert bench.there("public.migration_backups", "mantis_runbook.migration_backups") == [False, True]
+    assert bench.sql("SELECT version, status FROM mantis_runbook.schema_migrations") == [
+        ("001", "completed")
+    ]
+    assert bench.there("public.migration_backups", "mantis_runbook.migration_backups") == [
+        False,
+        True,
+    ]
     bench.rollback(migration)
     assert bench.status() == "rolled_back"
 
 
-def test_a_view_in_the_place_of_the_ledger_is_left_alone(empty_database: Target, tmp_path: Path) -> None:
+def test_a_view_in_the_place_of_the_ledger_is_left_alone(
+    empty_database: Target, tmp_path: Path
+) -> None:
     bench = Bench(empty_database, tmp_path / "migrations")
     bench.sql("CREATE VIEW schema_migrations AS SELECT 1 AS id")
     bench.prepare().up(bench.migration(UP))
@@ -139,9 +169,15 @@ def test_a_view_in_the_place_of_the_ledger_is_left_alone(empty_database: Target,
 def test_a_strategys_ledger_that_is_there_is_used(empty_database: Target, tmp_path: Path) -> None:
     bench = Bench(empty_database, tmp_path / "migrations")
     bench.sql((settings.sql() / "ledger" / "010_ledger.sql").read_text())
-    bench.sql("INSERT INTO schema_migrations (version, description, status) VALUES ('000', 'by hand', 'completed')")
+    bench.sql(
+        "INSERT INTO schema_migrations (version, description, status) VALUES ('000', 'by hand',"
+        " 'completed')"
+    )
     bench.prepare().up(bench.migration(UP))
-    assert bench.sql("SELECT version FROM mantis_runbook.schema_migrations ORDER BY version") == [("000",), ("001",)]
+    assert bench.sql("SELECT version FROM mantis_runbook.schema_migrations ORDER BY version") == [
+        ("000",),
+        ("001",),
+    ]
 
 
 def test_backups_are_recorded_and_proven(bench: Bench) -> None:
@@ -194,7 +230,9 @@ def test_the_journal_tells_where_a_pass_stands(bench: Bench) -> None:
             for direction, state, step in rows:
                 detail = {"last_key": "key"} if state == "batch" else {}
                 done = f"sha-{step}" if step else None
-                journal.write(str(number), direction, state, step, statement_sha256=done, detail=detail)
+                journal.write(
+                    str(number), direction, state, step, statement_sha256=done, detail=detail
+                )
             assert journal.last_pass(str(number)) == expected
 
 
@@ -212,9 +250,12 @@ def test_catalogues_are_kept_from_before_after_and_the_rollback(bench: Bench) ->
         bench.rollback(bench.migration(UP))
         assert journal.catalog_at_rollback("001") is None
         bench.sql(
-            "INSERT INTO mantis_runbook.journal (run, version, direction, state, who) VALUES ('r', '001', 'up', 'begun', 'Ada')"
+            "INSERT INTO mantis_runbook.journal (run, version, direction, state, who) VALUES ('r',"
+            " '001', 'up', 'begun', 'Ada')"
         )
-        assert journal.catalog_after("001") is None, "the end of an earlier pass is not the end of this one"
+        assert journal.catalog_after("001") is None, (
+            "the end of an earlier pass is not the end of this one"
+        )
 
 
 def test_decisions_and_archives_are_kept(bench: Bench) -> None:

@@ -1,4 +1,6 @@
-"""Rollback: what it refuses, salvages, seals and leaves; from every step a migration can have been cut off after."""
+"""Rollback: what it refuses, salvages, seals and leaves; from every step a migration can have been
+cut off after.
+"""
 
 from __future__ import annotations
 
@@ -92,10 +94,12 @@ def rolled_back(begun: Run, *chosen: Migration, **watch: Any) -> RolledBack:
     return rollbacks.roll_back(begun, chosen, rollbacks.salvage_folder(begun), **watch)
 
 
-# -- a migration and back ------------------------------------------------------------------------------------------
+# -- a migration and back --------------------------------------------------------------------------
 
 
-def test_a_rollback_leaves_the_catalogue_as_it_was_and_applying_again_works(bench: Bench, begun: Run) -> None:
+def test_a_rollback_leaves_the_catalogue_as_it_was_and_applying_again_works(
+    bench: Bench, begun: Run
+) -> None:
     before, migration = snapshot(bench), bench.migration(UP, DOWN)
     for _ in range(2):
         bench.up(migration)
@@ -112,7 +116,9 @@ def test_a_rollback_leaves_the_catalogue_as_it_was_and_applying_again_works(benc
 
 
 @pytest.mark.parametrize("steps", range(8))
-def test_a_migration_that_was_cut_off_after_any_step_is_rolled_back(bench: Bench, begun: Run, steps: int) -> None:
+def test_a_migration_that_was_cut_off_after_any_step_is_rolled_back(
+    bench: Bench, begun: Run, steps: int
+) -> None:
     """The engine stops where the next step cannot be carried out."""
     before, whole = snapshot(bench), bench.migration(UP, DOWN)
     cut = [step for number, step in enumerate(UP.split("-- step: ")[1:]) if number < steps]
@@ -129,7 +135,10 @@ def test_a_migration_that_was_cut_off_after_any_step_is_rolled_back(bench: Bench
 def test_a_rollback_from_the_middle_of_a_backfill(bench: Bench, begun: Run) -> None:
     before = snapshot(bench)
     bench.sql("INSERT INTO old SELECT n FROM generate_series(1001, 5000) AS n")
-    half = UP.replace("SET mood = 'glad'", "SET mood = CASE WHEN id < 2000 OR 1 / (id - id) > 0 THEN 'glad'::mood END")
+    half = UP.replace(
+        "SET mood = 'glad'",
+        "SET mood = CASE WHEN id < 2000 OR 1 / (id - id) > 0 THEN 'glad'::mood END",
+    )
     with pytest.raises(StepFailed, match="its earlier batches stay"):
         bench.up(bench.migration(half, DOWN))
     done = rolled_back(begun, bench.migration(UP, DOWN))
@@ -138,10 +147,12 @@ def test_a_rollback_from_the_middle_of_a_backfill(bench: Bench, begun: Run) -> N
     assert done.salvage.rows > 0
 
 
-# -- what others made ----------------------------------------------------------------------------------------------
+# -- what others made ------------------------------------------------------------------------------
 
 
-def test_what_others_made_since_is_left_alone_and_is_no_difference(bench: Bench, begun: Run) -> None:
+def test_what_others_made_since_is_left_alone_and_is_no_difference(
+    bench: Bench, begun: Run
+) -> None:
     migration = bench.migration(UP, DOWN)
     bench.up(migration)
     bench.sql("CREATE TABLE theirs (id integer)")
@@ -170,7 +181,9 @@ def test_a_table_of_others_made_while_a_migration_was_failed_is_salvaged_sealed_
     bench.sql("CREATE TABLE theirs (id integer)")
     bench.sql("INSERT INTO theirs VALUES (1)")
     done = rolled_back(begun, bench.migration(UP, DOWN))
-    assert [change.name for change in done.left_behind.added if change.kind == "tables"] == ["public.theirs"]
+    assert [change.name for change in done.left_behind.added if change.kind == "tables"] == [
+        "public.theirs"
+    ]
     assert [file.table for file in done.salvage.files] == ["public.theirs"]
     bench.sql("INSERT INTO theirs VALUES (2)")
 
@@ -178,7 +191,9 @@ def test_a_table_of_others_made_while_a_migration_was_failed_is_salvaged_sealed_
 def test_what_a_rollback_forgets_is_a_difference(bench: Bench, begun: Run) -> None:
     migration = bench.migration(
         UP,
-        DOWN.replace("DROP FUNCTION IF EXISTS feel();", "SELECT 1;").replace("DROP TYPE IF EXISTS mood;", "SELECT 1;"),
+        DOWN.replace("DROP FUNCTION IF EXISTS feel();", "SELECT 1;").replace(
+            "DROP TYPE IF EXISTS mood;", "SELECT 1;"
+        ),
     )
     bench.up(migration)
     bench.sql("CREATE TABLE theirs (id integer)")
@@ -205,19 +220,25 @@ def made(**classes: dict[str, str]) -> Catalog:
         (made(), None, made(tables={"a": "1", "b": "1"}), set()),
     ],
 )
-def test_whose_an_object_is(before: Catalog, after: Catalog | None, now: Catalog, theirs: set[tuple[str, str]]) -> None:
+def test_whose_an_object_is(
+    before: Catalog, after: Catalog | None, now: Catalog, theirs: set[tuple[str, str]]
+) -> None:
     assert rollbacks.others([(before, after)], now) == theirs
 
 
-# -- several versions ----------------------------------------------------------------------------------------------
+# -- several versions ------------------------------------------------------------------------------
 
-SECOND = "-- step: second table\nCREATE TABLE second (id integer, fresh_id bigint REFERENCES fresh);"
+SECOND = (
+    "-- step: second table\nCREATE TABLE second (id integer, fresh_id bigint REFERENCES fresh);"
+)
 THIRD = "-- step: third table\nCREATE TABLE third (id integer);"
 
 
 def three(bench: Bench) -> tuple[Migration, ...]:
     bench.migration(UP, DOWN)
-    bench.migration(SECOND, "-- step: gone\nDROP TABLE IF EXISTS second;", version="002", requires="001")
+    bench.migration(
+        SECOND, "-- step: gone\nDROP TABLE IF EXISTS second;", version="002", requires="001"
+    )
     bench.migration(THIRD, "-- step: gone\nDROP TABLE IF EXISTS third;", version="003")
     return migration_files.load(bench.folder)
 
@@ -239,7 +260,12 @@ ALL = states(("001", "completed"), ("002", "completed"), ("003", "completed"))
         (states(("001", "failed")), "001", "only", ["001"]),
         (states(("001", "running")), "001", "only", ["001"]),
         (states(("001", "completed"), ("002", "rolled_back")), "001", "only", ["001"]),
-        (states(("001", "completed"), ("002", "rolled_back"), ("003", "running")), "001", "from", ["003", "001"]),
+        (
+            states(("001", "completed"), ("002", "rolled_back"), ("003", "running")),
+            "001",
+            "from",
+            ["003", "001"],
+        ),
     ],
 )
 def test_which_versions_are_chosen(
@@ -257,7 +283,10 @@ def test_which_versions_are_chosen(
             "001",
             "only",
             Refused,
-            "migration 001 cannot be rolled back alone: found later migrations stand on it: 002 sample,",
+            (
+                "migration 001 cannot be rolled back alone: found later migrations stand on it: 002"
+                " sample,"
+            ),
         ),
         (
             states(("001", "completed"), ("002", "failed")),
@@ -266,15 +295,32 @@ def test_which_versions_are_chosen(
             Refused,
             "later migrations stand on it: 002 sample",
         ),
-        (states(), "001", "only", Refused, "found 001 is never applied, expected an applied, failed or interrupted"),
+        (
+            states(),
+            "001",
+            "only",
+            Refused,
+            "found 001 is never applied, expected an applied, failed or interrupted",
+        ),
         (states(("001", "rolled_back")), "001", "only", Refused, "found 001 is rolled_back"),
         (ALL, "003", "after", Refused, "nothing to roll back for 003"),
         (ALL, "004", "only", ParameterError, "found '004'"),
-        (ALL, "001", "all", ParameterError, "scope: found 'all', expected one of only, after, from"),
+        (
+            ALL,
+            "001",
+            "all",
+            ParameterError,
+            "scope: found 'all', expected one of only, after, from",
+        ),
     ],
 )
 def test_which_versions_are_refused(
-    tmp_path: Path, rows: dict[str, LedgerRow], version: str, scope: str, error: type[RunbookError], message: str
+    tmp_path: Path,
+    rows: dict[str, LedgerRow],
+    version: str,
+    scope: str,
+    error: type[RunbookError],
+    message: str,
 ) -> None:
     known = three(Bench(Target("none", "variable", {}), tmp_path / "migrations"))
     with pytest.raises(error) as caught:
@@ -323,7 +369,11 @@ def test_several_versions_go_newest_first_and_leave_nothing(bench: Bench, begun:
     bench.sql("INSERT INTO second VALUES (1, 1)")
     done = rolled_back(begun, *reversed(known))
     assert [one.version for one in done.applied] == ["003", "002", "001"]
-    assert {file.table for file in done.salvage.files} == {"public.fresh", "public.second", "public.old"}
+    assert {file.table for file in done.salvage.files} == {
+        "public.fresh",
+        "public.second",
+        "public.old",
+    }
     assert done.left_behind.is_empty
     assert snapshot(bench) == before
 
@@ -337,11 +387,15 @@ def test_an_older_version_that_nothing_stands_on_goes_alone(bench: Bench, begun:
     done = rolled_back(begun, known[1])
     assert done.left_behind.is_empty
     assert done.salvage.rows == 0
-    assert [bench.status(version) for version in ("001", "002", "003")] == ["completed", "rolled_back", "completed"]
+    assert [bench.status(version) for version in ("001", "002", "003")] == [
+        "completed",
+        "rolled_back",
+        "completed",
+    ]
     bench.up(known[1])
 
 
-# -- when it goes wrong --------------------------------------------------------------------------------------------
+# -- when it goes wrong ----------------------------------------------------------------------------
 
 
 def seals(bench: Bench) -> list[tuple[Any, ...]]:
@@ -361,7 +415,9 @@ def test_while_it_is_salvaged_a_table_takes_no_writes(bench: Bench, begun: Run) 
 
 
 def late_writes(bench: Bench, **_: Any) -> None:
-    """What an application does between the salvage and the end of a column, with no rights in the runbook's schema."""
+    """What an application does between the salvage and the end of a column, with no rights in the
+    runbook's schema.
+    """
     with bench.connect() as connection:
         connection.execute("SET ROLE pg_monitor")
         connection.execute("UPDATE old SET mood = 'calm' WHERE id = 5")
@@ -374,7 +430,9 @@ def late_writes(bench: Bench, **_: Any) -> None:
 MOODS = "SELECT id, mood::text FROM old WHERE id IN (4, 5, 6, 7, 8, 5001, 5002) ORDER BY id"
 
 
-def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(bench: Bench, begun: Run, server: Server) -> None:
+def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(
+    bench: Bench, begun: Run, server: Server
+) -> None:
     bench.sql("GRANT SELECT, INSERT, UPDATE ON old TO pg_monitor")
     migration = bench.migration(UP, DOWN)
     bench.up(migration)
@@ -392,7 +450,10 @@ def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(bench: Bench,
     assert done.left_behind.is_empty
     assert seals(bench) == []
     assert bench.value("SELECT count(*) FROM mantis_runbook.kept_value") == 0
-    assert (bench.value("SELECT count(*) FROM old"), bench.value("SELECT count(*) FROM old WHERE id > 5000")) == (
+    assert (
+        bench.value("SELECT count(*) FROM old"),
+        bench.value("SELECT count(*) FROM old WHERE id > 5000"),
+    ) == (
         1002,
         2,
     )
@@ -404,20 +465,28 @@ def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(bench: Bench,
     assert snapshot(bench) == before
 
 
-def test_what_was_kept_outlives_a_rollback_that_is_cut_off_behind_the_column(bench: Bench, begun: Run) -> None:
-    """A view of somebody's stands on the table that goes after the column: the next try brings what was kept."""
+def test_what_was_kept_outlives_a_rollback_that_is_cut_off_behind_the_column(
+    bench: Bench, begun: Run
+) -> None:
+    """A view of somebody's stands on the table that goes after the column: the next try brings what
+    was kept.
+    """
     bench.sql("GRANT SELECT, INSERT, UPDATE ON old TO pg_monitor")
     migration = bench.migration(UP, DOWN)
     bench.up(migration)
     bench.sql("CREATE VIEW theirs AS SELECT * FROM fresh")
     with pytest.raises(StepFailed):
         rolled_back(
-            begun, migration, watch=lambda event, **_: late_writes(bench) if event == "salvage.finished" else None
+            begun,
+            migration,
+            watch=lambda event, **_: late_writes(bench) if event == "salvage.finished" else None,
         )
     assert seals(bench) == []
     bench.sql("DROP VIEW theirs")
     done = rolled_back(begun, migration)
-    assert ("public.old.mood.late.copy", 5) in {(file.file, file.rows) for file in done.salvage.files}
+    assert ("public.old.mood.late.copy", 5) in {
+        (file.file, file.rows) for file in done.salvage.files
+    }
     assert bench.value("SELECT count(*) FROM mantis_runbook.kept_value") == 0
 
 
@@ -435,13 +504,19 @@ def test_a_salvage_that_fails_drops_nothing_and_takes_the_seals_off(
     bench.sql("INSERT INTO fresh DEFAULT VALUES")
 
 
-def test_a_step_that_fails_takes_the_seals_off_and_the_next_try_resumes(bench: Bench, begun: Run) -> None:
+def test_a_step_that_fails_takes_the_seals_off_and_the_next_try_resumes(
+    bench: Bench, begun: Run
+) -> None:
     """A view of somebody's stands on the table: no CASCADE decides for them."""
     migration = bench.migration(UP, DOWN)
     bench.up(migration)
     bench.sql("CREATE VIEW theirs AS SELECT * FROM fresh")
     with pytest.raises(
-        StepFailed, match=r"'fresh table' .*cannot drop table fresh because other objects depend on it \(view theirs"
+        StepFailed,
+        match=(
+            r"'fresh table' .*cannot drop table fresh because other objects depend on it \(view"
+            r" theirs"
+        ),
     ):
         rolled_back(begun, migration)
     assert bench.status() == "failed"
@@ -455,7 +530,9 @@ def test_a_step_that_fails_takes_the_seals_off_and_the_next_try_resumes(bench: B
     assert bench.status() == "rolled_back"
 
 
-def test_a_table_in_use_is_not_waited_for_for_ever(bench: Bench, begun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_in_use_is_not_waited_for_for_ever(
+    bench: Bench, begun: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rollbacks.seal, "__kwdefaults__", {"patience_s": 0.5})
     migration = bench.migration(UP, DOWN)
     bench.up(migration)
@@ -469,17 +546,23 @@ def test_a_table_in_use_is_not_waited_for_for_ever(bench: Bench, begun: Run, mon
 
 
 def test_a_killed_rollback_is_finished_with_all_that_was_salvaged(bench: Bench, begun: Run) -> None:
-    slow = DOWN.replace("DROP FUNCTION", "SELECT pg_sleep((SELECT count(*) FROM brake) * 60);\nDROP FUNCTION")
+    slow = DOWN.replace(
+        "DROP FUNCTION", "SELECT pg_sleep((SELECT count(*) FROM brake) * 60);\nDROP FUNCTION"
+    )
     bench.sql("CREATE TABLE brake AS SELECT 1")
     before, migration = snapshot(bench), bench.migration(UP, slow)
     bench.up(migration)
     bench.sql("INSERT INTO fresh DEFAULT VALUES")
-    asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    asleep = (
+        "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname ="
+        " current_database()"
+    )
     with beside(lambda: rolled_back(begun, migration)) as first:
         [(pid,)] = wait_for(lambda: bench.sql(asleep), "the second step")
         assert seals(bench) != []
         bench.sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mantis-runbook/%%' AND pid <> %s",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE"
+            " 'mantis-runbook/%%' AND pid <> %s",
             pid,
         )
         bench.sql("SELECT pg_terminate_backend(%s)", pid)
@@ -497,14 +580,17 @@ def test_without_a_catalogue_from_before_nothing_is_touched(bench: Bench, begun:
     bench.up(migration)
     bench.sql("TRUNCATE mantis_runbook.journal")
     with pytest.raises(
-        Failed, match="the catalogue from before migration 001 is not on record.*restore the backup instead"
+        Failed,
+        match=(
+            "the catalogue from before migration 001 is not on record.*restore the backup instead"
+        ),
     ):
         rolled_back(begun, migration)
     assert bench.status() == "completed"
     assert seals(bench) == []
 
 
-# -- the real migrations -------------------------------------------------------------------------------------------
+# -- the real migrations ---------------------------------------------------------------------------
 
 REAL = migration_files.load()
 
@@ -530,7 +616,9 @@ def standing_before(target: Target, migration: Migration) -> None:
 
 
 def carry_out(connection: Connection, step: Step) -> None:
-    """A step inside a transaction that will be undone: builds without CONCURRENTLY, backfills in one batch."""
+    """A step inside a transaction that will be undone: builds without CONCURRENTLY, backfills in
+    one batch.
+    """
     connection.execute("SAVEPOINT step")
     for statement in step.statements:
         text = statement.text.replace(" CONCURRENTLY", "")
@@ -566,7 +654,9 @@ def undone(connection: Connection, script: Script) -> None:
 def test_a_real_migration_is_rolled_back_from_after_every_step(
     real: Target, server: Server, migration: Migration
 ) -> None:
-    """All in one transaction: after each step a savepoint, the rollback, a look at the catalogue, and back."""
+    """All in one transaction: after each step a savepoint, the rollback, a look at the catalogue,
+    and back.
+    """
     if server.version != max(chosen()):
         pytest.skip("the newest server answers for the SQL; the engine's own tests run on all")
     standing_before(real, migration)
@@ -581,7 +671,9 @@ def test_a_real_migration_is_rolled_back_from_after_every_step(
             except (psycopg.Error, RunbookError) as error:
                 failures.append(f"after step {number} {step.name!r}: {str(error).splitlines()[0]}")
             else:
-                if not (left := catalog.diff(before, catalog.snapshot(connection)).after_rollback).is_empty:
+                if not (
+                    left := catalog.diff(before, catalog.snapshot(connection)).after_rollback
+                ).is_empty:
                     failures.append(f"after step {number} {step.name!r}: {left}")
             connection.execute("ROLLBACK TO half")
             connection.execute("RELEASE half")

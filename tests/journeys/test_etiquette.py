@@ -29,12 +29,14 @@ from mantis_runbook.watch.application_load import Load, running, scenarios
 from mantis_runbook.watch.monitor import Monitor
 from mantis_runbook.watch.probe import FILE, Probe
 
-#: How long the others hold on to what we want: while a plain statement waits for them, and while the engine does.
+#: How long the others hold on to what we want: while a plain statement waits for them, and while
+#: the engine does.
 HELD_S = 3.0
 READ_S = 10.0
 
-#: What others may notice of the engine at most, as a share of what they noticed of the plain statement in the same run.
-#: The engine gives way after 100 ms; the rest is for a machine that does much else.
+#: What others may notice of the engine at most, as a share of what they noticed of the plain
+#: statement in the same run. The engine gives way after 100 ms; the rest is for a machine that does
+#: much else.
 SHARE = 0.5
 
 TOUCHED = ("customer", "organization")
@@ -93,7 +95,9 @@ def environment(**limits: int) -> Environment:
     return settings.environment("development").model_copy(update=limits)
 
 
-def applied(target: Target, migration: Migration, heard: list[str] | None = None, **limits: int) -> Applied:
+def applied(
+    target: Target, migration: Migration, heard: list[str] | None = None, **limits: int
+) -> Applied:
     """Carried out by the engine; `heard` takes up whom it said to wait for."""
 
     def hear(event: str, **facts: Any) -> None:
@@ -150,7 +154,9 @@ def forgotten_writer(target: Target, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def long_vacuum(target: Target, seconds: float) -> Iterator[None]:
-    with psycopg.connect(**target.parameters | {"application_name": "vacuum"}, autocommit=True) as connection:
+    with psycopg.connect(
+        **target.parameters | {"application_name": "vacuum"}, autocommit=True
+    ) as connection:
         connection.execute("SET vacuum_cost_delay = '100ms'")
         connection.execute("SET vacuum_cost_limit = 1")
 
@@ -160,7 +166,10 @@ def long_vacuum(target: Target, seconds: float) -> Iterator[None]:
 
         vacuum = threading.Thread(target=work)
         vacuum.start()
-        until(target, "SELECT count(*) = 1 FROM pg_stat_progress_vacuum WHERE relid = 'customer'::regclass")
+        until(
+            target,
+            "SELECT count(*) = 1 FROM pg_stat_progress_vacuum WHERE relid = 'customer'::regclass",
+        )
         with ended_after(seconds, connection.cancel_safe):
             yield
         vacuum.join()
@@ -172,22 +181,30 @@ def other_index_build(target: Target, seconds: float) -> Iterator[None]:
 
     It has got as far as waiting for that one: before, it would wait for those who wait for it.
     """
-    with session(target, "old snapshot") as old, psycopg.connect(**target.parameters, autocommit=True) as builder:
+    with (
+        session(target, "old snapshot") as old,
+        psycopg.connect(**target.parameters, autocommit=True) as builder,
+    ):
         old.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         old.execute("SELECT count(*) FROM pg_class")
-        build = threading.Thread(target=builder.execute, args=("CREATE INDEX CONCURRENTLY ON customer (phone)",))
+        build = threading.Thread(
+            target=builder.execute, args=("CREATE INDEX CONCURRENTLY ON customer (phone)",)
+        )
         build.start()
         until(
             target,
-            "SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase = 'waiting for old snapshots'"
-            f" AND current_locker_pid = {old.info.backend_pid}",
+            "SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase = 'waiting for old"
+            f" snapshots' AND current_locker_pid = {old.info.backend_pid}",
         )
         with ended_after(seconds, old.rollback):
             yield
         build.join()
 
 
-FORGOTTEN = "UPDATE customer SET phone = phone WHERE id = (SELECT id FROM customer ORDER BY id DESC LIMIT 1)"
+FORGOTTEN = (
+    "UPDATE customer SET phone = phone WHERE id = (SELECT id FROM customer ORDER BY id DESC"
+    " LIMIT 1)"
+)
 
 #: Each with the seconds it stands in the engine's way.
 BLOCKERS: dict[str, tuple[Blocker, float]] = {
@@ -218,31 +235,42 @@ def application(target: Target, folder: Path) -> Iterator[tuple[Probe, Load]]:
 
 
 def longest_ms(probe: Probe, table: str, begin: str, end: str) -> float:
-    """The longest time without a success that readers or writers of the table saw between two marks."""
+    """The longest time without a success that readers or writers of the table saw between two
+    marks.
+    """
     found = samples.figures(samples.read(probe.result.file), begin, end)
     return max(lane.longest_gap.ms for lane in found.lanes if lane.lane.endswith(table))
 
 
 def noticed_plainly_ms(probe: Probe) -> float:
     plain_ms = longest_ms(probe, "customer", "plain", "plain done")
-    assert plain_ms > 0.8 * HELD_S * 1000, "without etiquette the application waits as long as we do"
+    assert plain_ms > 0.8 * HELD_S * 1000, (
+        "without etiquette the application waits as long as we do"
+    )
     return plain_ms
 
 
 def plainly(target: Target, probe: Probe, folder: Path, blocker: Blocker) -> None:
-    """The change as a session without a lock timeout makes it: what the application notices of that is the measure."""
+    """The change as a session without a lock timeout makes it: what the application notices of that
+    is the measure.
+    """
     with blocker(target, HELD_S), connect(target, "plain", lock_timeout="0") as plain:
         probe.mark("plain")
         plain.execute("ALTER TABLE customer ADD COLUMN plain_tier integer")
         probe.mark("plain done")
-    # What it left must not count for what comes next: nobody waits any more, and every lane had an answer since.
+    # What it left must not count for what comes next: nobody waits any more, and every lane had an
+    # answer since.
     until(target, "SELECT count(*) = 0 FROM pg_locks WHERE NOT granted")
     probe.mark("quiet")
 
     def all_answered() -> bool:
         seen = list(samples.read(folder / FILE))
         since = max((one.at_s for one in seen if one.outcome == "quiet"), default=None)
-        answered = {one.lane for one in seen if since is not None and one.at_s > since and one.outcome == samples.OK}
+        answered = {
+            one.lane
+            for one in seen
+            if since is not None and one.at_s > since and one.outcome == samples.OK
+        }
         return len(answered) == LANES
 
     wait_for(all_answered, "an answer in every lane")
@@ -251,20 +279,25 @@ def plainly(target: Target, probe: Probe, folder: Path, blocker: Blocker) -> Non
 def complete(target: Target) -> bool:
     """Whether all that the migration makes is there, and valid."""
     with connect(target, "test") as connection:
-        index = connection.execute("SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'customer'::regclass")
+        index = connection.execute(
+            "SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'customer'::regclass"
+        )
         columns = connection.execute(
-            "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('customer'::regclass, 'organization'::regclass)"
-            " AND attname IN ('tier', 'first_tier')"
+            "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('customer'::regclass,"
+            " 'organization'::regclass) AND attname IN ('tier', 'first_tier')"
         )
         made = connection.execute(
-            "SELECT to_regclass('customer_tier_idx') IS NOT NULL, to_regclass('customer_note') IS NOT NULL"
+            "SELECT to_regclass('customer_tier_idx') IS NOT NULL, to_regclass('customer_note') IS"
+            " NOT NULL"
         )
-        status = connection.execute("SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'")
+        status = connection.execute(
+            "SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'"
+        )
         found = (*index.fetchone(), *columns.fetchone(), *made.fetchone(), *status.fetchone())
     return found == (True, 2, True, True, "completed")
 
 
-# -- the engine, beside a plain statement --------------------------------------------------------------------------
+# -- the engine, beside a plain statement ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(("blocker", "held_s"), BLOCKERS.values(), ids=BLOCKERS)
@@ -283,7 +316,9 @@ def test_the_application_does_not_wait_as_long_as_we_do(
     plain_ms = noticed_plainly_ms(probe)
     for table in TOUCHED:
         assert longest_ms(probe, table, "migration", "migrated") < SHARE * plain_ms
-    assert max(behind, default=0.0) * 1000 < SHARE * plain_ms, "nor did any session of the load queue for longer"
+    assert max(behind, default=0.0) * 1000 < SHARE * plain_ms, (
+        "nor did any session of the load queue for longer"
+    )
     assert sum(step.lock_waits for step in done.steps) >= 2
     assert done.duration_ms > 0.7 * held_s * 1000
     assert probe.result.errors == {}
@@ -307,7 +342,9 @@ def test_a_blocked_index_build_names_its_blocker_and_finishes_once_it_is_gone(
             with pytest.raises(LockNotObtained, match="did not end within its deadline") as stuck:
                 applied(target, migration, heard, concurrently_deadline_s=5)
             assert named in stuck.value.found
-            assert any(one.startswith(named) for one in heard), "and while it waited, not only at the end"
+            assert any(one.startswith(named) for one in heard), (
+                "and while it waited, not only at the end"
+            )
             assert not complete(target)
         done = applied(target, migration)
         probe.mark("migrated")
@@ -332,7 +369,9 @@ def test_an_old_snapshot_is_named_before_the_build_begins(
             applied(target, migration, step_deadline_s=2, concurrently_deadline_s=20)
         assert f"session {old.info.backend_pid} (monthly report" in stuck.value.found
     with connect(target, "test") as connection:
-        assert connection.execute("SELECT to_regclass('customer_tier_idx') IS NULL").fetchone() == (True,)
+        assert connection.execute("SELECT to_regclass('customer_tier_idx') IS NULL").fetchone() == (
+            True,
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""All migrations by the engine on every installation, and back from the last state with rows in every new table, salvaged and restored."""
+"""All migrations by the engine on every installation, and back from the last state with rows in
+every new table, salvaged and restored.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,15 @@ LIMITS = limits(step_deadline_s=60, statement_timeout_s=120)
 #: Written by triggers all the time, and by every rollback: its number of rows never falls.
 AUDIT = "public.audit_log"
 OTHER_LEDGER = "SELECT * FROM public.schema_migrations ORDER BY 1"
-COMPLETED = "SELECT version FROM mantis_runbook.schema_migrations WHERE status = 'completed' ORDER BY 1"
-#: What goes on being written by triggers while we work: compared by its number of rows, which never falls.
+COMPLETED = (
+    "SELECT version FROM mantis_runbook.schema_migrations WHERE status = 'completed' ORDER BY 1"
+)
+#: What goes on being written by triggers while we work: compared by its number of rows, which never
+#: falls.
 GROWING = (AUDIT, "public.schema_migrations", "public.migration_backups")
 
-#: The user table's stand-in, owners under row-level security, the shape of an older schema_migrations and what its writer does.
+#: The user table's stand-in, owners under row-level security, the shape of an older
+#: schema_migrations and what its writer does.
 INSTALLATIONS = {
     "supabase, older tooling a": (
         "supabase", False, "older_tooling_a", "INSERT INTO schema_migrations (migration_name) VALUES ('0006_next')",
@@ -69,11 +75,21 @@ def write_everywhere(connection: Connection) -> None:
     """A row, or more, of two organisations in every table that a migration made."""
     known = {
         row["name"]
-        for row in rows(connection, "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p')")
+        for row in rows(
+            connection, "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p')"
+        )
     }
-    steps = [one for one in read_script(settings.sql() / "tenants" / "rows.sql").steps if one.name in known]
+    steps = [
+        one
+        for one in read_script(settings.sql() / "tenants" / "rows.sql").steps
+        if one.name in known
+    ]
     for number, tenant in enumerate(rows(connection, query("tenants/two_tenants"))):
-        told = {"tenants.org": tenant["org_id"], "tenants.person": tenant["user_id"], "tenants.mark": f"apart {number}"}
+        told = {
+            "tenants.org": tenant["org_id"],
+            "tenants.person": tenant["user_id"],
+            "tenants.mark": f"apart {number}",
+        }
         told |= dict.fromkeys(("request.jwt.claim.sub", "app.current_user_id"), tenant["user_id"])
         told |= {f"tenants.{one.name}": str(uuid4()) for one in steps}
         with connection.transaction():
@@ -83,21 +99,25 @@ def write_everywhere(connection: Connection) -> None:
                 for statement in step.statements:
                     connection.execute(statement.text)
     connection.execute(
-        "INSERT INTO oauth_provider (name, client_id, client_secret_encrypted, authorization_url, token_url, user_info_url)"
-        " VALUES ('kept', 'id', 'x', 'https://a', 'https://b', 'https://c')"
+        "INSERT INTO oauth_provider (name, client_id, client_secret_encrypted, authorization_url,"
+        " token_url, user_info_url) VALUES ('kept', 'id', 'x', 'https://a', 'https://b',"
+        " 'https://c')"
     )
 
 
 def post_an_entry(connection: Connection) -> None:
-    """One of the journal entries gets a line that balances it, and is posted: from then on nobody may change it."""
+    """One of the journal entries gets a line that balances it, and is posted: from then on nobody
+    may change it.
+    """
     connection.execute(
-        "WITH balance AS ("
-        " INSERT INTO journal_entry_line (journal_entry_id, account_id, description, credit_amount, line_number)"
-        " SELECT journal_entry_id, account_id, 'balance', debit_amount, 2 FROM journal_entry_line LIMIT 1"
-        " RETURNING journal_entry_id) SELECT FROM balance"
+        "WITH balance AS ( INSERT INTO journal_entry_line (journal_entry_id, account_id,"
+        " description, credit_amount, line_number) SELECT journal_entry_id, account_id, 'balance',"
+        " debit_amount, 2 FROM journal_entry_line LIMIT 1 RETURNING journal_entry_id) SELECT FROM"
+        " balance"
     )
     connection.execute(
-        "SELECT post_journal_entry(journal_entry_id) FROM journal_entry_line WHERE description = 'balance'"
+        "SELECT post_journal_entry(journal_entry_id) FROM journal_entry_line WHERE description ="
+        " 'balance'"
     )
 
 
@@ -107,10 +127,13 @@ def content(connection: Connection, like: Fingerprint | None = None) -> Fingerpr
 
 
 def prepare(connection: Connection, older: str) -> list[dict[str, Any]]:
-    """Older tooling, an organisation whose currency must be decided, our ledger; the rows of the older tooling's table."""
+    """Older tooling, an organisation whose currency must be decided, our ledger; the rows of the
+    older tooling's table.
+    """
     connection.execute((settings.sql() / "baseline" / f"{older}.sql").read_text())
     connection.execute(
-        'UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = (SELECT max(id::text)::uuid FROM organization)'
+        'UPDATE organization SET settings = \'{"currency": "ZAR"}\' WHERE id = (SELECT'
+        " max(id::text)::uuid FROM organization)"
     )
     ledger.install(connection)
     ledger.Ledger(connection).decide("currency", {"ZAR": "USD"}, "Ada")
@@ -126,8 +149,12 @@ def climb(connection: Connection, target: Target) -> list[Catalog]:
     return states
 
 
-def descend(connection: Connection, target: Target, states: list[Catalog], old: Fingerprint, folder: Path) -> list[str]:
-    """Every migration back, newest first, each to where it began, old content untouched; versions with a salvage."""
+def descend(
+    connection: Connection, target: Target, states: list[Catalog], old: Fingerprint, folder: Path
+) -> list[str]:
+    """Every migration back, newest first, each to where it began, old content untouched; versions
+    with a salvage.
+    """
     begun, salvaged = run.start(target, LIMITS, "Ada", phases={}), list[str]()
     for migration, before in zip(reversed(KNOWN), reversed(states[:-1]), strict=True):
         done = rollbacks.roll_back(begun, (migration,), folder / f"salvage-{migration.version}")
@@ -184,7 +211,9 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
         restore(target, [tmp_path / f"salvage-{version}" for version in reversed(salvaged)])
         restored = compare(new, content(connection, new))
         assert restored.is_equal, restored.message
-        assert rows(connection, "SELECT count(*) AS posted FROM journal_entry WHERE is_posted") == [{"posted": 1}]
+        assert rows(connection, "SELECT count(*) AS posted FROM journal_entry WHERE is_posted") == [
+            {"posted": 1}
+        ]
         assert failed_validations(target, KNOWN) == []
 
 

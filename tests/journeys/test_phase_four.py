@@ -1,4 +1,6 @@
-"""Phase 4 as a whole, on real servers: safe to run, up and down from every state, on every installation, thresholds kept."""
+"""Phase 4 as a whole, on real servers: safe to run, up and down from every state, on every
+installation, thresholds kept.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_a_migration_cut_off_after_any_step_is_rolled_back(
 
 
 @pytest.mark.parametrize("version", PHASE_4)
-def test_a_rollback_cut_off_after_any_step_is_begun_again(server: Server, baseline_template: str, version: str) -> None:
+def test_a_rollback_cut_off_after_any_step_is_begun_again(
+    server: Server, baseline_template: str, version: str
+) -> None:
     with migrated(server, baseline_template, BEFORE[version]) as connection:
         before = catalog.snapshot(connection)
         for number in range(len(migration_files.read_script(script(version, "rollback")).steps)):
@@ -106,9 +110,15 @@ def test_all_go_up_and_down_and_up_again_with_rows(server: Server, baseline_temp
         assert [found(connection, script(version, "validate")) for version in PHASE_4] == [""] * 6
 
 
-@pytest.mark.parametrize(("auth", "force_rls"), [("extended", False), ("extended", True), ("supabase", True)])
-def test_every_installation_goes_up_and_down(empty_database: Target, auth: Any, force_rls: bool) -> None:
-    sandbox.load_baseline(empty_database.parameters, scale=0.01, seed=1, auth=auth, force_rls=force_rls)
+@pytest.mark.parametrize(
+    ("auth", "force_rls"), [("extended", False), ("extended", True), ("supabase", True)]
+)
+def test_every_installation_goes_up_and_down(
+    empty_database: Target, auth: Any, force_rls: bool
+) -> None:
+    sandbox.load_baseline(
+        empty_database.parameters, scale=0.01, seed=1, auth=auth, force_rls=force_rls
+    )
     with psycopg.connect(**empty_database.parameters, autocommit=True) as connection:
         prepared(connection)
         for version in ("001", "002", "003"):
@@ -127,8 +137,12 @@ def test_the_thresholds_of_the_strategy_hold(server: Server, baseline_template: 
     with migrated(server, baseline_template, "009") as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS mantis_runbook")
         connection.execute((settings.sql() / "ledger" / "050_finding_before.sql").read_text())
-        connection.execute((settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text())
-        said = connection.execute("SELECT * FROM mantis_runbook.validate_schema_integrity()").fetchall()
+        connection.execute(
+            (settings.sql() / "monitoring" / "020_validate_schema_integrity.sql").read_text()
+        )
+        said = connection.execute(
+            "SELECT * FROM mantis_runbook.validate_schema_integrity()"
+        ).fetchall()
         assert [row for row in said if row[1] != "PASS"] == []
 
 
@@ -141,10 +155,14 @@ def test_afterwards_the_checks_find_nothing(server: Server, baseline_template: s
     )  # fmt: skip
     with migrated(server, baseline_template, "009") as connection:
         results = named_checks.run(connection, 5, names).results
-        assert [f"{result.check.name}: {result.summary}" for result in results if result.total] == []
+        assert [
+            f"{result.check.name}: {result.summary}" for result in results if result.total
+        ] == []
 
 
-def test_what_the_migrations_add_has_no_redundant_and_no_missing_index(server: Server, baseline_template: str) -> None:
+def test_what_the_migrations_add_has_no_redundant_and_no_missing_index(
+    server: Server, baseline_template: str
+) -> None:
     with migrated(server, baseline_template, "009") as connection:
         redundant = named_checks.report(connection, "redundant_indexes")
         assert list(redundant["redundant_index"]) == ["profile_org_id_idx"]  # the baseline's own
@@ -158,7 +176,9 @@ def failed_tests(connection: Connection) -> list[str]:
     return [f"{path.stem}: {said}" for path in SQL_TESTS if (said := found(connection, path))]
 
 
-def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(server: Server, baseline_template: str) -> None:
+def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(
+    server: Server, baseline_template: str
+) -> None:
     assert [path.stem for path in SQL_TESTS] == [
         "data_integrity_004_advanced",
         "integration_004_documents",
@@ -177,13 +197,17 @@ def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(server: Serv
         assert counts(connection) == before
 
 
-def test_the_sql_tests_pass_in_a_database_without_rows(server: Server, baseline_template: str) -> None:
+def test_the_sql_tests_pass_in_a_database_without_rows(
+    server: Server, baseline_template: str
+) -> None:
     with migrated(server, baseline_template, "009") as connection:
         connection.execute("TRUNCATE auth.users, organization CASCADE")
         assert failed_tests(connection) == []
 
 
-DOCUMENTS, COMMUNICATION, ANALYTICS = (path for path in SQL_TESTS if path.stem.startswith("integration_"))
+DOCUMENTS, COMMUNICATION, ANALYTICS = (
+    path for path in SQL_TESTS if path.stem.startswith("integration_")
+)
 BREAKS = [
     (DOCUMENTS, "ALTER TABLE document DISABLE ROW LEVEL SECURITY", "a colleague should not see a private document"),
     (DOCUMENTS, "ALTER TABLE document DISABLE TRIGGER keep_document_versions", "document_first_version_has_no_parent"),
@@ -216,7 +240,7 @@ def test_the_sql_tests_can_fail(server: Server, baseline_template: str) -> None:
 
 def counts(connection: Connection) -> dict[str, int]:
     tables = connection.execute(
-        "SELECT oid::regclass::text FROM pg_class"
-        " WHERE relnamespace IN ('public'::regnamespace, 'auth'::regnamespace) AND relkind IN ('r', 'p', 'm')"
+        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace IN ('public'::regnamespace,"
+        " 'auth'::regnamespace) AND relkind IN ('r', 'p', 'm')"
     ).fetchall()
     return {name: one(connection, f"SELECT count(*) FROM {name}") for (name,) in tables}

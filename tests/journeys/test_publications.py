@@ -1,4 +1,6 @@
-"""Publishers and subscribers: real slots, which stream before, while and after we work, and who would stop is named first."""
+"""Publishers and subscribers: real slots, which stream before, while and after we work, and who
+would stop is named first.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ PUBLISHED = ("customer", "supplier")
 
 @dataclass(frozen=True)
 class Replicated:
-    """Two databases of one server: what is published in the first arrives in the second, by a slot of its own."""
+    """Two databases of one server: what is published in the first arrives in the second, by a slot
+    of its own.
+    """
 
     server: Server
 
@@ -48,15 +52,25 @@ class Replicated:
             return (connection.execute(query).fetchone() or (None,))[0]
 
     def subscribe(self, publisher: str, subscriber: str, publication: str, slot: str) -> None:
-        """On one server the slot is made first: CREATE SUBSCRIPTION would wait for its own transaction."""
+        """On one server the slot is made first: CREATE SUBSCRIPTION would wait for its own
+        transaction.
+        """
         self.execute(publisher, f"SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")
-        create = f"CREATE SUBSCRIPTION {slot} CONNECTION {{}} PUBLICATION {publication} WITH (create_slot = false, slot_name = '{slot}', copy_data = false)"
+        create = (
+            f"CREATE SUBSCRIPTION {slot} CONNECTION {{}} PUBLICATION {publication} WITH"
+            f" (create_slot = false, slot_name = '{slot}', copy_data = false)"
+        )
         conninfo = make_conninfo(**self.place(publisher).parameters)
         self.execute(subscriber, sql.SQL(create).format(conninfo))  # type: ignore[arg-type]
         wait_for(lambda: self.streams(slot), f"slot {slot} to be read")
 
     def streams(self, slot: str) -> bool:
-        return self.value("postgres", f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") is True
+        return (
+            self.value(
+                "postgres", f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'"
+            )
+            is True
+        )
 
     def forget(self, subscriber: str, slot: str) -> None:
         steps = (
@@ -86,14 +100,25 @@ def test_a_subscription_of_the_target_is_in_no_copy_and_its_slot_streams_on(
     taken = backup.take(target, tmp_path / "backup", derived=True)
     copy = create_scratch(target, "mantis_scratch_feed", taken.likeness)
     assert backup.prove(taken, copy).content.is_equal
-    asked = "SELECT count(*) FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE datname LIKE 'mantis%'"
+    asked = (
+        "SELECT count(*) FROM pg_subscription JOIN pg_database ON pg_database.oid = subdbid WHERE"
+        " datname LIKE 'mantis%'"
+    )
     assert here.value("postgres", asked) == 0
-    assert backup.prove_derived(taken, create_scratch(target, "mantis_scratch_feed", taken.likeness)).is_equal
+    assert backup.prove_derived(
+        taken, create_scratch(target, "mantis_scratch_feed", taken.likeness)
+    ).is_equal
     assert here.value("postgres", asked) == 0
 
     # As a restore without --no-subscriptions leaves it: disabled, and on the original's slot.
-    create = "CREATE SUBSCRIPTION rates_feed CONNECTION {} PUBLICATION rates WITH (connect = false, slot_name = 'rates_feed')"
-    here.execute("mantis_scratch_feed", sql.SQL(create).format(make_conninfo(**here.place("source").parameters)))
+    create = (
+        "CREATE SUBSCRIPTION rates_feed CONNECTION {} PUBLICATION rates WITH (connect = false,"
+        " slot_name = 'rates_feed')"
+    )
+    here.execute(
+        "mantis_scratch_feed",
+        sql.SQL(create).format(make_conninfo(**here.place("source").parameters)),
+    )
     drop_scratch(target, "mantis_scratch_feed")
     assert not has_scratch(target, "mantis_scratch_feed")
     here.execute("source", "INSERT INTO rate VALUES ('EUR', 1.08)")
@@ -102,7 +127,9 @@ def test_a_subscription_of_the_target_is_in_no_copy_and_its_slot_streams_on(
     here.forget("target", "rates_feed")
 
 
-def test_a_publisher_streams_through_backup_proof_and_all_migrations(replicated: Replicated, tmp_path: Path) -> None:
+def test_a_publisher_streams_through_backup_proof_and_all_migrations(
+    replicated: Replicated, tmp_path: Path
+) -> None:
     here = replicated
     here.execute("postgres", "CREATE DATABASE target")
     target = here.place("target")
@@ -114,16 +141,22 @@ def test_a_publisher_streams_through_backup_proof_and_all_migrations(replicated:
 
     with connect(target, "test") as connection:
         verdict, said = found(connection, "publications_that_grow")
-        assert (verdict, len(said)) == ("fail", 1), "the subscriber would stop at a column that it lacks"
+        assert (verdict, len(said)) == (
+            "fail",
+            1,
+        ), "the subscriber would stop at a column that it lacks"
         columns = re.findall(r"(customer|supplier)\.(\w+)", said[0])
         assert ("customer", "currency") in columns
-        # As the check advises: the columns are made on the subscriber first, where they may be more.
+        # As the check advises: the columns are made on the subscriber first, where they may be
+        # more.
         for table, column in columns:
             here.execute("warehouse", f"ALTER TABLE {table} ADD COLUMN {column} text")
         ledger.install(connection)
     taken = backup.take(target, tmp_path / "backup")
     try:
-        assert backup.prove(taken, create_scratch(target, "mantis_scratch_sales", taken.likeness)).is_valid
+        assert backup.prove(
+            taken, create_scratch(target, "mantis_scratch_sales", taken.likeness)
+        ).is_valid
     finally:
         drop_scratch(target, "mantis_scratch_sales")
     with hold(target, "test", "test") as fence:
@@ -131,20 +164,24 @@ def test_a_publisher_streams_through_backup_proof_and_all_migrations(replicated:
         for migration in known():
             engine.up(migration)
     here.execute(
-        "target", "UPDATE supplier SET name = 'changed after 009' WHERE id = (SELECT min(id::text) FROM supplier)::uuid"
+        "target",
+        "UPDATE supplier SET name = 'changed after 009' WHERE id = (SELECT min(id::text) FROM"
+        " supplier)::uuid",
     )
     arrived = "SELECT count(*) FROM supplier WHERE name = 'changed after 009'"
     wait_for(lambda: here.value("warehouse", arrived) == 1, "the change to arrive")
     assert here.streams("to_warehouse")
     parts = (
-        "SELECT bool_and(relreplident = 'f') FROM pg_partition_tree('audit_log') JOIN pg_class ON pg_class.oid = relid"
+        "SELECT bool_and(relreplident = 'f') FROM pg_partition_tree('audit_log') JOIN pg_class ON"
+        " pg_class.oid = relid"
     )
     assert here.value("target", parts) is True, "entries are published by whole rows, as before"
     here.forget("warehouse", "to_warehouse")
 
 
 @pytest.mark.parametrize(
-    ("name", "scope"), [("everything", "FOR ALL TABLES"), ("of_public", "FOR TABLES IN SCHEMA public")]
+    ("name", "scope"),
+    [("everything", "FOR ALL TABLES"), ("of_public", "FOR TABLES IN SCHEMA public")],
 )
 def test_a_publication_that_would_take_in_our_tables_is_named_with_who_reads_it(
     replicated: Replicated, name: str, scope: str
@@ -160,7 +197,10 @@ def test_a_publication_that_would_take_in_our_tables_is_named_with_who_reads_it(
         assert verdict == "fail"
         assert said[0].startswith(f"publication {name}: {scope} takes in ")
         assert "slots that may serve it: to_warehouse (read by to_warehouse)" in said[0]
-        assert "migration_backups" in found(connection, "publications_that_grow")[1][0] or "and more" in said[0]
+        assert (
+            "migration_backups" in found(connection, "publications_that_grow")[1][0]
+            or "and more" in said[0]
+        )
         assert found(connection, "publications_unread") == ("pass", [])
         assert found(connection, "publications_that_grow", 4)[0] == "fail"
         ledger.install(connection)

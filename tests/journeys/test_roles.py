@@ -1,4 +1,6 @@
-"""The migrating role that is no superuser: what the script gives it, and that each right it lacks is named in phase 0."""
+"""The migrating role that is no superuser: what the script gives it, and that each right it lacks
+is named in phase 0.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from mantis_runbook.postgres.target import Target
 ROLE = "mantis_migrator"
 SUPERUSER = "mantis"
 
-#: What is taken away or done behind the role's back; words of the refusal, the statement that mends it among them; how it is mended.
+#: What is taken away or done behind the role's back; words of the refusal, the statement that mends
+#: it among them; how it is mended.
 LACKS = {
     "acting": (
         f"REVOKE authenticated, service_role FROM {ROLE}",
@@ -77,8 +80,12 @@ LACKS = {
 
 
 @pytest.fixture
-def owned(server: Server, database: Target, monkeypatch: pytest.MonkeyPatch, reports: Path) -> Iterator[Target]:
-    """A baseline database that belongs to the migrating role, as superusers reach it; TEST_DSN reaches it as that role."""
+def owned(
+    server: Server, database: Target, monkeypatch: pytest.MonkeyPatch, reports: Path
+) -> Iterator[Target]:
+    """A baseline database that belongs to the migrating role, as superusers reach it; TEST_DSN
+    reaches it as that role.
+    """
     make_role(server, database.parameters["dbname"], ROLE)
     monkeypatch.setenv("TEST_DSN", make_conninfo(**database.parameters | {"user": ROLE}))
     monkeypatch.setenv("MANTIS_RUNBOOK_BACKUPS", str(reports / "backups"))
@@ -91,15 +98,21 @@ def precheck() -> Any:
     return notebook.open("0", {"target": "TEST_DSN", "environment": "development"}).precheck()
 
 
-def test_the_script_gives_all_that_phase_0_asks_for_and_may_be_run_again(server: Server, owned: Target) -> None:
+def test_the_script_gives_all_that_phase_0_asks_for_and_may_be_run_again(
+    server: Server, owned: Target
+) -> None:
     make_role(server, owned.parameters["dbname"], ROLE)
     assert precheck().verdict in ("passed", "warned")
     with psycopg.connect(**owned.parameters) as connection:
-        role = connection.execute("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone()
+        role = connection.execute(
+            "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = %s", [ROLE]
+        ).fetchone()
     assert role == (False, False)
 
 
-def test_each_right_that_the_role_lacks_is_named_in_phase_0_with_the_statement_that_gives_it(owned: Target) -> None:
+def test_each_right_that_the_role_lacks_is_named_in_phase_0_with_the_statement_that_gives_it(
+    owned: Target,
+) -> None:
     with psycopg.connect(**owned.parameters, autocommit=True) as connection:
         for lack, (taken, words, mended) in LACKS.items():
             connection.execute(taken.encode())

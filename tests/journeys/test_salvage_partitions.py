@@ -1,4 +1,6 @@
-"""Rolling phase 4 back through salvage: partitions of older tables are sealed, salvaged and restored; audit_log goes on."""
+"""Rolling phase 4 back through salvage: partitions of older tables are sealed, salvaged and
+restored; audit_log goes on.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,16 @@ def test_it(database: Target, reports: Path, tmp_path: Path, monkeypatch) -> Non
 
         up({f"00{n}" for n in range(1, 10)})
         c.execute(
-            "INSERT INTO customer_interaction (org_id, customer_id, channel, type, content, timestamp) SELECT org_id, id, 'chat', 'inquiry', 'today', now() FROM customer"
+            "INSERT INTO customer_interaction (org_id, customer_id, channel, type, content,"
+            " timestamp) SELECT org_id, id, 'chat', 'inquiry', 'today', now() FROM customer"
         )
         c.execute(
-            "INSERT INTO audit_log (action, table_name, timestamp) SELECT 'API_CALL', 'ahead', low FROM partition_bounds('audit_log')"
+            "INSERT INTO audit_log (action, table_name, timestamp) SELECT 'API_CALL', 'ahead', low"
+            " FROM partition_bounds('audit_log')"
         )
-        rows = c.execute("SELECT count(*) FROM customer_interaction WHERE content = 'today'").fetchone()
+        rows = c.execute(
+            "SELECT count(*) FROM customer_interaction WHERE content = 'today'"
+        ).fetchone()
         audit = c.execute("SELECT count(*) FROM audit_log").fetchone()
         begun = run.start(database, limits(step_deadline_s=60), "Ada", phases={})
         chosen = tuple(m for m in reversed(known()) if m.version >= "004")
@@ -46,7 +52,11 @@ def test_it(database: Target, reports: Path, tmp_path: Path, monkeypatch) -> Non
         def watch(event, **facts):
             if event == "salvage.finished":
                 for statement in (
-                    "INSERT INTO customer_interaction (org_id, customer_id, channel, type, content, timestamp) SELECT org_id, id, 'chat', 'inquiry', 'late', now() FROM customer LIMIT 1",
+                    (
+                        "INSERT INTO customer_interaction (org_id, customer_id, channel, type,"
+                        " content, timestamp) SELECT org_id, id, 'chat', 'inquiry', 'late', now()"
+                        " FROM customer LIMIT 1"
+                    ),
                     "INSERT INTO audit_log (action, table_name) VALUES ('API_CALL', 'late')",
                 ):
                     try:
@@ -66,4 +76,9 @@ def test_it(database: Target, reports: Path, tmp_path: Path, monkeypatch) -> Non
         up({"004", "005", "006", "007", "008", "009"})
         psql = commands.command("psql", database, "--quiet", "--file=restore.sql")
         subprocess.run(psql.arguments, cwd=tmp_path / "salvage", env=psql.environment, check=True)
-        assert c.execute("SELECT count(*) FROM customer_interaction WHERE content = 'today'").fetchone() == rows
+        assert (
+            c.execute(
+                "SELECT count(*) FROM customer_interaction WHERE content = 'today'"
+            ).fetchone()
+            == rows
+        )

@@ -51,11 +51,15 @@ def test_a_password_is_written_nowhere(
     server = own_newest_server(listen="127.0.0.1", port=port)
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         connection.execute(
-            psycopg.sql.SQL("CREATE ROLE operator LOGIN SUPERUSER PASSWORD {}").format(psycopg.sql.Literal(PASSWORD))
+            psycopg.sql.SQL("CREATE ROLE operator LOGIN SUPERUSER PASSWORD {}").format(
+                psycopg.sql.Literal(PASSWORD)
+            )
         )
         connection.execute("CREATE DATABASE mantis_db TEMPLATE template0")
     sandbox.load_baseline(server.parameters | {"dbname": "mantis_db"}, scale=0.01, seed=1)
-    (server.data / "pg_hba.conf").write_text("host all operator 127.0.0.1/32 scram-sha-256\nlocal all mantis trust\n")
+    (server.data / "pg_hba.conf").write_text(
+        "host all operator 127.0.0.1/32 scram-sha-256\nlocal all mantis trust\n"
+    )
     server.reload()
     written = quote(PASSWORD, safe="")
     monkeypatch.setenv("SECRET_DSN", f"postgresql://operator:{written}@127.0.0.1:{port}/mantis_db")
@@ -63,18 +67,26 @@ def test_a_password_is_written_nowhere(
 
     over = threading.Event()
     watched = arguments([PASSWORD.encode(), written.encode()], over)
-    started = project.start("run", "--phases", "0-1", "--target", "SECRET_DSN", "--environment", "development")
+    started = project.start(
+        "run", "--phases", "0-1", "--target", "SECRET_DSN", "--environment", "development"
+    )
     told, _ = started.communicate(timeout=300)
     assert started.returncode == 0, told
     wrong = PASSWORD[:-1] + "y"
-    monkeypatch.setenv("SECRET_DSN", f"postgresql://operator:{quote(wrong, safe='')}@127.0.0.1:{port}/mantis_db")
+    monkeypatch.setenv(
+        "SECRET_DSN", f"postgresql://operator:{quote(wrong, safe='')}@127.0.0.1:{port}/mantis_db"
+    )
     told += project.call("run", "--target", "SECRET_DSN").output
     assert watched() == []
 
     for text in (PASSWORD, written, wrong, quote(wrong, safe="")):
         assert text not in told
         needle = text.encode()
-        holders = [path for path in project.home.rglob("*") if path.is_file() and needle in path.read_bytes()]
+        holders = [
+            path
+            for path in project.home.rglob("*")
+            if path.is_file() and needle in path.read_bytes()
+        ]
         assert holders == []
     kinds = {path.suffix for path in project.run().rglob("*") if path.is_file()}
     assert {".ipynb", ".html", ".jsonl", ".json"} <= kinds, "there was something to look through"

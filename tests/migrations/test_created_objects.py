@@ -14,7 +14,10 @@ from mantis_runbook.migrations.created_objects import Planned, planned
     ("statement", "expected"),
     [
         (
-            "CREATE TABLE t (id uuid PRIMARY KEY, n numeric(12,2)[], at timestamptz, CHECK (n > '{}'))",
+            (
+                "CREATE TABLE t (id uuid PRIMARY KEY, n numeric(12,2)[], at timestamptz, CHECK (n >"
+                " '{}'))"
+            ),
             [("table", "t", (("id", "uuid"), ("n", "numeric(12,2)[]"), ("at", "timestamptz")))],
         ),
         ("CREATE TABLE IF NOT EXISTS public.t (i integer)", [("table", "t", (("i", "int4"),))]),
@@ -27,7 +30,10 @@ from mantis_runbook.migrations.created_objects import Planned, planned
         ("CREATE TYPE e AS ENUM ('a', 'it''s')", [("enum", "e", (("a", ""), ("it's", "")))]),
         ("CREATE INDEX CONCURRENTLY i ON t (a)", [("index", "i", (("t", ""),))]),
         (
-            "CREATE FUNCTION f(a integer, OUT b text, c text DEFAULT '') LANGUAGE sql AS 'SELECT 1'",
+            (
+                "CREATE FUNCTION f(a integer, OUT b text, c text DEFAULT '') LANGUAGE sql AS"
+                " 'SELECT 1'"
+            ),
             [("function", "f", (("int4", ""), ("text", "")))],
         ),
         ("CREATE OR REPLACE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'", []),
@@ -38,7 +44,9 @@ from mantis_runbook.migrations.created_objects import Planned, planned
         ("INSERT INTO t VALUES (1)", []),
     ],
 )
-def test_what_a_statement_makes(tmp_path: Path, statement: str, expected: list[tuple[str, str, tuple]]) -> None:
+def test_what_a_statement_makes(
+    tmp_path: Path, statement: str, expected: list[tuple[str, str, tuple]]
+) -> None:
     for role in ("", "_rollback", "_validate"):
         (tmp_path / f"001_one{role}.sql").write_text(
             f"-- Migration 001: One\n-- phase: 1\n-- step: only\n{statement};\n"

@@ -46,7 +46,7 @@ def of_archives(folder: Path, heads: dict[str, str]) -> Trail:
     return audit_trail.of_archives(settings.reports() / PRESENT, {folder}, {folder.name}, heads)
 
 
-# -- archives ----------------------------------------------------------------------------------------------------
+# -- archives --------------------------------------------------------------------------------------
 
 
 def test_an_archive_that_is_as_it_was_written_is_verified(reports: Path) -> None:
@@ -81,13 +81,17 @@ def seal_anew(folder: Path) -> None:
         (seal_anew, "manifest.json was replaced"),
     ],
 )
-def test_a_tampered_run_and_its_file_are_named(reports: Path, tamper: Callable[[Path], None], file: str) -> None:
+def test_a_tampered_run_and_its_file_are_named(
+    reports: Path, tamper: Callable[[Path], None], file: str
+) -> None:
     folder, head = sealed()
     tamper(folder)
     assert of_archives(folder, {EARLIER: head}).broken[0].startswith(f"run {EARLIER}: {file}")
 
 
-def test_a_journal_that_does_not_tell_any_more_whose_it_is_is_verified_all_the_same(reports: Path) -> None:
+def test_a_journal_that_does_not_tell_any_more_whose_it_is_is_verified_all_the_same(
+    reports: Path,
+) -> None:
     folder, head = sealed()
     (folder / "journal.jsonl").write_bytes(b"")
     found = audit_trail.of_archives(settings.reports() / PRESENT, (), (), {EARLIER: head})
@@ -102,27 +106,39 @@ def test_what_cannot_be_verified_is_not_called_verified(reports: Path) -> None:
     remove_manifest(folder)
     found = of_archives(folder, {})
     assert found.verified == ()
-    assert found.open == (f"run {EARLIER} is not archived: `mantis-runbook report {EARLIER} --finish`",)
-    [gone] = audit_trail.of_archives(settings.reports() / PRESENT, (), (), {"20260101T000000Z-x": "0"}).unsure
+    assert found.open == (
+        f"run {EARLIER} is not archived: `mantis-runbook report {EARLIER} --finish`",
+    )
+    [gone] = audit_trail.of_archives(
+        settings.reports() / PRESENT, (), (), {"20260101T000000Z-x": "0"}
+    ).unsure
     assert "its folder is not here" in gone
 
 
-# -- the database's own ------------------------------------------------------------------------------------------
+# -- the database's own ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
         ("DROP TRIGGER record_audit ON customer", "public.customer.record_audit is gone"),
-        ("ALTER TABLE customer DISABLE TRIGGER record_audit", "public.customer.record_audit does not fire"),
         (
-            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-            "CREATE OR REPLACE TRIGGER record_audit AFTER INSERT ON customer FOR EACH ROW EXECUTE FUNCTION nothing()",
+            "ALTER TABLE customer DISABLE TRIGGER record_audit",
+            "public.customer.record_audit does not fire",
+        ),
+        (
+            (
+                "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL;"
+                " END';CREATE OR REPLACE TRIGGER record_audit AFTER INSERT ON customer FOR EACH ROW"
+                " EXECUTE FUNCTION nothing()"
+            ),
             "public.customer.record_audit does not fire, or does not write audit_log",
         ),
     ],
 )
-def test_a_table_that_is_not_audited_any_more_is_found(baseline: Connection, statement: str, said: str) -> None:
+def test_a_table_that_is_not_audited_any_more_is_found(
+    baseline: Connection, statement: str, said: str
+) -> None:
     before = snapshot(baseline)
     assert list(audit_trail.lost_triggers(before, before)) == []
     baseline.execute(statement)
@@ -147,7 +163,8 @@ def test_all_of_it_is_verified_and_a_row_that_is_gone_unrecorded_is_for_a_person
     assert verified(database, head) == Trail((EARLIER,), 16)
     execute(
         database,
-        "INSERT INTO dashboard (org_id, name, created_by) SELECT org_id, 'gone', id FROM profile LIMIT 1",
+        "INSERT INTO dashboard (org_id, name, created_by) SELECT org_id, 'gone', id FROM profile"
+        " LIMIT 1",
         "ALTER TABLE dashboard DISABLE TRIGGER USER",
         "DELETE FROM dashboard WHERE name = 'gone'",
         "ALTER TABLE dashboard ENABLE TRIGGER USER",
@@ -164,7 +181,9 @@ def test_a_broken_journal_of_the_present_run_is_found(database: Target, reports:
     assert "this run's journal.jsonl, line 3" in broken
 
 
-def test_the_final_phase_verifies_and_a_tampered_run_fails_it(project: Project, migrated: Target) -> None:
+def test_the_final_phase_verifies_and_a_tampered_run_fails_it(
+    project: Project, migrated: Target
+) -> None:
     folder, head = sealed()
     change_summary(folder)
     with connect(migrated, "test") as connection:

@@ -51,7 +51,11 @@ def bloated(empty_database: Target) -> Target:
 
 
 def offered(connection: Connection, extension: str) -> bool:
-    return bool(connection.execute("SELECT FROM pg_available_extensions WHERE name = %s", (extension,)).fetchall())
+    return bool(
+        connection.execute(
+            "SELECT FROM pg_available_extensions WHERE name = %s", (extension,)
+        ).fetchall()
+    )
 
 
 def only(found: Bloated) -> Bloat:
@@ -72,10 +76,13 @@ def test_nine_tenths_of_nothing_are_seen(bloated: Target, extension: str | None)
     assert found.bytes > 20_000_000
 
 
-def test_a_full_table_is_not_bloated_and_an_unknown_one_is_not_guessed(empty_database: Target) -> None:
+def test_a_full_table_is_not_bloated_and_an_unknown_one_is_not_guessed(
+    empty_database: Target,
+) -> None:
     with connect(empty_database, "test") as connection:
         connection.execute(
-            "CREATE TABLE fresh AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1, 50000) AS n"
+            "CREATE TABLE fresh AS SELECT n, repeat('x', 100) AS filler FROM generate_series(1,"
+            " 50000) AS n"
         )
         connection.execute("CREATE TABLE nothing (a integer)")
         unknown = {one.table: one for one in bloat.measure(connection).tables}
@@ -84,14 +91,21 @@ def test_a_full_table_is_not_bloated_and_an_unknown_one_is_not_guessed(empty_dat
     assert (unknown["fresh"].bloat, unknown["fresh"].method) == (None, "unknown")
     assert known["fresh"].bloat == pytest.approx(0, abs=0.05)
     assert (known["nothing"].bloat, known["nothing"].method) == (0, "empty")
-    assert list(bloat.Bloated(tuple(known.values())).frame.columns) == ["table", "bytes", "bloat", "method"]
+    assert list(bloat.Bloated(tuple(known.values())).frame.columns) == [
+        "table",
+        "bytes",
+        "bloat",
+        "method",
+    ]
 
 
 @pytest.mark.parametrize(
     ("share", "size", "chosen"),
     [(0.4, 100, True), (0.3, 100, True), (0.29, 100, False), (0.9, 99, False), (None, 100, False)],
 )
-def test_tables_above_the_threshold_are_chosen(share: float | None, size: int, chosen: bool) -> None:
+def test_tables_above_the_threshold_are_chosen(
+    share: float | None, size: int, chosen: bool
+) -> None:
     found = Bloated((Bloat("t", size, share, "estimate"),))
     assert found.above(0.3, 100) == (("t",) if chosen else ())
 
@@ -140,10 +154,14 @@ def test_a_bloated_table_shrinks_under_writes_and_keeps_its_content(repackable: 
         assert one.state in {"rebuilt", "unproven"}
         assert "written to meanwhile" in one.note
         assert one.after < one.before / 4
-        assert connection.execute('SELECT count(*) FROM "Bloated" WHERE id >= 1000000').fetchone() == (len(written),)
+        assert connection.execute(
+            'SELECT count(*) FROM "Bloated" WHERE id >= 1000000'
+        ).fetchone() == (len(written),)
         connection.execute('DELETE FROM "Bloated" WHERE id >= 1000000')
         assert connection.execute(CONTENT).fetchone() == before
-        assert connection.execute("SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%repack%'").fetchone() == (0,)
+        assert connection.execute(
+            "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%repack%'"
+        ).fetchone() == (0,)
 
 
 def test_a_table_in_use_is_left_as_it_is_and_nobodys_session_ends(repackable: Target) -> None:
@@ -155,11 +173,15 @@ def test_a_table_in_use_is_left_as_it_is_and_nobodys_session_ends(repackable: Ta
         assert reader.execute(CONTENT).fetchone() == before
 
 
-def test_policies_that_bind_the_owner_are_seen_and_a_superusers_rebuild_keeps_every_row(repackable: Target) -> None:
+def test_policies_that_bind_the_owner_are_seen_and_a_superusers_rebuild_keeps_every_row(
+    repackable: Target,
+) -> None:
     """A repack as the owner emptied such a table, and was reported as rebuilt."""
     with connect(repackable, "test") as connection:
         before = connection.execute(CONTENT).fetchone()
-        connection.execute('ALTER TABLE "Bloated" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY')
+        connection.execute(
+            'ALTER TABLE "Bloated" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY'
+        )
         connection.execute("CREATE ROLE bloat_owner NOLOGIN")
         try:
             connection.execute('ALTER TABLE "Bloated" OWNER TO bloat_owner; SET ROLE bloat_owner')
@@ -169,7 +191,9 @@ def test_policies_that_bind_the_owner_are_seen_and_a_superusers_rebuild_keeps_ev
             assert [one.state for one in bloat.rebuild(repackable).tables] == ["rebuilt"]
             assert connection.execute(CONTENT).fetchone() == before
         finally:
-            connection.execute('RESET ROLE; ALTER TABLE "Bloated" OWNER TO CURRENT_USER; DROP ROLE bloat_owner')
+            connection.execute(
+                'RESET ROLE; ALTER TABLE "Bloated" OWNER TO CURRENT_USER; DROP ROLE bloat_owner'
+            )
 
 
 def test_tables_that_are_not_named_and_not_bloated_are_left_alone(repackable: Target) -> None:
@@ -189,7 +213,9 @@ def test_a_program_of_another_version_is_not_used(
     assert done.note.endswith("the program must be too, and there is 0.0.1")
 
 
-def test_the_phase_says_why_of_two_wasteful_tables_only_the_large_one_counts(bloated: Target) -> None:
+def test_the_phase_says_why_of_two_wasteful_tables_only_the_large_one_counts(
+    bloated: Target,
+) -> None:
     with connect(bloated, "test") as connection:
         connection.execute("CREATE TABLE small AS SELECT n FROM generate_series(1, 5000) AS n")
         connection.execute("DELETE FROM small WHERE n <= 4500")
@@ -200,8 +226,12 @@ def test_the_phase_says_why_of_two_wasteful_tables_only_the_large_one_counts(blo
         parameters=SimpleNamespace(repack="no"),
     )
     found = AdvancedPhase.bloat(fourth)
-    assert found.summary.startswith("1 table of 2 worth a rebuild (30 % or more wasted, in 8 MiB or more); ")
-    worth = {row["table"]: (row["wasted"], row["worth a rebuild"]) for row in found.tables[0].records}
+    assert found.summary.startswith(
+        "1 table of 2 worth a rebuild (30 % or more wasted, in 8 MiB or more); "
+    )
+    worth = {
+        row["table"]: (row["wasted"], row["worth a rebuild"]) for row in found.tables[0].records
+    }
     assert worth["Bloated"][1], worth
     assert not worth["small"][1]
     assert float(worth["small"][0].removesuffix(" %")) > 30
@@ -215,7 +245,9 @@ def test_the_phase_tells_how_many_indexes_it_leaves_out_and_since_when_uses_were
         connection.execute(f"CREATE TABLE wide ({columns})")
         for number in range(21):
             connection.execute(f"CREATE INDEX ON wide (c{number})")
-    fourth = SimpleNamespace(number="4", run=SimpleNamespace(read=lambda what: connect(empty_database, what)))
+    fourth = SimpleNamespace(
+        number="4", run=SimpleNamespace(read=lambda what: connect(empty_database, what))
+    )
     found = AdvancedPhase.indexes(fourth)
     assert found.summary == "0 redundant indexes, 21 unused indexes, 0 missing indexes"
     (unused,) = (table for table in found.tables if "unused" in table.caption)
@@ -225,18 +257,23 @@ def test_the_phase_tells_how_many_indexes_it_leaves_out_and_since_when_uses_were
     assert unused.records[0]["counted_since"] == "the beginning: never reset"
 
 
-# -- nothing lost, nothing left ---------------------------------------------------------------------------------------
+# -- nothing lost, nothing left --------------------------------------------------------------------
 
 
 @pytest.fixture
 def owned(repackable: Target) -> Iterator[Target]:
-    """The table under FORCE ROW LEVEL SECURITY, of an owner who is no superuser and sees no row; our target is the owner."""
+    """The table under FORCE ROW LEVEL SECURITY, of an owner who is no superuser and sees no row;
+    our target is the owner.
+    """
     with connect(repackable, "test") as connection:
         name = f"owner_{connection.info.backend_pid}"
         connection.execute(f"CREATE ROLE {name} LOGIN IN ROLE pg_stat_scan_tables")
-        connection.execute("CREATE EXTENSION pgstattuple")  # statistics are hidden from it as the rows are
         connection.execute(
-            f'ALTER TABLE "Bloated" OWNER TO {name}, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY'
+            "CREATE EXTENSION pgstattuple"
+        )  # statistics are hidden from it as the rows are
+        connection.execute(
+            f'ALTER TABLE "Bloated" OWNER TO {name}, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL'
+            " SECURITY"
         )
     yield replace(repackable, parameters={**repackable.parameters, "user": name})
     with connect(repackable, "test") as connection:
@@ -264,7 +301,8 @@ def test_the_owner_under_forced_row_security_loses_no_row_and_is_told_why(
     assert (one.state, one.before) == ("skipped", one.after)
     assert one.note.startswith("row security hides rows of it from this role")
     assert content(repackable) == before
-    # The version that hangs for an owner is refused; without that it is ended, and what it left is removed.
+    # The version that hangs for an owner is refused; without that it is ended, and what it left is
+    # removed.
     assert "works for superusers only: for this role it would hang" in refused.note
     with connect(repackable, "test") as connection:
         connection.execute('ALTER TABLE "Bloated" NO FORCE ROW LEVEL SECURITY')
@@ -281,22 +319,28 @@ def test_a_rebuild_that_loses_rows_is_a_failure_that_stops_the_phase(
     """The program is the real one, with a loss behind it that no counter shows."""
     with connect(repackable, "test") as connection:
         connection.execute('CREATE TABLE "Second" (LIKE "Bloated" INCLUDING ALL)')
-        connection.execute("INSERT INTO \"Second\" SELECT n, repeat('x', 200) FROM generate_series(1, 60000) AS n")
+        connection.execute(
+            "INSERT INTO \"Second\" SELECT n, repeat('x', 200) FROM generate_series(1, 60000) AS n"
+        )
         connection.execute('DELETE FROM "Second" WHERE id % 8 <> 0')
         connection.execute('VACUUM ANALYZE "Second"')
         real, _ = program(connection)
     assert real
     fake = tmp_path / "pg_repack"
     fake.write_text(
-        f'#!/bin/sh\n[ "$1" = --version ] && exec {real} --version\n{real} "$@" || exit\n'
-        'for word; do case "$word" in --dbname=*|--host=*|--port=*|--username=*) set -- "$@" "$word";; esac; shift; done\n'
-        f'{real.with_name("psql")} -qc \'TRUNCATE "Bloated"\' "$@"\n'
+        f'#!/bin/sh\n[ "$1" = --version ] && exec {real} --version\n{real} "$@" || exit\nfor word;'
+        ' do case "$word" in --dbname=*|--host=*|--port=*|--username=*) set -- "$@" "$word";;'
+        f' esac; shift; done\n{real.with_name("psql")} -qc \'TRUNCATE "Bloated"\' "$@"\n'
     )
     fake.chmod(0o755)
     monkeypatch.setattr(programs, "folders", lambda: [tmp_path])
     advanced = opened(repackable, repack="yes")
     with pytest.raises(
-        Failed, match=r"Bloated lost rows: found Bloated has 0 rows, expected 10,000, and nobody wrote .* proven"
+        Failed,
+        match=(
+            r"Bloated lost rows: found Bloated has 0 rows, expected 10,000, and nobody wrote .*"
+            r" proven"
+        ),
     ):
         advanced.bloat()
     (record,) = rebuilt(advanced)
@@ -311,7 +355,9 @@ def stuck(target: Target) -> Iterator[subprocess.Popen[str]]:
         with connect(target, "test") as connection:
             path, _ = program(connection)
             assert path
-            command = commands.command(path, target, "--no-order", "--no-kill-backend", '--table=public."Bloated"')
+            command = commands.command(
+                path, target, "--no-order", "--no-kill-backend", '--table=public."Bloated"'
+            )
             repack = command.start(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 until(lambda: bool(repack_leftovers.leftovers(connection)))
@@ -338,7 +384,10 @@ def test_what_a_killed_pg_repack_left_is_named_and_removed_by_the_next_and_a_run
             assert found.at_work
             assert "at work" in repack_leftovers.remove(connection, found)
         (one,) = bloat.rebuild(repackable).tables
-        assert (one.state, one.note) == ("skipped", "a pg_repack is at work on table public.Bloated")
+        assert (one.state, one.note) == (
+            "skipped",
+            "a pg_repack is at work on table public.Bloated",
+        )
         assert repack.poll() is None
         repack.send_signal(signal.SIGKILL)
         repack.wait()
@@ -347,7 +396,9 @@ def test_what_a_killed_pg_repack_left_is_named_and_removed_by_the_next_and_a_run
     with connect(repackable, "test") as connection:
         (found,) = repack_leftovers.leftovers(connection)
         assert {"log", "pk", "trigger"} <= set(found.kinds)
-        assert found.message.startswith(f"a pg_repack that was killed left repack.log_{found.relid}, repack.pk_")
+        assert found.message.startswith(
+            f"a pg_repack that was killed left repack.log_{found.relid}, repack.pk_"
+        )
         with connect(repackable, "reader") as reader, reader.transaction():
             reader.execute('SELECT FROM "Bloated" LIMIT 1')
             why = repack_leftovers.remove(connection, found, deadline_s=0.5)
@@ -377,12 +428,20 @@ def test_a_rebuild_past_its_deadline_is_ended_and_leaves_nothing(repackable: Tar
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ('ALTER TABLE "Bloated" DROP CONSTRAINT "Bloated_pkey"', "no primary key and no unique index"),
+        (
+            'ALTER TABLE "Bloated" DROP CONSTRAINT "Bloated_pkey"',
+            "no primary key and no unique index",
+        ),
         ('ALTER TABLE "Bloated" SET UNLOGGED', "an unlogged table"),
-        ("UPDATE pg_extension SET extversion = '1.3.4' WHERE extname = 'pg_repack'", "expected 1.4 or newer"),
+        (
+            "UPDATE pg_extension SET extversion = '1.3.4' WHERE extname = 'pg_repack'",
+            "expected 1.4 or newer",
+        ),
     ],
 )
-def test_what_cannot_be_rebuilt_is_refused_in_words_beforehand(repackable: Target, change: str, words: str) -> None:
+def test_what_cannot_be_rebuilt_is_refused_in_words_beforehand(
+    repackable: Target, change: str, words: str
+) -> None:
     with connect(repackable, "test") as connection:
         connection.execute(change)
     (one,) = bloat.rebuild(repackable, threshold=0, smallest=0).tables
@@ -417,7 +476,7 @@ def test_a_difference_is_a_loss_only_where_no_write_explains_it(
     assert bool(judgement.note) == (outcome != "equal")
 
 
-# -- as a phase does it ------------------------------------------------------------------------------------------------
+# -- as a phase does it ----------------------------------------------------------------------------
 
 NAMES = {"target": "TEST_DSN", "environment": "development"}
 
@@ -429,12 +488,18 @@ def opened(target: Target, *, migrated: bool = True, **given: str) -> AdvancedPh
     advanced = notebook.open("4", NAMES | given)
     assert isinstance(advanced, AdvancedPhase)
     if migrated:
-        advanced.run.journal.append("verb.finished", phase="4", verb="migrate", verdict="passed", summary="")
+        advanced.run.journal.append(
+            "verb.finished", phase="4", verb="migrate", verdict="passed", summary=""
+        )
     return advanced
 
 
 def rebuilt(advanced: AdvancedPhase) -> list[dict[str, Any]]:
-    return [dict(entry.facts) for entry in advanced.run.journal.entries() if entry.event == "bloat.rebuilt"]
+    return [
+        dict(entry.facts)
+        for entry in advanced.run.journal.entries()
+        if entry.event == "bloat.rebuilt"
+    ]
 
 
 @pytest.mark.usefixtures("reports")
@@ -442,16 +507,20 @@ def test_a_notebook_only_measures_unless_it_is_told_to_rebuild(repackable: Targe
     advanced = opened(repackable)
     found = advanced.bloat()
     assert found.summary.startswith("1 table of ")
-    assert found.summary.endswith("pg_repack is installed, and rebuilds them where the parameter repack says yes")
+    assert found.summary.endswith(
+        "pg_repack is installed, and rebuilds them where the parameter repack says yes"
+    )
     assert rebuilt(advanced) == []
 
 
 @pytest.mark.usefixtures("reports")
 def test_a_notebook_that_is_told_to_rebuilds_on_the_record_and_once(repackable: Target) -> None:
     advanced = opened(repackable, repack="yes")
-    assert [e.facts["parameters"]["repack"] for e in advanced.run.journal.entries() if "parameters" in e.facts] == [
-        "yes"
-    ]
+    assert [
+        e.facts["parameters"]["repack"]
+        for e in advanced.run.journal.entries()
+        if "parameters" in e.facts
+    ] == ["yes"]
     found = advanced.bloat()
     assert found.summary.endswith("1 of 1 rebuilt")
     (record,) = rebuilt(advanced)
@@ -468,7 +537,9 @@ def test_a_notebook_that_is_told_to_rebuilds_on_the_record_and_once(repackable: 
 def test_a_notebook_says_where_it_is_not_installed(bloated: Target, repack: str) -> None:
     said = opened(bloated, repack=repack).bloat()
     assert said.summary.startswith("1 table of ")
-    assert said.summary.endswith("pg_repack is not installed in this database (CREATE EXTENSION pg_repack)")
+    assert said.summary.endswith(
+        "pg_repack is not installed in this database (CREATE EXTENSION pg_repack)"
+    )
 
 
 @pytest.mark.usefixtures("reports")
@@ -497,8 +568,12 @@ def test_a_runner_that_lost_its_lock_rebuilds_no_more(repackable: Target) -> Non
         assert [one.state for one in bloat.rebuild(repackable, fence=fence).tables] == ["rebuilt"]
 
 
-@pytest.mark.parametrize(("phase_number", "value"), [("4", "maybe"), ("4", ""), ("4", True), ("1", "yes")])
-def test_what_a_notebook_is_told_is_one_of_two_words(bloated: Target, phase_number: str, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("phase_number", "value"), [("4", "maybe"), ("4", ""), ("4", True), ("1", "yes")]
+)
+def test_what_a_notebook_is_told_is_one_of_two_words(
+    bloated: Target, phase_number: str, value: Any
+) -> None:
     injected = {"In": [f"# Parameters\nrepack = {value!r}"], "repack": value}
     expected = "expected 'no' or 'yes'" if phase_number == "4" else "'repack' is unknown"
     with pytest.raises(ParameterError, match=expected):

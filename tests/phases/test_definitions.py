@@ -1,4 +1,6 @@
-"""Phases are what notebooks declare: their order and names, and what is said to one that declares nothing, or twice."""
+"""Phases are what notebooks declare: their order and names, and what is said to one that declares
+nothing, or twice.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +42,26 @@ def test_our_own_notebooks_declare_the_phases_of_the_strategy() -> None:
     ]
     assert definitions.rollback().name == "90_rollback"
     assert definitions.mission_control().name == "mission_control"
-    assert {one.phase for one in migration_files.load()} <= {one.number for one in definitions.present()}
+    assert {one.phase for one in migration_files.load()} <= {
+        one.number for one in definitions.present()
+    }
 
 
 def test_an_application_needs_notebooks_for_its_migrations_alone(home: Path) -> None:
     write(home, "loans", "# Phase 10 · Loans\n\n**Kind.** Migration.")
-    write(home, "readers", "# Phase 2 · Readers and their cards\n\n**Kind.** Migration.\n\n**Purpose.** Cards.")
+    write(
+        home,
+        "readers",
+        "# Phase 2 · Readers and their cards\n\n**Kind.** Migration.\n\n**Purpose.** Cards.",
+    )
     assert [(one.number, one.title) for one in definitions.present()] == [
         ("0", "Preparation"), ("2", "Readers and their cards"), ("10", "Loans"),
     ]  # fmt: skip
-    assert definitions.find("0").notebook.parent == definitions.rollback().notebook.parent == settings.own_notebooks()
+    assert (
+        definitions.find("0").notebook.parent
+        == definitions.rollback().notebook.parent
+        == settings.own_notebooks()
+    )
     assert definitions.find("10").notebook == home / "notebooks" / "loans.ipynb"
     assert [one.number for one in definitions.select("2-10")] == ["2", "10"]
     assert [one.number for one in definitions.select("10,0")] == ["0", "10"]
@@ -67,20 +79,40 @@ def test_an_application_may_bring_its_own_preparation(home: Path) -> None:
             "Nothing of the kind.",
             "does not say which phase it is: found neither a title nor a kind, expected `# Phase 1",
         ),
-        ("# Phase 1 · Loans", r"does not say which phase it is: found # Phase 1 · Loans, expected .*\*\*Kind"),
+        (
+            "# Phase 1 · Loans",
+            r"does not say which phase it is: found # Phase 1 · Loans, expected .*\*\*Kind",
+        ),
         ("**Kind.** Migration.", r"does not say which phase it is: found \*\*Kind"),
-        ("# Phase 1 · A\n\n# Phase 2 · B\n\n**Kind.** Migration.", "found # Phase 1 · A; # Phase 2 · B"),
-        ("# Phase 1 · A\n\n**Kind.** Migration.\n\n**Kind.** Final.", "Kind.*Migration.; .*Kind.*Final"),
-        ("# Phase 1 · A\n\n**Kind.** Magic.", "found kind magic, expected one of preparation, migration"),
-        ("# Loans\n\n**Kind.** Migration.", "found '# Loans' for the kind migration, expected a number"),
+        (
+            "# Phase 1 · A\n\n# Phase 2 · B\n\n**Kind.** Migration.",
+            "found # Phase 1 · A; # Phase 2 · B",
+        ),
+        (
+            "# Phase 1 · A\n\n**Kind.** Migration.\n\n**Kind.** Final.",
+            "Kind.*Migration.; .*Kind.*Final",
+        ),
+        (
+            "# Phase 1 · A\n\n**Kind.** Magic.",
+            "found kind magic, expected one of preparation, migration",
+        ),
+        (
+            "# Loans\n\n**Kind.** Migration.",
+            "found '# Loans' for the kind migration, expected a number",
+        ),
         ("# Phase one · Loans\n\n**Kind.** Migration.", "expected a number"),
         ("# Phase 01 · Loans\n\n**Kind.** Migration.", "expected a number"),
         ("# Phase 7 · Back\n\n**Kind.** Rollback.", "expected `# Rollback`, without a number"),
-        ("# Phase 3 · Early\n\n**Kind.** Preparation.", "expected phase 0 for the kind preparation"),
+        (
+            "# Phase 3 · Early\n\n**Kind.** Preparation.",
+            "expected phase 0 for the kind preparation",
+        ),
         ("# Phase 0 · Loans\n\n**Kind.** Migration.", "expected phase 0 for the kind preparation"),
     ],
 )
-def test_a_notebook_that_declares_nothing_or_twice_is_refused(home: Path, first_cell: str, message: str) -> None:
+def test_a_notebook_that_declares_nothing_or_twice_is_refused(
+    home: Path, first_cell: str, message: str
+) -> None:
     write(home, "loans", first_cell)
     with pytest.raises(ParameterError, match=message) as refused:
         definitions.present()
@@ -92,7 +124,10 @@ def test_two_notebooks_of_one_phase_are_refused(home: Path, kind: str) -> None:
     title = "Phase 1 · Loans" if kind == "Migration" else "Back"
     for name in ("first", "second"):
         write(home, name, f"# {title}\n\n**Kind.** {kind}.")
-    with pytest.raises(ParameterError, match=r"declared twice: found notebooks/first.ipynb and notebooks/second.ipynb"):
+    with pytest.raises(
+        ParameterError,
+        match=r"declared twice: found notebooks/first.ipynb and notebooks/second.ipynb",
+    ):
         (definitions.present if kind == "Migration" else definitions.rollback)()
 
 
@@ -106,7 +141,8 @@ def test_what_is_no_notebook_is_refused(home: Path, content: str) -> None:
 def test_a_migration_of_a_phase_without_a_notebook_is_refused(home: Path) -> None:
     write(home, "later", "# Phase 7 · Later\n\n**Kind.** Migration.")
     with pytest.raises(
-        ParameterError, match="001 ratings belongs to phase 1: found no notebook .*expected one of 0, 7"
+        ParameterError,
+        match="001 ratings belongs to phase 1: found no notebook .*expected one of 0, 7",
     ):
         definitions.refuse_unreached(migration_files.load(DATA))
     write(home, "ratings", "# Phase 1 · Ratings\n\n**Kind.** Migration.")

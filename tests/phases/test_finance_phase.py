@@ -1,4 +1,6 @@
-"""Phase 3's own: decisions are read strictly, and control totals agree to the last digit or name the difference."""
+"""Phase 3's own: decisions are read strictly, and control totals agree to the last digit or name
+the difference.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_a_currency_map_that_says_two_things_or_none_is_refused(text):
         currency_choices(text)
 
 
-@pytest.mark.parametrize(("text", "codes"), [("", ()), ("ZAR", ("ZAR",)), (" KRW , ZAR,KRW,", ("KRW", "ZAR"))])
+@pytest.mark.parametrize(
+    ("text", "codes"), [("", ()), ("ZAR", ("ZAR",)), (" KRW , ZAR,KRW,", ("KRW", "ZAR"))]
+)
 def test_what_is_to_be_added(text, codes):
     assert currency_additions(text) == codes
 
@@ -65,12 +69,21 @@ def test_what_is_to_be_added(text, codes):
         ("CLF", "found 'CLF'"),
         (
             "BGN",
-            "found BGN, which is nobody's money since 2026-01-31, expected codes of ISO 4217 that are money in use",
+            (
+                "found BGN, which is nobody's money since 2026-01-31, expected codes of ISO 4217"
+                " that are money in use"
+            ),
         ),
         ("ANG", "found ANG, which is nobody's money since 2025-06-30"),
         ("HRK", "found HRK, which is nobody's money since 2023-01-14"),
         ("IQD", "found IQD, whose amounts have 3 digits after the point"),
-        ("KWD", "found KWD, whose amounts have 3 digits after the point, expected a currency of at most 2"),
+        (
+            "KWD",
+            (
+                "found KWD, whose amounts have 3 digits after the point, expected a currency of at"
+                " most 2"
+            ),
+        ),
     ],
 )
 def test_what_is_no_currency_of_ours_is_not_added(text, found):
@@ -101,14 +114,22 @@ def test_control_totals_that_differ_are_found(after, count):
     assert len(differences(TOTAL, after)) == count
 
 
-# -- row by row ----------------------------------------------------------------------------------------------------
+# -- row by row ------------------------------------------------------------------------------------
 
-#: An organisation with purchase orders in a currency that is not GBP, and an order of it with lines.
-ORG = "(SELECT o.org_id FROM purchase_order AS o JOIN organization_currency AS k USING (org_id) WHERE k.currency NOT IN ('GBP', 'USD') ORDER BY 1 LIMIT 1)"
-ORDER = f"(SELECT purchase_order_id FROM purchase_order_item AS i JOIN purchase_order AS o ON o.id = i.purchase_order_id WHERE org_id = {ORG} ORDER BY 1 LIMIT 1)"
+#: An organisation with purchase orders in a currency that is not GBP, and an order of it with
+#: lines.
+ORG = (
+    "(SELECT o.org_id FROM purchase_order AS o JOIN organization_currency AS k USING (org_id) WHERE"
+    " k.currency NOT IN ('GBP', 'USD') ORDER BY 1 LIMIT 1)"
+)
+ORDER = (
+    "(SELECT purchase_order_id FROM purchase_order_item AS i JOIN purchase_order AS o ON o.id ="
+    f" i.purchase_order_id WHERE org_id = {ORG} ORDER BY 1 LIMIT 1)"
+)
 CUSTOMER = f"(SELECT id FROM customer WHERE org_id = {ORG} ORDER BY 1 LIMIT 1)"
 
-#: What an application may do between the first step and the comparison → the reasons by which rows are left out.
+#: What an application may do between the first step and the comparison → the reasons by which rows
+#: are left out.
 RIGHTFUL = {
     "SELECT 1": set(),
     f"UPDATE organization SET settings = settings || '{{\"currency\": \"GBP\"}}' WHERE id = {ORG}": {"currency not judged"},
@@ -126,7 +147,10 @@ RIGHTFUL = {
 QUIETLY = "SET LOCAL session_replication_role = replica"
 
 #: As a step does it: its row of the journal commits with it.
-AS_A_STEP = "INSERT INTO mantis_runbook.journal (run, version, direction, step, state, who) VALUES ('r', '003', 'up', 's', 'batch', 'w')"
+AS_A_STEP = (
+    "INSERT INTO mantis_runbook.journal (run, version, direction, step, state, who) VALUES ('r',"
+    " '003', 'up', 's', 'batch', 'w')"
+)
 
 #: What a migration must never do → how many totals differ.
 WRONG = {
@@ -173,21 +197,29 @@ def test_an_organisation_that_named_another_currency_first_still_has_its_amounts
     server: Server, baseline_template: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "amounts.copy"
-    org = "(SELECT org_id FROM customer JOIN organization AS o ON o.id = org_id WHERE o.settings ->> 'currency' = 'EUR' ORDER BY 1 LIMIT 1)"
+    org = (
+        "(SELECT org_id FROM customer JOIN organization AS o ON o.id = org_id WHERE o.settings ->>"
+        " 'currency' = 'EUR' ORDER BY 1 LIMIT 1)"
+    )
     with sales(server, baseline_template) as target, connect(target, "test") as connection:
         keep(connection, path)
-        connection.execute(f'UPDATE organization SET settings = settings || \'{{"currency": "GBP"}}\' WHERE id = {org}')
+        connection.execute(
+            'UPDATE organization SET settings = settings || \'{"currency": "GBP"}\' WHERE id ='
+            f" {org}"
+        )
         up(target, "003")
         found = compare(connection, path)
         assert differences(found.before, found.after) == []
         assert {row["left_out"] for row in found.left_out} == {"currency not judged"}
         connection.execute("SET session_replication_role = replica")
-        connection.execute("UPDATE customer SET lifetime_value = lifetime_value + 0.01 WHERE currency = 'GBP'")
+        connection.execute(
+            "UPDATE customer SET lifetime_value = lifetime_value + 0.01 WHERE currency = 'GBP'"
+        )
         found = compare(connection, path)
         assert differences(found.before, found.after) != []
 
 
-# -- the whole phase -----------------------------------------------------------------------------------------------
+# -- the whole phase -------------------------------------------------------------------------------
 
 UNTIL_MIGRATED = ("precheck", "back_up", "prove", "rehearse", "approve", "migrate")
 
@@ -198,7 +230,11 @@ IS_MIGRATED = "SELECT to_regclass('invoice') IS NOT NULL"
 
 @pytest.fixture
 def target(
-    server: Server, baseline_template: str, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    baseline_template: str,
+    reports: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Target]:
     with sales(server, baseline_template) as target, for_runs(target, tmp_path, monkeypatch):
         yield target
@@ -209,7 +245,9 @@ def carry_out(finance: MigrationPhase, *verbs: str) -> None:
         getattr(finance, verb)()
 
 
-def test_what_the_application_may_do_fails_neither_the_run_that_migrates_nor_a_later_one(target: Target) -> None:
+def test_what_the_application_may_do_fails_neither_the_run_that_migrates_nor_a_later_one(
+    target: Target,
+) -> None:
     finance = opened(target)
     carry_out(finance, *UNTIL_MIGRATED)
     assert " control totals agree in the rehearsal" in finance.approve().summary
@@ -222,7 +260,11 @@ def test_what_the_application_may_do_fails_neither_the_run_that_migrates_nor_a_l
             if act.startswith(("UPDATE customer SET life", "UPDATE purchase_order SET", "INSERT"))
         ),
     )
-    execute(target, f"UPDATE organization SET settings = settings || '{{\"currency\": \"GBP\"}}' WHERE id = '{org}'")
+    execute(
+        target,
+        'UPDATE organization SET settings = settings || \'{"currency": "GBP"}\' WHERE id ='
+        f" '{org}'",
+    )
 
     (kept,) = finance.run.backups.glob("amounts-*")
     kept.rename(kept.with_suffix(".away"))
@@ -244,7 +286,10 @@ def test_what_the_application_may_do_fails_neither_the_run_that_migrates_nor_a_l
 def test_what_a_cut_migration_began_with_stays_and_a_new_one_begins_anew(target: Target) -> None:
     finance = opened(target)
     keep_amounts(finance.record)
-    execute(target, "UPDATE customer SET lifetime_value = lifetime_value + 1 WHERE lifetime_value < 1000")
+    execute(
+        target,
+        "UPDATE customer SET lifetime_value = lifetime_value + 1 WHERE lifetime_value < 1000",
+    )
     keep_amounts(finance.record)
     begun = kept_amounts(finance.record)
     up(target, "003")
@@ -252,7 +297,10 @@ def test_what_a_cut_migration_began_with_stays_and_a_new_one_begins_anew(target:
     assert kept_amounts(finance.record) == begun
     other = opened(target)
     keep_amounts(other.record)
-    assert (begun["migration_had_begun"], kept_amounts(other.record)["migration_had_begun"]) == (False, True)
+    assert (begun["migration_had_begun"], kept_amounts(other.record)["migration_had_begun"]) == (
+        False,
+        True,
+    )
     with connect(target, "test") as connection:
         found = compare(connection, amounts_file(finance.record))
     assert found.compared == found.kept == begun["rows"]
@@ -262,11 +310,21 @@ def test_an_amount_that_the_migration_alters_on_the_target_fails_and_is_rolled_b
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One cent, in one row of one batch, on the target alone."""
-    cent = f"CASE WHEN c.id = '{ask(target, ONE)}' AND current_database() NOT LIKE 'mantis%' THEN 0.01 ELSE 0 END"
-    sabotage(BACKFILL, f"{BACKFILL[:-1]}, lifetime_value = c.lifetime_value + {cent}\n", tmp_path, monkeypatch)
+    cent = (
+        f"CASE WHEN c.id = '{ask(target, ONE)}' AND current_database() NOT LIKE 'mantis%' THEN 0.01"
+        " ELSE 0 END"
+    )
+    sabotage(
+        BACKFILL,
+        f"{BACKFILL[:-1]}, lifetime_value = c.lifetime_value + {cent}\n",
+        tmp_path,
+        monkeypatch,
+    )
     finance = opened(target)
     carry_out(finance, *UNTIL_MIGRATED)
-    with pytest.raises(Failed, match="1 control totals differ on the target: found organisation .*lifetime_value"):
+    with pytest.raises(
+        Failed, match="1 control totals differ on the target: found organisation .*lifetime_value"
+    ):
         finance.validate()
     assert not ask(target, IS_MIGRATED)
 
@@ -278,7 +336,10 @@ def test_a_currency_that_the_migration_mistakes_fails_the_rehearsal_and_is_never
     sabotage(BACKFILL, BACKFILL.replace("k.currency", label), tmp_path, monkeypatch)
     finance = opened(target)
     carry_out(finance, "precheck", "back_up", "prove")
-    with pytest.raises(Failed, match="2 control totals differ in the rehearsal: found organisation .*lifetime_value"):
+    with pytest.raises(
+        Failed,
+        match="2 control totals differ in the rehearsal: found organisation .*lifetime_value",
+    ):
         finance.rehearse()
     with pytest.raises(Refused, match="approve cannot run yet: found rehearse not passed"):
         finance.approve()
@@ -297,7 +358,12 @@ def test_an_amount_that_the_migration_alters_fails_the_rehearsal(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cent = f"CASE WHEN c.id = '{ask(target, ONE)}' THEN 0.01 ELSE 0 END"
-    sabotage(BACKFILL, f"{BACKFILL[:-1]}, lifetime_value = c.lifetime_value + {cent}\n", tmp_path, monkeypatch)
+    sabotage(
+        BACKFILL,
+        f"{BACKFILL[:-1]}, lifetime_value = c.lifetime_value + {cent}\n",
+        tmp_path,
+        monkeypatch,
+    )
     finance = opened(target)
     carry_out(finance, "precheck", "back_up", "prove")
     with pytest.raises(Failed, match="old columns changed: customer"):

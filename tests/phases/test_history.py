@@ -1,4 +1,6 @@
-"""Evidence of earlier runs: the newest that is one, of this very database, and of what is there now."""
+"""Evidence of earlier runs: the newest that is one, of this very database, and of what is there
+now.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,25 @@ from mantis_runbook.runs import archive
 from mantis_runbook.runs.journal import Journal
 from mantis_runbook.runs.run import Run
 
-WHO = Identity(system_identifier="7", database="mantis", database_oid=16384, server_version=180000, role="ada")
-FACTS = {"longest_gap_ms": 40.0, "performance": "passed", "performance_timed": "passed", "performance_ratio": 1.01}
+WHO = Identity(
+    system_identifier="7", database="mantis", database_oid=16384, server_version=180000, role="ada"
+)
+FACTS = {
+    "longest_gap_ms": 40.0,
+    "performance": "passed",
+    "performance_timed": "passed",
+    "performance_ratio": 1.01,
+}
 NOTHING = {criteria.NOT_NEEDED: True}
 
 FIRST, SECOND, THIRD = (f"2026112{day}T100000Z-TEST_DSN" for day in (0, 1, 2))
 
 
 def archived(
-    name: str, facts: dict[str, Any], phases: tuple[str, ...] = ("0", *MIGRATING), who: Identity = WHO
+    name: str,
+    facts: dict[str, Any],
+    phases: tuple[str, ...] = ("0", *MIGRATING),
+    who: Identity = WHO,
 ) -> Path:
     """A run's folder made by hand, in which these phases passed and left these facts."""
     folder = settings.reports() / name
@@ -38,7 +50,13 @@ def archived(
     for phase in (one for one in present() if one.number in phases):
         journal.append("phase.started", phase=phase.number, verbs=list(phase.verbs))
         for verb in phase.verbs:
-            found = {"phase": phase.number, "verb": verb, "verdict": "passed", "summary": f"in {name}", "facts": facts}
+            found = {
+                "phase": phase.number,
+                "verb": verb,
+                "verdict": "passed",
+                "summary": f"in {name}",
+                "facts": facts,
+            }
             archive.write_evidence(folder, phase.number, verb, found)
             journal.append("verb.started", phase=phase.number, verb=verb)
             journal.append("verb.finished", phase=phase.number, verb=verb, verdict="passed")
@@ -49,7 +67,10 @@ def archived(
 def seen_from(name: str, since: dict[str, str] | None = None, who: Identity = WHO) -> Earlier:
     """What a final validation in that run finds."""
     place = Target("TEST_DSN", "variable", {})
-    return Earlier(Run(place, settings.environment("development"), "Ada", settings.reports() / name, who), since or {})
+    return Earlier(
+        Run(place, settings.environment("development"), "Ada", settings.reports() / name, who),
+        since or {},
+    )
 
 
 def words(earlier: Earlier) -> dict[str, str]:
@@ -77,7 +98,9 @@ def test_a_second_run_that_had_nothing_to_do_finds_the_evidence_of_the_first(rep
 
 def test_without_the_first_run_it_is_inconclusive(reports: Path) -> None:
     archived(SECOND, NOTHING)
-    assert [words(seen_from(SECOND))[criterion] for criterion in OF_MIGRATIONS] == ["inconclusive"] * 4
+    assert [words(seen_from(SECOND))[criterion] for criterion in OF_MIGRATIONS] == [
+        "inconclusive"
+    ] * 4
 
 
 def test_what_is_newer_and_real_replaces_what_is_older(reports: Path) -> None:
@@ -88,7 +111,9 @@ def test_what_is_newer_and_real_replaces_what_is_older(reports: Path) -> None:
     assert kept["4", "migrate"]["run"] == FIRST
 
 
-def test_what_was_found_before_a_rollback_says_nothing_about_the_migration_after_it(reports: Path) -> None:
+def test_what_was_found_before_a_rollback_says_nothing_about_the_migration_after_it(
+    reports: Path,
+) -> None:
     archived(FIRST, FACTS)
     archived(SECOND, NOTHING)
     earlier = seen_from(SECOND, {"2": SECOND})
@@ -96,8 +121,12 @@ def test_what_was_found_before_a_rollback_says_nothing_about_the_migration_after
     assert earlier.evidence["1", "migrate"]["run"] == FIRST
 
 
-@pytest.mark.parametrize("other", [{"system_identifier": "8"}, {"database_oid": 16385}, {"database": "other"}])
-def test_evidence_of_another_database_is_none_of_this_one(reports: Path, other: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "other", [{"system_identifier": "8"}, {"database_oid": 16385}, {"database": "other"}]
+)
+def test_evidence_of_another_database_is_none_of_this_one(
+    reports: Path, other: dict[str, Any]
+) -> None:
     archived(FIRST, FACTS, who=Identity(**WHO.as_dict() | other))
     archived(SECOND, NOTHING)
     assert seen_from(SECOND).evidence == {}
@@ -112,7 +141,9 @@ def test_the_schedule_tells_of_the_run_that_migrated(reports: Path) -> None:
 
 
 def test_evidence_is_linked_to_the_cell_that_shows_it(reports: Path) -> None:
-    """In the archive of another run by its page, in this run by the notebook, whose cells keep their ids."""
+    """In the archive of another run by its page, in this run by the notebook, whose cells keep
+    their ids.
+    """
     first = archived(FIRST, FACTS)
     archived(SECOND, FACTS, ("4",))
     cells = [

@@ -1,4 +1,6 @@
-"""The report of a run: truthful about what never ran, readable without a network, safe against what a database holds."""
+"""The report of a run: truthful about what never ran, readable without a network, safe against what
+a database holds.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,8 @@ BROKEN = {
 def notebook(trouble: str = "") -> nbformat.NotebookNode:
     cells = [
         new_markdown_cell(
-            "# Core enhancements\n\nSee [preparation](00_preparation.ipynb), [rollback](90_rollback.ipynb), "
+            "# Core enhancements\n\nSee [preparation](00_preparation.ipynb),"
+            " [rollback](90_rollback.ipynb), "
             "[manual](https://www.postgresql.org/docs/).\n\n![tracker](http://tracker.example/pixel.png)"
         ),
         new_code_cell("environment: str = 'production'", metadata={"tags": ["parameters"]}),
@@ -71,7 +74,9 @@ def notebook(trouble: str = "") -> nbformat.NotebookNode:
 
 @pytest.fixture(scope="session")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The notebook as papermill leaves it: whole, with a failing cell, a killed kernel, and a timeout."""
+    """The notebook as papermill leaves it: whole, with a failing cell, a killed kernel, and a
+    timeout.
+    """
     folder = tmp_path_factory.mktemp("executed")
     found = {}
     for name, trouble in BROKEN.items():
@@ -89,11 +94,15 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, executed: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def run(
+    tmp_path: Path, executed: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
     """A run's folder: one phase, its notebook as chosen, its journal up to an entry."""
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(tmp_path / "home"))
 
-    def make(kind: str = "whole", *, outcome: str = "passed", until: str = "", name: str = "") -> Path:
+    def make(
+        kind: str = "whole", *, outcome: str = "passed", until: str = "", name: str = ""
+    ) -> Path:
         folder = tmp_path / "reports" / (name or "20261122T120000Z-sandbox")
         folder.mkdir(parents=True)
         if kind:
@@ -151,7 +160,16 @@ class Page(HTMLParser):
                 self.ids.append(value)
             if tag == "a" and name == "href":
                 self.links.append(value)
-            elif name in ("src", "href", "srcset", "data", "poster", "action", "xlink:href", "background"):
+            elif name in (
+                "src",
+                "href",
+                "srcset",
+                "data",
+                "poster",
+                "action",
+                "xlink:href",
+                "background",
+            ):
                 self.loads.append(value)
             if name.startswith("on") or "javascript:" in value:
                 self.loads.append(f"{name}={value}")
@@ -178,7 +196,9 @@ def test_a_report_opens_without_a_network(run: Callable[..., Path], kind: str) -
     report.index(folder.parent)
     for name, page in {**pages(folder), **pages(folder.parent)}.items():
         assert [load for load in page.loads if not load.startswith("data:image/")] == [], name
-        assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags), name
+        assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(
+            page.tags
+        ), name
         assert all(not link.startswith(("//", "javascript:")) for link in page.links), name
 
 
@@ -206,13 +226,28 @@ def test_no_fact_of_a_journal_can_become_markup(tmp_path: Path) -> None:
         versions={BREAKOUT: BREAKOUT}, commit=BREAKOUT, identity={"database": BREAKOUT, BREAKOUT: BREAKOUT},
         machine=BREAKOUT, limits={BREAKOUT: [BREAKOUT]},
     )  # fmt: skip
-    journal.append("phase.started", **phase, notebook=BREAKOUT, parameters={BREAKOUT: {BREAKOUT: BREAKOUT}})
+    journal.append(
+        "phase.started", **phase, notebook=BREAKOUT, parameters={BREAKOUT: {BREAKOUT: BREAKOUT}}
+    )
     journal.append("verb.started", **phase, verb=BREAKOUT)
     journal.append("step.started", **phase, **step)
     journal.append(
-        "step.finished", **phase, **step, state=BREAKOUT, lsn=BREAKOUT, statement_sha256=BREAKOUT, note=BREAKOUT
+        "step.finished",
+        **phase,
+        **step,
+        state=BREAKOUT,
+        lsn=BREAKOUT,
+        statement_sha256=BREAKOUT,
+        note=BREAKOUT,
     )
-    journal.append("verb.finished", **phase, verb=BREAKOUT, verdict="failed", summary=BREAKOUT, evidence=BREAKOUT)
+    journal.append(
+        "verb.finished",
+        **phase,
+        verb=BREAKOUT,
+        verdict="failed",
+        summary=BREAKOUT,
+        evidence=BREAKOUT,
+    )
     journal.append("notebook.failed", notebook=BREAKOUT, error=BREAKOUT)
     journal.append("phase.finished", **phase, verdict="failed", reason=BREAKOUT)
     journal.append("run.finished", verdict="failed", reason=BREAKOUT)
@@ -239,12 +274,25 @@ def test_no_template_switches_the_escaping_off(name: str) -> None:
 def test_an_installed_package_has_its_templates(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(
-        REPOSITORY / "mantis_runbook", source / "mantis_runbook", ignore=shutil.ignore_patterns("__pycache__")
+        REPOSITORY / "mantis_runbook",
+        source / "mantis_runbook",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(REPOSITORY / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--wheel-dir", tmp_path, source], check=True, capture_output=True, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    subprocess.run(
+        [*command, "--wheel-dir", tmp_path, source], check=True, capture_output=True, timeout=120
+    )
     (wheel,) = tmp_path.glob("*.whl")
     packed = {Path(name).name for name in ZipFile(wheel).namelist() if "/templates/" in name}
     assert packed == {path.name for path in TEMPLATES.iterdir()}
@@ -266,23 +314,35 @@ def test_every_link_within_the_archive_leads_somewhere(run: Callable[..., Path])
             assert not anchor or anchor in found[path or name].ids, f"{name}: {link}"
 
 
-def test_links_among_notebooks_lead_to_pages_and_dead_ones_are_no_links(run: Callable[..., Path]) -> None:
+def test_links_among_notebooks_lead_to_pages_and_dead_ones_are_no_links(
+    run: Callable[..., Path],
+) -> None:
     folder = run()
-    nbformat.write(new_notebook(cells=[new_markdown_cell("# Preparation")]), folder / "00_preparation.ipynb")
+    nbformat.write(
+        new_notebook(cells=[new_markdown_cell("# Preparation")]), folder / "00_preparation.ipynb"
+    )
     report.build(folder)
     links = pages(folder)["01_core_enhancements.html"].links
     assert "00_preparation.html" in links
     assert "https://www.postgresql.org/docs/" in links
     assert not any("90_rollback" in link for link in links)
-    assert "rollback ( notebooks/90_rollback.ipynb )" in pages(folder)["01_core_enhancements.html"].text
+    assert (
+        "rollback ( notebooks/90_rollback.ipynb )"
+        in pages(folder)["01_core_enhancements.html"].text
+    )
 
 
-def test_evidence_of_another_run_is_linked_where_its_page_lies_in_the_archive(run: Callable[..., Path]) -> None:
+def test_evidence_of_another_run_is_linked_where_its_page_lies_in_the_archive(
+    run: Callable[..., Path],
+) -> None:
     folder = run()
     other = folder.parent / "20261101T120000Z-sandbox"
     other.mkdir()
     (other / "03_financial_management.html").write_text("")
-    targets = [f"../{other.name}/{name}.html" for name in ("03_financial_management", "gone", "../../secret")]
+    targets = [
+        f"../{other.name}/{name}.html"
+        for name in ("03_financial_management", "gone", "../../secret")
+    ]
     source = " ".join(f"[evidence]({target})" for target in targets)
     nbformat.write(new_notebook(cells=[new_markdown_cell(source)]), folder / "00_preparation.ipynb")
     report.build(folder)
@@ -311,7 +371,9 @@ def test_cells_say_what_became_of_them(
     assert states(run(kind), interrupted=interrupted) == expected
 
 
-def test_papermill_says_completed_of_a_cell_that_never_ran_and_we_do_not(run: Callable[..., Path]) -> None:
+def test_papermill_says_completed_of_a_cell_that_never_ran_and_we_do_not(
+    run: Callable[..., Path],
+) -> None:
     folder = run("killed", until="verb.finished migrate")
     path = folder / "01_core_enhancements.ipynb"
     assert nbformat.read(path, 4).cells[-1].metadata.papermill.status == "completed"
@@ -319,7 +381,9 @@ def test_papermill_says_completed_of_a_cell_that_never_ran_and_we_do_not(run: Ca
     assert "not run" in pages(folder)["01_core_enhancements.html"].text
 
 
-def test_a_cell_whose_output_was_not_saved_but_that_the_journal_knows(run: Callable[..., Path]) -> None:
+def test_a_cell_whose_output_was_not_saved_but_that_the_journal_knows(
+    run: Callable[..., Path],
+) -> None:
     folder = run("killed")
     found = notebook_page.cells(folder / "01_core_enhancements.ipynb", verbs=["validate"])
     assert found[-1].state == "not stored"
@@ -333,11 +397,18 @@ def test_a_killed_run_is_told_as_interrupted(run: Callable[..., Path]) -> None:
     overview = pages(folder)["index.html"]
     assert "inconclusive Phase 01_core_enhancements: interrupted in migrate" in overview.text
     assert "a line of the journal was found torn" in overview.text
-    assert "the run was interrupted, or is not finished: its last entry is step.finished" in overview.text
+    assert (
+        "the run was interrupted, or is not finished: its last entry is step.finished"
+        in overview.text
+    )
     assert "01_core_enhancements.html#cell-c3" in overview.links
     told = json.loads((folder / "summary.json").read_text())
     assert (told["verdict"], told["exit_code"], told["closed"]) == ("inconclusive", 3, False)
-    assert [verb["result"] for verb in told["phases"][0]["verbs"]] == ["warned", "interrupted", "not run"]
+    assert [verb["result"] for verb in told["phases"][0]["verbs"]] == [
+        "warned",
+        "interrupted",
+        "not run",
+    ]
 
 
 def test_a_failure_stands_first_and_links_the_failing_cell(run: Callable[..., Path]) -> None:
@@ -345,7 +416,11 @@ def test_a_failure_stands_first_and_links_the_failing_cell(run: Callable[..., Pa
     report.build(folder)
     overview = pages(folder)["index.html"]
     first = overview.text.index("Look here first")
-    assert first < overview.text.index("ValueError: constraint violated: <script>") < overview.text.index("Operator")
+    assert (
+        first
+        < overview.text.index("ValueError: constraint violated: <script>")
+        < overview.text.index("Operator")
+    )
     assert "01_core_enhancements.html#cell-c3" in overview.links
     assert "cell-c3" in pages(folder)["01_core_enhancements.html"].ids
 
@@ -406,7 +481,9 @@ def test_a_missing_notebook_is_said(run: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"cells": [', b"\xff\xfe", b"[]", b'{"cells": 3}'])
-def test_a_notebook_that_cannot_be_read_stops_nothing(run: Callable[..., Path], content: bytes) -> None:
+def test_a_notebook_that_cannot_be_read_stops_nothing(
+    run: Callable[..., Path], content: bytes
+) -> None:
     folder = run("")
     (folder / "01_core_enhancements.ipynb").write_bytes(content)
     report.build(folder)
@@ -437,7 +514,9 @@ def test_what_is_sealed_is_left_alone_by_a_later_version(
 
 def test_a_phase_that_was_never_started_takes_one_line(run: Callable[..., Path]) -> None:
     folder = run(until="run.started")
-    Journal(folder).append("run.started", target="sandbox", phases={"1": list(VERBS), "2": list(VERBS)})
+    Journal(folder).append(
+        "run.started", target="sandbox", phases={"1": list(VERBS), "2": list(VERBS)}
+    )
     text = Page(report.build(folder).read_text()).text
     assert "phase 2" in text
     assert "not run" not in text
@@ -449,7 +528,9 @@ def test_all_runs_are_listed_newest_first_the_abandoned_ones_too(run: Callable[.
     run("killed", until="verb.finished migrate", name="20261122T130000Z-sandbox")
     (folder.parent / "20261122T140000Z-production").mkdir()
     text = Page(report.index(folder.parent).read_text()).text
-    order = [text.index(name) for name in ("T140000Z-production", "T130000Z-sandbox", "T120000Z-sandbox")]
+    order = [
+        text.index(name) for name in ("T140000Z-production", "T130000Z-sandbox", "T120000Z-sandbox")
+    ]
     assert order == sorted(order)
     assert "3 runs" in text
     assert "interrupted in migrate" in text
@@ -467,7 +548,10 @@ def test_an_earlier_try_is_kept_apart_from_what_came_of_the_phase(
     Journal(folder).append("run.finished", verdict="passed")
     report.build(folder)
     found = pages(folder)
-    assert "an earlier try of 01_core_enhancements" in found["01_core_enhancements.try1.html"].text.lower()
+    assert (
+        "an earlier try of 01_core_enhancements"
+        in found["01_core_enhancements.try1.html"].text.lower()
+    )
     assert "Look here first" not in found["index.html"].text
     assert "the run was interrupted, and resumed at" in found["index.html"].text
     assert found["index.html"].text.startswith("passed: run")
@@ -475,12 +559,16 @@ def test_an_earlier_try_is_kept_apart_from_what_came_of_the_phase(
 
 def test_what_stopped_a_notebook_is_told(run: Callable[..., Path]) -> None:
     folder = run("killed", until="verb.finished migrate")
-    Journal(folder).append("notebook.failed", notebook="01_core_enhancements.ipynb", error="Kernel died")
+    Journal(folder).append(
+        "notebook.failed", notebook="01_core_enhancements.ipynb", error="Kernel died"
+    )
     report.build(folder)
     assert "01_core_enhancements.ipynb stopped: Kernel died" in pages(folder)["index.html"].text
 
 
-def test_who_approved_is_read_from_the_evidence_where_the_journal_does_not_say(run: Callable[..., Path]) -> None:
+def test_who_approved_is_read_from_the_evidence_where_the_journal_does_not_say(
+    run: Callable[..., Path],
+) -> None:
     folder = run(until="verb.finished migrate")
     (folder / "evidence").mkdir()
     (folder / "evidence" / "1.plan.json").write_text("no json")
@@ -494,7 +582,9 @@ def test_steps_stand_under_the_verb_that_carried_them_out(run: Callable[..., Pat
     journal = Journal(folder)
     journal.append("verb.started", verb="roll_back", **PHASE)
     journal.append("step.started", version="001", step="enums", direction="down", **PHASE)
-    journal.append("step.finished", version="001", step="enums", state="done", duration_ms=3, **PHASE)
+    journal.append(
+        "step.finished", version="001", step="enums", state="done", duration_ms=3, **PHASE
+    )
     journal.append("verb.finished", verb="roll_back", verdict="passed", **PHASE)
     journal.append("phase.finished", verdict="rolled back", reason="the guard tripped", **PHASE)
     journal.append("run.finished", verdict="rolled back", reason="the guard tripped")
@@ -537,15 +627,22 @@ def test_charts_are_embedded_with_their_title_as_text(run: Callable[..., Path]) 
     from mantis_runbook import charts
 
     folder = run()
-    picture = charts.durations(pd.DataFrame({"step": ["a"], "predicted_ms": [10.0], "actual_ms": [30.0]}))
+    picture = charts.durations(
+        pd.DataFrame({"step": ["a"], "predicted_ms": [10.0], "actual_ms": [30.0]})
+    )
     charts.save(picture, folder / CHARTS / "durations.png")
     text = report.build(folder).read_text()
     assert "data:image/png;base64," in text
-    assert 'alt="Steps took 30 ms, predicted 10 ms; “a” ran furthest over its prediction, 3.0 times as long"' in text
+    assert (
+        'alt="Steps took 30 ms, predicted 10 ms; “a” ran furthest over its prediction, 3.0 times as'
+        ' long"' in text
+    )
 
 
 def as_left_by_the_run(tmp_path: Path) -> Path:
-    """The example's journal, evidence and measurements, as its run left them before its report was made."""
+    """The example's journal, evidence and measurements, as its run left them before its report was
+    made.
+    """
     folder = tmp_path / "20261122T224701Z-sandbox"
     ignored = shutil.ignore_patterns("*.html", "*.ipynb", "manifest.*", "summary.json", CHARTS)
     shutil.copytree(REPOSITORY / "reports" / "example", folder, ignore=ignored)
@@ -558,7 +655,9 @@ DRAWN = [
 ]  # fmt: skip
 
 
-def test_an_archive_has_its_pictures_as_files_in_the_manifest_and_in_the_report(tmp_path: Path) -> None:
+def test_an_archive_has_its_pictures_as_files_in_the_manifest_and_in_the_report(
+    tmp_path: Path,
+) -> None:
     folder = as_left_by_the_run(tmp_path)
     page = Page(report.build(folder).read_text())
     assert sorted(path.name for path in (folder / CHARTS).iterdir()) == DRAWN
@@ -581,10 +680,15 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_logged(
     (folder / "evidence" / "0.back_up.json").write_text('{"phase": "0", "ver')
     report.build(folder)
     expected = [
-        name for name in DRAWN if name not in ("phase_0_back_up_organisations.png", "phase_1_migrate_latency.png")
+        name
+        for name in DRAWN
+        if name not in ("phase_0_back_up_organisations.png", "phase_1_migrate_latency.png")
     ]
     assert sorted(path.name for path in (folder / CHARTS).iterdir()) == expected
-    assert "no picture phase_1_migrate_latency of run 20261122T224701Z-sandbox: KeyError" in caplog.text
+    assert (
+        "no picture phase_1_migrate_latency of run 20261122T224701Z-sandbox: KeyError"
+        in caplog.text
+    )
 
 
 LOADING = [
@@ -653,7 +757,10 @@ def test_tags_left_open_cannot_swallow_the_next_cell() -> None:
 
 def test_an_image_beside_the_notebook_is_embedded(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"png")
-    assert seal('<img alt="a" src="a.png">', folder=tmp_path) == '<img alt="a" src="data:image/png;base64,cG5n">'
+    assert (
+        seal('<img alt="a" src="a.png">', folder=tmp_path)
+        == '<img alt="a" src="data:image/png;base64,cG5n">'
+    )
 
 
 def test_text_in_a_cell_that_lost_its_id_has_an_anchor_all_the_same(tmp_path: Path) -> None:
@@ -672,7 +779,9 @@ def test_html_marks_itself_only_on_purpose() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_a_browser_draws_the_overview_without_complaint(run: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_browser_draws_the_overview_without_complaint(
+    run: Callable[..., Path], tmp_path: Path
+) -> None:
     folder = run("failing", outcome="failed")
     overview = report.build(folder)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",

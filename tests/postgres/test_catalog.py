@@ -1,4 +1,6 @@
-"""The catalogue: one change is one difference, a restored dump has none, and nothing else counts as one."""
+"""The catalogue: one change is one difference, a restored dump has none, and nothing else counts as
+one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from psycopg.conninfo import make_conninfo
 
 from mantis_runbook.errors import ParameterError
 from mantis_runbook.postgres import catalog
-from mantis_runbook.postgres.catalog import FIRST_CLASSES, Catalog, Change, Difference, diff, snapshot
+from mantis_runbook.postgres.catalog import (
+    FIRST_CLASSES,
+    Catalog,
+    Change,
+    Difference,
+    diff,
+    snapshot,
+)
 from mantis_runbook.postgres.connection import Connection
 from mantis_runbook.postgres.server import Server
 
@@ -31,7 +40,9 @@ EXCEPTION WHEN duplicate_object THEN NULL; END $$
 
 FUNCTION = "CREATE FUNCTION public.answer(integer) RETURNS integer LANGUAGE sql AS 'SELECT 42'"
 OTHER_FUNCTION = FUNCTION.replace("42", "43").replace("CREATE", "CREATE OR REPLACE")
-TRIGGER = "CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+TRIGGER = (
+    "CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+)
 NOTICE = "CREATE FUNCTION public.notice() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'"
 SAMPLE = "CREATE TABLE public.sample (id integer NOT NULL, note text, size integer)"
 NAMED = "CREATE TABLE public.sample (id integer CONSTRAINT first CHECK (id > 0), note varchar)"
@@ -199,14 +210,29 @@ CHANGES = [
 NO_CHANGES = [
     ("", f"{SAMPLE}; DROP TABLE sample"),
     ("", "CREATE TYPE mood AS ENUM ('good'); DROP TYPE mood"),
-    ("", "ALTER TABLE customer ADD CONSTRAINT c CHECK (true); ALTER TABLE customer DROP CONSTRAINT c"),
+    (
+        "",
+        (
+            "ALTER TABLE customer ADD CONSTRAINT c CHECK (true); ALTER TABLE customer DROP"
+            " CONSTRAINT c"
+        ),
+    ),
     ("", "ALTER TABLE customer ADD COLUMN last integer; ALTER TABLE customer DROP COLUMN last"),
     ("", "DELETE FROM widget; ANALYZE customer"),
     ("CREATE SEQUENCE turns", "SELECT nextval('turns')"),
-    (SAMPLE, "GRANT SELECT ON sample TO catalog_reader; REVOKE SELECT ON sample FROM catalog_reader"),
+    (
+        SAMPLE,
+        "GRANT SELECT ON sample TO catalog_reader; REVOKE SELECT ON sample FROM catalog_reader",
+    ),
     (FUNCTION, "GRANT EXECUTE ON FUNCTION answer TO PUBLIC"),
     ("", "CREATE TEMPORARY TABLE passing (id integer PRIMARY KEY)"),
-    ("", "CREATE SCHEMA mantis_runbook; CREATE TABLE mantis_runbook.journal (id integer PRIMARY KEY)"),
+    (
+        "",
+        (
+            "CREATE SCHEMA mantis_runbook; CREATE TABLE mantis_runbook.journal (id integer PRIMARY"
+            " KEY)"
+        ),
+    ),
     ("", "SET LOCAL search_path = auth, public; SET LOCAL quote_all_identifiers = on"),
 ]
 
@@ -233,7 +259,9 @@ def named(changes: tuple[Change, ...]) -> list[tuple[str, str, str]]:
     return [(change.kind, change.name, change.verb) for change in changes]
 
 
-@pytest.mark.parametrize(("before", "statement", "kind", "name", "verb"), CHANGES, ids=[row[1][:60] for row in CHANGES])
+@pytest.mark.parametrize(
+    ("before", "statement", "kind", "name", "verb"), CHANGES, ids=[row[1][:60] for row in CHANGES]
+)
 def test_one_change_is_one_difference(
     standing: Connection, before: str, statement: str, kind: str, name: str, verb: str
 ) -> None:
@@ -253,8 +281,12 @@ def test_every_class_has_a_change_on_purpose() -> None:
     assert {row[2] for row in CHANGES} | {"column_order"} == set(FIRST_CLASSES)
 
 
-@pytest.mark.parametrize(("before", "statement"), NO_CHANGES, ids=[row[1][:60] for row in NO_CHANGES])
-def test_what_is_undone_or_no_definition_makes_no_difference(standing: Connection, before: str, statement: str) -> None:
+@pytest.mark.parametrize(
+    ("before", "statement"), NO_CHANGES, ids=[row[1][:60] for row in NO_CHANGES]
+)
+def test_what_is_undone_or_no_definition_makes_no_difference(
+    standing: Connection, before: str, statement: str
+) -> None:
     with taken_back(standing):
         if before:
             standing.execute(before)
@@ -270,13 +302,20 @@ def test_a_column_added_again_differs_in_its_place_only(standing: Connection) ->
     with taken_back(standing):
         standing.execute(SAMPLE)
         earlier = snapshot(standing)
-        standing.execute("ALTER TABLE sample DROP COLUMN note; ALTER TABLE sample ADD COLUMN note text")
+        standing.execute(
+            "ALTER TABLE sample DROP COLUMN note; ALTER TABLE sample ADD COLUMN note text"
+        )
         difference = diff(earlier, snapshot(standing))
     assert difference.is_empty
     assert not difference.exactly_equal
     assert named(difference.column_order) == [("column_order", "public.sample", "changed")]
-    assert (difference.column_order[0].before, difference.column_order[0].after) == ("id, note, size", "id, size, note")
-    assert str(difference).startswith("the catalogues are equal; column order differs in public.sample")
+    assert (difference.column_order[0].before, difference.column_order[0].after) == (
+        "id, note, size",
+        "id, size, note",
+    )
+    assert str(difference).startswith(
+        "the catalogues are equal; column order differs in public.sample"
+    )
 
 
 def test_columns_whose_names_hold_commas_and_quotes_have_an_order_too() -> None:
@@ -323,7 +362,9 @@ def test_ignored_tables_are_left_out_with_all_that_belongs_to_them(standing: Con
 def test_schemas_can_be_chosen(standing: Connection) -> None:
     only = snapshot(standing, ["auth"])
     assert set(only["schemas"]) == {"auth"}
-    assert set(only["tables"]) == {name for name in snapshot(standing)["tables"] if name.startswith("auth.")}
+    assert set(only["tables"]) == {
+        name for name in snapshot(standing)["tables"] if name.startswith("auth.")
+    }
 
 
 def test_the_session_keeps_its_settings(standing: Connection) -> None:
@@ -339,17 +380,27 @@ def test_a_restored_dump_reads_like_its_database(
     server: Server, server_programs: Path, baseline_template: str, tmp_path: Path
 ) -> None:
     dump = tmp_path / "dump"
-    with fresh_database(server, baseline_template) as parameters, fresh_database(server, "template0") as copy:
+    with (
+        fresh_database(server, baseline_template) as parameters,
+        fresh_database(server, "template0") as copy,
+    ):
         with psycopg.connect(**parameters, autocommit=True) as connection:
             connection.execute(ROLES)
             connection.execute(AWKWARD.read_text())
             original = snapshot(connection)
-        run(server_programs / "pg_dump", "--format=custom", f"--file={dump}", f"--dbname={make_conninfo(**parameters)}")
+        run(
+            server_programs / "pg_dump",
+            "--format=custom",
+            f"--file={dump}",
+            f"--dbname={make_conninfo(**parameters)}",
+        )
         run(server_programs / "pg_restore", f"--dbname={make_conninfo(**copy)}", str(dump))
         with psycopg.connect(**copy, autocommit=True) as connection:
             restored = snapshot(connection)
     assert diff(original, restored).exactly_equal, str(diff(original, restored))
-    assert all(original[kind] for kind in FIRST_CLASSES), "the awkward objects have one of each class"
+    assert all(original[kind] for kind in FIRST_CLASSES), (
+        "the awkward objects have one of each class"
+    )
 
 
 def run(*command: str | Path) -> None:
@@ -362,7 +413,8 @@ def run(*command: str | Path) -> None:
 ])  # fmt: skip
 def test_the_two_writings_of_a_list_of_varchars_are_one(text: str) -> None:
     assert (
-        catalog._settled(text) == "x = ANY (ARRAY[('a'::character varying)::text, ('b''c'::character varying)::text])"
+        catalog._settled(text)
+        == "x = ANY (ARRAY[('a'::character varying)::text, ('b''c'::character varying)::text])"
     )
 
 

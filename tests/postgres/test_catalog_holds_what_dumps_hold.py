@@ -1,4 +1,6 @@
-"""Whenever `pg_dump` shows a change of a definition, the catalogue shows one: the dump is the oracle."""
+"""Whenever `pg_dump` shows a change of a definition, the catalogue shows one: the dump is the
+oracle.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from conftest import fresh_database
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from mantis_runbook.postgres.catalog import CLASSES, FIRST_CLASSES, Catalog, diff, left_behind, snapshot
+from mantis_runbook.postgres.catalog import (
+    CLASSES,
+    FIRST_CLASSES,
+    Catalog,
+    diff,
+    left_behind,
+    snapshot,
+)
 from mantis_runbook.postgres.connection import Connection
 from mantis_runbook.postgres.server import Server
 
@@ -192,7 +201,8 @@ DROP ACCESS METHOD second_heap CASCADE
 
 #: What only newer versions have.
 NEWER = {
-    18: """
+    18: (
+        """
         ALTER TABLE t RENAME CONSTRAINT t_a_not_null TO a_is_there
         COMMENT ON CONSTRAINT a_is_there ON t IS 'a'
         ALTER TABLE referring ALTER CONSTRAINT referring_id_fkey NOT ENFORCED
@@ -200,6 +210,7 @@ NEWER = {
         ALTER PUBLICATION published SET (publish_generated_columns = stored)
         ALTER TABLE t ADD CONSTRAINT b_is_there NOT NULL b NOT VALID
     """
+    )
 }
 
 
@@ -221,11 +232,15 @@ def everything(server: Server) -> Iterator[Connection]:
     ):
         connection.execute("SET client_min_messages = error; SET allow_in_place_tablespaces = on")
         connection.execute(ROLES)
-        if not connection.execute("SELECT 1 FROM pg_tablespace WHERE spcname = 'everything_elsewhere'").fetchone():
+        if not connection.execute(
+            "SELECT 1 FROM pg_tablespace WHERE spcname = 'everything_elsewhere'"
+        ).fetchone():
             connection.execute(TABLESPACE)
         connection.execute(EVERYTHING)
         yield connection
-        connection.execute("ALTER SUBSCRIPTION subscribed SET (slot_name = NONE); DROP SUBSCRIPTION subscribed")
+        connection.execute(
+            "ALTER SUBSCRIPTION subscribed SET (slot_name = NONE); DROP SUBSCRIPTION subscribed"
+        )
 
 
 def place(connection: Connection) -> str:
@@ -235,12 +250,19 @@ def place(connection: Connection) -> str:
 
 def dumped(programs: Path, connection: Connection) -> str:
     dump = subprocess.run(
-        [programs / "pg_dump", "--dbname", place(connection)], check=True, capture_output=True, text=True
+        [programs / "pg_dump", "--dbname", place(connection)],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
-    return "\n".join(line for line in dump.splitlines() if not line.startswith((r"\restrict", r"\unrestrict")))
+    return "\n".join(
+        line for line in dump.splitlines() if not line.startswith((r"\restrict", r"\unrestrict"))
+    )
 
 
-def test_whenever_a_dump_differs_the_catalogue_does(everything: Connection, server_programs: Path) -> None:
+def test_whenever_a_dump_differs_the_catalogue_does(
+    everything: Connection, server_programs: Path
+) -> None:
     text, then = dumped(server_programs, everything), snapshot(everything)
     seen, blind, useless = set[str](), list[str](), list[str]()
     for alteration in alterations(everything.info.server_version // 10_000):
@@ -265,7 +287,13 @@ def test_a_restored_dump_of_everything_reads_like_its_database(
     everything: Connection, server: Server, server_programs: Path, tmp_path: Path
 ) -> None:
     dump = tmp_path / "dump"
-    run(server_programs / "pg_dump", "--format=custom", f"--file={dump}", "--dbname", place(everything))
+    run(
+        server_programs / "pg_dump",
+        "--format=custom",
+        f"--file={dump}",
+        "--dbname",
+        place(everything),
+    )
     with fresh_database(server, "template0") as copy:
         run(
             server_programs / "pg_restore",
@@ -292,22 +320,32 @@ def test_settings_of_the_database_are_told_and_secrets_are_not(everything: Conne
     before = snapshot(everything)
     name = sql.Identifier(everything.info.dbname)
     everything.execute(sql.SQL("ALTER DATABASE {} SET work_mem = '7MB'").format(name))
-    everything.execute(sql.SQL("ALTER DATABASE {} SET app.jwt_secret = 'nobody reads this'").format(name))
-    everything.execute(sql.SQL("ALTER ROLE everything_one IN DATABASE {} SET work_mem = '8MB'").format(name))
+    everything.execute(
+        sql.SQL("ALTER DATABASE {} SET app.jwt_secret = 'nobody reads this'").format(name)
+    )
+    everything.execute(
+        sql.SQL("ALTER ROLE everything_one IN DATABASE {} SET work_mem = '8MB'").format(name)
+    )
     now = snapshot(everything)
     assert now["database"]["setting work_mem"] == "7MB"
     assert now["database"]["setting work_mem of everything_one"] == "8MB"
     assert "setting app.jwt_secret" in now["database"]
-    assert left_behind(before, now).is_empty, "an administrator's settings are not what a rollback left"
+    assert left_behind(before, now).is_empty, (
+        "an administrator's settings are not what a rollback left"
+    )
     for secret in ("nobody reads this", "hidden from us"):
         assert secret not in now.to_json()
 
 
-def test_a_catalogue_of_an_earlier_version_is_compared_on_the_classes_that_it_has(everything: Connection) -> None:
+def test_a_catalogue_of_an_earlier_version_is_compared_on_the_classes_that_it_has(
+    everything: Connection,
+) -> None:
     now = snapshot(everything)
     earlier = Catalog.from_json(json.dumps({kind: dict(now[kind]) for kind in FIRST_CLASSES}))
     assert earlier["publications"] == {}
     assert Catalog.from_json(earlier.to_json()) == earlier
     assert diff(earlier, now).exactly_equal
-    everything.execute("DROP PUBLICATION published, published_schema, published_all; ALTER TABLE filed DROP note")
+    everything.execute(
+        "DROP PUBLICATION published, published_schema, published_all; ALTER TABLE filed DROP note"
+    )
     assert [change.kind for change in diff(earlier, snapshot(everything)).changes] == ["columns"]

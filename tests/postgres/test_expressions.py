@@ -28,7 +28,8 @@ def test_a_chain_that_begins_with_a_chain_is_one_chain(before, after):
 
 def test_a_catalogue_reads_the_same_after_its_own_definitions_were_read_once_more(baseline):
     baseline.execute(
-        "CREATE TABLE scores (a int, b int, CHECK (a BETWEEN 0 AND 9 AND b BETWEEN 0 AND 9 AND (a > 1 OR b > 1 OR a < 0)))"
+        "CREATE TABLE scores (a int, b int, CHECK (a BETWEEN 0 AND 9 AND b BETWEEN 0 AND 9 AND (a >"
+        " 1 OR b > 1 OR a < 0)))"
     )
     before = catalog.snapshot(baseline)["constraints"]["public.scores.scores_check"]
     definition = baseline.execute(

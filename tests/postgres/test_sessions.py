@@ -1,4 +1,6 @@
-"""What a database, a role or a server sets for sessions changes neither what ours read and write nor how long they live."""
+"""What a database, a role or a server sets for sessions changes neither what ours read and write
+nor how long they live.
+"""
 
 from __future__ import annotations
 
@@ -68,13 +70,23 @@ def beset(bench: Bench, server: Server) -> Bench:
     name = sql.Identifier(bench.target.parameters["dbname"])
     with bench.connect() as connection:
         connection.execute("LOAD 'plpgsql'")
-        connection.execute("CREATE ROLE tenant_of_beset; UPDATE old SET name = 'naïve – 東京' WHERE id = 7")
+        connection.execute(
+            "CREATE ROLE tenant_of_beset; UPDATE old SET name = 'naïve – 東京' WHERE id = 7"
+        )
         for setting, value in _hostile(server).items():
-            values = sql.SQL(", ").join(likeness._listed(value)) if setting == "search_path" else sql.Literal(value)
+            values = (
+                sql.SQL(", ").join(likeness._listed(value))
+                if setting == "search_path"
+                else sql.Literal(value)
+            )
             statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
             connection.execute(statement.format(name, sql.Identifier(*setting.split(".")), values))
-        connection.execute(sql.SQL("ALTER ROLE tenant_of_beset IN DATABASE {} SET work_mem = '1MB'").format(name))
-        connection.execute(sql.SQL("GRANT CREATE, CONNECT ON DATABASE {} TO tenant_of_beset").format(name))
+        connection.execute(
+            sql.SQL("ALTER ROLE tenant_of_beset IN DATABASE {} SET work_mem = '1MB'").format(name)
+        )
+        connection.execute(
+            sql.SQL("GRANT CREATE, CONNECT ON DATABASE {} TO tenant_of_beset").format(name)
+        )
         connection.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
     yield bench
     sandbox.drop(server, bench.target.parameters["dbname"])
@@ -85,14 +97,20 @@ def test_no_setting_of_a_database_reaches_a_session_of_ours(beset: Bench) -> Non
     with connect(beset.target, "test") as connection:
         assert connection.info.encoding == "utf-8"
         for name, value in SESSION.items():
-            row = connection.execute("SELECT current_setting(%s, %s)", (name, name in ABSENT_IN_SOME)).fetchone()
+            row = connection.execute(
+                "SELECT current_setting(%s, %s)", (name, name in ABSENT_IN_SOME)
+            ).fetchone()
             assert row in ((value,), (None,)), name
         assert named_checks.run(connection, 0, ["session_settings"]).verdict == "pass"
         (result,) = named_checks.run(connection, 0, ["settings_of_the_database"]).results
-        assert [str(one) for one in result.found] == ["this database: session_replication_role=replica"]
+        assert [str(one) for one in result.found] == [
+            "this database: session_replication_role=replica"
+        ]
 
 
-def test_a_backup_of_such_a_database_is_proven_and_its_copy_has_the_same_settings(beset: Bench, tmp_path: Path) -> None:
+def test_a_backup_of_such_a_database_is_proven_and_its_copy_has_the_same_settings(
+    beset: Bench, tmp_path: Path
+) -> None:
     taken = backup.take(beset.target, tmp_path / "backup", derived=True)
     try:
         copy = create_scratch(beset.target, "mantis_scratch_beset", taken.likeness)
@@ -102,9 +120,17 @@ def test_a_backup_of_such_a_database_is_proven_and_its_copy_has_the_same_setting
         with connect(beset.target, "test") as original, connect(copy, "test") as restored:
             before, after = likeness.read(original), likeness.read(restored)
         assert after.settings == before.settings
-        assert {one.name for one in after.settings} >= {"search_path", "work_mem", "session_replication_role"}
-        assert [right for right in before.rights if right[1] != "CONNECT"] == [("tenant_of_beset", "CREATE", False)]
-        assert [right for right in after.rights if right[1] != "CONNECT"] == [("tenant_of_beset", "CREATE", False)]
+        assert {one.name for one in after.settings} >= {
+            "search_path",
+            "work_mem",
+            "session_replication_role",
+        }
+        assert [right for right in before.rights if right[1] != "CONNECT"] == [
+            ("tenant_of_beset", "CREATE", False)
+        ]
+        assert [right for right in after.rights if right[1] != "CONNECT"] == [
+            ("tenant_of_beset", "CREATE", False)
+        ]
         assert ("tenant_of_beset", "CONNECT", False) not in after.rights
         empty = create_scratch(beset.target, "mantis_scratch_beset", taken.likeness)
         assert backup.prove_derived(taken, empty).is_equal
@@ -123,15 +149,22 @@ def test_a_migration_is_applied_and_rolled_back_there(beset: Bench) -> None:
     beset.rollback(migration)
 
 
-def test_a_copy_has_the_encoding_and_the_locale_of_its_original(server: Server, tmp_path: Path) -> None:
+def test_a_copy_has_the_encoding_and_the_locale_of_its_original(
+    server: Server, tmp_path: Path
+) -> None:
     provider = " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" if server.version >= 17 else ""
-    for options in (" ENCODING 'LATIN1' LOCALE 'C'", f" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'{provider}"):
+    for options in (
+        " ENCODING 'LATIN1' LOCALE 'C'",
+        f" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'{provider}",
+    ):
         with psycopg.connect(**server.parameters, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE shaped TEMPLATE template0{options}".encode())
         target = Target("shaped", "variable", server.parameters | {"dbname": "shaped"})
         try:
             with connect(target, "test") as connection:
-                connection.execute("CREATE TABLE guest (name text); INSERT INTO guest VALUES ('Zoë')")
+                connection.execute(
+                    "CREATE TABLE guest (name text); INSERT INTO guest VALUES ('Zoë')"
+                )
                 like = likeness.read(connection)
             taken = backup.take(target, tmp_path / like.encoding)
             copy = create_scratch(target, "mantis_scratch_shaped", taken.likeness)
@@ -147,7 +180,9 @@ def test_a_copy_has_the_encoding_and_the_locale_of_its_original(server: Server, 
             sandbox.drop(server, "shaped")
 
 
-def test_a_setting_that_the_copy_s_server_refuses_is_named_and_nothing_fails(bench: Bench, server: Server) -> None:
+def test_a_setting_that_the_copy_s_server_refuses_is_named_and_nothing_fails(
+    bench: Bench, server: Server
+) -> None:
     copy = create_scratch(bench.target, "mantis_scratch_refusing")
     unknown = likeness.Setting("", "default_table_access_method", "columnar")
     stranger = likeness.Setting("nobody_here", "work_mem", "1MB")
@@ -160,7 +195,9 @@ def test_a_setting_that_the_copy_s_server_refuses_is_named_and_nothing_fails(ben
     assert refusals[-1] == 'work_mem = 1MB of role nobody_here (role "nobody_here" does not exist)'
 
 
-def test_programs_are_given_the_settings_that_their_server_has(bench: Bench, server: Server) -> None:
+def test_programs_are_given_the_settings_that_their_server_has(
+    bench: Bench, server: Server
+) -> None:
     """Behind what the connection string itself says, so that ours decide."""
     target = Target("TEST_DSN", "variable", bench.target.parameters | {"options": "-c geqo=off"})
     environment = commands.command("psql", target, settings={"DateStyle": "ISO, YMD"}).environment
@@ -168,14 +205,19 @@ def test_programs_are_given_the_settings_that_their_server_has(bench: Bench, ser
     assert environment["PGOPTIONS"].startswith("-c geqo=off -c statement_timeout=0 ")
     assert ("transaction_timeout" in environment["PGOPTIONS"]) == (server.version >= 17)
     with psycopg.connect(**server.parameters, options=environment["PGOPTIONS"]) as connection:
-        asked = "SELECT current_setting('geqo'), current_setting('lc_monetary'), current_setting('DateStyle')"
+        asked = (
+            "SELECT current_setting('geqo'), current_setting('lc_monetary'),"
+            " current_setting('DateStyle')"
+        )
         assert connection.execute(asked).fetchone() == ("off", "C", "ISO, YMD")
 
 
-# -- sessions that were ended ----------------------------------------------------------------------------------------
+# -- sessions that were ended ----------------------------------------------------------------------
 
 
-def test_a_session_that_a_timeout_ended_is_a_lost_one_whatever_class_its_error_has(bench: Bench) -> None:
+def test_a_session_that_a_timeout_ended_is_a_lost_one_whatever_class_its_error_has(
+    bench: Bench,
+) -> None:
     with connect(bench.target, "test", idle_in_transaction_session_timeout="50ms") as connection:
         with pytest.raises(psycopg.Error) as ended, connection.transaction():
             connection.execute("SELECT 1")
@@ -188,7 +230,7 @@ def test_a_session_that_a_timeout_ended_is_a_lost_one_whatever_class_its_error_h
         assert not is_lost(connection, failed.value)
 
 
-# -- where nothing can be read, or shall be written ------------------------------------------------------------------
+# -- where nothing can be read, or shall be written ------------------------------------------------
 
 COMMANDS = [["run", "--phases", "0"], ["plan"], ["status"], ["rollback", "001"]]
 
@@ -196,8 +238,12 @@ COMMANDS = [["run", "--phases", "0"], ["plan"], ["status"], ["rollback", "001"]]
 @pytest.fixture(scope="module")
 def ascii_database(newest_server: Server) -> Iterator[dict[str, str]]:
     with psycopg.connect(**newest_server.parameters, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
-        connection.execute("CREATE DATABASE mule TEMPLATE template0 ENCODING 'MULE_INTERNAL' LOCALE 'C'")
+        connection.execute(
+            "CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+        )
+        connection.execute(
+            "CREATE DATABASE mule TEMPLATE template0 ENCODING 'MULE_INTERNAL' LOCALE 'C'"
+        )
     yield newest_server.parameters
     sandbox.drop(newest_server, "plain")
     sandbox.drop(newest_server, "mule")
@@ -237,17 +283,24 @@ def test_a_standby_is_refused(own_newest_server: Callable[..., Server]) -> None:
     (server.data / "standby.signal").touch()
     server.start()
     target = Target("standby", "variable", server.parameters)
-    with connect(target, "test") as connection, pytest.raises(TargetError, match=r"is a standby.*name the primary"):
+    with (
+        connect(target, "test") as connection,
+        pytest.raises(TargetError, match=r"is a standby.*name the primary"),
+    ):
         refuse_read_only(connection, target)
 
 
-# -- what is sent to the server --------------------------------------------------------------------------------------
+# -- what is sent to the server --------------------------------------------------------------------
 
 
 def test_all_sql_that_is_sent_to_a_target_is_ascii() -> None:
-    """A database in LATIN1 has no ellipsis: the server refuses a statement, or a comment in it, that it cannot convert."""
+    """A database in LATIN1 has no ellipsis: the server refuses a statement, or a comment in it,
+    that it cannot convert.
+    """
     sent = [
-        path for path in settings.sql().rglob("*.sql") if path.parent.name not in ("checks", "application", "baseline")
+        path
+        for path in settings.sql().rglob("*.sql")
+        if path.parent.name not in ("checks", "application", "baseline")
     ]
     assert len(sent) > 100
     assert [str(path) for path in sent if not path.read_text().isascii()] == []

@@ -1,4 +1,6 @@
-"""References to databases: what each way means, what is refused, and that no secret comes out again."""
+"""References to databases: what each way means, what is refused, and that no secret comes out
+again.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,15 @@ DSN = f"postgresql://mantis:{SECRET}@db.example.org:6432/mantis_db"
 @pytest.fixture(autouse=True)
 def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable, service or sandbox of the machine's own."""
-    for name in ("PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGSERVICE", "PGSYSCONFDIR"):
+    for name in (
+        "PGHOST",
+        "PGPORT",
+        "PGUSER",
+        "PGDATABASE",
+        "PGPASSWORD",
+        "PGSERVICE",
+        "PGSYSCONFDIR",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER"):
         monkeypatch.delenv(name, raising=False)
@@ -35,7 +45,9 @@ def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def services(tmp_path: Path) -> Path:
     path = tmp_path / "services.conf"
-    path.write_text(f"[staging]\nhost=db.example.org\npassword={SECRET}\n[production]\nhost=db2.example.org\n")
+    path.write_text(
+        f"[staging]\nhost=db.example.org\npassword={SECRET}\n[production]\nhost=db2.example.org\n"
+    )
     return path
 
 
@@ -63,11 +75,19 @@ def test_the_sandbox_is_meant_when_nothing_is_named(name: str, tmp_path: Path) -
     parameters = {"host": "/tmp/s", "port": "5432", "user": "mantis", "dbname": "mantis_db"}
     (folder / "state.json").write_text(json.dumps({"parameters": parameters, "pid": 1}))
     target = resolve(name)
-    assert (target.name, target.kind, target.parameters, target.is_sandbox) == ("sandbox", "sandbox", parameters, True)
+    assert (target.name, target.kind, target.parameters, target.is_sandbox) == (
+        "sandbox",
+        "sandbox",
+        parameters,
+        True,
+    )
 
 
 def test_a_sandbox_that_does_not_run_says_how_to_start_it() -> None:
-    assert str(refusal("sandbox")) == "the sandbox is not running; start it with `mantis-runbook sandbox start`"
+    assert (
+        str(refusal("sandbox"))
+        == "the sandbox is not running; start it with `mantis-runbook sandbox start`"
+    )
 
 
 def test_a_service_is_named_and_never_read(services: Path) -> None:
@@ -85,7 +105,12 @@ def test_a_variable_that_holds_a_uri(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_variable_that_holds_keywords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROD_DSN", f"host=h dbname=d user=u password='{SECRET}'")
-    assert resolve("PROD_DSN").parameters == {"host": "h", "dbname": "d", "user": "u", "password": SECRET}
+    assert resolve("PROD_DSN").parameters == {
+        "host": "h",
+        "dbname": "d",
+        "user": "u",
+        "password": SECRET,
+    }
 
 
 def test_pg_stands_for_the_variables_of_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +118,9 @@ def test_pg_stands_for_the_variables_of_libpq(monkeypatch: pytest.MonkeyPatch) -
     assert (resolve("PG").kind, resolve("PG").parameters) == ("PG", {})
 
 
-def test_db_stands_for_the_strategys_variables_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_db_stands_for_the_strategys_variables_and_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DB_HOST", "db.example.org")
     expected = {"host": "db.example.org", "port": "5432", "dbname": "mantis_db", "user": "postgres"}
     assert resolve("DB").parameters == expected
@@ -120,7 +147,9 @@ def test_an_unknown_name_is_refused_with_the_ways_there_are(
     assert "choose one with --target" in str(error)
 
 
-def test_a_name_that_means_two_things_is_refused(services: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_means_two_things_is_refused(
+    services: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("staging", DSN)
     assert "a service and a variable of that name" in str(refusal("staging"))
 
@@ -140,13 +169,21 @@ def test_a_variable_that_holds_no_connection_string_is_refused_without_repeating
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROD_DSN", value)
-    assert "variable PROD_DSN: found a value that is no connection string" in str(refusal("PROD_DSN"))
+    assert "variable PROD_DSN: found a value that is no connection string" in str(
+        refusal("PROD_DSN")
+    )
 
 
 def test_a_target_never_shows_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROD_DSN", DSN)
     target = resolve("PROD_DSN")
-    for shown in (repr(target), str(target), f"{target}", repr([target]), repr(target.database("other"))):
+    for shown in (
+        repr(target),
+        str(target),
+        f"{target}",
+        repr([target]),
+        repr(target.database("other")),
+    ):
         assert SECRET not in shown
         assert "db.example.org" not in shown
 
@@ -189,7 +226,9 @@ def guarded(own_server: Callable[..., Server]) -> dict[str, str]:
     with psycopg.connect(**server.parameters, autocommit=True) as connection:
         connection.execute("SET password_encryption = 'scram-sha-256'")
         connection.execute("CREATE ROLE operator LOGIN PASSWORD 'right-one'")
-    (server.data / "pg_hba.conf").write_text("host all operator 127.0.0.1/32 scram-sha-256\nlocal all mantis trust\n")
+    (server.data / "pg_hba.conf").write_text(
+        "host all operator 127.0.0.1/32 scram-sha-256\nlocal all mantis trust\n"
+    )
     server.reload()
     return {"host": "127.0.0.1", "port": str(server.port), "user": "operator", "dbname": "postgres"}
 
@@ -203,12 +242,16 @@ def test_a_missing_password_is_told(guarded: dict[str, str]) -> None:
 
 
 def test_the_right_password_connects(guarded: dict[str, str]) -> None:
-    with connect(Target("PROD_DSN", "variable", guarded | {"password": "right-one"}), "test") as connection:
+    with connect(
+        Target("PROD_DSN", "variable", guarded | {"password": "right-one"}), "test"
+    ) as connection:
         assert connection.info.user == "operator"
 
 
 def test_a_refused_connection_is_told() -> None:
-    shown = unreachable({"host": "127.0.0.1", "port": str(free_port()), "user": "u", "password": SECRET})
+    shown = unreachable(
+        {"host": "127.0.0.1", "port": str(free_port()), "user": "u", "password": SECRET}
+    )
     assert "Connection refused" in shown
     assert "check that the server runs" in shown
 
@@ -232,10 +275,14 @@ def test_a_missing_database_is_told(server: Server) -> None:
 
 @pytest.mark.parametrize("broken", [{"port": "no-port"}, {"sslmode": "no-mode"}])
 def test_a_parameter_that_makes_no_sense_is_told(broken: dict[str, str]) -> None:
-    unreachable({"host": "127.0.0.1", "port": str(free_port()), "user": "u", "password": SECRET} | broken)
+    unreachable(
+        {"host": "127.0.0.1", "port": str(free_port()), "user": "u", "password": SECRET} | broken
+    )
 
 
-def test_a_connection_string_may_set_what_the_runbook_sets_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_string_may_set_what_the_runbook_sets_too(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parameters = server.parameters | {"connect_timeout": "3", "application_name": "theirs"}
     monkeypatch.setenv("PROD_DSN", make_conninfo(**parameters))
     with connect(resolve("PROD_DSN"), "test") as connection:

@@ -1,4 +1,6 @@
-"""Statistics of timings: what they say of distributions that are known, and that they keep what they promise."""
+"""Statistics of timings: what they say of distributions that are known, and that they keep what
+they promise.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +10,36 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mantis_runbook.rehearsal.performance.intervals import Interval, Times, balanced, judge, ratio, ratios, stray, usual
+from mantis_runbook.rehearsal.performance.intervals import (
+    Interval,
+    Times,
+    balanced,
+    judge,
+    ratio,
+    ratios,
+    stray,
+    usual,
+)
 
 SESSIONS, ROUNDS = 10, 5
 USUAL = np.array([0.2, 1.0, 4.0, 0.5])
 
 
-def timings(seed: int, *, slower: float = 1.0, noise: float = 0.05, busy: float = 0.5) -> tuple[Times, Times]:
-    """Two sides of lognormal times whose neighbours share what the machine does, and now and then have a hiccup."""
+def timings(
+    seed: int, *, slower: float = 1.0, noise: float = 0.05, busy: float = 0.5
+) -> tuple[Times, Times]:
+    """Two sides of lognormal times whose neighbours share what the machine does, and now and then
+    have a hiccup.
+    """
     draw = np.random.default_rng(seed)
     shape = (SESSIONS, ROUNDS, len(USUAL))
     machine = np.exp(busy * draw.standard_normal(shape))
     sides = []
     for factor in (1.0, slower):
         hiccup = np.where(draw.random(shape) < 0.05, 20.0, 1.0)
-        sides.append(USUAL * factor * machine * hiccup * np.exp(noise * draw.standard_normal(shape)))
+        sides.append(
+            USUAL * factor * machine * hiccup * np.exp(noise * draw.standard_normal(shape))
+        )
     return sides[0], sides[1]
 
 
@@ -44,7 +61,9 @@ def test_each_bound_is_broken_about_as_rarely_as_its_confidence_says() -> None:
     assert sum(one.lower > 1 for one in found) <= 30
 
 
-def test_no_difference_is_hardly_ever_called_a_loss_of_five_per_cent_and_a_loss_of_a_fifth_always() -> None:
+def test_no_difference_is_hardly_ever_called_a_loss_of_five_per_cent_and_a_loss_of_a_fifth_always() -> (
+    None
+):
     same = Counter(judge(ratio(*timings(seed)), 1.05) for seed in range(60))
     slower = Counter(judge(ratio(*timings(seed, slower=1.2)), 1.05) for seed in range(60))
     assert same["failed"] == 0
@@ -92,7 +111,9 @@ def test_the_bounds_of_the_same_times_are_always_the_same() -> None:
     [((5, 2, 3), (5, 2, 4)), ((5, 3), (5, 3)), ((1, 2, 3), (1, 2, 3))],
     ids=["unlike", "without rounds", "one session"],
 )
-def test_times_that_cannot_be_compared_are_refused(before: tuple[int, ...], after: tuple[int, ...]) -> None:
+def test_times_that_cannot_be_compared_are_refused(
+    before: tuple[int, ...], after: tuple[int, ...]
+) -> None:
     with pytest.raises(ValueError, match="expected"):
         ratio(np.ones(before), np.ones(after))
 
@@ -116,9 +137,13 @@ def test_the_control_strays_alike_in_both_directions() -> None:
 
 
 @pytest.mark.parametrize("arms", [(0, 1), (0, 1, 2)])
-def test_each_arm_stands_in_each_place_and_follows_each_other_equally_often(arms: tuple[int, ...]) -> None:
+def test_each_arm_stands_in_each_place_and_follows_each_other_equally_often(
+    arms: tuple[int, ...],
+) -> None:
     orders = balanced(arms)
-    assert all(first == second[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True))
+    assert all(
+        first == second[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True)
+    )
     for place in range(len(arms)):
         assert len(set(Counter(order[place] for order in orders).values())) == 1
     assert len(set(Counter(pair for order in orders for pair in pairwise(order)).values())) == 1

@@ -1,4 +1,6 @@
-"""Locks of each statement, on real servers: on which table, how strong, with a rewrite or a scan."""
+"""Locks of each statement, on real servers: on which table, how strong, with a rewrite or a
+scan.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,22 @@ def target(empty_database: Target) -> Target:
     with connect(empty_database, "test") as connection:
         connection.execute("CREATE TABLE owner (id integer PRIMARY KEY, name text)")
         connection.execute(
-            "CREATE TABLE thing (id integer PRIMARY KEY, owner_id integer, name text, size integer, note text)"
+            "CREATE TABLE thing (id integer PRIMARY KEY, owner_id integer, name text, size integer,"
+            " note text)"
         )
-        connection.execute("ALTER TABLE thing ADD CONSTRAINT size_known CHECK (size IS NOT NULL) NOT VALID")
+        connection.execute(
+            "ALTER TABLE thing ADD CONSTRAINT size_known CHECK (size IS NOT NULL) NOT VALID"
+        )
         connection.execute("INSERT INTO owner SELECT n, 'o' || n FROM generate_series(1, 100) AS n")
-        connection.execute("INSERT INTO thing SELECT n, n % 100 + 1, 't' || n, n FROM generate_series(1, 5000) AS n")
+        connection.execute(
+            "INSERT INTO thing SELECT n, n % 100 + 1, 't' || n, n FROM generate_series(1, 5000)"
+            " AS n"
+        )
         connection.execute("CREATE TABLE log (at date NOT NULL, text text) PARTITION BY RANGE (at)")
-        connection.execute("CREATE TABLE log_2026 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+        connection.execute(
+            "CREATE TABLE log_2026 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO"
+            " ('2027-01-01')"
+        )
         connection.execute("CREATE INDEX thing_name_idx ON thing (name)")
         connection.execute("CREATE VIEW things AS SELECT id, name FROM thing")
         connection.execute("ANALYZE")
@@ -109,10 +120,14 @@ STATEMENTS: dict[str, tuple[str, dict[str, tuple[str, bool, bool]]]] = {
 
 
 @pytest.mark.parametrize("case", STATEMENTS.values(), ids=STATEMENTS)
-def test_a_statements_locks_are_seen(target: Target, case: tuple[str, dict[str, tuple[str, bool, bool]]]) -> None:
+def test_a_statements_locks_are_seen(
+    target: Target, case: tuple[str, dict[str, tuple[str, bool, bool]]]
+) -> None:
     text, expected = case
     found = carried_out(target, text)
-    assert {one.table: (one.mode, one.rewrote, one.scanned) for one in found if one.table} == expected
+    assert {
+        one.table: (one.mode, one.rewrote, one.scanned) for one in found if one.table
+    } == expected
     assert found
     assert all(one.duration_ms > 0 for one in found)
     if not expected:
@@ -120,8 +135,12 @@ def test_a_statements_locks_are_seen(target: Target, case: tuple[str, dict[str, 
 
 
 @pytest.mark.parametrize("case", STATEMENTS.values(), ids=STATEMENTS)
-def test_what_is_said_to_block_does_block(target: Target, case: tuple[str, dict[str, tuple[str, bool, bool]]]) -> None:
-    """The modes' meaning, tried: a reader and a writer while the statement's transaction is open."""
+def test_what_is_said_to_block_does_block(
+    target: Target, case: tuple[str, dict[str, tuple[str, bool, bool]]]
+) -> None:
+    """The modes' meaning, tried: a reader and a writer while the statement's transaction is
+    open.
+    """
     text, expected = case
     if "CONCURRENTLY" in text:
         pytest.skip("not inside a transaction")
@@ -157,11 +176,15 @@ def test_a_lock_is_the_statements_that_took_it_and_lasts_until_the_last_one(targ
     assert (second.table, second.mode, second.scanned) == ("thing", ALL, True)
     assert (third.table, third.mode) == ("", "")
     assert third.duration_ms >= 200
-    assert first.held_ms == pytest.approx(first.duration_ms + second.duration_ms + third.duration_ms)
+    assert first.held_ms == pytest.approx(
+        first.duration_ms + second.duration_ms + third.duration_ms
+    )
 
 
 def test_scans_of_transactions_before_are_not_this_statements(target: Target) -> None:
-    (found,) = carried_out(target, "ALTER TABLE thing ADD COLUMN more text", before="SELECT count(*) FROM thing")
+    (found,) = carried_out(
+        target, "ALTER TABLE thing ADD COLUMN more text", before="SELECT count(*) FROM thing"
+    )
     assert not found.scanned
 
 
@@ -183,7 +206,10 @@ def test_a_statement_that_ran_twice_shows_its_worst(target: Target) -> None:
     step = Step("step", 1, (statement,))
     with connect(target, "engine") as connection, Recorder(target) as recorder:
         for _ in range(2):
-            with connection.transaction(), recorder.observe(connection, "001", "up", step, statement):
+            with (
+                connection.transaction(),
+                recorder.observe(connection, "001", "up", step, statement),
+            ):
                 connection.execute(statement.text)
         (found,) = recorder.locks
     assert (found.table, found.mode, found.scanned) == ("thing", SHARE, True)
@@ -195,7 +221,9 @@ def test_a_concurrent_build_that_waits_is_seen_from_beside(target: Target) -> No
         old.execute("SELECT pg_export_snapshot()")
         ended = threading.Timer(0.7, old.rollback)
         ended.start()
-        (found,) = carried_out(target, "CREATE UNIQUE INDEX CONCURRENTLY thing_size_idx ON thing (size)")
+        (found,) = carried_out(
+            target, "CREATE UNIQUE INDEX CONCURRENTLY thing_size_idx ON thing (size)"
+        )
         ended.join()
     assert (found.table, found.mode, found.blocks_writes) == ("thing", SHARE_UPDATE, False)
     assert found.duration_ms >= 600
@@ -209,17 +237,26 @@ def test_a_migrations_statements_are_recorded_where_the_engine_lets_itself_be_ob
     folder = tmp_path / "migrations"
     folder.mkdir()
     (folder / "001_more.sql").write_text(
-        "-- Migration 001: More\n-- phase: 1\n-- step: column\nALTER TABLE thing ADD COLUMN more text;\n"
-        "-- step: fill   batched over thing\nUPDATE thing SET more = name WHERE id > $1 AND id <= $2;\n"
-        "-- step: index\nCREATE INDEX CONCURRENTLY thing_more_idx ON thing (more);\n"
+        "-- Migration 001: More\n-- phase: 1\n-- step: column\nALTER TABLE thing ADD COLUMN more"
+        " text;\n-- step: fill   batched over thing\nUPDATE thing SET more = name WHERE id > $1 AND"
+        " id <= $2;\n-- step: index\nCREATE INDEX CONCURRENTLY thing_more_idx ON thing (more);\n"
     )
-    (folder / "001_more_rollback.sql").write_text("-- step: back\nALTER TABLE thing DROP COLUMN more;\n")
+    (folder / "001_more_rollback.sql").write_text(
+        "-- step: back\nALTER TABLE thing DROP COLUMN more;\n"
+    )
     (folder / "001_more_validate.sql").write_text("-- step: none\nSELECT 1 WHERE false;\n")
     (migration,) = migration_files.load(folder)
     with connect(target, "test") as connection:
         ledger.install(connection)
     with hold(target, "run", "tester") as fence, Recorder(target) as recorder:
-        engine = Engine(target, settings.environment("development"), "run", "tester", fence, observe=recorder.observe)
+        engine = Engine(
+            target,
+            settings.environment("development"),
+            "run",
+            "tester",
+            fence,
+            observe=recorder.observe,
+        )
         engine.up(migration)
         engine.rollback(migration)
     seen = [(one.direction, one.step, one.table, one.mode) for one in recorder.locks]
@@ -241,17 +278,25 @@ def test_tables_to_probe_are_those_that_are_locked(target: Target) -> None:
     with connect(target, "engine") as connection, Recorder(target) as recorder:
         for direction, statement in zip(("rollback", "up"), statements, strict=True):
             step = Step(direction, 1, (statement,))
-            with connection.transaction(), recorder.observe(connection, "001", direction, step, statement):
+            with (
+                connection.transaction(),
+                recorder.observe(connection, "001", direction, step, statement),
+            ):
                 connection.execute(statement.text)
         assert recorder.touched == ()
         step = Step("again", 1, (parse_statements("ALTER TABLE thing DROP COLUMN more")[0],))
-        with connection.transaction(), recorder.observe(connection, "001", "up", step, step.statements[0]):
+        with (
+            connection.transaction(),
+            recorder.observe(connection, "001", "up", step, step.statements[0]),
+        ):
             connection.execute(step.statements[0].text)
         assert recorder.touched == ("thing",)
 
 
 def test_tables_to_probe_begin_with_the_strongest_and_longest_lock(target: Target) -> None:
-    """In the order of the statements the table that is swapped would come last, and be the one without a lane."""
+    """In the order of the statements the table that is swapped would come last, and be the one
+    without a lane.
+    """
     texts = (
         "COMMENT ON TABLE log IS 'x'",
         "CREATE TABLE part (id integer PRIMARY KEY, owner_id integer REFERENCES owner)",
@@ -270,17 +315,28 @@ def test_tables_to_probe_begin_with_the_strongest_and_longest_lock(target: Targe
     assert recorder.touched == ("thing", "extra", "owner", "log")
 
 
-# -- pure ----------------------------------------------------------------------------------------------------------
+# -- pure ------------------------------------------------------------------------------------------
 
 
 def seen(
-    mode: str, *, rewrote: bool = False, scanned: bool = False, held_ms: float = 1.0, mb: float = 100.0
+    mode: str,
+    *,
+    rewrote: bool = False,
+    scanned: bool = False,
+    held_ms: float = 1.0,
+    mb: float = 100.0,
 ) -> StatementLocks:
-    return StatementLocks("001", "up", "s", "x", "thing", mode, rewrote, scanned, 1.0, held_ms, int(mb * 2**20))
+    return StatementLocks(
+        "001", "up", "s", "x", "thing", mode, rewrote, scanned, 1.0, held_ms, int(mb * 2**20)
+    )
 
 
 ENVIRONMENT = settings.environment("development").model_copy(
-    update={"locked_table_mb": 8.0, "lock_timeout_ms": 100, "guard": GuardLimits(longest_gap_ms=2000)}
+    update={
+        "locked_table_mb": 8.0,
+        "lock_timeout_ms": 100,
+        "guard": GuardLimits(longest_gap_ms=2000),
+    }
 )
 
 
@@ -288,18 +344,32 @@ ENVIRONMENT = settings.environment("development").model_copy(
     ("locks", "verdict", "reason"),
     [
         (seen(ALL), "pass", ""),
-        (seen(ALL, rewrote=True), "fail", "readers and writers wait while 100 MB are rewritten, more than 8 MB"),
-        (seen(SHARE, scanned=True), "fail", "writers wait while 100 MB are scanned, more than 8 MB"),
+        (
+            seen(ALL, rewrote=True),
+            "fail",
+            "readers and writers wait while 100 MB are rewritten, more than 8 MB",
+        ),
+        (
+            seen(SHARE, scanned=True),
+            "fail",
+            "writers wait while 100 MB are scanned, more than 8 MB",
+        ),
         (seen(ALL, rewrote=True, mb=7.9), "pass", ""),
         (seen(SHARE_UPDATE, scanned=True), "pass", ""),
         (seen(SHARE_UPDATE, scanned=True, held_ms=1e6), "pass", ""),
         (seen("RowExclusiveLock", scanned=True), "pass", ""),
         (seen(ALL, held_ms=101), "warn", "readers and writers wait 101 ms"),
-        (seen(SHARE_ROW, held_ms=2500), "fail", "writers wait 2,500 ms, and the guard stops at 2,000 ms"),
+        (
+            seen(SHARE_ROW, held_ms=2500),
+            "fail",
+            "writers wait 2,500 ms, and the guard stops at 2,000 ms",
+        ),
         (seen(""), "pass", ""),
     ],
 )
-def test_what_an_environment_cannot_bear_is_red(locks: StatementLocks, verdict: str, reason: str) -> None:
+def test_what_an_environment_cannot_bear_is_red(
+    locks: StatementLocks, verdict: str, reason: str
+) -> None:
     judged = judge(locks, ENVIRONMENT)
     assert (judged.verdict, judged.reason) == (verdict, reason)
 
@@ -307,7 +377,11 @@ def test_what_an_environment_cannot_bear_is_red(locks: StatementLocks, verdict: 
 def test_a_record_reads_as_the_notebook_shows_it() -> None:
     record = judge(seen(ALL, rewrote=True), ENVIRONMENT).record
     assert record["strongest_lock"] == "AccessExclusive"
-    assert (record["blocks_reads"], record["blocks_writes"], record["rewrite"]) == (True, True, True)
+    assert (record["blocks_reads"], record["blocks_writes"], record["rewrite"]) == (
+        True,
+        True,
+        True,
+    )
     assert seen("").record["strongest_lock"] == "none"
 
 

@@ -1,4 +1,5 @@
-"""The performance gate: what it catches, what it leaves alone, and that its counts repeat to the digit.
+"""The performance gate: what it catches, what it leaves alone, and that its counts repeat to the
+digit.
 
 On data of a quarter of the full amount: in tables of a few blocks an index makes no difference.
 """
@@ -51,11 +52,13 @@ SUPERFLUOUS = """
 DROPPED = "DROP INDEX support_ticket_customer_id_idx"
 
 
-# -- scenarios: no database ----------------------------------------------------------------------------------------
+# -- scenarios: no database ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "path", [*application_load.scenarios(), *application_load.scenarios("workload/enhanced")], ids=lambda p: p.stem
+    "path",
+    [*application_load.scenarios(), *application_load.scenarios("workload/enhanced")],
+    ids=lambda p: p.stem,
 )
 def test_each_scenario_of_the_project_is_understood_statement_by_statement(path: Path) -> None:
     scenario = scenarios.read(path)
@@ -106,7 +109,14 @@ def test_variables_are_bound_outside_of_quotes_only(text: str, bound: str) -> No
 
 @pytest.mark.parametrize(
     ("expression", "value"),
-    [("7", 7), ("-7 / 2", -3), ("-7 % 2", -1), ("2 + 3 * :n", 17), ("(2 + 3) * 2", 10), ("7.0 / 2", 3.5)],
+    [
+        ("7", 7),
+        ("-7 / 2", -3),
+        ("-7 % 2", -1),
+        ("2 + 3 * :n", 17),
+        ("(2 + 3) * 2", 10),
+        ("7.0 / 2", 3.5),
+    ],
 )
 def test_expressions_are_evaluated_as_pgbench_does(expression: str, value: float) -> None:
     assert scenarios.evaluate(Assignment("x", expression, 1), {"n": 5}, random.Random(1)) == value
@@ -114,11 +124,14 @@ def test_expressions_are_evaluated_as_pgbench_does(expression: str, value: float
 
 def test_random_lies_between_its_bounds_both_included() -> None:
     draw = random.Random(1)
-    assert {scenarios.evaluate(Assignment("x", "random(1, 3)", 1), {}, draw) for _ in range(50)} == {1, 2, 3}
+    assert {
+        scenarios.evaluate(Assignment("x", "random(1, 3)", 1), {}, draw) for _ in range(50)
+    } == {1, 2, 3}
 
 
 @pytest.mark.parametrize(
-    "expression", ["random_zipfian(1, 2, 3)", "1 +", ":unset", "1 / 0", "__import__('os')", "'text'"]
+    "expression",
+    ["random_zipfian(1, 2, 3)", "1 +", ":unset", "1 / 0", "__import__('os')", "'text'"],
 )
 def test_an_expression_that_is_not_understood_is_refused(expression: str) -> None:
     with pytest.raises(MigrationFileError, match="expected numbers, known variables"):
@@ -136,11 +149,13 @@ def test_a_variable_without_a_value_is_refused() -> None:
         scenarios.bind("SELECT :unset", {})
 
 
-# -- verdicts: no database -----------------------------------------------------------------------------------------
+# -- verdicts: no database -------------------------------------------------------------------------
 
 
 def counted(large: tuple[str, ...] = (), inexact: tuple[str, ...] = (), **counts: Count) -> Counted:
-    return Counted({f"s:1 {name}": count for name, count in counts.items()}, 1, inexact, frozenset(large), 2)
+    return Counted(
+        {f"s:1 {name}": count for name, count in counts.items()}, 1, inexact, frozenset(large), 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,11 +173,19 @@ def counted(large: tuple[str, ...] = (), inexact: tuple[str, ...] = (), **counts
             "reads customer from end to end, by an index before",
         ),
         (Count(plans=("Index Scan on small by i",)), Count(plans=("Seq Scan on small",)), ""),
-        (Count(plans=("Sort\n  Seq Scan on customer",)), Count(plans=("Seq Scan on customer",)), ""),
+        (
+            Count(plans=("Sort\n  Seq Scan on customer",)),
+            Count(plans=("Seq Scan on customer",)),
+            "",
+        ),
     ],
 )
-def test_a_statement_that_costs_more_is_named_with_both_figures(before: Count, after: Count, finding: str) -> None:
-    found = performance.compare(counted(INSERT=before), counted(("customer",), INSERT=after), LIMITS)
+def test_a_statement_that_costs_more_is_named_with_both_figures(
+    before: Count, after: Count, finding: str
+) -> None:
+    found = performance.compare(
+        counted(INSERT=before), counted(("customer",), INSERT=after), LIMITS
+    )
     assert found.changes[0].finding == finding
     assert found.word == ("failed" if finding else "passed")
 
@@ -172,10 +195,16 @@ def test_a_statement_that_costs_more_is_named_with_both_figures(before: Count, a
     [
         ([(100, 1000)] * 5, "passed"),
         ([(100, 5056), *[(100, 1000)] * 4], "passed"),  # an index page that split
-        ([(110, 1000), (112, 1000), *[(100, 1000)] * 3], "passed"),  # a new block or two at the end of a table
+        (
+            [(110, 1000), (112, 1000), *[(100, 1000)] * 3],
+            "passed",
+        ),  # a new block or two at the end of a table
         ([(106, 1000)] * 3 + [(100, 1000)] * 2, "failed"),
         ([(100, 1200)] * 3 + [(100, 1000)] * 2, "failed"),
-        ([(500, 1000), *[(100, 1000)] * 4], "failed"),  # one organisation for which the plan is a bad one
+        (
+            [(500, 1000), *[(100, 1000)] * 4],
+            "failed",
+        ),  # one organisation for which the plan is a bad one
     ],
 )
 def test_the_median_execution_decides_and_all_together_where_one_is_very_dear(
@@ -192,7 +221,9 @@ def test_an_accepted_cost_is_reported_with_its_reason_and_fails_beyond_what_was_
     accepted = [Accepted("002", "s INSERT", "a new reference", blocks=1.5)]
     words = []
     for blocks in (104, 140, 160):
-        found = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(blocks)), LIMITS, accepted)
+        found = performance.compare(
+            counted(INSERT=Count(100)), counted(INSERT=Count(blocks)), LIMITS, accepted
+        )
         words.append((found.changes[0].word, found.changes[0].finding))
     assert words == [
         ("pass", ""), ("warn", "accepted: a new reference"), ("fail", "visits 160 blocks, 100 before"),
@@ -215,18 +246,28 @@ def test_the_accepted_costs_of_the_project_name_statements_that_there_are() -> N
     assert performance.accepted_costs(["no such version"]) == ()
 
 
-def test_accepted_costs_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_costs_that_cannot_be_read_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MANTIS_RUNBOOK_HOME", str(tmp_path))
     (tmp_path / "sql" / "workload").mkdir(parents=True)
-    (tmp_path / "sql" / "workload" / "accepted_costs.toml").write_text("[[accepted]]\nstatment = 'x'")
+    (tmp_path / "sql" / "workload" / "accepted_costs.toml").write_text(
+        "[[accepted]]\nstatment = 'x'"
+    )
     with pytest.raises(ParameterError, match="statment"):
         performance.accepted_costs(["001"])
 
 
-def timed(after: float, control: float = 1.0, spread: float = 0.001, control_limit: float = 0.02) -> Timed:
+def timed(
+    after: float, control: float = 1.0, spread: float = 0.001, control_limit: float = 0.02
+) -> Timed:
     """Timings of one scenario whose neighbours differ by exactly this."""
     noise = np.exp(spread * np.linspace(-1, 1, 8))[:, None, None, None]
-    times = np.ones((8, 3, 2, 3)) * np.array([1.0, control, after]) * np.where(np.arange(3) == 2, noise, 1)
+    times = (
+        np.ones((8, 3, 2, 3))
+        * np.array([1.0, control, after])
+        * np.where(np.arange(3) == 2, noise, 1)
+    )
     return performance.judge(
         Timings({"s": times}, {"s": ("s:1 a", "s:2 b")}),
         Witness(missing="not loaded"),
@@ -260,7 +301,10 @@ def test_the_timed_part_passes_fails_or_leaves_it_open(found: Timed, word: str) 
 
 
 def test_a_machine_that_differs_from_itself_is_called_too_noisy() -> None:
-    assert "control 3.0% off: this machine is too noisy to judge to 2%" in timed(1.0, control=1.03).summary
+    assert (
+        "control 3.0% off: this machine is too noisy to judge to 2%"
+        in timed(1.0, control=1.03).summary
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +319,9 @@ def test_a_machine_that_differs_from_itself_is_called_too_noisy() -> None:
 def test_development_goes_by_the_counts_alone_and_production_by_both(
     blocks: int, after: float, in_development: str, in_production: str
 ) -> None:
-    gate = Gate(performance.compare(counted(a=Count(100)), counted(a=Count(blocks)), LIMITS), timed(after))
+    gate = Gate(
+        performance.compare(counted(a=Count(100)), counted(a=Count(blocks)), LIMITS), timed(after)
+    )
     assert gate.combined(settings.environment("development")) == in_development
     assert gate.combined(settings.environment("staging")) == in_production
     assert gate.combined(settings.environment("production")) == in_production
@@ -283,8 +329,12 @@ def test_development_goes_by_the_counts_alone_and_production_by_both(
 
 def test_what_costs_more_than_the_strategy_allows_and_passed_all_the_same_is_named() -> None:
     accepted = [Accepted("002", "s INSERT", "a new reference", blocks=1.5)]
-    dearer = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(140)), LIMITS, accepted)
-    same = performance.compare(counted(INSERT=Count(100)), counted(INSERT=Count(100)), LIMITS, accepted)
+    dearer = performance.compare(
+        counted(INSERT=Count(100)), counted(INSERT=Count(140)), LIMITS, accepted
+    )
+    same = performance.compare(
+        counted(INSERT=Count(100)), counted(INSERT=Count(100)), LIMITS, accepted
+    )
     assert Gate(same, timed(1.0)).beyond == ()
     [cost] = Gate(dearer, timed(1.0)).beyond
     assert cost == {
@@ -306,7 +356,14 @@ def test_nothing_counted_is_no_pass() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"threshold": 0.9}, {"control": -0.02}, {"sessions": "many"}, {"rounds": 1}, {"tolerance": 0}, {"extra": 1}],
+    [
+        {"threshold": 0.9},
+        {"control": -0.02},
+        {"sessions": "many"},
+        {"rounds": 1},
+        {"tolerance": 0},
+        {"extra": 1},
+    ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(limits))):
@@ -329,7 +386,7 @@ def test_a_figure_holds_when_it_came_twice_without_a_checkpoint_in_it(
     assert block_counts._settled(figures) == settled
 
 
-# -- on servers ----------------------------------------------------------------------------------------------------
+# -- on servers ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -364,7 +421,9 @@ def development() -> Environment:
 
 def count(target: Target, *names: str, draws: int = 1) -> Counted:
     chosen = [path for path in application_load.scenarios() if not names or path.stem in names]
-    return block_counts.count(target, [scenarios.read(path) for path in chosen], seed=SEED, draws=draws, timeout_s=60)
+    return block_counts.count(
+        target, [scenarios.read(path) for path in chosen], seed=SEED, draws=draws, timeout_s=60
+    )
 
 
 def scenario(tmp_path: Path, text: str) -> Path:
@@ -373,7 +432,9 @@ def scenario(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_counts_of_two_runs_and_of_two_copies_are_the_same_to_the_digit(copy: Callable[..., Target]) -> None:
+def test_the_counts_of_two_runs_and_of_two_copies_are_the_same_to_the_digit(
+    copy: Callable[..., Target],
+) -> None:
     first = copy()
     counts = [count(one, draws=2) for one in (first, first, copy())]
     assert [one.inexact for one in counts] == [(), (), ()]
@@ -387,10 +448,15 @@ def test_checkpoints_while_it_counts_do_not_get_into_the_figures(
     server = own_server(full_page_writes="on")
     target = Target("TEST_DSN", "variable", sandbox.clone(server, "template0", "checkpointed"))
     with psycopg.connect(**target.parameters, autocommit=True) as connection:
-        connection.execute("CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n integer)")
+        connection.execute(
+            "CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n integer)"
+        )
         connection.execute("INSERT INTO t (n) SELECT generate_series(1, 20000)")
     replay.level(target)
-    path = scenario(tmp_path, "INSERT INTO t (n) SELECT generate_series(1, 50);\nUPDATE t SET n = 0 WHERE n = 7;\n")
+    path = scenario(
+        tmp_path,
+        "INSERT INTO t (n) SELECT generate_series(1, 50);\nUPDATE t SET n = 0 WHERE n = 7;\n",
+    )
 
     def counted_once() -> Counted:
         return block_counts.count(target, [scenarios.read(path)], seed=1, draws=1, timeout_s=10)
@@ -429,21 +495,31 @@ def test_counting_leaves_the_database_as_it_was(copy: Callable[..., Target]) -> 
     count(target)
     with connect(target, "test") as connection:
         assert fingerprint.take(connection) == before
-        found = connection.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'mantis_scratch_copy%%'", ())
+        found = connection.execute(
+            "SELECT count(*) FROM pg_database WHERE datname LIKE 'mantis_scratch_copy%%'", ()
+        )
         assert found.fetchone() == (0,)
 
 
-def test_a_dropped_index_is_caught_with_the_statement_and_its_figures(copy: Callable[..., Target]) -> None:
+def test_a_dropped_index_is_caught_with_the_statement_and_its_figures(
+    copy: Callable[..., Target],
+) -> None:
     before, after = (count(one, "customer_crud") for one in (copy(), copy(DROPPED)))
     found = performance.compare(before, after, LIMITS)
     tickets = next(change for change in found.failed if "SELECT support_ticket" in change.statement)
     assert tickets.plan_changed
-    assert tickets.finding == f"visits {tickets.after.blocks} blocks, {tickets.before.blocks} before"
+    assert (
+        tickets.finding == f"visits {tickets.after.blocks} blocks, {tickets.before.blocks} before"
+    )
 
 
-def test_a_scan_of_a_large_table_is_caught_where_an_index_was_used(copy: Callable[..., Target], tmp_path: Path) -> None:
+def test_a_scan_of_a_large_table_is_caught_where_an_index_was_used(
+    copy: Callable[..., Target], tmp_path: Path
+) -> None:
     path = scenario(
-        tmp_path, "SELECT * FROM support_ticket WHERE customer_id = (SELECT min(id::text)::uuid FROM customer);"
+        tmp_path,
+        "SELECT * FROM support_ticket WHERE customer_id = (SELECT min(id::text)::uuid FROM"
+        " customer);",
     )
     counts = [
         block_counts.count(one, [scenarios.read(path)], seed=1, draws=1, timeout_s=10)
@@ -465,7 +541,8 @@ def test_what_an_after_trigger_and_a_deferred_constraint_do_is_counted(
     copy: Callable[..., Target], tmp_path: Path
 ) -> None:
     target = copy(
-        "CREATE TABLE parent (id integer PRIMARY KEY); INSERT INTO parent SELECT generate_series(1, 10)",
+        "CREATE TABLE parent (id integer PRIMARY KEY); INSERT INTO parent SELECT"
+        " generate_series(1, 10)",
         "CREATE TABLE child (parent_id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
         "CREATE TABLE plain (parent_id integer)",
         "GRANT ALL ON parent, child, plain TO authenticated",
@@ -482,18 +559,23 @@ def test_what_an_after_trigger_and_a_deferred_constraint_do_is_counted(
     assert found["own:7 COMMIT"].wal_records == 1
 
 
-def test_a_row_is_carried_from_statement_to_statement_by_gset(copy: Callable[..., Target], tmp_path: Path) -> None:
+def test_a_row_is_carried_from_statement_to_statement_by_gset(
+    copy: Callable[..., Target], tmp_path: Path
+) -> None:
     path = scenario(
         tmp_path,
-        "INSERT INTO organization (name, slug) VALUES ('Räder', 'raeder') RETURNING id AS org, name\n\\gset new_\n"
-        "SELECT 1 / count(*) FROM organization WHERE id = :new_org::uuid AND name = :new_name;\n",
+        "INSERT INTO organization (name, slug) VALUES ('Räder', 'raeder') RETURNING id AS org,"
+        " name\n\\gset new_\nSELECT 1 / count(*) FROM organization WHERE id = :new_org::uuid AND"
+        " name = :new_name;\n",
     )
     found = block_counts.count(copy(), [scenarios.read(path)], seed=1, draws=1, timeout_s=10)
     assert not found.inexact
     assert len(found.counts) == 2
 
 
-def test_a_slow_trigger_is_caught_by_the_timed_part(copy: Callable[..., Target], development: Environment) -> None:
+def test_a_slow_trigger_is_caught_by_the_timed_part(
+    copy: Callable[..., Target], development: Environment
+) -> None:
     customer_crud = [path for path in application_load.scenarios() if path.stem == "customer_crud"]
     gate = performance.measure(copy(), copy(SLOW), development, scripts=customer_crud)
     assert gate.timed.word == "failed"
@@ -516,7 +598,9 @@ def test_a_restored_copy_is_no_regression_and_the_gate_says_by_what_it_counted(
     assert "counted by EXPLAIN alone" in gate.summary(development)
     assert len(told) == 3
     assert {row["verdict"] for row in gate.records} == {"pass"}
-    assert [row["scenario"] for row in gate.scenario_records] == [path.stem for path in application_load.scenarios()]
+    assert [row["scenario"] for row in gate.scenario_records] == [
+        path.stem for path in application_load.scenarios()
+    ]
 
 
 def test_where_it_is_there_pg_stat_statements_bears_witness(
@@ -524,7 +608,9 @@ def test_where_it_is_there_pg_stat_statements_bears_witness(
 ) -> None:
     extension = "CREATE EXTENSION pg_stat_statements"
     chosen = [path for path in application_load.scenarios() if path.stem == "order_processing"]
-    witness = performance.measure(copy(extension), copy(extension), development, scripts=chosen).timed.witness
+    witness = performance.measure(
+        copy(extension), copy(extension), development, scripts=chosen
+    ).timed.witness
     assert not witness.missing
     assert witness.blocks == pytest.approx(1, abs=0.1)
     assert witness.wal_bytes == pytest.approx(1, abs=0.3)
@@ -545,7 +631,9 @@ def test_dead_space_is_reported_and_not_taken_for_a_dearer_statement(
     assert "Tables of another size: public.purchase_order" in gate.summary(development)
 
 
-def test_a_statement_that_no_longer_runs_is_named(copy: Callable[..., Target], development: Environment) -> None:
+def test_a_statement_that_no_longer_runs_is_named(
+    copy: Callable[..., Target], development: Environment
+) -> None:
     with pytest.raises(Failed, match=r"customer_crud:\d+ SELECT customer failed.*lifetime_value"):
         performance.measure(
             copy(), copy("ALTER TABLE customer RENAME lifetime_value TO worth"), development,
@@ -566,9 +654,13 @@ def test_a_role_that_may_not_make_databases_is_refused(copy: Callable[..., Targe
         pass
 
 
-def test_the_control_is_the_machine_against_itself(copy: Callable[..., Target], development: Environment) -> None:
+def test_the_control_is_the_machine_against_itself(
+    copy: Callable[..., Target], development: Environment
+) -> None:
     chosen = [path for path in application_load.scenarios() if path.stem == "order_processing"]
-    gate = performance.measure(copy(), copy(SLOW.replace("customer", "purchase_order")), development, scripts=chosen)
+    gate = performance.measure(
+        copy(), copy(SLOW.replace("customer", "purchase_order")), development, scripts=chosen
+    )
     one = gate.timed.scenarios[0]
     assert one.ratio.estimate > one.control.estimate + 0.2
     assert isinstance(one.control, Interval)
@@ -578,6 +670,11 @@ def test_a_statement_is_timed_over_all_the_users_it_is_executed_for() -> None:
     times = np.ones((4, 2, 4, 3))
     times[:, :, 2, 2] = 3  # the first statement, for the second user, afterwards
     names = ("s:1 a", "s:2 b", "s:1 a", "s:2 b")
-    found = performance.judge(Timings({"s": times}, {"s": names}), Witness(missing="not loaded"), LIMITS)
-    assert {name: one.estimate for name, one in found.scenarios[0].statements.items()} == {"s:1 a": 2, "s:2 b": 1}
+    found = performance.judge(
+        Timings({"s": times}, {"s": names}), Witness(missing="not loaded"), LIMITS
+    )
+    assert {name: one.estimate for name, one in found.scenarios[0].statements.items()} == {
+        "s:1 a": 2,
+        "s:2 b": 1,
+    }
     assert found.scenarios[0].ratio.estimate == pytest.approx(1.5)

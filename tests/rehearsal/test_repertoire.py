@@ -1,4 +1,6 @@
-"""What a database can play: our scenarios, the owner's scripts, or what was learnt; and what is refused or left out."""
+"""What a database can play: our scenarios, the owner's scripts, or what was learnt; and what is
+refused or left out.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,16 @@ from mantis_runbook.runs.summary import read as summarised
 from mantis_runbook.settings import Environment
 from mantis_runbook.watch import application_load
 
-DEVELOPMENT, STAGING, PRODUCTION = (settings.environment(one) for one in ("development", "staging", "production"))
-LIMITS = DEVELOPMENT.performance.model_copy(update={"sessions": 4, "rounds": 2, "draws": 1, "counted": 2})
+DEVELOPMENT, STAGING, PRODUCTION = (
+    settings.environment(one) for one in ("development", "staging", "production")
+)
+LIMITS = DEVELOPMENT.performance.model_copy(
+    update={"sessions": 4, "rounds": 2, "draws": 1, "counted": 2}
+)
 QUICK = DEVELOPMENT.model_copy(update={"performance": LIMITS})
 
-#: An installation of another history: a view with another column, no status of tickets that our scenario knows.
+#: An installation of another history: a view with another column, no status of tickets that our
+#: scenario knows.
 FOREIGN = "ALTER VIEW v_organization_overview RENAME COLUMN org_id TO id"
 
 #: A database where none of our scenarios runs.
@@ -59,7 +66,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     return make
 
 
-def played(target: Target, tmp_path: Path, environment: Environment = QUICK) -> repertoire.Repertoire:
+def played(
+    target: Target, tmp_path: Path, environment: Environment = QUICK
+) -> repertoire.Repertoire:
     return repertoire.for_the_gate(target, target, environment, tmp_path / "workload")
 
 
@@ -77,9 +86,12 @@ def measured(target: Target, found: repertoire.Repertoire, *changes: str) -> Gat
         )
 
 
-# -- the owner's scripts: no database --------------------------------------------------------------------------------
+# -- the owner's scripts: no database --------------------------------------------------------------
 
-READS = "\\set n random(1, 9)\nBEGIN;\nSELECT count(*) FROM customer WHERE name <> 'x:y' LIMIT :n;\nCOMMIT;\n"
+READS = (
+    "\\set n random(1, 9)\nBEGIN;\nSELECT count(*) FROM customer WHERE name <> 'x:y' LIMIT"
+    " :n;\nCOMMIT;\n"
+)
 UNDONE = "BEGIN;\nUPDATE customer SET name = name;\nROLLBACK;\n"
 
 
@@ -106,7 +118,11 @@ def test_a_script_that_leaves_changes_behind_is_refused_by_name_and_line(
             repertoire.refuse_unfit(environment)
         assert refused.value.what == f"{place / 'b_writer.sql'}:{line}"
         assert found in refused.value.found
-    assert [path.stem for path in owner_scripts.read(place, DEVELOPMENT)] == ["a_reader", "b_writer", "c_undone"]
+    assert [path.stem for path in owner_scripts.read(place, DEVELOPMENT)] == [
+        "a_reader",
+        "b_writer",
+        "c_undone",
+    ]
     (place / "b_writer.sql").unlink()
     assert [path.stem for path in owner_scripts.read(place, PRODUCTION)] == ["a_reader", "c_undone"]
 
@@ -143,7 +159,9 @@ def test_a_folder_that_is_empty_or_not_there_is_refused(
     repertoire.refuse_unfit(PRODUCTION)
 
 
-def test_a_run_with_an_unfit_folder_ends_before_it_begins(project: Project, folder: Callable[..., Path]) -> None:
+def test_a_run_with_an_unfit_folder_ends_before_it_begins(
+    project: Project, folder: Callable[..., Path]
+) -> None:
     folder(writer="DELETE FROM customer;\n")
     named = ("--target", "NOBODY_IS_CONNECTED_TO", "--environment", "production")
     with pytest.MonkeyPatch.context() as patch:
@@ -154,10 +172,12 @@ def test_a_run_with_an_unfit_folder_ends_before_it_begins(project: Project, fold
     assert not project.reports.exists() or not list(project.reports.iterdir())
 
 
-# -- on servers ------------------------------------------------------------------------------------------------------
+# -- on servers ------------------------------------------------------------------------------------
 
 
-def test_what_a_script_rolls_back_is_played_and_undone_within_it(database: Target, tmp_path: Path) -> None:
+def test_what_a_script_rolls_back_is_played_and_undone_within_it(
+    database: Target, tmp_path: Path
+) -> None:
     path = tmp_path / "undone.sql"
     path.write_text(
         "BEGIN;\nUPDATE supplier SET name = 'played';\nROLLBACK;\n"
@@ -166,14 +186,23 @@ def test_what_a_script_rolls_back_is_played_and_undone_within_it(database: Targe
     with replay.opened(database) as connection:
         assert "public.supplier" in replay.tried(connection, scenarios.read(path), 1)
     changed = measured(database, repertoire.Repertoire("owner", "", (path,))).deterministic
-    assert [one.statement for one in changed.changes] == ["undone:2 UPDATE supplier", "undone:4 SELECT supplier"]
+    assert [one.statement for one in changed.changes] == [
+        "undone:2 UPDATE supplier",
+        "undone:4 SELECT supplier",
+    ]
     assert changed.word == "passed"
 
 
-def test_all_our_scenarios_run_on_the_baseline_and_know_no_quarter_by_heart(database: Target, tmp_path: Path) -> None:
+def test_all_our_scenarios_run_on_the_baseline_and_know_no_quarter_by_heart(
+    database: Target, tmp_path: Path
+) -> None:
     execute(database, "DROP TABLE customer_interaction_2025_q3")
     found = played(database, tmp_path)
-    assert (found.scripts, found.left_out, found.source) == (application_load.scenarios(), {}, "ours")
+    assert (found.scripts, found.left_out, found.source) == (
+        application_load.scenarios(),
+        {},
+        "ours",
+    )
     assert "public.customer" in found.touched
 
 
@@ -185,17 +214,24 @@ def test_a_scenario_that_never_ran_is_left_out_and_one_that_the_migration_breaks
     assert [path.stem for path in found.scripts] == ["customer_crud", "order_processing"]
     assert list(found.left_out) == ["analytics_queries"]
     assert (
-        'SELECT v_organization_overview failed: column "org_id" does not exist' in found.left_out["analytics_queries"]
+        'SELECT v_organization_overview failed: column "org_id" does not exist'
+        in found.left_out["analytics_queries"]
     )
     assert found.left_out["analytics_queries"] in str(found)
     with pytest.raises(Failed, match=r"customer_crud:\d+ .*failed.*\"sentiment\" does not exist"):
-        measured(database, found, "ALTER TABLE customer_interaction RENAME COLUMN sentiment TO mood")
+        measured(
+            database, found, "ALTER TABLE customer_interaction RENAME COLUMN sentiment TO mood"
+        )
 
 
 @pytest.fixture
 def foreign(database: Target) -> Iterator[Target]:
-    """A database where none of our scenarios runs, with an application of its own that worked for a while."""
-    application = "CREATE ROLE application BYPASSRLS; GRANT ALL ON ALL TABLES IN SCHEMA public TO application"
+    """A database where none of our scenarios runs, with an application of its own that worked for a
+    while.
+    """
+    application = (
+        "CREATE ROLE application BYPASSRLS; GRANT ALL ON ALL TABLES IN SCHEMA public TO application"
+    )
     writing = (
         "CREATE FUNCTION touch() RETURNS void LANGUAGE sql AS 'UPDATE supplier SET name = name'; "
         "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO application"
@@ -205,13 +241,19 @@ def foreign(database: Target) -> Iterator[Target]:
         connection.execute("SET ROLE application")
         for text, values in (
             (
-                "SELECT c.name FROM customer AS c WHERE c.org_id = %s AND c.status = 'active' ORDER BY c.name LIMIT 3",
+                (
+                    "SELECT c.name FROM customer AS c WHERE c.org_id = %s AND c.status = 'active'"
+                    " ORDER BY c.name LIMIT 3"
+                ),
                 (ORG,),
             ),
             ("SELECT count(*) FROM customer WHERE id = ANY(%s::uuid[])", ([ORG],)),
             ("UPDATE supplier SET name = %s WHERE id = %s", ("Frieda Personal", ORG)),
             ("INSERT INTO customer (org_id, name) VALUES (%s, 'Frieda Personal')", (SOME,)),
-            ("SELECT status, count(*) FROM customer WHERE name <> %s GROUP BY status", ("Frieda Personal",)),
+            (
+                "SELECT status, count(*) FROM customer WHERE name <> %s GROUP BY status",
+                ("Frieda Personal",),
+            ),
             ("SELECT touch()", ()),
             ("SELECT * FROM get_org_metrics(%s)", (SOME,)),
             ("SELECT name FROM customer FOR UPDATE", ()),
@@ -251,15 +293,21 @@ def test_learnt_statements_are_played_where_ours_do_not_run_with_nothing_of_the_
 
 def test_the_load_plays_nothing_learnt_that_writes(foreign: Target, tmp_path: Path) -> None:
     before = _rows(foreign)
-    found = repertoire.for_the_load(foreign, DEVELOPMENT, tmp_path / "load", application_load.scenarios())
+    found = repertoire.for_the_load(
+        foreign, DEVELOPMENT, tmp_path / "load", application_load.scenarios()
+    )
     assert found.source == "learnt"
     assert found.scripts
     assert all("transaction_read_only = on" in path.read_text() for path in found.scripts)
     assert not any("update" in path.stem or "insert" in path.stem for path in found.scripts)
-    with application_load.running(foreign, clients=2, rate=50.0, scripts=lambda: found.scripts) as load:
+    with application_load.running(
+        foreign, clients=2, rate=50.0, scripts=lambda: found.scripts
+    ) as load:
         load.least_s = 2
     assert load.result.processed > 10
-    again = repertoire.for_the_load(foreign, DEVELOPMENT, tmp_path / "again", application_load.scenarios())
+    again = repertoire.for_the_load(
+        foreign, DEVELOPMENT, tmp_path / "again", application_load.scenarios()
+    )
     assert len(again.scripts) == len(found.scripts), "what we played is not learnt again"
     assert (load.result.failed, load.result.errors) == (0, ())
     assert _rows(foreign) == before
@@ -267,13 +315,18 @@ def test_the_load_plays_nothing_learnt_that_writes(foreign: Target, tmp_path: Pa
 
 def _rows(target: Target) -> list[Any]:
     with connect(target, "test") as connection:
-        return connection.execute("SELECT md5(string_agg(s::text, '' ORDER BY id)) FROM supplier AS s").fetchall()
+        return connection.execute(
+            "SELECT md5(string_agg(s::text, '' ORDER BY id)) FROM supplier AS s"
+        ).fetchall()
 
 
-def test_wider_rows_are_no_fault_of_a_learnt_statement_that_reads_them(foreign: Target, tmp_path: Path) -> None:
+def test_wider_rows_are_no_fault_of_a_learnt_statement_that_reads_them(
+    foreign: Target, tmp_path: Path
+) -> None:
     execute(
         foreign,
-        "INSERT INTO customer (org_id, name) SELECT id, 'c' || n FROM organization, generate_series(1, 500) AS n",
+        "INSERT INTO customer (org_id, name) SELECT id, 'c' || n FROM organization,"
+        " generate_series(1, 500) AS n",
     )
     found = played(foreign, tmp_path)
     reading = tuple(path for path in found.scripts if "GROUP BY" in path.read_text())
@@ -290,7 +343,8 @@ def test_an_owner_s_folder_goes_before_ours_and_a_script_that_does_not_run_is_le
 ) -> None:
     place = folder(reads=READS, undone=UNDONE, gone="SELECT * FROM gone;\n")
     (place / "accepted_costs.toml").write_text(
-        '[[accepted]]\nmigration = "001"\nstatement = "undone UPDATE customer"\nreason = "we know"\nblocks = 9\n'
+        '[[accepted]]\nmigration = "001"\nstatement = "undone UPDATE customer"\nreason = "we'
+        ' know"\nblocks = 9\n'
     )
     found = played(database, tmp_path)
     assert (found.source, [path.stem for path in found.scripts]) == ("owner", ["reads", "undone"])
@@ -309,25 +363,43 @@ def test_a_value_of_the_data_is_not_told_with_the_error_that_it_caused(
 def test_a_function_that_writes_is_no_reading_script_where_the_load_may_not_write(
     database: Target, folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    execute(database, "CREATE FUNCTION touch() RETURNS void LANGUAGE sql AS 'UPDATE supplier SET name = name'")
+    execute(
+        database,
+        "CREATE FUNCTION touch() RETURNS void LANGUAGE sql AS 'UPDATE supplier SET name = name'",
+    )
     folder(reads=READS, sly="SELECT touch();\n")
     loads = [repertoire.for_the_load(database, one, tmp_path, ()) for one in (STAGING, DEVELOPMENT)]
     assert [[path.stem for path in one.scripts] for one in loads] == [["reads"], ["reads", "sly"]]
     assert "read-only transaction" in loads[0].left_out["sly"]
 
 
-def test_where_nothing_can_be_played_there_is_no_load_and_it_is_named(database: Target, tmp_path: Path) -> None:
+def test_where_nothing_can_be_played_there_is_no_load_and_it_is_named(
+    database: Target, tmp_path: Path
+) -> None:
     execute(database, STRANGE)
     run = SimpleNamespace(
-        target=database, environment=DEVELOPMENT, folder=tmp_path, journal=Journal(tmp_path), identity=None
+        target=database,
+        environment=DEVELOPMENT,
+        folder=tmp_path,
+        journal=Journal(tmp_path),
+        identity=None,
     )
     programme = runner._Programme(run)  # type: ignore[arg-type]
-    with application_load.running(database, clients=2, rate=20.0, scripts=programme.scripts) as load:
-        wait_for(lambda: any(one.event == "load.workload" for one in run.journal.entries()), "the load to look")
+    with application_load.running(
+        database, clients=2, rate=20.0, scripts=programme.scripts
+    ) as load:
+        wait_for(
+            lambda: any(one.event == "load.workload" for one in run.journal.entries()),
+            "the load to look",
+        )
         load.least_s = 600
     assert load.spells == []
     (entry,) = [one for one in run.journal.entries() if one.event == "load.workload"]
-    assert set(entry.facts["left_out"]) == {"analytics_queries", "customer_crud", "order_processing"}
+    assert set(entry.facts["left_out"]) == {
+        "analytics_queries",
+        "customer_crud",
+        "order_processing",
+    }
     named = [one.what for one in summarised(tmp_path).deviations if "not in the load" in one.what]
     assert len(named) == 3
 
@@ -348,7 +420,9 @@ def test_a_rehearsal_is_measured_by_the_owner_s_scripts_and_names_those_that_nev
         "reads:4 COMMIT",
         "undone:2 UPDATE customer",
     }
-    assert found.facts["workload_left_out"] == {"gone": 'gone:1 SELECT gone failed: relation "gone" does not exist'}
+    assert found.facts["workload_left_out"] == {
+        "gone": 'gone:1 SELECT gone failed: relation "gone" does not exist'
+    }
     assert "1 script left out (gone: " in found.summary
 
 
@@ -364,11 +438,17 @@ def test_a_database_whose_workload_nobody_knows_is_warned_of_or_not_judged_where
     for verb in ("precheck", "back_up", "prove"):
         getattr(opened, verb)()
     if ends == "inconclusive":
-        with pytest.raises(Inconclusive, match=r"no workload is known for this database.*MANTIS_RUNBOOK_WORKLOAD"):
+        with pytest.raises(
+            Inconclusive, match=r"no workload is known for this database.*MANTIS_RUNBOOK_WORKLOAD"
+        ):
             opened.rehearse()
         assert ask(prepared, "SELECT to_regclass('api_key')") is None
     else:
         found = opened.rehearse()
         assert found.verdict == "warned"
         assert "MANTIS_RUNBOOK_WORKLOAD" in found.advice
-        assert set(found.facts["workload_left_out"]) == {"analytics_queries", "customer_crud", "order_processing"}
+        assert set(found.facts["workload_left_out"]) == {
+            "analytics_queries",
+            "customer_crud",
+            "order_processing",
+        }

@@ -1,4 +1,6 @@
-"""What the rehearsal itself causes is told apart from what the migration does: history tables, columns of a row type."""
+"""What the rehearsal itself causes is told apart from what the migration does: history tables,
+columns of a row type.
+"""
 
 from __future__ import annotations
 
@@ -44,21 +46,25 @@ def rehearsed(bench: Bench, up: str = UP, down: str = DOWN) -> Rehearsal:
     return rehearse(bench.target, [migration], before, limits(), run="run-1", who="Ada")
 
 
-def test_a_history_table_that_grows_because_a_migration_runs_is_named_and_fails_nothing(bench: Bench) -> None:
+def test_a_history_table_that_grows_because_a_migration_runs_is_named_and_fails_nothing(
+    bench: Bench,
+) -> None:
     bench.sql(HISTORY.replace("$more$", ""))
     done = rehearsed(bench)
     assert done.problems == []
     assert done.content.is_equal
     first, second = done.side_effects
     assert first.startswith("table ops.ddl_history (not touched by this migration) has ")
-    assert first.endswith(" 61 before: something on this database writes to it when a migration runs"), (
-        "the rows of before are compared, those that came are named"
-    )
+    assert first.endswith(
+        " 61 before: something on this database writes to it when a migration runs"
+    ), "the rows of before are compared, those that came are named"
     assert second.startswith("table ops.history_of_history ")
 
 
 def test_a_row_of_before_that_changed_in_a_history_table_is_a_change(bench: Bench) -> None:
-    bench.sql(HISTORY.replace("$more$", "UPDATE ops.ddl_history SET tag = 'overwritten' WHERE id = 7;"))
+    bench.sql(
+        HISTORY.replace("$more$", "UPDATE ops.ddl_history SET tag = 'overwritten' WHERE id = 7;")
+    )
     done = rehearsed(bench)
     assert [verdict.table for verdict in done.content.differing] == ["ops.ddl_history"]
     assert "old columns changed: ops.ddl_history" in "; ".join(done.problems)
@@ -83,7 +89,9 @@ INSERT INTO holder VALUES (1001, 7, NULL, NULL, NULL), (1002, 7, ROW(NULL, NULL,
 """
 
 
-def test_columns_of_a_row_type_that_gains_a_field_are_compared_in_the_fields_of_before(bench: Bench) -> None:
+def test_columns_of_a_row_type_that_gains_a_field_are_compared_in_the_fields_of_before(
+    bench: Bench,
+) -> None:
     bench.sql(ROW_TYPES)
     done = rehearsed(bench)
     assert done.problems == []

@@ -1,4 +1,6 @@
-"""Alerts: each occasion reaches a real receiver; one that cannot be delivered is told, stops nothing, and leaks nothing."""
+"""Alerts: each occasion reaches a real receiver; one that cannot be delivered is told, stops
+nothing, and leaks nothing.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ ALERT = Alert("verdict", "a title", "a body", "failure")
 
 
 class Channel:
-    """What a team uses: it keeps what it was sent, and answers with `status`, after `answering` is set."""
+    """What a team uses: it keeps what it was sent, and answers with `status`, after `answering` is
+    set.
+    """
 
     def __init__(self) -> None:
         self.got: list[dict[str, str]] = []
@@ -82,7 +86,9 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def nothing_leaks(project: Project) -> Iterator[Callable[[str], None]]:
-    """Holds what a command printed, every file of the project and every process's arguments against the secrets."""
+    """Holds what a command printed, every file of the project and every process's arguments against
+    the secrets.
+    """
     needles = [PASSWORD.encode(), TOKEN.encode()]
     over = threading.Event()
     watched = arguments(needles, over)
@@ -91,25 +97,31 @@ def nothing_leaks(project: Project) -> Iterator[Callable[[str], None]]:
         assert watched() == []
         assert [needle for needle in needles if needle.decode() in told] == []
         files = [path for path in project.home.rglob("*") if path.is_file()]
-        assert [path for path in files if any(needle in path.read_bytes() for needle in needles)] == []
+        assert [
+            path for path in files if any(needle in path.read_bytes() for needle in needles)
+        ] == []
         assert {".ipynb", ".html", ".jsonl", ".json"} <= {path.suffix for path in files}
 
     yield check
     over.set()
 
 
-# -- occasions ---------------------------------------------------------------------------------------------------
+# -- occasions -------------------------------------------------------------------------------------
 
 
 def test_a_trip_of_the_guard_and_the_verdict_reach_the_team(
     project: Project, prepared: Target, channel: Channel, nothing_leaks: Callable[[str], None]
 ) -> None:
     project.limit("disk_left_mb", "100_000_000")  # more than there is: trips with the first figure
-    done = project.call("run", "--phases", "1", "--target", "TEST_DSN", "--environment", "development")
+    done = project.call(
+        "run", "--phases", "1", "--target", "TEST_DSN", "--environment", "development"
+    )
     assert done.exit_code == 1, done.output
     (trip,) = channel.of("the guard stopped phase 1 on TEST_DSN")
     assert "disk left" in trip["message"]
-    assert trip["message"].endswith("below the limit of 100,000,000 MB; what was done is rolled back")
+    assert trip["message"].endswith(
+        "below the limit of 100,000,000 MB; what was done is rolled back"
+    )
     (verdict,) = channel.of("failed on TEST_DSN (development)")
     assert verdict["message"].startswith(f"run {project.run().name} by ")
     assert verdict["message"].endswith(f"report: {project.run() / 'index.html'}")
@@ -126,35 +138,52 @@ def test_a_run_that_is_refused_for_want_of_approval_tells_who_can_give_it(
     assert done.exit_code == 2
     (alert,) = channel.got
     assert alert["title"] == "Mantis Runbook: approval waiting on TEST_DSN"
-    wanted = project.call("plan", "--phases", "1", "--target", "TEST_DSN", "--environment", "staging").output
+    wanted = project.call(
+        "plan", "--phases", "1", "--target", "TEST_DSN", "--environment", "staging"
+    ).output
     assert alert["message"].split("hash ")[1][:16] == wanted.rsplit("hash: ")[1].strip()
     assert "not delivered" not in done.output
 
 
-def test_a_notebook_that_waits_for_an_approval_tells_once(project: Project, prepared: Target, channel: Channel) -> None:
+def test_a_notebook_that_waits_for_an_approval_tells_once(
+    project: Project, prepared: Target, channel: Channel
+) -> None:
     project.limit("unsafe_durability", "true")
     with pytest.raises(Exception, match="ApprovalMissing"):
-        project.papermill("01_core_enhancements", parameters={"target": "TEST_DSN", "environment": "staging"})
+        project.papermill(
+            "01_core_enhancements", parameters={"target": "TEST_DSN", "environment": "staging"}
+        )
     (alert,) = channel.of("approval waiting on TEST_DSN")
     assert f"run {project.run().name}, phase 1 (Core enhancements) in staging" in alert["message"]
     assert [one["occasion"] for one in project.events("alert.sent")] == ["approval waiting"]
 
 
-# -- what cannot be delivered --------------------------------------------------------------------------------------
+# -- what cannot be delivered ----------------------------------------------------------------------
 
 
 def test_an_alert_that_nobody_takes_is_told_and_stops_nothing(
     project: Project, prepared: Target, nobody: str, nothing_leaks: Callable[[str], None]
 ) -> None:
-    done = project.call("run", "--phases", "1", "--target", "TEST_DSN", "--environment", "development")
+    done = project.call(
+        "run", "--phases", "1", "--target", "TEST_DSN", "--environment", "development"
+    )
     assert done.exit_code == 0, done.output
     (failed,) = project.events("alert.failed")
-    assert (failed["occasion"], failed["services"], failed["variable"]) == ("verdict", 1, settings.ALERTS)
+    assert (failed["occasion"], failed["services"], failed["variable"]) == (
+        "verdict",
+        1,
+        settings.ALERTS,
+    )
     assert failed["reason"] == "service 1 of 1, JSON: no connection"
-    said = "was not delivered: service 1 of 1, JSON: no connection (URLs from the variable MANTIS_RUNBOOK_ALERTS)"
+    said = (
+        "was not delivered: service 1 of 1, JSON: no connection (URLs from the variable"
+        " MANTIS_RUNBOOK_ALERTS)"
+    )
     assert said in done.output
     assert said in (project.run() / "index.html").read_text()
-    assert any(said in one["what"] and one["grade"] == "warned" for one in project.summary()["deviations"])
+    assert any(
+        said in one["what"] and one["grade"] == "warned" for one in project.summary()["deviations"]
+    )
     assert project.call("verify", "--target", "TEST_DSN").exit_code == 0
     nothing_leaks(done.output)
 
@@ -172,8 +201,16 @@ def test_an_approval_is_refused_all_the_same_when_nobody_can_be_told(
     ("value", "services", "problem"),
     [
         ("", 0, "the variable CHANNEL is not set"),
-        (f"nonsense://{TOKEN}", 0, "the variable CHANNEL holds a URL that apprise does not understand"),
-        (f"just some words {TOKEN}", 0, "the variable CHANNEL holds a URL that apprise does not understand"),
+        (
+            f"nonsense://{TOKEN}",
+            0,
+            "the variable CHANNEL holds a URL that apprise does not understand",
+        ),
+        (
+            f"just some words {TOKEN}",
+            0,
+            "the variable CHANNEL holds a URL that apprise does not understand",
+        ),
         ("json://no-such-host.invalid/x", 1, "service 1 of 1, JSON: no connection"),
     ],
 )
@@ -190,16 +227,22 @@ def test_one_service_that_refuses_does_not_keep_the_others_from_hearing(
     other = Channel()
     other.status = 503
     monkeypatch.setenv(settings.ALERTS, f"{other.url} {channel.url}")
-    assert alerts.deliver(settings.ALERTS, ALERT) == Delivery(2, ("service 1 of 2, JSON: HTTP status 503",))
+    assert alerts.deliver(settings.ALERTS, ALERT) == Delivery(
+        2, ("service 1 of 2, JSON: HTTP status 503",)
+    )
     assert [one["message"] for one in channel.got] == ["a body"]
     other.server.shutdown()
 
 
-def test_a_service_that_never_answers_holds_nothing_up(channel: Channel, tmp_path: Path, database: Target) -> None:
+def test_a_service_that_never_answers_holds_nothing_up(
+    channel: Channel, tmp_path: Path, database: Target
+) -> None:
     """The guard trips, and goes on to cancel, while the alert is under way; the limit ends it."""
     channel.answering.clear()
     team = Alerts(settings.ALERTS, Journal(tmp_path), limit_s=2)
-    environment = settings.environment("development").model_copy(update={"guard": GuardLimits(deadlocks=1)})
+    environment = settings.environment("development").model_copy(
+        update={"guard": GuardLimits(deadlocks=1)}
+    )
     told: list[float] = []
 
     def tell(trip: object) -> None:
@@ -220,10 +263,13 @@ def test_a_service_that_never_answers_holds_nothing_up(channel: Channel, tmp_pat
     team.settle()
     assert time.monotonic() - began < 2 + alerts.PROCESS_S
     (entry,) = Journal(tmp_path).entries()
-    assert (entry.event, entry.facts["reason"]) == ("alert.failed", "service 1 of 1, JSON: no answer within 2 s")
+    assert (entry.event, entry.facts["reason"]) == (
+        "alert.failed",
+        "service 1 of 1, JSON: no answer within 2 s",
+    )
 
 
-# -- where to ------------------------------------------------------------------------------------------------------
+# -- where to --------------------------------------------------------------------------------------
 
 
 def test_without_a_variable_nothing_is_sent_and_nothing_is_missed(
@@ -243,15 +289,19 @@ def test_another_variable_was_named_on_purpose_so_it_must_hold_something(tmp_pat
     team.settle()
     (entry,) = Journal(tmp_path).entries()
     assert alerts.undelivered([entry]) == [
-        "the alert “a title” was not delivered: the variable NO_SUCH_VARIABLE is not set (URLs from the variable"
-        " NO_SUCH_VARIABLE)"
+        "the alert “a title” was not delivered: the variable NO_SUCH_VARIABLE is not set (URLs from"
+        " the variable NO_SUCH_VARIABLE)"
     ]
 
 
-def test_a_url_in_the_settings_is_refused_without_being_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_in_the_settings_is_refused_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = Path(settings.__file__).with_name("environments.toml").read_text()
     path = tmp_path / "environments.toml"
-    path.write_text(original.replace('alerts = "MANTIS_RUNBOOK_ALERTS"', f'alerts = "slack://{TOKEN}"', 1))
+    path.write_text(
+        original.replace('alerts = "MANTIS_RUNBOOK_ALERTS"', f'alerts = "slack://{TOKEN}"', 1)
+    )
     monkeypatch.setenv("MANTIS_RUNBOOK_ENVIRONMENTS", str(path))
     settings.environments.cache_clear()
     try:
@@ -259,7 +309,9 @@ def test_a_url_in_the_settings_is_refused_without_being_shown(tmp_path: Path, mo
             settings.environments()
     finally:
         settings.environments.cache_clear()
-    assert str(refused.value) == (
-        "environments.toml: setting alerts: found something else, not shown here, expected the name of an environment"
-        " variable, or nothing; the urls themselves go into that variable; correct the file and run again"
+    assert (
+        str(refused.value)
+        == "environments.toml: setting alerts: found something else, not shown here, expected the"
+        " name of an environment variable, or nothing; the urls themselves go into that"
+        " variable; correct the file and run again"
     )

@@ -1,4 +1,6 @@
-"""The file journal: its chain, its durability against killed writers, and writers that take turns."""
+"""The file journal: its chain, its durability against killed writers, and writers that take
+turns.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_each_line_carries_the_hash_of_the_line_before(journal: Journal) -> None
 
 
 def test_entries_come_back_as_they_were_written(journal: Journal) -> None:
-    written = journal.append("step.finished", step="Ünïcode\nand a line break", state="done", duration_ms=12.5)
+    written = journal.append(
+        "step.finished", step="Ünïcode\nand a line break", state="done", duration_ms=12.5
+    )
     assert journal.entries() == [written]
     assert written.time.tzinfo is not None
     assert written.at.endswith("Z")
@@ -63,7 +67,9 @@ def test_the_journals_own_keys_cannot_be_facts(journal: Journal, name: str) -> N
 
 
 @pytest.mark.parametrize("position", range(0, 300, 7))
-def test_one_flipped_bit_anywhere_but_in_the_last_line_breaks_the_chain(journal: Journal, position: int) -> None:
+def test_one_flipped_bit_anywhere_but_in_the_last_line_breaks_the_chain(
+    journal: Journal, position: int
+) -> None:
     lines = three(journal)
     content = bytearray(journal.path.read_bytes())
     content[position % (len(lines[0]) + len(lines[1]) + 1)] ^= 1
@@ -77,7 +83,10 @@ def test_one_flipped_bit_anywhere_but_in_the_last_line_breaks_the_chain(journal:
         (lambda lines: [lines[0], lines[2]], "one is gone"),
         (lambda lines: [lines[1], lines[2]], "one is gone"),
         (lambda lines: [lines[0], lines[2], lines[1]], "one is gone"),
-        (lambda lines: [lines[0], b'{"not": "an entry"}', lines[1], lines[2]], "does not record it as torn"),
+        (
+            lambda lines: [lines[0], b'{"not": "an entry"}', lines[1], lines[2]],
+            "does not record it as torn",
+        ),
         (lambda lines: [*lines, lines[2][:20]], "the last line is torn"),
     ],
     ids=["deleted", "first deleted", "swapped", "inserted", "torn"],
@@ -141,15 +150,22 @@ def test_entries_longer_than_what_is_read_first_are_found(journal: Journal) -> N
 
 def test_processes_that_append_at_once_make_one_chain(journal: Journal) -> None:
     code = (
-        "import sys; from pathlib import Path; from mantis_runbook.runs.journal import Journal\n"
-        "for number in range(25): Journal(Path(sys.argv[1])).append('x', who=sys.argv[2], number=number)"
+        "import sys; from pathlib import Path; from mantis_runbook.runs.journal import Journal\nfor"
+        " number in range(25): Journal(Path(sys.argv[1])).append('x', who=sys.argv[2],"
+        " number=number)"
     )
-    writers = [subprocess.Popen([sys.executable, "-c", code, str(journal.path.parent), who]) for who in "abcd"]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(journal.path.parent), who])
+        for who in "abcd"
+    ]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
     entries = journal.entries()
     assert verify_chain(journal.path) == []
     assert len(entries) == 100
-    assert all([e.facts["number"] for e in entries if e.facts["who"] == who] == list(range(25)) for who in "abcd")
+    assert all(
+        [e.facts["number"] for e in entries if e.facts["who"] == who] == list(range(25))
+        for who in "abcd"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +191,9 @@ def test_values_are_put_into_what_json_has(value: object, expected: object) -> N
     assert json.loads(json.dumps(plain(value))) == expected
 
 
-def test_a_value_that_json_cannot_hold_is_refused_before_anything_is_written(journal: Journal) -> None:
+def test_a_value_that_json_cannot_hold_is_refused_before_anything_is_written(
+    journal: Journal,
+) -> None:
     with pytest.raises(TypeError, match="object cannot be written"):
         journal.append("x", thing=object())
     assert journal.entries() == []
@@ -195,7 +213,11 @@ NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 def test_a_runs_folder_is_named_after_instant_and_target(reports: Path) -> None:
     names = [archive.create("sandbox", NOON).name for _ in range(3)]
-    assert names == ["20261122T120000Z-sandbox", "20261122T120000Z-sandbox~2", "20261122T120000Z-sandbox~3"]
+    assert names == [
+        "20261122T120000Z-sandbox",
+        "20261122T120000Z-sandbox~2",
+        "20261122T120000Z-sandbox~3",
+    ]
     assert [path.name for path in archive.all_runs()] == names
     assert archive.started_at(reports / names[2]) == NOON
 

@@ -1,4 +1,6 @@
-"""The manifest finds every change: flipped, cut, removed, added, in the journal, in the run before."""
+"""The manifest finds every change: flipped, cut, removed, added, in the journal, in the run
+before.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,14 @@ def folder(tmp_path: Path, home: Path) -> Path:
     return make(tmp_path / "reports", "20261122T120000Z-sandbox")
 
 
-FILES = ["journal.jsonl", "evidence/1.plan.json", "index.html", "summary.json", "manifest.json", "manifest.sha256"]
+FILES = [
+    "journal.jsonl",
+    "evidence/1.plan.json",
+    "index.html",
+    "summary.json",
+    "manifest.json",
+    "manifest.sha256",
+]
 
 
 def test_an_untouched_run_has_no_problem(folder: Path) -> None:
@@ -112,7 +121,8 @@ def test_a_journal_rewritten_and_sealed_anew_still_has_a_broken_chain(folder: Pa
     path.write_bytes(path.read_bytes().replace(b'"sandbox"', b'"prodbox"'))
     manifest.seal(folder)
     assert any(
-        problem.file == "journal.jsonl" and "hash of the line before" in problem.what for problem in verify(folder)
+        problem.file == "journal.jsonl" and "hash of the line before" in problem.what
+        for problem in verify(folder)
     )
 
 
@@ -135,7 +145,9 @@ def test_the_run_before_is_part_of_the_chain(folder: Path) -> None:
         f"{folder.name}/manifest.json (the run before) was changed since this run was archived"
     ]
     shutil.rmtree(folder)
-    assert [str(problem) for problem in verify(second)] == [f"{folder.name}/manifest.json (the run before) is missing"]
+    assert [str(problem) for problem in verify(second)] == [
+        f"{folder.name}/manifest.json (the run before) is missing"
+    ]
 
 
 def test_sql_and_notebook_sources_are_recorded_as_they_were(folder: Path, home: Path) -> None:
@@ -145,7 +157,8 @@ def test_sql_and_notebook_sources_are_recorded_as_they_were(folder: Path, home: 
 
     digest = hashlib.sha256(b"source").hexdigest()
     expected = {
-        name: {"sha256": digest, "size": 6} for name in ("notebooks/01_core.ipynb", "sql/migrations/001_core.sql")
+        name: {"sha256": digest, "size": 6}
+        for name in ("notebooks/01_core.ipynb", "sql/migrations/001_core.sql")
     }
     assert recorded() == expected
     (home / "sql/migrations/001_core.sql").write_text("changed since")
@@ -156,13 +169,17 @@ def test_sql_and_notebook_sources_are_recorded_as_they_were(folder: Path, home: 
     assert recorded() != expected
 
 
-def test_the_runbooks_own_sources_are_recorded_beside_those_of_another_application(folder: Path) -> None:
+def test_the_runbooks_own_sources_are_recorded_beside_those_of_another_application(
+    folder: Path,
+) -> None:
     names = json.loads((folder / "manifest.json").read_text())["sources"].keys()
     assert {"runbook/sql/ledger/010_ledger.sql", "runbook/notebooks/00_preparation.ipynb"} <= names
 
 
 def test_the_head_is_what_sha256sum_says(folder: Path) -> None:
-    result = subprocess.run(["sha256sum", "--check", "manifest.sha256"], cwd=folder, capture_output=True, text=True)
+    result = subprocess.run(
+        ["sha256sum", "--check", "manifest.sha256"], cwd=folder, capture_output=True, text=True
+    )
     assert result.stdout == "manifest.json: OK\n"
     assert (folder / "manifest.sha256").read_text().startswith(manifest.head(folder))
 
@@ -174,6 +191,8 @@ def test_a_manifest_that_is_none_is_a_problem_and_no_crash(folder: Path, content
 
 
 def test_a_run_without_manifest(tmp_path: Path) -> None:
-    assert [problem.what for problem in verify(tmp_path)] == ["is missing: nothing says what belongs to this run"]
+    assert [problem.what for problem in verify(tmp_path)] == [
+        "is missing: nothing says what belongs to this run"
+    ]
     with pytest.raises(Inconclusive, match="has no manifest"):
         manifest.head(tmp_path)

@@ -1,4 +1,6 @@
-"""What archives and backups hold becomes again what was kept, of older versions too; damage is named."""
+"""What archives and backups hold becomes again what was kept, of older versions too; damage is
+named.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def test_what_was_kept_is_read_as_it_was(kept: Any) -> None:
 def test_the_deletions_and_the_likeness_of_a_backup_are_read_as_they_were() -> None:
     deletions = Deletions({"customer": 3}, None, 12, True)
     assert Deletions.from_dict(json.loads(json.dumps(vars(deletions)))) == deletions
-    likeness = Likeness(settings=(Setting("", "work_mem", "4MB"),), rights=(("", "CONNECT", False),))
+    likeness = Likeness(
+        settings=(Setting("", "work_mem", "4MB"),), rights=(("", "CONNECT", False),)
+    )
     assert Likeness.from_json(likeness.to_json()) == likeness
     assert Likeness.from_json('{"settings": [], "rights": [["app", "CREATE", true]]}').rights == (
         ("app", "CREATE", True),
@@ -46,7 +50,9 @@ def test_the_deletions_and_the_likeness_of_a_backup_are_read_as_they_were() -> N
 
 
 @pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "reports" / "example" / "evidence").glob("*.json")), ids=lambda path: path.stem
+    "path",
+    sorted((REPOSITORY / "reports" / "example" / "evidence").glob("*.json")),
+    ids=lambda path: path.stem,
 )
 def test_the_evidence_of_the_example_opens_and_loses_nothing(path: Path) -> None:
     kept = json.loads(path.read_text())
@@ -55,7 +61,8 @@ def test_the_evidence_of_the_example_opens_and_loses_nothing(path: Path) -> None
         name: value for name, value in kept.items() if name != "tables"
     }
     assert [
-        {name: table[name] for name in was} for table, was in zip(read["tables"], kept["tables"], strict=True)
+        {name: table[name] for name in was}
+        for table, was in zip(read["tables"], kept["tables"], strict=True)
     ] == kept["tables"]
 
 
@@ -66,8 +73,12 @@ def test_the_evidence_of_the_example_opens_and_loses_nothing(path: Path) -> None
         ({"tables": [{"caption": "steps"}]}, "tables.0.records: field required"),
     ],
 )
-def test_damaged_evidence_is_named_and_no_programming_error(damage: dict[str, Any], found: str) -> None:
-    with pytest.raises(Inconclusive, match=f"what an earlier step kept as Evidence: found {found}, expected"):
+def test_damaged_evidence_is_named_and_no_programming_error(
+    damage: dict[str, Any], found: str
+) -> None:
+    with pytest.raises(
+        Inconclusive, match=f"what an earlier step kept as Evidence: found {found}, expected"
+    ):
         Evidence.from_dict(KEPT[0].as_dict() | damage)
 
 

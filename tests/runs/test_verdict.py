@@ -24,7 +24,10 @@ def started(phase: str = "1") -> list[E]:
 
 
 def verb(name: str, verdict: str = "passed", phase: str = "1") -> list[E]:
-    return [begun(name, phase), E("verb.finished", {"phase": phase, "verb": name, "verdict": verdict})]
+    return [
+        begun(name, phase),
+        E("verb.finished", {"phase": phase, "verb": name, "verdict": verdict}),
+    ]
 
 
 def begun(name: str, phase: str = "1") -> E:
@@ -33,7 +36,9 @@ def begun(name: str, phase: str = "1") -> E:
 
 def step(name: str, state: str = "", phase: str = "1") -> list[E]:
     facts = {"phase": phase, "version": "001", "step": name}
-    return [E("step.started", facts)] + ([E("step.finished", facts | {"state": state})] if state else [])
+    return [E("step.started", facts)] + (
+        [E("step.finished", facts | {"state": state})] if state else []
+    )
 
 
 def ended(verdict: str = "passed", reason: str = "", phase: str = "1") -> list[E]:
@@ -132,7 +137,11 @@ def whole(phase: str, verdict: str = "passed") -> list[E]:
 
 
 def warned(phase: str, where: str = "precheck") -> list[E]:
-    verbs = [entry for name in NEEDED for entry in verb(name, "warned" if name == where else "passed", phase=phase)]
+    verbs = [
+        entry
+        for name in NEEDED
+        for entry in verb(name, "warned" if name == where else "passed", phase=phase)
+    ]
     return [*started(phase), *verbs, *ended(phase=phase)]
 
 
@@ -180,10 +189,17 @@ RUNS = {
 }  # fmt: skip
 
 
-def under_load(failed: int, *, skipped: int = 0, share: float = 0.01, verdict: str = "passed") -> list[E]:
+def under_load(
+    failed: int, *, skipped: int = 0, share: float = 0.01, verdict: str = "passed"
+) -> list[E]:
     """A run of which 100 transactions were due, and 'passed' was said."""
     limits = {"limits": {"load_failures_share": share}}
-    done = {"processed": 100 - failed - skipped, "failed": failed, "skipped": skipped, "latency_ms": 1.0}
+    done = {
+        "processed": 100 - failed - skipped,
+        "failed": failed,
+        "skipped": skipped,
+        "latency_ms": 1.0,
+    }
     return [
         E("run.started", {"phases": TWO, **limits}), *whole("1"), E("load.progress", done | {"errors": ["no table"]}),
         *whole("2", verdict), *closed(verdict),
@@ -212,7 +228,10 @@ def test_phases_given_say_what_is_needed() -> None:
     entries = [*whole("1")]
     assert run_verdict(entries, {"1": NEEDED}).passed
     assert str(run_verdict(entries, {"1": VERBS})) == "inconclusive: phase 1: back_up was not run"
-    assert str(run_verdict(entries, {"1": NEEDED, "2": NEEDED})) == "inconclusive: phase 2: never started"
+    assert (
+        str(run_verdict(entries, {"1": NEEDED, "2": NEEDED}))
+        == "inconclusive: phase 2: never started"
+    )
     assert str(run_verdict(entries, {})) == "inconclusive: phase 1: back_up was not run"
 
 
@@ -234,7 +253,8 @@ def test_no_entry_can_be_left_out_of_what_passed(missing: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "code"), [("passed", 0), ("failed", 1), ("rolled back", 1), ("refused", 2), ("inconclusive", 3)]
+    ("word", "code"),
+    [("passed", 0), ("failed", 1), ("rolled back", 1), ("refused", 2), ("inconclusive", 3)],
 )
 def test_exit_codes(word: str, code: int) -> None:
     assert Verdict(word).exit_code == code  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""The baseline: the MantisNXT database before phase 1, its rules at work, and the data that is planted in it."""
+"""The baseline: the MantisNXT database before phase 1, its rules at work, and the data that is
+planted in it.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,10 @@ UNINDEXED = """
       )
 """
 
-CUSTOMER = "INSERT INTO customer (org_id, name) SELECT org_id, 'Ada' FROM profile WHERE id = %s RETURNING id, org_id"
+CUSTOMER = (
+    "INSERT INTO customer (org_id, name) SELECT org_id, 'Ada' FROM profile WHERE id = %s RETURNING"
+    " id, org_id"
+)
 
 #: Blemish: how many rows, and the rows.
 PLANTED = {
@@ -86,20 +91,31 @@ PLANTED = {
     ),
     "their dashboards": (
         6,
-        "SELECT FROM dashboard AS d WHERE NOT EXISTS (SELECT FROM profile AS p WHERE p.id = d.created_by)",
+        (
+            "SELECT FROM dashboard AS d WHERE NOT EXISTS (SELECT FROM profile AS p WHERE p.id ="
+            " d.created_by)"
+        ),
     ),
     "their conversations": (
         6,
-        "SELECT FROM ai_conversation AS c WHERE NOT EXISTS (SELECT FROM profile AS p WHERE p.id = c.user_id)",
+        (
+            "SELECT FROM ai_conversation AS c WHERE NOT EXISTS (SELECT FROM profile AS p WHERE p.id"
+            " = c.user_id)"
+        ),
     ),
     "notifications of missing tickets": (
         8,
-        "SELECT FROM notification AS n WHERE n.metadata ? 'ticket_id'"
-        " AND NOT EXISTS (SELECT FROM support_ticket AS t WHERE t.id = (n.metadata ->> 'ticket_id')::uuid)",
+        (
+            "SELECT FROM notification AS n WHERE n.metadata ? 'ticket_id' AND NOT EXISTS (SELECT"
+            " FROM support_ticket AS t WHERE t.id = (n.metadata ->> 'ticket_id')::uuid)"
+        ),
     ),
     "duplicate addresses": (
         16,
-        "SELECT FROM customer WHERE email IS NOT NULL GROUP BY org_id, lower(email) HAVING count(*) > 1",
+        (
+            "SELECT FROM customer WHERE email IS NOT NULL GROUP BY org_id, lower(email) HAVING"
+            " count(*) > 1"
+        ),
     ),
     "duplicate addresses, letter for letter": (
         8,
@@ -133,13 +149,19 @@ def value(connection: Connection, query: str, *values: object) -> Any:
 
 def catalogue(name: str, separator: str) -> list[list[str]]:
     lines = (DATA / name).read_text().splitlines()
-    return [[part.strip() for part in line.split(separator)] for line in lines if not line.startswith("#")]
+    return [
+        [part.strip() for part in line.split(separator)]
+        for line in lines
+        if not line.startswith("#")
+    ]
 
 
 def insert(connection: Connection, table: str, **values: object) -> Any:
     """Insert one row; its id."""
     query = SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id").format(
-        Identifier(table), SQL(", ").join(map(Identifier, values)), SQL(", ").join([SQL("%s")] * len(values))
+        Identifier(table),
+        SQL(", ").join(map(Identifier, values)),
+        SQL(", ").join([SQL("%s")] * len(values)),
     )
     row = connection.execute(query, list(values.values())).fetchone()
     assert row is not None
@@ -160,11 +182,16 @@ def two_users(connection: Connection) -> list[Any]:
 
 @contextmanager
 def acting_as(
-    connection: Connection, user: object, role: str = "authenticated", setting: str = "request.jwt.claim.sub"
+    connection: Connection,
+    user: object,
+    role: str = "authenticated",
+    setting: str = "request.jwt.claim.sub",
 ) -> Iterator[None]:
     """Be a user of the application; nothing that happens remains."""
     with connection.transaction(force_rollback=True):
-        connection.execute("SELECT set_config(%s, %s, true)", [setting, "" if user is None else str(user)])
+        connection.execute(
+            "SELECT set_config(%s, %s, true)", [setting, "" if user is None else str(user)]
+        )
         connection.execute(SQL("SET LOCAL ROLE {}").format(Identifier(role)))
         yield
 
@@ -172,14 +199,18 @@ def acting_as(
 @pytest.fixture(scope="module")
 def one_database(server: Server, baseline_template: str) -> Iterator[Connection]:
     name = "test_of_the_baseline"
-    with psycopg.connect(**sandbox.clone(server, baseline_template, name), autocommit=True) as connection:
+    with psycopg.connect(
+        **sandbox.clone(server, baseline_template, name), autocommit=True
+    ) as connection:
         yield connection
     sandbox.drop(server, name)
 
 
 @pytest.fixture
 def baseline(one_database: Connection) -> Iterator[Connection]:
-    """The baseline inside a transaction that is rolled back: a clone for each test would take most of the time."""
+    """The baseline inside a transaction that is rolled back: a clone for each test would take most
+    of the time.
+    """
     with one_database.transaction(force_rollback=True):
         yield one_database
 
@@ -207,7 +238,9 @@ def content(connection: Connection) -> dict[str, tuple[int, int]]:
         connection.execute("SET LOCAL TimeZone = 'UTC'")
         found = {}
         for table in [*map(Identifier, column(connection, TABLES)), Identifier("auth", "users")]:
-            query = SQL("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {} AS t").format(table)
+            query = SQL(
+                "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {} AS t"
+            ).format(table)
             found[table.as_string()] = connection.execute(query).fetchone()
     return found  # type: ignore[return-value]
 
@@ -217,13 +250,17 @@ def content(connection: Connection) -> dict[str, tuple[int, int]]:
 
 def test_there_are_28_tables_16_partitions_and_7_views(baseline: Connection) -> None:
     tables = column(baseline, TABLES)
-    partitions = column(baseline, "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+    partitions = column(
+        baseline, "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'"
+    )
     views = column(baseline, "SELECT viewname FROM pg_views WHERE schemaname = 'public'")
 
     assert len(tables) == 28
     assert tables == sorted({line[0] for line in catalogue("baseline_columns.txt", "|")})
     assert sorted(partitions) == sorted(
-        f"{table}_{quarter}" for table in PARTITIONED for quarter in ("2024_q4", "2025_q1", "2025_q2", "2025_q3")
+        f"{table}_{quarter}"
+        for table in PARTITIONED
+        for quarter in ("2024_q4", "2025_q1", "2025_q2", "2025_q3")
     )
     assert set(views) == VIEWS
 
@@ -232,12 +269,21 @@ def test_there_are_28_tables_16_partitions_and_7_views(baseline: Connection) -> 
     ("what", "expected", "query"),
     [
         ("indexes", 222, "SELECT count(*) FROM pg_indexes WHERE schemaname = 'public'"),
-        ("constraints", 477, "SELECT count(*) FROM information_schema.table_constraints WHERE table_schema = 'public'"),
+        (
+            "constraints",
+            477,
+            (
+                "SELECT count(*) FROM information_schema.table_constraints WHERE table_schema ="
+                " 'public'"
+            ),
+        ),
         ("policies", 28, "SELECT count(*) FROM pg_policies WHERE schemaname = 'public'"),
         ("triggers", 56, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"),
     ],
 )
-def test_its_size_is_that_of_the_real_system(baseline: Connection, what: str, expected: int, query: str) -> None:
+def test_its_size_is_that_of_the_real_system(
+    baseline: Connection, what: str, expected: int, query: str
+) -> None:
     assert value(baseline, query) == expected, what
 
 
@@ -253,7 +299,11 @@ def test_every_column_has_its_place_type_and_nullability(baseline: Connection) -
 
 
 def test_every_reference_is_a_validated_foreign_key(baseline: Connection) -> None:
-    expected = {(table, name, to) for table, name, *_, to in catalogue("baseline_columns.txt", "|") if to != "-"}
+    expected = {
+        (table, name, to)
+        for table, name, *_, to in catalogue("baseline_columns.txt", "|")
+        if to != "-"
+    }
     assert set(baseline.execute(REFERENCES).fetchall()) == expected
 
 
@@ -267,8 +317,8 @@ def test_partitions_cover_a_year_without_gap_or_default(baseline: Connection, ta
     baseline.execute("SET LOCAL TimeZone = 'UTC'")
     bounds = column(
         baseline,
-        "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid"
-        " WHERE i.inhparent = to_regclass(%s) ORDER BY 1",
+        "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits AS i JOIN pg_class AS c ON"
+        " c.oid = i.inhrelid WHERE i.inhparent = to_regclass(%s) ORDER BY 1",
         table,
     )
     assert value(baseline, "SELECT pg_get_partkeydef(to_regclass(%s))", table) in (
@@ -282,12 +332,17 @@ def test_partitions_cover_a_year_without_gap_or_default(baseline: Connection, ta
 
 
 def test_every_table_and_all_money_is_commented(baseline: Connection) -> None:
-    silent = [t for t in column(baseline, TABLES) if not value(baseline, "SELECT obj_description(%s::regclass)", t)]
+    silent = [
+        t
+        for t in column(baseline, TABLES)
+        if not value(baseline, "SELECT obj_description(%s::regclass)", t)
+    ]
     money = column(
         baseline,
-        "SELECT attrelid::regclass || '.' || attname FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid"
-        " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND atttypid = 'numeric'::regtype"
-        " AND NOT c.relispartition AND col_description(attrelid, attnum) !~ '^Money'",
+        "SELECT attrelid::regclass || '.' || attname FROM pg_attribute JOIN pg_class AS c ON c.oid"
+        " = attrelid WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND atttypid"
+        " = 'numeric'::regtype AND NOT c.relispartition AND col_description(attrelid, attnum) !~"
+        " '^Money'",
     )
     assert (silent, money) == ([], [])
 
@@ -329,7 +384,9 @@ def test_a_rule_refuses_what_breaks_it(baseline: Connection, statement: str, ref
 
 @pytest.mark.parametrize("table", PARTITIONED)
 @pytest.mark.parametrize("moment", ["2024-09-30 23:59:59.999999+00", "2025-10-01 00:00:00+00"])
-def test_a_row_outside_the_partitions_is_refused(baseline: Connection, table: str, moment: str) -> None:
+def test_a_row_outside_the_partitions_is_refused(
+    baseline: Connection, table: str, moment: str
+) -> None:
     query = SQL("UPDATE {} SET {} = %s, id = gen_random_uuid()").format(
         Identifier(table), Identifier(PARTITIONED[table])
     )
@@ -340,20 +397,29 @@ def test_a_row_outside_the_partitions_is_refused(baseline: Connection, table: st
 # ------------------------------------------------------------------ triggers
 
 
-def test_updated_at_and_audit_stand_where_the_application_expects_them(baseline: Connection) -> None:
+def test_updated_at_and_audit_stand_where_the_application_expects_them(
+    baseline: Connection,
+) -> None:
     query = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = %s"
-    with_updated_at = {line[0] for line in catalogue("baseline_columns.txt", "|") if line[1] == "updated_at"}
+    with_updated_at = {
+        line[0] for line in catalogue("baseline_columns.txt", "|") if line[1] == "updated_at"
+    }
     assert set(column(baseline, query, "set_updated_at")) == with_updated_at
     assert set(column(baseline, query, "record_audit")) == AUDITED
 
 
 def test_an_update_stamps_updated_at(baseline: Connection) -> None:
-    query = "UPDATE customer SET phone = '1' WHERE id = (SELECT id FROM customer LIMIT 1) RETURNING updated_at = now()"
+    query = (
+        "UPDATE customer SET phone = '1' WHERE id = (SELECT id FROM customer LIMIT 1) RETURNING"
+        " updated_at = now()"
+    )
     assert value(baseline, query)
 
 
 @pytest.mark.parametrize("table", sorted(AUDITED))
-def test_a_change_is_written_into_the_audit_log_of_its_organisation(baseline: Connection, table: str) -> None:
+def test_a_change_is_written_into_the_audit_log_of_its_organisation(
+    baseline: Connection, table: str
+) -> None:
     some = value(baseline, f"SELECT id FROM {table} LIMIT 1")
     changed = value(
         baseline,
@@ -374,7 +440,8 @@ def test_the_audit_log_knows_who_it_was(baseline: Connection) -> None:
         customer, organisation = baseline.execute(CUSTOMER, [user]).fetchone()  # type: ignore[misc]
         baseline.execute("DELETE FROM customer WHERE id = %s", [customer])
         entries = baseline.execute(
-            "SELECT action, user_id, org_id FROM audit_log WHERE record_id = %s ORDER BY action", [customer]
+            "SELECT action, user_id, org_id FROM audit_log WHERE record_id = %s ORDER BY action",
+            [customer],
         ).fetchall()
     assert entries == [("INSERT", user, organisation), ("DELETE", user, organisation)]
 
@@ -387,27 +454,47 @@ def test_the_audit_log_never_holds_credentials(baseline: Connection) -> None:
     assert not any("credentials_encrypted" in data for entry in entries for data in entry)
 
 
-def test_an_organisation_takes_all_it_has_along_but_not_before_its_orders(baseline: Connection) -> None:
-    organisation = value(baseline, "SELECT org_id FROM profile WHERE id = %s", two_users(baseline)[0])
+def test_an_organisation_takes_all_it_has_along_but_not_before_its_orders(
+    baseline: Connection,
+) -> None:
+    organisation = value(
+        baseline, "SELECT org_id FROM profile WHERE id = %s", two_users(baseline)[0]
+    )
     with pytest.raises(psycopg.errors.ForeignKeyViolation), baseline.transaction():
         baseline.execute("DELETE FROM organization WHERE id = %s", [organisation])
     baseline.execute("DELETE FROM purchase_order WHERE org_id = %s", [organisation])
     baseline.execute("DELETE FROM organization WHERE id = %s", [organisation])
     assert value(baseline, "SELECT count(*) FROM customer WHERE org_id = %s", organisation) == 0
-    assert value(baseline, "SELECT count(*) FROM audit_log WHERE old_data ->> 'org_id' = %s", str(organisation)) > 0
+    assert (
+        value(
+            baseline,
+            "SELECT count(*) FROM audit_log WHERE old_data ->> 'org_id' = %s",
+            str(organisation),
+        )
+        > 0
+    )
 
 
 def test_a_conversation_counts_its_messages_and_tokens(baseline: Connection) -> None:
     user = two_users(baseline)[0]
     organisation = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
-    chat = insert(baseline, "ai_conversation", org_id=organisation, user_id=user, title="t", model="m")
+    chat = insert(
+        baseline, "ai_conversation", org_id=organisation, user_id=user, title="t", model="m"
+    )
     message = {"conversation_id": chat, "role": "user", "content": "hello"}
-    first = insert(baseline, "ai_message", **message, tokens_used=40, timestamp="2024-12-31 12:00+00")
+    first = insert(
+        baseline, "ai_message", **message, tokens_used=40, timestamp="2024-12-31 12:00+00"
+    )
     insert(baseline, "ai_message", **message, tokens_used=None, timestamp="2025-06-01 12:00+00")
 
-    totals = "SELECT ROW(total_messages, total_tokens_used)::text FROM ai_conversation WHERE id = %s"
+    totals = (
+        "SELECT ROW(total_messages, total_tokens_used)::text FROM ai_conversation WHERE id = %s"
+    )
     assert value(baseline, totals, chat) == "(2,40)"
-    baseline.execute("UPDATE ai_message SET tokens_used = 50, timestamp = '2025-09-01 12:00+00' WHERE id = %s", [first])
+    baseline.execute(
+        "UPDATE ai_message SET tokens_used = 50, timestamp = '2025-09-01 12:00+00' WHERE id = %s",
+        [first],
+    )
     assert value(baseline, totals, chat) == "(2,50)"
     baseline.execute("DELETE FROM ai_message WHERE id = %s", [first])
     assert value(baseline, totals, chat) == "(1,0)"
@@ -417,9 +504,21 @@ def test_a_purchase_order_totals_its_lines(baseline: Connection) -> None:
     order = value(baseline, NEW_ORDER)
     item = value(baseline, "SELECT id FROM inventory_item LIMIT 1")
     line = insert(
-        baseline, "purchase_order_item", purchase_order_id=order, inventory_item_id=item, quantity=3, unit_price="9.99"
+        baseline,
+        "purchase_order_item",
+        purchase_order_id=order,
+        inventory_item_id=item,
+        quantity=3,
+        unit_price="9.99",
     )
-    insert(baseline, "purchase_order_item", purchase_order_id=order, inventory_item_id=item, quantity=1, unit_price=1)
+    insert(
+        baseline,
+        "purchase_order_item",
+        purchase_order_id=order,
+        inventory_item_id=item,
+        quantity=1,
+        unit_price=1,
+    )
 
     total = "SELECT total_amount::text FROM purchase_order WHERE id = %s"
     assert value(baseline, total, order) == "30.97"
@@ -431,14 +530,20 @@ def test_a_purchase_order_totals_its_lines(baseline: Connection) -> None:
 
 def test_an_interaction_moves_the_last_interaction_forward_only(baseline: Connection) -> None:
     customer, organisation = baseline.execute(CUSTOMER, [two_users(baseline)[0]]).fetchone()  # type: ignore[misc]
-    baseline.execute("UPDATE customer SET acquisition_date = '2025-02-01' WHERE id = %s", [customer])
+    baseline.execute(
+        "UPDATE customer SET acquisition_date = '2025-02-01' WHERE id = %s", [customer]
+    )
     seen = []
     for moment in ("2025-01-15 00:00+00", "2025-05-05 23:30+00", "2025-03-03 00:00+00"):
         insert(
             baseline, "customer_interaction", org_id=organisation, customer_id=customer,
             channel="email", type="inquiry", content="?", timestamp=moment,
         )  # fmt: skip
-        seen.append(value(baseline, "SELECT last_interaction_date::text FROM customer WHERE id = %s", customer))
+        seen.append(
+            value(
+                baseline, "SELECT last_interaction_date::text FROM customer WHERE id = %s", customer
+            )
+        )
     assert seen == [None, "2025-05-05", "2025-05-05"]
 
 
@@ -453,7 +558,9 @@ def test_a_pipeline_counts_its_runs_and_failures(baseline: Connection) -> None:
         SELECT ROW(execution_count, error_count, next_execution_at IS NOT NULL)::text
         FROM automation_pipeline WHERE id = %s
     """
-    run = insert(baseline, "pipeline_execution", pipeline_id=pipeline, started_at="2025-02-01 00:00+00")
+    run = insert(
+        baseline, "pipeline_execution", pipeline_id=pipeline, started_at="2025-02-01 00:00+00"
+    )
     assert value(baseline, counts, pipeline) == "(1,0,t)"
     baseline.execute("UPDATE pipeline_execution SET status = 'failed' WHERE id = %s", [run])
     assert value(baseline, counts, pipeline) == "(1,1,t)"
@@ -473,17 +580,34 @@ def test_a_ticket_is_numbered_and_its_first_answer_noted(baseline: Connection) -
         organisation,
         customer,
     )
-    assert value(baseline, "SELECT ticket_number ~ '^TKT-[0-9]{6,}$' FROM support_ticket WHERE id = %s", ticket)
+    assert value(
+        baseline,
+        "SELECT ticket_number ~ '^TKT-[0-9]{6,}$' FROM support_ticket WHERE id = %s",
+        ticket,
+    )
 
     answered = "SELECT first_response_at FROM support_ticket WHERE id = %s"
     insert(baseline, "ticket_comment", ticket_id=ticket, content="the customer again")
-    insert(baseline, "ticket_comment", ticket_id=ticket, user_id=user, is_internal=True, content="who takes this?")
+    insert(
+        baseline,
+        "ticket_comment",
+        ticket_id=ticket,
+        user_id=user,
+        is_internal=True,
+        content="who takes this?",
+    )
     assert value(baseline, answered, ticket) is None
-    baseline.execute("UPDATE support_ticket SET created_at = '2025-01-01 00:00+00' WHERE id = %s", [ticket])
+    baseline.execute(
+        "UPDATE support_ticket SET created_at = '2025-01-01 00:00+00' WHERE id = %s", [ticket]
+    )
     answer = {"ticket_id": ticket, "user_id": user, "content": "on it"}
     insert(baseline, "ticket_comment", **answer, created_at="2025-01-02 00:00+00")
     insert(baseline, "ticket_comment", **answer, created_at="2025-01-03 00:00+00")
-    assert value(baseline, "SELECT first_response_at = '2025-01-02 00:00+00' FROM support_ticket WHERE id = %s", ticket)
+    assert value(
+        baseline,
+        "SELECT first_response_at = '2025-01-02 00:00+00' FROM support_ticket WHERE id = %s",
+        ticket,
+    )
 
 
 @pytest.mark.parametrize(
@@ -513,14 +637,18 @@ def test_a_ticket_is_numbered_and_its_first_answer_noted(baseline: Connection) -
     ],
     ids=["conversation", "purchase order", "pipeline", "customer", "ticket"],
 )
-def test_what_triggers_keep_agrees_with_the_rows_it_is_kept_from(baseline: Connection, disagreement: str) -> None:
+def test_what_triggers_keep_agrees_with_the_rows_it_is_kept_from(
+    baseline: Connection, disagreement: str
+) -> None:
     assert value(baseline, f"SELECT count(*) FROM ({disagreement}) AS d") == 0
 
 
 # ------------------------------------------------------------------ tenants
 
 
-def test_every_table_has_row_security_and_a_policy_for_reading_and_writing(baseline: Connection) -> None:
+def test_every_table_has_row_security_and_a_policy_for_reading_and_writing(
+    baseline: Connection,
+) -> None:
     query = """
         SELECT c.relname FROM pg_class AS c
         JOIN pg_policy AS p ON p.polrelid = c.oid AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL
@@ -544,8 +672,12 @@ def test_two_tenants_see_theirs_only_and_nobody_sees_nothing(baseline: Connectio
         assert seen[0] + seen[1] < of_all, table
 
 
-@pytest.mark.parametrize("table", ["customer", "audit_log", "support_ticket", "dashboard", "customer_interaction"])
-def test_what_a_tenant_sees_is_all_its_own_and_nothing_else(baseline: Connection, table: str) -> None:
+@pytest.mark.parametrize(
+    "table", ["customer", "audit_log", "support_ticket", "dashboard", "customer_interaction"]
+)
+def test_what_a_tenant_sees_is_all_its_own_and_nothing_else(
+    baseline: Connection, table: str
+) -> None:
     user = two_users(baseline)[0]
     own = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
     expected = value(baseline, f"SELECT count(*) FROM {table} WHERE org_id = %s", own)
@@ -566,7 +698,9 @@ def test_what_a_tenant_sees_is_all_its_own_and_nothing_else(baseline: Connection
         ("widget_data_cache", "widget", "widget_id"),
     ],
 )
-def test_a_child_belongs_to_its_parents_tenant(baseline: Connection, child: str, parent: str, link: str) -> None:
+def test_a_child_belongs_to_its_parents_tenant(
+    baseline: Connection, child: str, parent: str, link: str
+) -> None:
     user = two_users(baseline)[0]
     query = f"""
         SELECT count(*) FROM {child} JOIN {parent} ON {parent}.id = {link}
@@ -610,7 +744,9 @@ def test_nobody_writes_into_another_tenant(baseline: Connection) -> None:
         ("authenticated", "SELECT FROM auth.users"),
     ],
 )
-def test_a_role_may_not_do_more_than_it_should(baseline: Connection, role: str, statement: str) -> None:
+def test_a_role_may_not_do_more_than_it_should(
+    baseline: Connection, role: str, statement: str
+) -> None:
     user = two_users(baseline)[0]
     with (
         pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"),
@@ -659,12 +795,16 @@ def test_metrics_agree_with_the_tables(baseline: Connection) -> None:
     user = two_users(baseline)[0]
     own = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
     metrics = dict(baseline.execute("SELECT * FROM get_org_metrics(%s)", [own]).fetchall())
-    assert metrics["customers"] == value(baseline, "SELECT count(*) FROM customer WHERE org_id = %s", own)
+    assert metrics["customers"] == value(
+        baseline, "SELECT count(*) FROM customer WHERE org_id = %s", own
+    )
     assert metrics["purchase_amount"] == value(
         baseline, "SELECT sum(total_amount) FROM purchase_order WHERE org_id = %s", own
     )
     with acting_as(baseline, user):
-        assert dict(baseline.execute("SELECT * FROM get_org_metrics(%s)", [own]).fetchall()) == metrics
+        assert (
+            dict(baseline.execute("SELECT * FROM get_org_metrics(%s)", [own]).fetchall()) == metrics
+        )
 
 
 def test_a_tenant_learns_nothing_of_another_from_a_function(baseline: Connection) -> None:
@@ -672,7 +812,9 @@ def test_a_tenant_learns_nothing_of_another_from_a_function(baseline: Connection
     theirs = value(baseline, "SELECT org_id FROM profile WHERE id = %s", other)
     widget = value(baseline, "SELECT id FROM widget WHERE org_id = %s LIMIT 1", theirs)
     with acting_as(baseline, one):
-        assert value(baseline, "SELECT coalesce(sum(value), 0) FROM get_org_metrics(%s)", theirs) == 0
+        assert (
+            value(baseline, "SELECT coalesce(sum(value), 0) FROM get_org_metrics(%s)", theirs) == 0
+        )
         assert value(baseline, "SELECT count(*) FROM get_reorder_suggestions(%s)", theirs) == 0
         assert value(baseline, "SELECT get_widget_data(%s)", widget) is None
 
@@ -680,7 +822,9 @@ def test_a_tenant_learns_nothing_of_another_from_a_function(baseline: Connection
 def test_search_finds_a_customer_by_name(baseline: Connection) -> None:
     baseline.execute(CUSTOMER, [two_users(baseline)[0]])
     own = value(baseline, "SELECT org_id FROM customer WHERE name = 'Ada'")
-    found = baseline.execute("SELECT entity_type, title FROM global_search(%s, 'ada')", [own]).fetchall()
+    found = baseline.execute(
+        "SELECT entity_type, title FROM global_search(%s, 'ada')", [own]
+    ).fetchall()
     assert found == [("customer", "Ada")]
 
 
@@ -688,11 +832,19 @@ def test_bulk_update_changes_the_tickets_a_tenant_may_change(baseline: Connectio
     user = two_users(baseline)[0]
     tickets = column(baseline, "SELECT id FROM support_ticket")
     own = value(
-        baseline, "SELECT count(*) FROM support_ticket WHERE org_id = (SELECT org_id FROM profile WHERE id = %s)", user
+        baseline,
+        "SELECT count(*) FROM support_ticket WHERE org_id = (SELECT org_id FROM profile WHERE id"
+        " = %s)",
+        user,
     )
     with acting_as(baseline, user):
-        assert value(baseline, "SELECT bulk_update_tickets(%s, new_status => 'closed')", tickets) == own
-        query = "SELECT bool_and(status = 'closed' AND closed_at >= resolved_at) FROM support_ticket"
+        assert (
+            value(baseline, "SELECT bulk_update_tickets(%s, new_status => 'closed')", tickets)
+            == own
+        )
+        query = (
+            "SELECT bool_and(status = 'closed' AND closed_at >= resolved_at) FROM support_ticket"
+        )
         assert value(baseline, query)
 
 
@@ -701,21 +853,28 @@ def test_reorder_suggestions_are_below_their_reorder_point(baseline: Connection)
     with baseline.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute("SELECT * FROM get_reorder_suggestions(%s)", [own]).fetchall()
     assert found
-    assert all(row["available"] <= row["reorder_point"] and row["suggested_quantity"] > 0 for row in found)
+    assert all(
+        row["available"] <= row["reorder_point"] and row["suggested_quantity"] > 0 for row in found
+    )
 
 
-def test_a_widget_shows_its_cached_result_or_the_figures_of_its_source(baseline: Connection) -> None:
+def test_a_widget_shows_its_cached_result_or_the_figures_of_its_source(
+    baseline: Connection,
+) -> None:
     cached, data = baseline.execute(
         "SELECT widget_id, cached_data FROM widget_data_cache WHERE expires_at > '9999-01-01'"
     ).fetchone()  # type: ignore[misc]
     assert value(baseline, "SELECT get_widget_data(%s)", cached) == data
 
     fresh, own = baseline.execute(
-        "SELECT id, org_id FROM widget AS w WHERE data_source_config ->> 'source' = 'tickets_by_status'"
-        " AND NOT EXISTS (SELECT FROM widget_data_cache AS c WHERE c.widget_id = w.id) LIMIT 1"
+        "SELECT id, org_id FROM widget AS w WHERE data_source_config ->> 'source' ="
+        " 'tickets_by_status' AND NOT EXISTS (SELECT FROM widget_data_cache AS c WHERE c.widget_id"
+        " = w.id) LIMIT 1"
     ).fetchone()  # type: ignore[misc]
     figures = value(baseline, "SELECT get_widget_data(%s)", fresh)["figures"]
-    assert sum(figures.values()) == value(baseline, "SELECT count(*) FROM support_ticket WHERE org_id = %s", own)
+    assert sum(figures.values()) == value(
+        baseline, "SELECT count(*) FROM support_ticket WHERE org_id = %s", own
+    )
 
 
 # ------------------------------------------------------------------ the data
@@ -728,7 +887,9 @@ def test_the_same_seed_and_scale_make_the_same_content(load: Load) -> None:
 def test_another_seed_makes_other_content_of_about_the_same_size(load: Load) -> None:
     one, other = content(load(seed=7)), content(load(seed=8))
     assert not {table for table in one if one[table][1] == other[table][1]} - {"auth.users"}
-    assert sum(n for n, _ in one.values()) == pytest.approx(sum(n for n, _ in other.values()), rel=0.2)
+    assert sum(n for n, _ in one.values()) == pytest.approx(
+        sum(n for n, _ in other.values()), rel=0.2
+    )
 
 
 def test_rows_grow_with_the_scale(load: Load) -> None:
@@ -739,7 +900,10 @@ def test_rows_grow_with_the_scale(load: Load) -> None:
 
 def test_there_are_24_organisations_and_the_largest_has_a_third(load: Load) -> None:
     database = load(scale=0.1)
-    shares = column(database, "SELECT count(*) / sum(count(*)) OVER () FROM audit_log GROUP BY org_id ORDER BY 1 DESC")
+    shares = column(
+        database,
+        "SELECT count(*) / sum(count(*)) OVER () FROM audit_log GROUP BY org_id ORDER BY 1 DESC",
+    )
     assert value(database, "SELECT count(*) FROM organization") == 24
     assert 0.3 < shares[0] < 0.4
     assert shares[-1] < 0.02
@@ -752,7 +916,10 @@ def test_the_audit_log_is_the_largest_table(baseline: Connection) -> None:
 
 
 def test_currencies_are_those_the_enhanced_schema_knows(baseline: Connection) -> None:
-    used = column(baseline, "SELECT DISTINCT settings ->> 'currency' FROM organization WHERE settings ? 'currency'")
+    used = column(
+        baseline,
+        "SELECT DISTINCT settings ->> 'currency' FROM organization WHERE settings ? 'currency'",
+    )
     known = {"USD", "EUR", "GBP", "JPY", "CAD", "AUD", "CHF", "CNY", "INR", "BRL"}
     assert set(used) - {None} == known
 
@@ -761,7 +928,8 @@ def test_currencies_are_those_the_enhanced_schema_knows(baseline: Connection) ->
 def test_what_is_planted_can_be_found_at_every_scale(load: Load, scale: float) -> None:
     database = load(scale=scale)
     found = {
-        blemish: value(database, f"SELECT count(*) FROM ({query}) AS found") for blemish, (_, query) in PLANTED.items()
+        blemish: value(database, f"SELECT count(*) FROM ({query}) AS found")
+        for blemish, (_, query) in PLANTED.items()
     }
     assert found == {blemish: rows for blemish, (rows, _) in PLANTED.items()}
 
@@ -773,7 +941,9 @@ def test_seven_foreign_keys_have_no_index(baseline: Connection) -> None:
     }  # fmt: skip
 
 
-def test_audit_entries_name_rows_that_exist_unless_they_tell_of_a_deletion(baseline: Connection) -> None:
+def test_audit_entries_name_rows_that_exist_unless_they_tell_of_a_deletion(
+    baseline: Connection,
+) -> None:
     for table in column(baseline, "SELECT DISTINCT table_name FROM audit_log"):
         query = f"""
             SELECT count(*) FROM audit_log AS a
@@ -787,13 +957,28 @@ def test_audit_entries_name_rows_that_exist_unless_they_tell_of_a_deletion(basel
     "found",
     [
         "SELECT max(lifetime_value) = 9999999999.99 AND min(lifetime_value) = 0 FROM customer",
-        "SELECT min(acquisition_date) = '1900-01-01' AND max(last_interaction_date) = '9999-12-31' FROM customer",
+        (
+            "SELECT min(acquisition_date) = '1900-01-01' AND max(last_interaction_date) ="
+            " '9999-12-31' FROM customer"
+        ),
         "SELECT max(char_length(name)) = 200 AND min(char_length(name)) = 1 FROM customer",
-        "SELECT bool_or(lifetime_value IS NULL) AND bool_or(email IS NULL) AND bool_or(tags IS NULL) FROM customer",
-        "SELECT bool_or(name ~ E'\\u0308') AND bool_or(name ~ 'ليلى') AND bool_or(name ~ '美咲') FROM customer",
+        (
+            "SELECT bool_or(lifetime_value IS NULL) AND bool_or(email IS NULL) AND bool_or(tags IS"
+            " NULL) FROM customer"
+        ),
+        (
+            "SELECT bool_or(name ~ E'\\u0308') AND bool_or(name ~ 'ليلى') AND bool_or(name ~"
+            " '美咲') FROM customer"
+        ),
         "SELECT bool_or(name ~ '🤖') FROM organization",
-        "SELECT max(quantity_on_hand) = 2147483647 AND max(unit_price) = 99999999.99 FROM inventory_item",
-        "SELECT max(total_amount) = 9999999999.00 AND max(tax_amount) = 9999999999.99 FROM purchase_order",
+        (
+            "SELECT max(quantity_on_hand) = 2147483647 AND max(unit_price) = 99999999.99 FROM"
+            " inventory_item"
+        ),
+        (
+            "SELECT max(total_amount) = 9999999999.00 AND max(tax_amount) = 9999999999.99 FROM"
+            " purchase_order"
+        ),
         "SELECT max(char_length(notes)) = 100000 FROM purchase_order",
         "SELECT min(timestamp) = '2024-10-01 00:00+00' FROM system_metric",
         "SELECT max(timestamp) = '2025-09-30 23:59:59.999999+00' FROM customer_interaction",
@@ -811,12 +996,20 @@ def test_the_other_installation_works_alike(load: Load) -> None:
     database = load(auth="extended")
     one, other = two_users(database)
     assert value(database, "SELECT to_regclass('auth.users')") is None
-    assert value(database, "SELECT count(*) FROM auth.users_extended") > value(database, "SELECT count(*) FROM profile")
+    assert value(database, "SELECT count(*) FROM auth.users_extended") > value(
+        database, "SELECT count(*) FROM profile"
+    )
     assert set(database.execute(REFERENCES).fetchall()) == {
-        (table, name, to) for table, name, *_, to in catalogue("baseline_columns.txt", "|") if to != "-"
+        (table, name, to)
+        for table, name, *_, to in catalogue("baseline_columns.txt", "|")
+        if to != "-"
     }
     own = "SELECT org_id FROM profile WHERE id = %s"
-    for user, expected in ((one, column(database, own, one)), (other, column(database, own, other)), (None, [])):
+    for user, expected in (
+        (one, column(database, own, one)),
+        (other, column(database, own, other)),
+        (None, []),
+    ):
         with acting_as(database, user, setting="app.current_user_id"):
             assert column(database, "SELECT DISTINCT org_id FROM customer") == expected
 
@@ -830,7 +1023,9 @@ def test_forced_row_security_holds_for_an_owner_too(load: Load) -> None:
     try:
         database.execute("CREATE ROLE baseline_owner")
         for table in tables:
-            database.execute(SQL("ALTER TABLE {} OWNER TO baseline_owner").format(Identifier(table)))
+            database.execute(
+                SQL("ALTER TABLE {} OWNER TO baseline_owner").format(Identifier(table))
+            )
         database.execute("ALTER FUNCTION current_org_id() OWNER TO baseline_owner")
         database.execute("GRANT USAGE ON SCHEMA auth, public TO baseline_owner")
         for role in ("baseline_owner", "authenticated"):
@@ -847,11 +1042,28 @@ def test_forced_row_security_holds_for_an_owner_too(load: Load) -> None:
 @pytest.mark.parametrize(
     ("file", "rows", "query"),
     [
-        ("older_tooling_a.sql", 5, "SELECT count(*) FROM schema_migrations WHERE migration_name <> ''"),
-        ("older_tooling_b.sql", 4, "SELECT count(id) FROM schema_migrations WHERE coalesce(rollback_sql, '') <> '-'"),
-        ("leftovers.sql", 3, "SELECT cardinality(enum_range(NULL::currency_code)) + 0 * count(*) FROM oauth_provider"),
+        (
+            "older_tooling_a.sql",
+            5,
+            "SELECT count(*) FROM schema_migrations WHERE migration_name <> ''",
+        ),
+        (
+            "older_tooling_b.sql",
+            4,
+            "SELECT count(id) FROM schema_migrations WHERE coalesce(rollback_sql, '') <> '-'",
+        ),
+        (
+            "leftovers.sql",
+            3,
+            (
+                "SELECT cardinality(enum_range(NULL::currency_code)) + 0 * count(*) FROM"
+                " oauth_provider"
+            ),
+        ),
     ],
 )
-def test_what_earlier_tooling_left_loads_on_top(baseline: Connection, file: str, rows: int, query: str) -> None:
+def test_what_earlier_tooling_left_loads_on_top(
+    baseline: Connection, file: str, rows: int, query: str
+) -> None:
     baseline.execute((settings.sql() / "baseline" / file).read_bytes())
     assert value(baseline, query) == rows

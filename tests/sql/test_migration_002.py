@@ -1,4 +1,6 @@
-"""Migration 002 on real servers: up, down, validated and broken; totals, numbers and conversions under two sessions; tenants."""
+"""Migration 002 on real servers: up, down, validated and broken; totals, numbers and conversions
+under two sessions; tenants.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,13 @@ from mantis_runbook.postgres.target import Target
 FOLDER = settings.sql() / "migrations"
 SQL_TESTS = settings.sql() / "tests"
 CORE = FOLDER / "001_core_enhancements.sql"
-UP, ROLLBACK, VALIDATE = (FOLDER / f"002_crm_sales_modules{role}.sql" for role in ("", "_rollback", "_validate"))
-UNIT, INTEGRATION = SQL_TESTS / "unit_002_crm_sales.sql", SQL_TESTS / "integration_002_crm_workflow.sql"
+UP, ROLLBACK, VALIDATE = (
+    FOLDER / f"002_crm_sales_modules{role}.sql" for role in ("", "_rollback", "_validate")
+)
+UNIT, INTEGRATION = (
+    SQL_TESTS / "unit_002_crm_sales.sql",
+    SQL_TESTS / "integration_002_crm_workflow.sql",
+)
 INTEGRITY = SQL_TESTS / "data_integrity_002_crm.sql"
 
 #: Each table, and by which column it belongs to its organisation.
@@ -72,7 +79,9 @@ def carry_out(connection: Connection, path: Path) -> None:
 
 
 def found(connection: Connection, path: Path = VALIDATE) -> str:
-    return "; ".join(f"{one.name}: {one.found}" for one in validations.validate_file(connection, path).failed)
+    return "; ".join(
+        f"{one.name}: {one.found}" for one in validations.validate_file(connection, path).failed
+    )
 
 
 def one(connection: Connection, statement: str, parameters: Any = None) -> Any:
@@ -149,7 +158,9 @@ class Company:
 
 
 def company(connection: Connection, place: int) -> Company:
-    """The organisation at that place, those with the most customers first; a row in every new table is made for it."""
+    """The organisation at that place, those with the most customers first; a row in every new table
+    is made for it.
+    """
     org = one(
         connection,
         "SELECT org_id FROM customer WHERE org_id IN (SELECT org_id FROM profile)"
@@ -160,21 +171,43 @@ def company(connection: Connection, place: int) -> Company:
     user = one(connection, "SELECT id FROM profile WHERE org_id = %s ORDER BY id LIMIT 1", (org,))
     rows: dict[str, UUID] = {}
     for table in ("customer", "supplier", "inventory_item", "purchase_order"):
-        rows[table] = one(connection, f"SELECT id FROM {table} WHERE org_id = %s ORDER BY id LIMIT 1", (org,))
+        rows[table] = one(
+            connection, f"SELECT id FROM {table} WHERE org_id = %s ORDER BY id LIMIT 1", (org,)
+        )
 
     def make(table: str, **values: Any) -> None:
         columns = ", ".join(values)
         places = ", ".join(f"%({name})s" for name in values)
-        rows[table] = one(connection, f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id", values)
+        rows[table] = one(
+            connection, f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING id", values
+        )
 
     person = {"first_name": "Ada", "last_name": "Byron"}
     make("customer_contact", customer_id=rows["customer"], **person, is_primary=True)
     make("lead", org_id=org, **person, assigned_to=user, estimated_value=100)
-    make("opportunity", org_id=org, customer_id=rows["customer"], lead_id=rows["lead"], name="O", amount=1)
-    make("crm_activity", org_id=org, type="call", subject="A", lead_id=rows["lead"], created_by=user)
-    make("product", org_id=org, inventory_item_id=rows["inventory_item"], name="P", sku="P-1", base_price=10)
+    make(
+        "opportunity",
+        org_id=org,
+        customer_id=rows["customer"],
+        lead_id=rows["lead"],
+        name="O",
+        amount=1,
+    )
+    make(
+        "crm_activity", org_id=org, type="call", subject="A", lead_id=rows["lead"], created_by=user
+    )
+    make(
+        "product",
+        org_id=org,
+        inventory_item_id=rows["inventory_item"],
+        name="P",
+        sku="P-1",
+        base_price=10,
+    )
     make("price_list", org_id=org, name="L", is_default=True)
-    make("product_price", product_id=rows["product"], price_list_id=rows["price_list"], unit_price=9)
+    make(
+        "product_price", product_id=rows["product"], price_list_id=rows["price_list"], unit_price=9
+    )
     order = {"org_id": org, "customer_id": rows["customer"], "created_by": user}
     make("sales_quote", **order, opportunity_id=rows["opportunity"], title="Q")
     line = {"product_id": rows["product"], "quantity": 2, "unit_price": 10, "tax_rate": 19}
@@ -194,14 +227,17 @@ def companies(connection: Connection) -> tuple[Company, Company]:
     """Two of them, made once for each database."""
     known = _companies.get(connection.info.dbname)
     if known is None:
-        known = _companies[connection.info.dbname] = (company(connection, 0), company(connection, 1))
+        known = _companies[connection.info.dbname] = (
+            company(connection, 0),
+            company(connection, 1),
+        )
     return known
 
 
 _companies: dict[str, tuple[Company, Company]] = {}
 
 
-# -- up and down ---------------------------------------------------------------------------------------------------
+# -- up and down -----------------------------------------------------------------------------------
 
 
 def test_nothing_in_it_blocks_readers_or_writers(tmp_path: Path) -> None:
@@ -212,13 +248,17 @@ def test_nothing_in_it_blocks_readers_or_writers(tmp_path: Path) -> None:
     assert lint.lint(migration) == ()
 
 
-def test_the_rollback_leaves_the_catalogue_as_it_was_with_rows_in_every_table(baseline: Connection) -> None:
+def test_the_rollback_leaves_the_catalogue_as_it_was_with_rows_in_every_table(
+    baseline: Connection,
+) -> None:
     carry_out(prepared(baseline), CORE)
     before, customers = catalog.snapshot(baseline), one(baseline, "SELECT count(*) FROM customer")
     carry_out(baseline, UP)
     assert found(baseline) == ""
     companies(baseline)
-    assert {name: one(baseline, f"SELECT count(*) FROM {name}") for name in TABLES} == dict.fromkeys(TABLES, 2)
+    assert {
+        name: one(baseline, f"SELECT count(*) FROM {name}") for name in TABLES
+    } == dict.fromkeys(TABLES, 2)
     carry_out(baseline, ROLLBACK)
     assert catalog.diff(before, catalog.snapshot(baseline)).exactly_equal
     assert one(baseline, "SELECT count(*) FROM customer") == customers
@@ -228,8 +268,12 @@ def test_the_rollback_leaves_the_catalogue_as_it_was_with_rows_in_every_table(ba
 
 @pytest.mark.parametrize("auth", ["supabase", "extended"])
 @pytest.mark.parametrize("force_rls", [False, True], ids=["plain", "forced"])
-def test_both_installations_can_go_up_and_down(empty_database: Target, auth: str, force_rls: bool) -> None:
-    sandbox.load_baseline(empty_database.parameters, scale=0.01, seed=1, auth=auth, force_rls=force_rls)
+def test_both_installations_can_go_up_and_down(
+    empty_database: Target, auth: str, force_rls: bool
+) -> None:
+    sandbox.load_baseline(
+        empty_database.parameters, scale=0.01, seed=1, auth=auth, force_rls=force_rls
+    )
     with psycopg.connect(**empty_database.parameters, autocommit=True) as connection:
         carry_out(prepared(connection), CORE)
         before = catalog.snapshot(connection)
@@ -243,7 +287,8 @@ def test_default_privileges_do_not_open_the_new_tables(baseline: Connection) -> 
     """Supabase grants everything in public to everybody by default."""
     for kind in ("TABLES", "FUNCTIONS"):
         baseline.execute(
-            f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {kind} TO anon, authenticated, service_role"
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {kind} TO anon, authenticated,"
+            " service_role"
         )
     carry_out(prepared(baseline), CORE)
     carry_out(baseline, UP)
@@ -266,7 +311,7 @@ def test_a_database_without_users_passes_too(empty_database: Target) -> None:
         assert [found(connection, path) for path in (VALIDATE, UNIT, INTEGRATION)] == ["", "", ""]
 
 
-# -- validation ----------------------------------------------------------------------------------------------------
+# -- validation ------------------------------------------------------------------------------------
 
 CONTACT_RULE = "EXISTS (SELECT FROM customer WHERE id = customer_id)"
 BREAKS = [
@@ -357,8 +402,12 @@ BREAKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statement", "message"), BREAKS, ids=[statement[:60] for statement, _ in BREAKS])
-def test_the_validation_names_what_was_broken(shared: Connection, statement: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "message"), BREAKS, ids=[statement[:60] for statement, _ in BREAKS]
+)
+def test_the_validation_names_what_was_broken(
+    shared: Connection, statement: str, message: str
+) -> None:
     with shared.transaction(force_rollback=True):
         shared.execute(statement)
         assert message in found(shared)
@@ -375,8 +424,18 @@ def test_every_step_of_the_validation_was_broken_once(shared: Connection) -> Non
 
 
 @pytest.mark.parametrize("path", [UNIT, INTEGRATION], ids=lambda path: path.stem)
-def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(crm: Connection, path: Path) -> None:
-    tables = (*TABLES, "document_number", "customer", "organization", "profile", "auth.users", "audit_log")
+def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(
+    crm: Connection, path: Path
+) -> None:
+    tables = (
+        *TABLES,
+        "document_number",
+        "customer",
+        "organization",
+        "profile",
+        "auth.users",
+        "audit_log",
+    )
     before = {table: one(crm, f"SELECT count(*) FROM {table}") for table in tables}
     assert found(crm, path) == ""
     with another(crm) as plain:
@@ -405,20 +464,27 @@ def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(crm: Connect
         ),
     ],
 )  # fmt: skip
-def test_the_sql_tests_can_fail(shared: Connection, path: Path, statement: str, message: str) -> None:
+def test_the_sql_tests_can_fail(
+    shared: Connection, path: Path, statement: str, message: str
+) -> None:
     with shared.transaction(force_rollback=True):
         shared.execute(statement)
         assert message in found(shared, path)
 
 
-def test_the_data_integrity_tests_are_the_strategys_and_more_and_count_zero(shared: Connection) -> None:
+def test_the_data_integrity_tests_are_the_strategys_and_more_and_count_zero(
+    shared: Connection,
+) -> None:
     cases = [case for case, _ in shared.execute(INTEGRITY.read_text())]
     assert cases[:2] == ["customers_without_org", "orphaned_customer_contacts"]
     assert set(cases) == set(FLAWS)
     assert integrity(shared) == {}
 
 
-COPY = "INSERT INTO {0} SELECT (jsonb_populate_record({0}, jsonb_build_object('id', gen_random_uuid()) || {1})).* FROM {0} WHERE id = %({0})s"
+COPY = (
+    "INSERT INTO {0} SELECT (jsonb_populate_record({0}, jsonb_build_object('id', gen_random_uuid())"
+    " || {1})).* FROM {0} WHERE id = %({0})s"
+)
 FLAWS = {
     "customers_without_org": "UPDATE customer SET org_id = gen_random_uuid() WHERE id = %(customer)s",
     "orphaned_customer_contacts": "DELETE FROM customer WHERE id = %(customer)s",
@@ -462,18 +528,23 @@ def test_the_data_integrity_tests_can_fail(shared: Connection, case: str) -> Non
         assert integrity(shared).get(case, 0) > 0
 
 
-# -- totals --------------------------------------------------------------------------------------------------------
+# -- totals ----------------------------------------------------------------------------------------
 
-ITEM = "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price) VALUES (%s, %s, %s, %s) RETURNING id"
+ITEM = (
+    "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price) VALUES (%s, %s, %s,"
+    " %s) RETURNING id"
+)
 SUMS = (
-    "SELECT subtotal, (SELECT coalesce(sum(line_total), 0) FROM sales_order_item WHERE order_id = sales_order.id)"
-    " FROM sales_order WHERE id = %s"
+    "SELECT subtotal, (SELECT coalesce(sum(line_total), 0) FROM sales_order_item WHERE order_id ="
+    " sales_order.id) FROM sales_order WHERE id = %s"
 )
 
 
 @contextmanager
 def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Start `work`, which will have to wait; its result, or its error, is in the list when the block is left."""
+    """Start `work`, which will have to wait; its result, or its error, is in the list when the
+    block is left.
+    """
     said: list[Any] = []
 
     def run() -> None:
@@ -491,7 +562,9 @@ def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
 
 def wait_until_blocked(watch: Connection, waiting: Connection) -> None:
     deadline = time.monotonic() + 10
-    while not one(watch, "SELECT cardinality(pg_blocking_pids(%s)) > 0", (waiting.info.backend_pid,)):
+    while not one(
+        watch, "SELECT cardinality(pg_blocking_pids(%s)) > 0", (waiting.info.backend_pid,)
+    ):
         assert time.monotonic() < deadline, "nobody waits"
         time.sleep(0.01)
 
@@ -500,9 +573,15 @@ def wait_until_blocked(watch: Connection, waiting: Connection) -> None:
     ("first", "second"),
     [
         (ITEM.replace(" RETURNING id", ""), ITEM.replace(" RETURNING id", "")),
-        ("UPDATE sales_order_item SET quantity = 7 WHERE order_id = %s", ITEM.replace(" RETURNING id", "")),
+        (
+            "UPDATE sales_order_item SET quantity = 7 WHERE order_id = %s",
+            ITEM.replace(" RETURNING id", ""),
+        ),
         ("DELETE FROM sales_order_item WHERE order_id = %s", ITEM.replace(" RETURNING id", "")),
-        (ITEM.replace(" RETURNING id", ""), "UPDATE sales_order SET shipping_amount = 5, subtotal = 1 WHERE id = %s"),
+        (
+            ITEM.replace(" RETURNING id", ""),
+            "UPDATE sales_order SET shipping_amount = 5, subtotal = 1 WHERE id = %s",
+        ),
     ],
     ids=["two inserts", "update and insert", "delete and insert", "insert and header"],
 )
@@ -514,7 +593,9 @@ def test_two_sessions_that_change_one_order_wait_and_the_total_is_right(
     with another(crm) as ann, another(crm) as eve:
         with ann.transaction():
             ann.execute(first, values[: first.count("%s")])
-            with meanwhile(lambda: eve.execute(second, values[: second.count("%s")]).rowcount) as said:
+            with meanwhile(
+                lambda: eve.execute(second, values[: second.count("%s")]).rowcount
+            ) as said:
                 wait_until_blocked(crm, eve)
                 ann.execute("COMMIT")
                 ann.execute("BEGIN")
@@ -524,13 +605,16 @@ def test_two_sessions_that_change_one_order_wait_and_the_total_is_right(
     assert integrity(crm) == {}
 
 
-def test_totals_stay_right_under_four_sessions_that_change_two_orders_at_random(crm: Connection) -> None:
+def test_totals_stay_right_under_four_sessions_that_change_two_orders_at_random(
+    crm: Connection,
+) -> None:
     own, _ = companies(crm)
     orders = [
         own.rows["sales_order"],
         one(
             crm,
-            "INSERT INTO sales_order (org_id, customer_id, created_by, discount_amount) VALUES (%s, %s, %s, 1) RETURNING id",
+            "INSERT INTO sales_order (org_id, customer_id, created_by, discount_amount) VALUES (%s,"
+            " %s, %s, 1) RETURNING id",
             (own.org, own.rows["customer"], own.user),
         ),
     ]
@@ -544,12 +628,14 @@ def test_totals_stay_right_under_four_sessions_that_change_two_orders_at_random(
                 if turn % 3 == 0:
                     # Both headers in one statement, in whatever order the rows come
                     session.execute(
-                        "UPDATE sales_order_item SET quantity = quantity + 1 WHERE id IN (SELECT id FROM sales_order_item"
-                        " WHERE order_id = ANY (%s) AND id = %s)",
+                        "UPDATE sales_order_item SET quantity = quantity + 1 WHERE id IN (SELECT id"
+                        " FROM sales_order_item WHERE order_id = ANY (%s) AND id = %s)",
                         (orders, item),
                     )
                 elif turn % 3 == 1:
-                    session.execute("UPDATE sales_order_item SET order_id = %s WHERE id = %s", (other, item))
+                    session.execute(
+                        "UPDATE sales_order_item SET order_id = %s WHERE id = %s", (other, item)
+                    )
                 else:
                     session.execute("DELETE FROM sales_order_item WHERE id = %s", (item,))
 
@@ -562,17 +648,21 @@ def test_totals_stay_right_under_four_sessions_that_change_two_orders_at_random(
 
 
 @pytest.mark.parametrize("kind", ["quote", "order"])
-def test_a_first_line_meets_a_change_of_currency_and_is_tried_again(crm: Connection, kind: str) -> None:
+def test_a_first_line_meets_a_change_of_currency_and_is_tried_again(
+    crm: Connection, kind: str
+) -> None:
     own, _ = companies(crm)
     header, items, link = f"sales_{kind}", f"sales_{kind}_item", f"{kind}_id"
     columns = "org_id, customer_id, created_by" + (", title" if kind == "quote" else "")
     made = one(
         crm,
-        f"INSERT INTO {header} ({columns}, currency) SELECT {columns}, 'EUR' FROM {header} WHERE id = %s RETURNING id",
+        f"INSERT INTO {header} ({columns}, currency) SELECT {columns}, 'EUR' FROM {header} WHERE id"
+        " = %s RETURNING id",
         (own.rows[header],),
     )
     line = (
-        f"INSERT INTO {items} ({link}, product_id, quantity, unit_price) VALUES (%s, %s, 1, 10.50) RETURNING line_total"
+        f"INSERT INTO {items} ({link}, product_id, quantity, unit_price) VALUES (%s, %s, 1, 10.50)"
+        " RETURNING line_total"
     )
     with another(crm) as a, another(crm) as b, ThreadPoolExecutor(1) as pool:
         a.execute("BEGIN")
@@ -580,7 +670,10 @@ def test_a_first_line_meets_a_change_of_currency_and_is_tried_again(crm: Connect
         second = pool.submit(one, b, line, (made, own.rows["product"]))
         waits(crm, b.info.backend_pid)
         a.execute("COMMIT")
-        with pytest.raises(errors.SerializationFailure, match="changed its currency to JPY while a line was written"):
+        with pytest.raises(
+            errors.SerializationFailure,
+            match="changed its currency to JPY while a line was written",
+        ):
             second.result(10)
         assert one(b, line, (made, own.rows["product"])) == 11
     assert one(crm, f"SELECT total_amount FROM {header} WHERE id = %s", (made,)) == 11
@@ -599,7 +692,13 @@ def test_a_first_line_meets_a_change_of_currency_and_is_tried_again(crm: Connect
     ],
 )
 def test_a_line_is_rounded_half_away_from_zero_and_tax_on_each_line(
-    shared: Connection, quantity: str, price: str, discount: str | None, tax: str | None, line: str, total: str
+    shared: Connection,
+    quantity: str,
+    price: str,
+    discount: str | None,
+    tax: str | None,
+    line: str,
+    total: str,
 ) -> None:
     own, _ = companies(shared)
     with shared.transaction(force_rollback=True):
@@ -607,26 +706,35 @@ def test_a_line_is_rounded_half_away_from_zero_and_tax_on_each_line(
         shared.execute("DELETE FROM sales_order_item WHERE order_id = %s", (order,))
         found_line = one(
             shared,
-            "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price, discount_percentage, tax_rate, line_total)"
-            " VALUES (%s, %s, %s, %s, %s, %s, 123) RETURNING line_total",
+            "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price,"
+            " discount_percentage, tax_rate, line_total) VALUES (%s, %s, %s, %s, %s, %s, 123)"
+            " RETURNING line_total",
             (order, own.rows["product"], quantity, price, discount, tax),
         )
         assert found_line == Decimal(line)
-        assert one(shared, "SELECT total_amount FROM sales_order WHERE id = %s", (order,)) == Decimal(total)
+        assert one(
+            shared, "SELECT total_amount FROM sales_order WHERE id = %s", (order,)
+        ) == Decimal(total)
 
 
 @pytest.mark.parametrize("kind", ["quote", "order"])
-def test_in_a_currency_without_a_minor_unit_amounts_are_whole_as_on_its_invoice(shared: Connection, kind: str) -> None:
+def test_in_a_currency_without_a_minor_unit_amounts_are_whole_as_on_its_invoice(
+    shared: Connection, kind: str
+) -> None:
     own, _ = companies(shared)
     header, items, link = f"sales_{kind}", f"sales_{kind}_item", f"{kind}_id"
     with shared.transaction(force_rollback=True):
         columns = "org_id, customer_id, created_by" + (", title" if kind == "quote" else "")
         made = one(
             shared,
-            f"INSERT INTO {header} ({columns}, currency) SELECT {columns}, 'JPY' FROM {header} WHERE id = %s RETURNING id",
+            f"INSERT INTO {header} ({columns}, currency) SELECT {columns}, 'JPY' FROM {header}"
+            " WHERE id = %s RETURNING id",
             (own.rows[header],),
         )
-        insert = f"INSERT INTO {items} ({link}, product_id, quantity, unit_price, discount_percentage, tax_rate) VALUES (%s, %s, %s, %s, %s, %s) RETURNING line_total"
+        insert = (
+            f"INSERT INTO {items} ({link}, product_id, quantity, unit_price, discount_percentage,"
+            " tax_rate) VALUES (%s, %s, %s, %s, %s, %s) RETURNING line_total"
+        )
         for values, line in (
             (("1", "1049.50", 0, 10), "1050"),
             (("3", "33.33", "33.33", 19), "67"),
@@ -634,12 +742,18 @@ def test_in_a_currency_without_a_minor_unit_amounts_are_whole_as_on_its_invoice(
         ):
             assert one(shared, insert, (made, own.rows["product"], *values)) == Decimal(line)
         sums = f"SELECT subtotal, tax_amount, total_amount FROM {header} WHERE id = %s"
-        assert shared.execute(sums, (made,)).fetchone() == (Decimal(1117), Decimal(118), Decimal(1235))
+        assert shared.execute(sums, (made,)).fetchone() == (
+            Decimal(1117),
+            Decimal(118),
+            Decimal(1235),
+        )
         with pytest.raises(errors.CheckViolation, match="has lines in JPY"), shared.transaction():
             shared.execute(f"UPDATE {header} SET currency = 'EUR' WHERE id = %s", (made,))
         shared.execute(f"DELETE FROM {items} WHERE {link} = %s", (made,))
         shared.execute(f"UPDATE {header} SET currency = 'EUR' WHERE id = %s", (made,))
-        assert one(shared, insert, (made, own.rows["product"], "1", "1049.50", 0, 10)) == Decimal("1049.50")
+        assert one(shared, insert, (made, own.rows["product"], "1", "1049.50", 0, 10)) == Decimal(
+            "1049.50"
+        )
 
 
 def test_a_shipment_does_not_touch_the_header_and_a_truncate_does(shared: Connection) -> None:
@@ -671,13 +785,17 @@ def test_the_checks_hold_even_while_triggers_sleep(shared: Connection) -> None:
 def test_an_amount_beyond_the_column_is_refused_and_not_cut(shared: Connection) -> None:
     own, _ = companies(shared)
     with shared.transaction(force_rollback=True), pytest.raises(errors.NumericValueOutOfRange):
-        shared.execute(ITEM, (own.rows["sales_order"], own.rows["product"], "9999999.999", "99999999.99"))
+        shared.execute(
+            ITEM, (own.rows["sales_order"], own.rows["product"], "9999999.999", "99999999.99")
+        )
 
 
-# -- numbers -------------------------------------------------------------------------------------------------------
+# -- numbers ---------------------------------------------------------------------------------------
 
 
-def test_numbers_are_unique_and_without_gaps_under_four_sessions_even_if_some_give_up(crm: Connection) -> None:
+def test_numbers_are_unique_and_without_gaps_under_four_sessions_even_if_some_give_up(
+    crm: Connection,
+) -> None:
     own, other = companies(crm)
     crm.execute("DELETE FROM document_number")
     crm.execute("UPDATE sales_order SET order_number = 'older ' || id")
@@ -702,7 +820,10 @@ def test_numbers_are_unique_and_without_gaps_under_four_sessions_even_if_some_gi
     )  # each tenant its own series
 
 
-ORDER = "INSERT INTO sales_order (org_id, customer_id, created_by) VALUES (%s, %s, %s) RETURNING order_number"
+ORDER = (
+    "INSERT INTO sales_order (org_id, customer_id, created_by) VALUES (%s, %s, %s) RETURNING"
+    " order_number"
+)
 
 
 @pytest.mark.parametrize(
@@ -727,21 +848,29 @@ def test_a_tenant_sees_only_own_numbers_and_nobody_sees_none(shared: Connection)
     own, _ = companies(shared)
     with acting(shared, "authenticated", own.user):
         assert one(shared, "SELECT array_agg(DISTINCT org_id) FROM document_number") == [own.org]
-        assert one(shared, "SELECT next_document_number(%s, 'invoice')", (own.org,)).startswith("INV-")
+        assert one(shared, "SELECT next_document_number(%s, 'invoice')", (own.org,)).startswith(
+            "INV-"
+        )
     with acting(shared, "authenticated", None):
         assert one(shared, "SELECT count(*) FROM document_number") == 0
 
 
-# -- conversions ---------------------------------------------------------------------------------------------------
+# -- conversions -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("call", "key"), [("SELECT convert_lead(%s)", "lead"), ("SELECT convert_quote_to_order(%s)", "sales_quote")]
+    ("call", "key"),
+    [("SELECT convert_lead(%s)", "lead"), ("SELECT convert_quote_to_order(%s)", "sales_quote")],
 )
 @pytest.mark.parametrize("ends_with", ["COMMIT", "ROLLBACK"])
-def test_of_two_sessions_that_convert_one_row_one_does(crm: Connection, call: str, key: str, ends_with: str) -> None:
+def test_of_two_sessions_that_convert_one_row_one_does(
+    crm: Connection, call: str, key: str, ends_with: str
+) -> None:
     own, _ = companies(crm)
-    before = {name: one(crm, f"SELECT count(*) FROM {name}") for name in ("customer", "opportunity", "sales_order")}
+    before = {
+        name: one(crm, f"SELECT count(*) FROM {name}")
+        for name in ("customer", "opportunity", "sales_order")
+    }
     with another(crm) as ann, another(crm) as eve:
         for session in (ann, eve):
             become(session, "authenticated", own.user)
@@ -808,24 +937,31 @@ def test_what_cannot_be_converted_says_so(
             shared.execute(call, values)
 
 
-def test_a_lead_without_a_company_becomes_an_individual_and_the_longest_name_fits(shared: Connection) -> None:
+def test_a_lead_without_a_company_becomes_an_individual_and_the_longest_name_fits(
+    shared: Connection,
+) -> None:
     own, _ = companies(shared)
     with acting(shared, "authenticated", own.user):
         lead = one(
             shared,
-            "INSERT INTO lead (org_id, first_name, last_name, company) VALUES (%s, repeat('ä', 100), repeat('b', 100), ' ')"
-            " RETURNING id",
+            "INSERT INTO lead (org_id, first_name, last_name, company) VALUES (%s, repeat('ä',"
+            " 100), repeat('b', 100), ' ') RETURNING id",
             (own.org,),
         )
         customer, contact, opportunity = shared.execute(
-            "SELECT customer_id, contact_id, opportunity_id FROM convert_lead(%s, opportunity_amount => 5.5)", (lead,)
+            "SELECT customer_id, contact_id, opportunity_id FROM convert_lead(%s,"
+            " opportunity_amount => 5.5)",
+            (lead,),
         ).fetchone()
         name, segment, holder = shared.execute(
-            "SELECT name, segment, (SELECT customer_id FROM customer_contact WHERE id = %s) FROM customer WHERE id = %s",
+            "SELECT name, segment, (SELECT customer_id FROM customer_contact WHERE id = %s) FROM"
+            " customer WHERE id = %s",
             (contact, customer),
         ).fetchone()
         assert (len(name), segment, holder) == (200, "individual", customer)
-        assert one(shared, "SELECT amount FROM opportunity WHERE id = %s", (opportunity,)) == Decimal("5.50")
+        assert one(
+            shared, "SELECT amount FROM opportunity WHERE id = %s", (opportunity,)
+        ) == Decimal("5.50")
 
 
 def test_what_was_noted_for_a_lead_goes_to_its_customer_and_its_opportunity_is_not_made_twice(
@@ -835,18 +971,20 @@ def test_what_was_noted_for_a_lead_goes_to_its_customer_and_its_opportunity_is_n
     with acting(shared, "authenticated", own.user):
         lead = one(
             shared,
-            "INSERT INTO lead (org_id, first_name, last_name) VALUES (%s, 'Ann', 'Lee') RETURNING id",
+            "INSERT INTO lead (org_id, first_name, last_name) VALUES (%s, 'Ann', 'Lee')"
+            " RETURNING id",
             (own.org,),
         )
         known = one(
             shared,
-            "INSERT INTO opportunity (org_id, lead_id, name, amount) VALUES (%s, %s, 'Promised', 7) RETURNING id",
+            "INSERT INTO opportunity (org_id, lead_id, name, amount) VALUES (%s, %s, 'Promised', 7)"
+            " RETURNING id",
             (own.org, lead),
         )
         call = one(
             shared,
-            "INSERT INTO crm_activity (org_id, lead_id, type, subject, created_by) VALUES (%s, %s, 'call', 'x', %s)"
-            " RETURNING id",
+            "INSERT INTO crm_activity (org_id, lead_id, type, subject, created_by) VALUES (%s, %s,"
+            " 'call', 'x', %s) RETURNING id",
             (own.org, lead, own.user),
         )
         customer, opportunity = shared.execute(
@@ -854,7 +992,8 @@ def test_what_was_noted_for_a_lead_goes_to_its_customer_and_its_opportunity_is_n
         ).fetchone()
         assert opportunity == known
         assert shared.execute(
-            "SELECT o.customer_id, o.name, a.customer_id FROM opportunity AS o, crm_activity AS a WHERE o.id = %s AND a.id = %s",
+            "SELECT o.customer_id, o.name, a.customer_id FROM opportunity AS o, crm_activity AS a"
+            " WHERE o.id = %s AND a.id = %s",
             (known, call),
         ).fetchone() == (customer, "Promised", customer)
         assert one(shared, "SELECT count(*) FROM opportunity WHERE lead_id = %s", (lead,)) == 1
@@ -864,11 +1003,13 @@ def test_a_service_without_a_user_converts_for_the_quotes_author(shared: Connect
     own, _ = companies(shared)
     with acting(shared, "service_role", None):
         order = one(shared, "SELECT convert_quote_to_order(%s)", (own.rows["sales_quote"],))
-        row = shared.execute("SELECT created_by, approved_by FROM sales_order WHERE id = %s", (order,)).fetchone()
+        row = shared.execute(
+            "SELECT created_by, approved_by FROM sales_order WHERE id = %s", (order,)
+        ).fetchone()
         assert row == (own.user, None)
 
 
-# -- tenants -------------------------------------------------------------------------------------------------------
+# -- tenants ---------------------------------------------------------------------------------------
 
 
 def as_json(connection: Connection, table: str, key: UUID) -> str:
@@ -879,12 +1020,15 @@ def copied(connection: Connection, table: str, row: str) -> None:
     """Insert a copy of a row, told as JSON, under a new id."""
     anew = psycopg.types.json.Jsonb({"id": str(uuid4()), **ANEW.get(table, {})})
     connection.execute(
-        f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, %s::jsonb || %s)).*", (row, anew)
+        f"INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, %s::jsonb || %s)).*",
+        (row, anew),
     )
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_user_works_with_the_own_rows_and_reaches_no_others(shared: Connection, table: str) -> None:
+def test_a_user_works_with_the_own_rows_and_reaches_no_others(
+    shared: Connection, table: str
+) -> None:
     own, other = companies(shared)
     mine, theirs = own.rows[table], other.rows[table]
     my_row, their_row = as_json(shared, table, mine), as_json(shared, table, theirs)
@@ -900,7 +1044,12 @@ def test_a_user_works_with_the_own_rows_and_reaches_no_others(shared: Connection
         assert shared.execute(f"SELECT id FROM {table}").fetchall() == [(mine,)]
         copied(shared, table, my_row)
         assert shared.execute(f"UPDATE {table} SET created_at = created_at").rowcount == 2
-        assert shared.execute(f"UPDATE {table} SET created_at = now() WHERE id = %s", (theirs,)).rowcount == 0
+        assert (
+            shared.execute(
+                f"UPDATE {table} SET created_at = now() WHERE id = %s", (theirs,)
+            ).rowcount
+            == 0
+        )
         assert shared.execute(f"DELETE FROM {table} WHERE id = %s", (theirs,)).rowcount == 0
         with pytest.raises(errors.InsufficientPrivilege), shared.transaction():
             copied(shared, table, their_row)
@@ -923,7 +1072,9 @@ def test_a_user_of_no_organisation_reads_and_writes_nothing(shared: Connection, 
 
 
 @pytest.mark.parametrize("table", [*TABLES, "document_number"])
-@pytest.mark.parametrize("statement", ["SELECT FROM {}", "DELETE FROM {}", "INSERT INTO {} DEFAULT VALUES"])
+@pytest.mark.parametrize(
+    "statement", ["SELECT FROM {}", "DELETE FROM {}", "INSERT INTO {} DEFAULT VALUES"]
+)
 def test_anon_is_refused(shared: Connection, table: str, statement: str) -> None:
     with acting(shared, "anon", None), pytest.raises(errors.InsufficientPrivilege):
         shared.execute(statement.format(table))
@@ -941,8 +1092,8 @@ def test_anon_calls_no_function(shared: Connection, call: str) -> None:
 def links(connection: Connection) -> list[tuple[str, str, str]]:
     """What the same_organization triggers compare: table, column, referenced table."""
     arguments = connection.execute(
-        "SELECT tgrelid::regclass::text, string_to_array(encode(tgargs, 'escape'), '\\000') FROM pg_trigger"
-        " WHERE tgname = 'same_organization' ORDER BY 1"
+        "SELECT tgrelid::regclass::text, string_to_array(encode(tgargs, 'escape'), '\\000') FROM"
+        " pg_trigger WHERE tgname = 'same_organization' ORDER BY 1"
     )
     return [(table, *link.split()) for table, given in arguments for link in given[1:] if link]
 
@@ -969,31 +1120,53 @@ def test_a_row_refers_to_no_row_of_another_organisation_whoever_writes(shared: C
         stranger = other.user if target == "profile" else other.rows[target]
         extra = ", approved_at = now()" if column == "approved_by" else ""
         extra = ", converted_at = now()" if column == "converted_to_customer_id" else extra
-        for role, user in (("authenticated", own.user), ("service_role", None), (shared.info.user, None)):
+        for role, user in (
+            ("authenticated", own.user),
+            ("service_role", None),
+            (shared.info.user, None),
+        ):
             with (
                 acting(shared, role, user),
                 pytest.raises(errors.ForeignKeyViolation, match=f"{table}.{column} must name"),
             ):
-                shared.execute(f"UPDATE {table} SET {column} = %s{extra} WHERE id = %s", (stranger, own.rows[table]))
+                shared.execute(
+                    f"UPDATE {table} SET {column} = %s{extra} WHERE id = %s",
+                    (stranger, own.rows[table]),
+                )
 
 
 @pytest.mark.parametrize("table", [table for table, link in TABLES.items() if link == "org_id"])
-def test_not_even_the_service_moves_a_row_to_another_organisation(shared: Connection, table: str) -> None:
+def test_not_even_the_service_moves_a_row_to_another_organisation(
+    shared: Connection, table: str
+) -> None:
     own, other = companies(shared)
-    with acting(shared, "service_role", None), pytest.raises(errors.InsufficientPrivilege, match="cannot be moved"):
-        shared.execute(f"UPDATE {table} SET org_id = %s WHERE id = %s", (other.org, own.rows[table]))
+    with (
+        acting(shared, "service_role", None),
+        pytest.raises(errors.InsufficientPrivilege, match="cannot be moved"),
+    ):
+        shared.execute(
+            f"UPDATE {table} SET org_id = %s WHERE id = %s", (other.org, own.rows[table])
+        )
 
 
 @pytest.mark.parametrize("table", ["customer", "inventory_item", "purchase_order"])
-def test_an_existing_row_moves_only_while_nothing_of_these_modules_refers_to_it(shared: Connection, table: str) -> None:
+def test_an_existing_row_moves_only_while_nothing_of_these_modules_refers_to_it(
+    shared: Connection, table: str
+) -> None:
     own, other = companies(shared)
-    free = one(shared, f"SELECT id FROM {table} WHERE org_id = %s AND id <> %s LIMIT 1", (own.org, own.rows[table]))
+    free = one(
+        shared,
+        f"SELECT id FROM {table} WHERE org_id = %s AND id <> %s LIMIT 1",
+        (own.org, own.rows[table]),
+    )
     with acting(shared, "service_role", None):
         move = f"UPDATE {table} SET org_id = %s WHERE id = %s"
         if table == "inventory_item":
             shared.execute("UPDATE inventory_item SET sku = sku || '-moved' WHERE id = %s", (free,))
         if table == "purchase_order":
-            shared.execute("UPDATE purchase_order SET po_number = po_number || '-moved' WHERE id = %s", (free,))
+            shared.execute(
+                "UPDATE purchase_order SET po_number = po_number || '-moved' WHERE id = %s", (free,)
+            )
         assert shared.execute(move, (other.org, free)).rowcount == 1
         assert shared.execute(move, (own.org, own.rows[table])).rowcount == 1
         with pytest.raises(errors.InsufficientPrivilege, match="cannot be moved"):
@@ -1001,9 +1174,13 @@ def test_an_existing_row_moves_only_while_nothing_of_these_modules_refers_to_it(
 
 
 @pytest.mark.parametrize("first", ["order", "move"])
-def test_an_order_and_a_move_of_its_customer_wait_for_each_other(crm: Connection, first: str) -> None:
+def test_an_order_and_a_move_of_its_customer_wait_for_each_other(
+    crm: Connection, first: str
+) -> None:
     own, other = companies(crm)
-    customer = one(crm, "INSERT INTO customer (org_id, name) VALUES (%s, 'Mover') RETURNING id", (own.org,))
+    customer = one(
+        crm, "INSERT INTO customer (org_id, name) VALUES (%s, 'Mover') RETURNING id", (own.org,)
+    )
     order = (ORDER, (own.org, customer, own.user))
     move = ("UPDATE customer SET org_id = %s WHERE id = %s", (other.org, customer))
     before, after = (order, move) if first == "order" else (move, order)
@@ -1013,14 +1190,19 @@ def test_an_order_and_a_move_of_its_customer_wait_for_each_other(crm: Connection
         with meanwhile(lambda: eve.execute(*after).rowcount) as said:
             wait_until_blocked(crm, eve)
             ann.execute("COMMIT")
-        assert isinstance(said[0], errors.InsufficientPrivilege if first == "order" else errors.ForeignKeyViolation)
+        assert isinstance(
+            said[0],
+            errors.InsufficientPrivilege if first == "order" else errors.ForeignKeyViolation,
+        )
     assert integrity(crm) == {}
 
 
-# -- what goes with what -------------------------------------------------------------------------------------------
+# -- what goes with what ---------------------------------------------------------------------------
 
 
-def test_a_customer_goes_with_contacts_and_activities_and_stays_while_orders_name_it(shared: Connection) -> None:
+def test_a_customer_goes_with_contacts_and_activities_and_stays_while_orders_name_it(
+    shared: Connection,
+) -> None:
     own, _ = companies(shared)
     customer = own.rows["customer"]
     with shared.transaction(force_rollback=True):
@@ -1029,7 +1211,10 @@ def test_a_customer_goes_with_contacts_and_activities_and_stays_while_orders_nam
         shared.execute("DELETE FROM sales_order WHERE customer_id = %s", (customer,))
         shared.execute("DELETE FROM sales_quote WHERE customer_id = %s", (customer,))
         shared.execute("DELETE FROM customer WHERE id = %s", (customer,))
-        assert one(shared, "SELECT count(*) FROM customer_contact WHERE customer_id = %s", (customer,)) == 0
+        assert (
+            one(shared, "SELECT count(*) FROM customer_contact WHERE customer_id = %s", (customer,))
+            == 0
+        )
         kept = "SELECT customer_id FROM opportunity WHERE id = %s"
         assert one(shared, kept, (own.rows["opportunity"],)) is None
 
@@ -1041,10 +1226,13 @@ def test_a_product_that_was_sold_stays(shared: Connection) -> None:
 
 
 def test_an_organisation_goes_with_all_its_rows(crm: Connection) -> None:
-    """The baseline's own purchase orders hold their organisation back; without them, nothing of ours does."""
+    """The baseline's own purchase orders hold their organisation back; without them, nothing of
+    ours does.
+    """
     own, _ = companies(crm)
     crm.execute(
-        "DELETE FROM purchase_order_item WHERE purchase_order_id IN (SELECT id FROM purchase_order WHERE org_id = %s)",
+        "DELETE FROM purchase_order_item WHERE purchase_order_id IN (SELECT id FROM purchase_order"
+        " WHERE org_id = %s)",
         (own.org,),
     )
     for table, column in (
@@ -1054,33 +1242,39 @@ def test_an_organisation_goes_with_all_its_rows(crm: Connection) -> None:
     ):  # fmt: skip
         crm.execute(f"DELETE FROM {table} WHERE {column} IS NOT NULL AND org_id = %s", (own.org,))
     crm.execute("DELETE FROM organization WHERE id = %s", (own.org,))
-    assert {table: one(crm, f"SELECT count(*) FROM {table}") for table in TABLES} == dict.fromkeys(TABLES, 1)
+    assert {table: one(crm, f"SELECT count(*) FROM {table}") for table in TABLES} == dict.fromkeys(
+        TABLES, 1
+    )
     assert integrity(crm) == {}
 
 
-# -- audit ---------------------------------------------------------------------------------------------------------
+# -- audit -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_each_change_is_audited_with_who_and_where(shared: Connection, table: str) -> None:
     own, _ = companies(shared)
-    entries = "SELECT org_id, user_id, action::text FROM audit_log WHERE table_name = %s AND record_id = %s AND timestamp = now()"
+    entries = (
+        "SELECT org_id, user_id, action::text FROM audit_log WHERE table_name = %s AND record_id ="
+        " %s AND timestamp = now()"
+    )
     with acting(shared, "authenticated", own.user):
         shared.execute(f"UPDATE {table} SET created_at = now() WHERE id = %s", (own.rows[table],))
         found_entries = shared.execute(entries, (table, own.rows[table])).fetchall()
     assert found_entries == [(own.org, own.user, "UPDATE")]
 
 
-# -- the application's load ----------------------------------------------------------------------------------------
+# -- the application's load ------------------------------------------------------------------------
 
 OLD, NEW = settings.sql() / "workload", settings.sql() / "workload" / "enhanced"
 
 
 def pgbench(connection: Connection, folder: Path, protocol: str, database: Target) -> str:
-    """Every scenario of a folder, thirty times with three clients; what pgbench said when any of it failed.
+    """Every scenario of a folder, thirty times with three clients; what pgbench said when any of it
+    failed.
 
-    A thread for each client: pgbench waits for a PREPARE with its whole thread, and with it would wait a client that
-    holds what the migration waits for.
+    A thread for each client: pgbench waits for a PREPARE with its whole thread, and with it would
+    wait a client that holds what the migration waits for.
     """
     import subprocess
 
@@ -1095,21 +1289,30 @@ def pgbench(connection: Connection, folder: Path, protocol: str, database: Targe
         "--random-seed=7",
     ]
     program = commands.command("pgbench", database, *options, *files)
-    done = subprocess.run(program.arguments, env=program.environment, capture_output=True, text=True)
-    good = done.returncode == 0 and "number of failed transactions: 0 " in done.stdout and "ERROR" not in done.stderr
+    done = subprocess.run(
+        program.arguments, env=program.environment, capture_output=True, text=True
+    )
+    good = (
+        done.returncode == 0
+        and "number of failed transactions: 0 " in done.stdout
+        and "ERROR" not in done.stderr
+    )
     return "" if good else done.stdout + done.stderr
 
 
 def counted(connection: Connection) -> dict[str, int]:
     tables = connection.execute(
-        "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-        " AND relnamespace = 'public'::regnamespace AND relname NOT IN ('audit_log', 'document_number', 'product')"
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p') AND NOT"
+        " relispartition AND relnamespace = 'public'::regnamespace AND relname NOT IN ('audit_log',"
+        " 'document_number', 'product')"
     ).fetchall()
     return {table: one(connection, f"SELECT count(*) FROM {table}") for (table,) in tables}
 
 
 @pytest.mark.parametrize("protocol", ["prepared", "simple"])
-def test_the_old_applications_load_runs_before_and_after_and_leaves_no_rows(database: Target, protocol: str) -> None:
+def test_the_old_applications_load_runs_before_and_after_and_leaves_no_rows(
+    database: Target, protocol: str
+) -> None:
     with psycopg.connect(**database.parameters, autocommit=True) as connection:
         prepared(connection)
         before, written = counted(connection), one(connection, "SELECT count(*) FROM audit_log")
@@ -1122,7 +1325,10 @@ def test_the_old_applications_load_runs_before_and_after_and_leaves_no_rows(data
         before = counted(connection)
         assert pgbench(connection, NEW, protocol, database) == ""
         assert counted(connection) == before
-        assert one(connection, "SELECT count(*) FROM audit_log WHERE table_name = 'sales_order_item'") > 20
+        assert (
+            one(connection, "SELECT count(*) FROM audit_log WHERE table_name = 'sales_order_item'")
+            > 20
+        )
         assert integrity(connection) == {}
 
 

@@ -1,4 +1,6 @@
-"""Migration 004 on real servers: documents in versions, also from two sessions; who may do what; tenants; validations broken."""
+"""Migration 004 on real servers: documents in versions, also from two sessions; who may do what;
+tenants; validations broken.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ from mantis_runbook.postgres.connection import Connection
 from mantis_runbook.postgres.server import Server
 
 DOCUMENT = (
-    "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by,"
-    " access_level) VALUES (%s, 'plan', 'plan.pdf', 1, 'application/pdf', 'h', 'p', %s, %s) RETURNING id"
+    "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash,"
+    " storage_path, uploaded_by, access_level) VALUES (%s, 'plan', 'plan.pdf', 1,"
+    " 'application/pdf', 'h', 'p', %s, %s) RETURNING id"
 )
 VERSION = "SELECT add_document_version(%s, 'plan 2.pdf', 2, 'application/pdf', 'h2', 'p2')"
 
@@ -79,9 +82,13 @@ BREAKS = [
 
 @pytest.fixture(scope="module")
 def documents(server: Server, baseline_template: str) -> Iterator[Connection]:
-    """With documents of two versions each in every organisation that has users; tests leave nothing."""
+    """With documents of two versions each in every organisation that has users; tests leave
+    nothing.
+    """
     with migrated(server, baseline_template, "009") as connection:
-        for user, org in connection.execute("SELECT DISTINCT ON (org_id) id, org_id FROM profile").fetchall():
+        for user, org in connection.execute(
+            "SELECT DISTINCT ON (org_id) id, org_id FROM profile"
+        ).fetchall():
             first = one(connection, DOCUMENT, (org, user, "organization"))
             connection.execute(VERSION, (first,))
         yield connection
@@ -93,10 +100,15 @@ class Company:
     def __init__(self, connection: Connection) -> None:
         self.org = organization(connection)
         self.ann, self.ben = person(connection, self.org), person(connection, self.org)
-        self.cyd, self.boss = person(connection, self.org, "exec"), person(connection, self.org, "admin")
+        self.cyd, self.boss = (
+            person(connection, self.org, "exec"),
+            person(connection, self.org, "admin"),
+        )
         self.eve = person(connection, organization(connection), "admin")
 
-    def document(self, connection: Connection, level: str = "private", owner: Person | None = None) -> UUID:
+    def document(
+        self, connection: Connection, level: str = "private", owner: Person | None = None
+    ) -> UUID:
         owner = owner or self.ann
         return one(connection, DOCUMENT, (owner.org, owner.id, level))
 
@@ -119,7 +131,7 @@ def test_every_step_of_the_validation_was_broken_once(documents: Connection) -> 
     assert broken_steps(documents, "004", BREAKS) == steps("004")
 
 
-# -- who may do what -------------------------------------------------------------------------------------------------
+# -- who may do what -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -132,12 +144,16 @@ def test_every_step_of_the_validation_was_broken_once(documents: Connection) -> 
         ("public", "ann ben cyd boss"),
     ],
 )
-def test_each_level_is_read_by_whom_it_says(documents: Connection, company: Company, level: str, readers: str) -> None:
+def test_each_level_is_read_by_whom_it_says(
+    documents: Connection, company: Company, level: str, readers: str
+) -> None:
     document = company.document(documents, level)
     seen = []
     for name in ("ann", "ben", "cyd", "boss", "eve"):
         with acting(documents, getattr(company, name)):
-            seen += [name] * one(documents, "SELECT count(*) FROM document WHERE id = %s", (document,))
+            seen += [name] * one(
+                documents, "SELECT count(*) FROM document WHERE id = %s", (document,)
+            )
     assert " ".join(seen) == readers
 
 
@@ -146,79 +162,120 @@ def test_nobody_and_anon_see_nothing(documents: Connection, company: Company) ->
     for table in ("document", "document_permission", "document_access_log"):
         with acting(documents, None):
             assert one(documents, f'SELECT count(*) FROM "{table}"') == 0
-        with acting(documents, company.ann, "anon"), pytest.raises(psycopg.errors.InsufficientPrivilege):
+        with (
+            acting(documents, company.ann, "anon"),
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
             documents.execute(f'SELECT FROM "{table}"')
 
 
-@pytest.mark.parametrize(("permission", "changes", "deletes"), [("read", 0, 0), ("write", 1, 0), ("admin", 1, 1)])
+@pytest.mark.parametrize(
+    ("permission", "changes", "deletes"), [("read", 0, 0), ("write", 1, 0), ("admin", 1, 1)]
+)
 def test_a_permission_gives_what_it_says(
     documents: Connection, company: Company, permission: str, changes: int, deletes: int
 ) -> None:
     document = company.document(documents)
     documents.execute(
-        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES (%s, %s, %s, %s)",
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES"
+        " (%s, %s, %s, %s)",
         (document, company.ben.id, permission, company.ann.id),
     )
     with acting(documents, company.ben):
         assert one(documents, "SELECT count(*) FROM document WHERE id = %s", (document,)) == 1
-        assert documents.execute("UPDATE document SET name = 'x' WHERE id = %s", (document,)).rowcount == changes
-        assert documents.execute("DELETE FROM document WHERE id = %s", (document,)).rowcount == deletes
+        assert (
+            documents.execute("UPDATE document SET name = 'x' WHERE id = %s", (document,)).rowcount
+            == changes
+        )
+        assert (
+            documents.execute("DELETE FROM document WHERE id = %s", (document,)).rowcount == deletes
+        )
 
 
 def test_the_applications_work_of_a_user_succeeds(documents: Connection, company: Company) -> None:
     with acting(documents, company.ann):
         document = one(
             documents,
-            "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path)"
-            " VALUES (%s, 'n', 'f', 1, 'a/b', 'h', 'p') RETURNING id",
+            "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash,"
+            " storage_path) VALUES (%s, 'n', 'f', 1, 'a/b', 'h', 'p') RETURNING id",
             (company.org,),
         )
         version = one(documents, VERSION, (document,))
         documents.execute(
-            "INSERT INTO document_permission (document_id, role, permission_type) VALUES (%s, 'exec', 'write')",
+            "INSERT INTO document_permission (document_id, role, permission_type) VALUES (%s,"
+            " 'exec', 'write')",
             (document,),
         )
-        documents.execute("INSERT INTO document_access_log (document_id, action) VALUES (%s, 'view')", (version,))
+        documents.execute(
+            "INSERT INTO document_access_log (document_id, action) VALUES (%s, 'view')", (version,)
+        )
         assert one(documents, "SELECT count(*) FROM document_access_log") == 1
         become(documents, company.cyd)
         third = one(documents, VERSION, (document,))
         assert documents.execute(
-            "SELECT version_number, uploaded_by, is_current_version FROM document WHERE id = %s", (third,)
+            "SELECT version_number, uploaded_by, is_current_version FROM document WHERE id = %s",
+            (third,),
         ).fetchone() == (3, company.cyd.id, True)
         become(documents, company.ann)
-        assert documents.execute("UPDATE document SET access_level = 'team' WHERE id = %s", (third,)).rowcount == 1
+        assert (
+            documents.execute(
+                "UPDATE document SET access_level = 'team' WHERE id = %s", (third,)
+            ).rowcount
+            == 1
+        )
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path)"
-        " VALUES (%(far)s, 'n', 'f', 1, 'a/b', 'h', 'p')",
-        "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by)"
-        " VALUES (%(org)s, 'n', 'f', 1, 'a/b', 'h', 'p', %(ann)s)",
-        "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path,"
-        " parent_document_id) VALUES (%(org)s, 'n', 'f', 1, 'a/b', 'h', 'p', %(document)s)",
+        (
+            "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash,"
+            " storage_path) VALUES (%(far)s, 'n', 'f', 1, 'a/b', 'h', 'p')"
+        ),
+        (
+            "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash,"
+            " storage_path, uploaded_by) VALUES (%(org)s, 'n', 'f', 1, 'a/b', 'h', 'p', %(ann)s)"
+        ),
+        (
+            "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash,"
+            " storage_path, parent_document_id) VALUES (%(org)s, 'n', 'f', 1, 'a/b', 'h', 'p',"
+            " %(document)s)"
+        ),
         "UPDATE document SET org_id = %(far)s WHERE id = %(own)s",
         "UPDATE document SET uploaded_by = %(ben)s WHERE id = %(shared)s",
         "UPDATE document SET access_level = 'public' WHERE id = %(shared)s",
-        "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES (%(document)s, %(ben)s, 'admin')",
-        "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES (%(shared)s, %(ben)s, 'admin')",
-        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)"
-        " VALUES (%(own)s, %(ben)s, 'read', %(ann)s)",
+        (
+            "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES"
+            " (%(document)s, %(ben)s, 'admin')"
+        ),
+        (
+            "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES"
+            " (%(shared)s, %(ben)s, 'admin')"
+        ),
+        (
+            "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)"
+            " VALUES (%(own)s, %(ben)s, 'read', %(ann)s)"
+        ),
         "INSERT INTO document_access_log (document_id, action) VALUES (%(document)s, 'view')",
-        "INSERT INTO document_access_log (document_id, user_id, action) VALUES (%(own)s, %(ann)s, 'view')",
+        (
+            "INSERT INTO document_access_log (document_id, user_id, action) VALUES (%(own)s,"
+            " %(ann)s, 'view')"
+        ),
         "UPDATE document_access_log SET action = 'view'",
         "DELETE FROM document_access_log",
     ],
 )
-def test_what_is_not_ones_own_to_do_is_refused(documents: Connection, company: Company, statement: str) -> None:
+def test_what_is_not_ones_own_to_do_is_refused(
+    documents: Connection, company: Company, statement: str
+) -> None:
     values = {
         "org": company.org, "far": company.eve.org, "ann": company.ann.id, "ben": company.ben.id,
         "document": company.document(documents), "shared": company.document(documents),
         "own": company.document(documents, owner=company.ben),
     }  # fmt: skip
     documents.execute(
-        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES (%s, %s, 'write', %s)",
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES"
+        " (%s, %s, 'write', %s)",
         (values["shared"], company.ben.id, company.ann.id),
     )
     with acting(documents, company.ben), pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -228,15 +285,21 @@ def test_what_is_not_ones_own_to_do_is_refused(documents: Connection, company: C
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES (%(own)s, %(eve)s, 'read')",
+        (
+            "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES"
+            " (%(own)s, %(eve)s, 'read')"
+        ),
         "UPDATE document_permission SET user_id = %(eve)s",
     ],
 )
-def test_nothing_is_shared_with_another_tenant(documents: Connection, company: Company, statement: str) -> None:
+def test_nothing_is_shared_with_another_tenant(
+    documents: Connection, company: Company, statement: str
+) -> None:
     own = company.document(documents)
     with acting(documents, company.ann):
         documents.execute(
-            "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES (%s, %s, 'read')",
+            "INSERT INTO document_permission (document_id, user_id, permission_type) VALUES (%s,"
+            " %s, 'read')",
             (own, company.ben.id),
         )
         with pytest.raises(psycopg.errors.ForeignKeyViolation, match="same organisation"):
@@ -245,24 +308,35 @@ def test_nothing_is_shared_with_another_tenant(documents: Connection, company: C
 
 PUBLISHING = [
     "UPDATE document SET access_level = 'public' WHERE id = %(version)s",
-    "INSERT INTO document_permission (document_id, role, permission_type) VALUES (%(version)s, 'exec', 'read')",
+    (
+        "INSERT INTO document_permission (document_id, role, permission_type) VALUES (%(version)s,"
+        " 'exec', 'read')"
+    ),
 ]
-#: A version by hand, with the access_level of the writer's choice, at the storage_path of the one before.
+#: A version by hand, with the access_level of the writer's choice, at the storage_path of the one
+#: before.
 BY_HAND = (
-    "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, access_level,"
-    " parent_document_id) VALUES (%s, 'n', 'f', 1, 'a/b', 'h', 'p', 'public', %s) RETURNING id"
+    "INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash,"
+    " storage_path, access_level, parent_document_id) VALUES (%s, 'n', 'f', 1, 'a/b', 'h', 'p',"
+    " 'public', %s) RETURNING id"
 )
 
 
 @pytest.mark.parametrize("level", ["private", "restricted", "team"])
-def test_a_writer_does_not_publish_by_a_version_of_his_own(documents: Connection, company: Company, level: str) -> None:
+def test_a_writer_does_not_publish_by_a_version_of_his_own(
+    documents: Connection, company: Company, level: str
+) -> None:
     document = company.document(documents, level)
     documents.execute(
-        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES (%s, %s, 'write', %s)",
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES"
+        " (%s, %s, 'write', %s)",
         (document, company.cyd.id, company.ann.id),
     )
     become(documents, company.cyd)
-    for version in (one(documents, VERSION, (document,)), one(documents, BY_HAND, (company.org, document))):
+    for version in (
+        one(documents, VERSION, (document,)),
+        one(documents, BY_HAND, (company.org, document)),
+    ):
         assert documents.execute(
             "SELECT access_level::text, document_right(id) FROM document WHERE id = %s", (version,)
         ).fetchone() == (level, "write")
@@ -270,15 +344,24 @@ def test_a_writer_does_not_publish_by_a_version_of_his_own(documents: Connection
             with pytest.raises(psycopg.errors.InsufficientPrivilege), documents.transaction():
                 documents.execute(statement, {"version": version})
         assert documents.execute("DELETE FROM document WHERE id = %s", (version,)).rowcount == 0
-    for name, rights in {"ann": "admin", "ben": "read" if level == "team" else None, "eve": None}.items():
+    for name, rights in {
+        "ann": "admin",
+        "ben": "read" if level == "team" else None,
+        "eve": None,
+    }.items():
         become(documents, getattr(company, name))
-        assert {right for (right,) in documents.execute("SELECT document_right(%s)", (version,))} == {rights}, name
+        assert {
+            right for (right,) in documents.execute("SELECT document_right(%s)", (version,))
+        } == {rights}, name
 
 
-def test_who_may_write_no_more_reads_his_versions_no_more(documents: Connection, company: Company) -> None:
+def test_who_may_write_no_more_reads_his_versions_no_more(
+    documents: Connection, company: Company
+) -> None:
     document = company.document(documents)
     documents.execute(
-        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES (%s, %s, 'write', %s)",
+        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by) VALUES"
+        " (%s, %s, 'write', %s)",
         (document, company.ben.id, company.ann.id),
     )
     become(documents, company.ben)
@@ -291,19 +374,24 @@ def test_who_may_write_no_more_reads_his_versions_no_more(documents: Connection,
     assert one(documents, seen, (version,)) == 0
 
 
-def test_a_version_is_let_see_by_whom_the_latest_one_is(documents: Connection, company: Company) -> None:
+def test_a_version_is_let_see_by_whom_the_latest_one_is(
+    documents: Connection, company: Company
+) -> None:
     """What became private stays private, whichever version is named."""
     document = company.document(documents, "organization")
     with acting(documents, company.ann):
         second = one(documents, VERSION, (document,))
         documents.execute("UPDATE document SET access_level = 'private' WHERE id = %s", (second,))
         third = one(documents, VERSION, (document,))
-        assert one(documents, "SELECT access_level FROM document WHERE id = %s", (third,)) == "private"
+        assert (
+            one(documents, "SELECT access_level FROM document WHERE id = %s", (third,)) == "private"
+        )
 
 
-# -- what the audit trail tells ----------------------------------------------------------------------------------------
+# -- what the audit trail tells --------------------------------------------------------------------
 
-#: Tables of which not every colleague may read every row: what else is asked than for the organisation.
+#: Tables of which not every colleague may read every row: what else is asked than for the
+#: organisation.
 NARROW = """
 SELECT DISTINCT tablename
 FROM pg_policies
@@ -323,17 +411,25 @@ def test_no_colleague_reads_in_the_audit_log_what_the_table_keeps_from_him(
 ) -> None:
     document = one(
         documents,
-        "INSERT INTO document (org_id, name, description, file_name, file_size_bytes, mime_type, file_hash, storage_path,"
-        " metadata, uploaded_by) VALUES (%(org)s, %(secret)s, %(secret)s, %(secret)s, 1, 'a/b', %(secret)s, %(secret)s,"
-        " jsonb_build_object('note', %(secret)s::text), %(ann)s) RETURNING id",
+        "INSERT INTO document (org_id, name, description, file_name, file_size_bytes, mime_type,"
+        " file_hash, storage_path, metadata, uploaded_by) VALUES (%(org)s, %(secret)s, %(secret)s,"
+        " %(secret)s, 1, 'a/b', %(secret)s, %(secret)s, jsonb_build_object('note',"
+        " %(secret)s::text), %(ann)s) RETURNING id",
         {"org": company.org, "ann": company.ann.id, "secret": SECRET},
     )
     for statement in (
-        "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)"
-        " VALUES (%(document)s, %(cyd)s, 'read', %(ann)s)",
-        "INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix, scopes)"
-        " VALUES (%(org)s, %(ann)s, %(secret)s, 'h', 'p', '{admin}')",
-        "INSERT INTO user_session (user_id, session_token_hash, expires_at) VALUES (%(ann)s, %(secret)s, 'infinity')",
+        (
+            "INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)"
+            " VALUES (%(document)s, %(cyd)s, 'read', %(ann)s)"
+        ),
+        (
+            "INSERT INTO api_key (org_id, user_id, name, key_hash, key_prefix, scopes)"
+            " VALUES (%(org)s, %(ann)s, %(secret)s, 'h', 'p', '{admin}')"
+        ),
+        (
+            "INSERT INTO user_session (user_id, session_token_hash, expires_at) VALUES (%(ann)s,"
+            " %(secret)s, 'infinity')"
+        ),
         "INSERT INTO user_2fa (user_id, method) VALUES (%(ann)s, 'email')",
         "UPDATE document SET name = name || ', and soon', description = NULL",
         "UPDATE document_permission SET expires_at = 'infinity'",
@@ -348,26 +444,40 @@ def test_no_colleague_reads_in_the_audit_log_what_the_table_keeps_from_him(
     ):
         documents.execute(
             statement,
-            {**vars(company), "ann": company.ann.id, "cyd": company.cyd.id, "document": document, "secret": SECRET},
+            {
+                **vars(company),
+                "ann": company.ann.id,
+                "cyd": company.cyd.id,
+                "document": document,
+                "secret": SECRET,
+            },
         )
     about = "FROM audit_log WHERE table_name = ANY (%s) AND timestamp >= now()"
     names = [table.replace("2fa", "two_fa") for table in RESTRICTED]
-    written = documents.execute(f"SELECT table_name, count(DISTINCT action) {about} GROUP BY 1", (names,)).fetchall()
+    written = documents.execute(
+        f"SELECT table_name, count(DISTINCT action) {about} GROUP BY 1", (names,)
+    ).fetchall()
     assert dict(written) == dict.fromkeys(names, 3)
     for colleague in (company.ben, company.boss):
         with acting(documents, colleague):
-            seen = documents.execute(f"SELECT table_name, old_data, new_data {about}", (names,)).fetchall()
+            seen = documents.execute(
+                f"SELECT table_name, old_data, new_data {about}", (names,)
+            ).fetchall()
         assert {table for table, *_ in seen} == {"document", "document_permission", "api_key"}
         for table, *images in seen:
             for image in filter(None, images):
-                shown = {name for name, value in image.items() if not str(value).startswith("[redacted")}
+                shown = {
+                    name for name, value in image.items() if not str(value).startswith("[redacted")
+                }
                 assert shown <= {"id", "org_id", "document_id", "parent_document_id"}, table
 
 
-# -- versions --------------------------------------------------------------------------------------------------------
+# -- versions --------------------------------------------------------------------------------------
 
 
-def test_versions_added_at_once_are_numbered_one_after_the_other(server: Server, baseline_template: str) -> None:
+def test_versions_added_at_once_are_numbered_one_after_the_other(
+    server: Server, baseline_template: str
+) -> None:
     with migrated(server, baseline_template, "004") as connection:
         user = person(connection, organization(connection))
         document = one(connection, DOCUMENT, (user.org, user.id, "private"))
@@ -382,7 +492,9 @@ def test_versions_added_at_once_are_numbered_one_after_the_other(server: Server,
             writer.start()
         for writer in writers:
             writer.join()
-        numbers = connection.execute("SELECT version_number, is_current_version FROM document ORDER BY 1").fetchall()
+        numbers = connection.execute(
+            "SELECT version_number, is_current_version FROM document ORDER BY 1"
+        ).fetchall()
         assert numbers == [(number, number == 41) for number in range(1, 42)]
 
 

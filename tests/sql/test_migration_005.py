@@ -1,4 +1,6 @@
-"""Migrations 005 and 006 on real servers: communication, partitions ahead of time, under writers; validations broken."""
+"""Migrations 005 and 006 on real servers: communication, partitions ahead of time, under writers;
+validations broken.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,7 @@ def test_every_step_of_the_validation_was_broken_once(shared: Connection, versio
     assert broken_steps(shared, version, breaks) == steps(version)
 
 
-# -- communication ---------------------------------------------------------------------------------------------------
+# -- communication ---------------------------------------------------------------------------------
 
 
 def sent(connection: Connection, org: UUID, user: UUID) -> dict[str, UUID]:
@@ -126,8 +128,9 @@ def sent(connection: Connection, org: UUID, user: UUID) -> dict[str, UUID]:
     )
     made["log"] = one(
         connection,
-        "INSERT INTO communication_log (org_id, campaign_id, recipient_type, recipient_id, template_id, content)"
-        " VALUES (%(org)s, %(campaign)s, 'lead', %(user)s, %(template)s, 'c') RETURNING id",
+        "INSERT INTO communication_log (org_id, campaign_id, recipient_type, recipient_id,"
+        " template_id, content) VALUES (%(org)s, %(campaign)s, 'lead', %(user)s, %(template)s, 'c')"
+        " RETURNING id",
         made,
     )
     return made
@@ -140,42 +143,64 @@ def test_tenants_do_not_meet_in_communication(shared: Connection) -> None:
         for name in ("template", "campaign", "log"):
             table = f"communication_{name}"
             with acting(shared, ann):
-                assert [row[0] for row in shared.execute(f'SELECT id FROM "{table}"')] == [own[name]]
+                assert [row[0] for row in shared.execute(f'SELECT id FROM "{table}"')] == [
+                    own[name]
+                ]
                 assert shared.execute(f'UPDATE "{table}" SET org_id = org_id').rowcount == 1
-                assert shared.execute(f'DELETE FROM "{table}" WHERE id = %s', (theirs[name],)).rowcount == 0
+                assert (
+                    shared.execute(f'DELETE FROM "{table}" WHERE id = %s', (theirs[name],)).rowcount
+                    == 0
+                )
             with acting(shared, ann), pytest.raises(psycopg.errors.InsufficientPrivilege):
                 shared.execute(f'UPDATE "{table}" SET org_id = %s', (eve.org,))
             with acting(shared, None):
                 assert one(shared, f'SELECT count(*) FROM "{table}"') == 0
             with acting(shared, ann, "anon"), pytest.raises(psycopg.errors.InsufficientPrivilege):
                 shared.execute(f'SELECT FROM "{table}"')
-        for partition in ("communication_log_default", this_year("communication_log_2026_q4"), "audit_log_later"):
+        for partition in (
+            "communication_log_default",
+            this_year("communication_log_2026_q4"),
+            "audit_log_later",
+        ):
             with acting(shared, ann), pytest.raises(psycopg.errors.InsufficientPrivilege):
                 shared.execute(f'SELECT FROM "{partition}"')
-        with acting(shared, ann), pytest.raises(psycopg.errors.ForeignKeyViolation, match="same organisation"):
+        with (
+            acting(shared, ann),
+            pytest.raises(psycopg.errors.ForeignKeyViolation, match="same organisation"),
+        ):
             shared.execute("UPDATE communication_log SET template_id = %s", (theirs["template"],))
         with acting(shared, ann):
             sent(shared, ann.org, ann.id)
 
 
-# -- partitions ------------------------------------------------------------------------------------------------------
+# -- partitions ------------------------------------------------------------------------------------
 
 
-def test_a_row_of_today_is_refused_before_and_taken_after(server: Server, baseline_template: str) -> None:
+def test_a_row_of_today_is_refused_before_and_taken_after(
+    server: Server, baseline_template: str
+) -> None:
     with migrated(server, baseline_template, "005") as connection:
-        insert = "INSERT INTO system_metric (org_id, metric_name, metric_type, metric_value, timestamp) SELECT id, 'm', 'gauge', 1, now() FROM organization LIMIT 1"
+        insert = (
+            "INSERT INTO system_metric (org_id, metric_name, metric_type, metric_value, timestamp)"
+            " SELECT id, 'm', 'gauge', 1, now() FROM organization LIMIT 1"
+        )
         with pytest.raises(psycopg.errors.CheckViolation, match="no partition"):
             connection.execute(insert)
         carry_out(connection, script("006"))
         connection.execute(insert)
-        made = connection.execute("SELECT part::text FROM partition_bounds('system_metric') ORDER BY low").fetchall()
+        made = connection.execute(
+            "SELECT part::text FROM partition_bounds('system_metric') ORDER BY low"
+        ).fetchall()
         # After the four quarters of the baseline comes the present one: what is over gets none.
         assert [name for (name,) in made[3:6]] == [
             "system_metric_2025_q3",
             this_year("system_metric_2026_q4"),
             this_year("system_metric_2027_q1"),
         ]
-        assert one(connection, "SELECT max(high) > now() + interval '6 months' FROM partition_bounds('system_metric')")
+        assert one(
+            connection,
+            "SELECT max(high) > now() + interval '6 months' FROM partition_bounds('system_metric')",
+        )
 
 
 def test_new_partitions_get_what_their_siblings_have_and_the_table_has_not(
@@ -183,25 +208,30 @@ def test_new_partitions_get_what_their_siblings_have_and_the_table_has_not(
 ) -> None:
     with migrated(server, baseline_template, "005") as connection:
         connection.execute(
-            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO anon, authenticated, service_role;"
-            "CREATE INDEX only_there ON system_metric_2025_q3 (lower(metric_name)) WHERE source IS NOT NULL;"
-            "ALTER TABLE system_metric_2025_q3 SET (autovacuum_vacuum_scale_factor = 0.01);"
-            "ALTER TABLE system_metric_2025_q3 ALTER COLUMN source SET STATISTICS 321"
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO anon, authenticated,"
+            " service_role;CREATE INDEX only_there ON system_metric_2025_q3 (lower(metric_name))"
+            " WHERE source IS NOT NULL;ALTER TABLE system_metric_2025_q3 SET"
+            " (autovacuum_vacuum_scale_factor = 0.01);ALTER TABLE system_metric_2025_q3 ALTER"
+            " COLUMN source SET STATISTICS 321"
         )
         carry_out(connection, script("006"))
         made = connection.execute(
-            "SELECT reloptions, (SELECT count(*) FROM pg_index WHERE indrelid = pg_class.oid AND indpred IS NOT NULL),"
-            " (SELECT attstattarget FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'source'),"
-            " has_table_privilege('anon', pg_class.oid, 'SELECT')"
-            " FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-            " WHERE inhparent = 'system_metric'::regclass AND obj_description(inhrelid, 'pg_class') LIKE '%made by%'"
+            "SELECT reloptions, (SELECT count(*) FROM pg_index WHERE indrelid = pg_class.oid AND"
+            " indpred IS NOT NULL), (SELECT attstattarget FROM pg_attribute WHERE attrelid ="
+            " pg_class.oid AND attname = 'source'), has_table_privilege('anon', pg_class.oid,"
+            " 'SELECT') FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent ="
+            " 'system_metric'::regclass AND obj_description(inhrelid, 'pg_class') LIKE '%made by%'"
         ).fetchall()
         assert len(made) > 2
         assert set(map(str, made)) == {"(['autovacuum_vacuum_scale_factor=0.01'], 1, 321, False)"}
 
 
-def test_inserts_go_on_while_partitions_are_attached(server: Server, baseline_template: str) -> None:
-    """Writers of old dates never fail; those of today fail before, and never again once the first one got through."""
+def test_inserts_go_on_while_partitions_are_attached(
+    server: Server, baseline_template: str
+) -> None:
+    """Writers of old dates never fail; those of today fail before, and never again once the first
+    one got through.
+    """
     with migrated(server, baseline_template, "005") as connection:
         target = connection.execute("SELECT id, org_id FROM customer LIMIT 1").fetchone()
         over = threading.Event()
@@ -212,8 +242,8 @@ def test_inserts_go_on_while_partitions_are_attached(server: Server, baseline_te
                 while not over.is_set():
                     try:
                         session.execute(
-                            "INSERT INTO customer_interaction (org_id, customer_id, channel, type, content, timestamp)"
-                            " VALUES (%s, %s, 'chat', 'inquiry', 'under way', "
+                            "INSERT INTO customer_interaction (org_id, customer_id, channel, type,"
+                            " content, timestamp) VALUES (%s, %s, 'chat', 'inquiry', 'under way', "
                             + ("now()" if dated == "now()" else f"'{dated}'")
                             + ")",
                             (target[1], target[0]),
@@ -237,9 +267,14 @@ def test_inserts_go_on_while_partitions_are_attached(server: Server, baseline_te
         assert words[-1] == "taken"
         assert "refused" not in words[words.index("taken") :]
         acknowledged = sum(word == "taken" for said in told.values() for _, word in said)
-        assert one(connection, "SELECT count(*) FROM customer_interaction WHERE content = 'under way'") == acknowledged
+        assert (
+            one(connection, "SELECT count(*) FROM customer_interaction WHERE content = 'under way'")
+            == acknowledged
+        )
         gaps = [b[0] - a[0] for said in told.values() for a, b in itertools.pairwise(said)]
-        print(f"longest stall of a writer while partitions were attached: {max(gaps) * 1000:.0f} ms")
+        print(
+            f"longest stall of a writer while partitions were attached: {max(gaps) * 1000:.0f} ms"
+        )
 
 
 def test_what_is_written_between_two_calls_moves_to_its_quarter_and_counts_once(
@@ -248,24 +283,51 @@ def test_what_is_written_between_two_calls_moves_to_its_quarter_and_counts_once(
     with migrated(server, baseline_template, "006") as connection:
         pipeline = one(
             connection,
-            "INSERT INTO automation_pipeline (org_id, name, trigger_type, trigger_config, action_config, created_by) SELECT org_id, 'p', 'manual', '{}', '{}', id FROM profile LIMIT 1 RETURNING id",
+            "INSERT INTO automation_pipeline (org_id, name, trigger_type, trigger_config,"
+            " action_config, created_by) SELECT org_id, 'p', 'manual', '{}', '{}', id FROM profile"
+            " LIMIT 1 RETURNING id",
         )
         connection.execute(
-            "INSERT INTO pipeline_execution (pipeline_id, started_at) SELECT %s, now() + n * interval '1 month'"
-            " FROM generate_series(1, 60) AS n",
+            "INSERT INTO pipeline_execution (pipeline_id, started_at) SELECT %s, now() + n *"
+            " interval '1 month' FROM generate_series(1, 60) AS n",
             (pipeline,),
         )
         waiting = one(connection, "SELECT count(*) FROM pipeline_execution_default")
         assert waiting > 40
-        connection.execute("SELECT create_partitions_ahead('pipeline_execution', now() + interval '4 years')")
+        connection.execute(
+            "SELECT create_partitions_ahead('pipeline_execution', now() + interval '4 years')"
+        )
         assert 0 < one(connection, "SELECT count(*) FROM pipeline_execution_default") < 15
-        assert one(connection, "SELECT count(*) FROM pipeline_execution WHERE pipeline_id = %s", (pipeline,)) == 60
-        assert one(connection, "SELECT execution_count FROM automation_pipeline WHERE id = %s", (pipeline,)) == 60
+        assert (
+            one(
+                connection,
+                "SELECT count(*) FROM pipeline_execution WHERE pipeline_id = %s",
+                (pipeline,),
+            )
+            == 60
+        )
+        assert (
+            one(
+                connection,
+                "SELECT execution_count FROM automation_pipeline WHERE id = %s",
+                (pipeline,),
+            )
+            == 60
+        )
         connection.execute("DELETE FROM pipeline_execution WHERE pipeline_id = %s", (pipeline,))
-        assert one(connection, "SELECT execution_count FROM automation_pipeline WHERE id = %s", (pipeline,)) == 0
+        assert (
+            one(
+                connection,
+                "SELECT execution_count FROM automation_pipeline WHERE id = %s",
+                (pipeline,),
+            )
+            == 0
+        )
 
 
-def test_no_call_of_a_dba_lets_others_queue_behind_it(server: Server, baseline_template: str) -> None:
+def test_no_call_of_a_dba_lets_others_queue_behind_it(
+    server: Server, baseline_template: str
+) -> None:
     with (
         migrated(server, baseline_template, "006") as connection,
         another(connection) as reader,
@@ -274,7 +336,9 @@ def test_no_call_of_a_dba_lets_others_queue_behind_it(server: Server, baseline_t
         with reader.transaction():
             reader.execute("SELECT count(*) FROM ai_message_default")
             with pytest.raises(psycopg.errors.LockNotAvailable):
-                dba.execute("SELECT create_partitions_ahead('ai_message', now() + interval '3 years')")
+                dba.execute(
+                    "SELECT create_partitions_ahead('ai_message', now() + interval '3 years')"
+                )
         dba.execute("SELECT create_partitions_ahead('ai_message', now() + interval '3 years')")
         assert one(dba, "SHOW lock_timeout") == "0"
 
@@ -292,22 +356,38 @@ def test_the_jobs_of_the_readme_run(server: Server, baseline_template: str) -> N
 def partition(name: str, parent: str, low: str, high: str) -> str:
     """A partition from and to so long after the beginning of the present quarter, in UTC."""
     return (
-        f"DO $$ BEGIN EXECUTE format('CREATE TABLE {name} PARTITION OF {parent} FOR VALUES FROM (%L) TO (%L)',"
-        f" (date_trunc('quarter', now() AT TIME ZONE 'UTC') + interval '{low}') AT TIME ZONE 'UTC',"
-        f" (date_trunc('quarter', now() AT TIME ZONE 'UTC') + interval '{high}') AT TIME ZONE 'UTC'); END $$"
+        f"DO $$ BEGIN EXECUTE format('CREATE TABLE {name} PARTITION OF {parent} FOR VALUES FROM"
+        f" (%L) TO (%L)', (date_trunc('quarter', now() AT TIME ZONE 'UTC') + interval '{low}') AT"
+        f" TIME ZONE 'UTC', (date_trunc('quarter', now() AT TIME ZONE 'UTC') + interval '{high}')"
+        " AT TIME ZONE 'UTC'); END $$"
     )
 
 
 WAYS = [
-    ("CREATE TABLE ai_message_2026_q4 (a integer)", "table ai_message_2026_q4: no partition of anything"),
-    ("CREATE TABLE system_metric_default (a integer)", "table system_metric_default: no partition of anything"),
+    (
+        "CREATE TABLE ai_message_2026_q4 (a integer)",
+        "table ai_message_2026_q4: no partition of anything",
+    ),
+    (
+        "CREATE TABLE system_metric_default (a integer)",
+        "table system_metric_default: no partition of anything",
+    ),
     ("CREATE VIEW pipeline_execution_2027_q1 AS SELECT 1 AS a", "view pipeline_execution_2027_q1"),
     (
         partition("ai_message_2026_q4", "customer_interaction", "0", "3 months"),
-        "table ai_message_2026_q4: a partition of customer_interaction, where phase 4 makes a partition of ai_message",
+        (
+            "table ai_message_2026_q4: a partition of customer_interaction, where phase 4 makes a"
+            " partition of ai_message"
+        ),
     ),
-    (partition("half", "customer_interaction", "0", "40 days"), "of customer_interaction only in part"),
-    ("CREATE TABLE audit_log_history (a integer)", "table audit_log_history: no partition of anything"),
+    (
+        partition("half", "customer_interaction", "0", "40 days"),
+        "of customer_interaction only in part",
+    ),
+    (
+        "CREATE TABLE audit_log_history (a integer)",
+        "table audit_log_history: no partition of anything",
+    ),
 ]
 
 
@@ -331,7 +411,8 @@ def test_a_partition_in_the_way_is_named_and_nothing_is_half_made(
             assert (
                 one(
                     connection,
-                    "SELECT count(*) FROM pg_description WHERE description LIKE 'Partition of system_metric%'",
+                    "SELECT count(*) FROM pg_description WHERE description LIKE 'Partition of"
+                    " system_metric%'",
                 )
                 == 0
             )
@@ -346,8 +427,15 @@ def test_whole_partitions_of_other_lengths_are_kept(server: Server, baseline_tem
         assert one(
             connection,
             this_year(
-                "SELECT to_regclass('ai_message_2027_q2') IS NOT NULL AND to_regclass('ai_message_2027_q1') IS NULL"
+                "SELECT to_regclass('ai_message_2027_q2') IS NOT NULL AND"
+                " to_regclass('ai_message_2027_q1') IS NULL"
             ),
         )
         carry_out(connection, script("006", "rollback"))
-        assert one(connection, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ai_message'::regclass") == 6
+        assert (
+            one(
+                connection,
+                "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ai_message'::regclass",
+            )
+            == 6
+        )

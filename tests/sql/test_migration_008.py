@@ -1,4 +1,6 @@
-"""Migrations 008 and 009 on real servers: analytics that agree with sums over one table, tenants apart, indexes; validations broken."""
+"""Migrations 008 and 009 on real servers: analytics that agree with sums over one table, tenants
+apart, indexes; validations broken.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,19 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from advanced import acting, another, broken_steps, carry_out, found, migrated, one, organization, person, script, steps
+from advanced import (
+    acting,
+    another,
+    broken_steps,
+    carry_out,
+    found,
+    migrated,
+    one,
+    organization,
+    person,
+    script,
+    steps,
+)
 
 from mantis_runbook.checks import named_checks
 from mantis_runbook.postgres import catalog
@@ -60,45 +74,54 @@ BREAKS = {
 def shared(server: Server, baseline_template: str) -> Iterator[Connection]:
     """With sales in every organisation that has customers; tests leave nothing in it."""
     with migrated(server, baseline_template, "009") as connection:
-        for user, org in connection.execute("SELECT DISTINCT ON (org_id) id, org_id FROM profile").fetchall():
+        for user, org in connection.execute(
+            "SELECT DISTINCT ON (org_id) id, org_id FROM profile"
+        ).fetchall():
             connection.execute(
-                "INSERT INTO product (org_id, inventory_item_id, name, sku, base_price)"
-                " SELECT org_id, id, name, sku, unit_price FROM inventory_item WHERE org_id = %s LIMIT 20",
+                "INSERT INTO product (org_id, inventory_item_id, name, sku, base_price) SELECT"
+                " org_id, id, name, sku, unit_price FROM inventory_item WHERE org_id = %s LIMIT 20",
                 (org,),
             )
             connection.execute(
                 "INSERT INTO sales_order (org_id, customer_id, currency, created_by, order_date)"
-                " SELECT org_id, id, (ARRAY['EUR', 'USD'])[n]::currency_code, %s, '2026-01-15'::date + 20 * n"
-                " FROM (SELECT * FROM customer WHERE org_id = %s LIMIT 20) AS c, generate_series(1, 2) AS n",
+                " SELECT org_id, id, (ARRAY['EUR', 'USD'])[n]::currency_code, %s,"
+                " '2026-01-15'::date + 20 * n FROM (SELECT * FROM customer WHERE org_id = %s LIMIT"
+                " 20) AS c, generate_series(1, 2) AS n",
                 (user, org),
             )
             connection.execute(
-                "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price)"
-                " SELECT o.id, p.id, 2, 3.33 FROM sales_order AS o JOIN product AS p USING (org_id) WHERE org_id = %s",
+                "INSERT INTO sales_order_item (order_id, product_id, quantity, unit_price) SELECT"
+                " o.id, p.id, 2, 3.33 FROM sales_order AS o JOIN product AS p USING (org_id) WHERE"
+                " org_id = %s",
                 (org,),
             )
             connection.execute(
-                "INSERT INTO sales_quote (org_id, customer_id, title, currency, created_by) SELECT org_id, customer_id, 'q', currency,"
-                " created_by FROM sales_order WHERE org_id = %s",
+                "INSERT INTO sales_quote (org_id, customer_id, title, currency, created_by) SELECT"
+                " org_id, customer_id, 'q', currency, created_by FROM sales_order WHERE org_id"
+                " = %s",
                 (org,),
             )
             connection.execute(
-                "INSERT INTO sales_quote_item (quote_id, product_id, quantity, unit_price)"
-                " SELECT q.id, p.id, 1, 5.55 FROM sales_quote AS q JOIN product AS p USING (org_id) WHERE org_id = %s",
+                "INSERT INTO sales_quote_item (quote_id, product_id, quantity, unit_price) SELECT"
+                " q.id, p.id, 1, 5.55 FROM sales_quote AS q JOIN product AS p USING (org_id) WHERE"
+                " org_id = %s",
                 (org,),
             )
             connection.execute(
-                "INSERT INTO invoice (org_id, customer_id, invoice_number, currency, due_date, created_by)"
-                " SELECT org_id, customer_id, order_number, currency, CURRENT_DATE + 30, created_by FROM sales_order WHERE org_id = %s",
+                "INSERT INTO invoice (org_id, customer_id, invoice_number, currency, due_date,"
+                " created_by) SELECT org_id, customer_id, order_number, currency, CURRENT_DATE +"
+                " 30, created_by FROM sales_order WHERE org_id = %s",
                 (org,),
             )
             connection.execute(
                 "INSERT INTO invoice_item (invoice_id, description, quantity, unit_price)"
-                " SELECT id, 'i', n, 7.5 FROM invoice, generate_series(1, 3) AS n WHERE org_id = %s",
+                " SELECT id, 'i', n, 7.5 FROM invoice, generate_series(1, 3) AS n WHERE org_id"
+                " = %s",
                 (org,),
             )
             connection.execute(
-                "INSERT INTO lead (org_id, first_name, last_name) SELECT %s, 'A', 'B' FROM generate_series(1, 3)",
+                "INSERT INTO lead (org_id, first_name, last_name) SELECT %s, 'A', 'B' FROM"
+                " generate_series(1, 3)",
                 (org,),
             )
         connection.execute("SELECT refresh_analytics()")
@@ -119,7 +142,7 @@ def test_every_step_of_the_validation_was_broken_once(shared: Connection, versio
     assert broken_steps(shared, version, BREAKS[version]) == steps(version)
 
 
-# -- figures ---------------------------------------------------------------------------------------------------------
+# -- figures ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -138,15 +161,22 @@ def test_every_step_of_the_validation_was_broken_once(shared: Connection, versio
         ("sum(purchased) FROM financial_overview", "sum(total_amount) FROM purchase_order"),
         ("sum(revenue) FROM inventory_performance", "sum(line_total) FROM sales_order_item"),
         ("sum(sold) FROM inventory_performance", "sum(quantity) FROM sales_order_item"),
-        ("sum(stock_value) FROM inventory_performance", "sum(unit_price * quantity_on_hand) FROM inventory_item"),
         (
-            "sum((amount.value ->> 'order_value')::numeric) FROM customer_analytics, jsonb_each(amounts_by_currency) AS amount"
-            " WHERE amount.key = 'EUR'",
+            "sum(stock_value) FROM inventory_performance",
+            "sum(unit_price * quantity_on_hand) FROM inventory_item",
+        ),
+        (
+            (
+                "sum((amount.value ->> 'order_value')::numeric) FROM customer_analytics,"
+                " jsonb_each(amounts_by_currency) AS amount WHERE amount.key = 'EUR'"
+            ),
             "sum(total_amount) FROM sales_order WHERE currency = 'EUR'",
         ),
         (
-            "sum((amount.value ->> 'purchased')::numeric) FROM financial_overview, jsonb_each(amounts_by_currency) AS amount"
-            " WHERE amount.key = 'USD'",
+            (
+                "sum((amount.value ->> 'purchased')::numeric) FROM financial_overview,"
+                " jsonb_each(amounts_by_currency) AS amount WHERE amount.key = 'USD'"
+            ),
             "sum(total_amount) FROM purchase_order WHERE currency = 'USD'",
         ),
     ],
@@ -162,17 +192,20 @@ def test_a_customer_an_item_and_a_month_are_told_as_they_are(shared: Connection)
         org = organization(shared)
         user = person(shared, org)
         customer = one(
-            shared, "INSERT INTO customer (org_id, name, segment) VALUES (%s, 'Ada', 'smb') RETURNING id", (org,)
+            shared,
+            "INSERT INTO customer (org_id, name, segment) VALUES (%s, 'Ada', 'smb') RETURNING id",
+            (org,),
         )
         item = one(
             shared,
-            "INSERT INTO inventory_item (org_id, sku, name, category, unit_price, quantity_on_hand, reorder_point)"
-            " VALUES (%s, 'S', 'Saw', 'tools', 10, 3, 5) RETURNING id",
+            "INSERT INTO inventory_item (org_id, sku, name, category, unit_price, quantity_on_hand,"
+            " reorder_point) VALUES (%s, 'S', 'Saw', 'tools', 10, 3, 5) RETURNING id",
             (org,),
         )
         product = one(
             shared,
-            "INSERT INTO product (org_id, inventory_item_id, name, sku, base_price) VALUES (%s, %s, 'Saw', 'S', 12) RETURNING id",
+            "INSERT INTO product (org_id, inventory_item_id, name, sku, base_price) VALUES (%s, %s,"
+            " 'Saw', 'S', 12) RETURNING id",
             (org, item),
         )
         for currency, status in (("EUR", "draft"), ("USD", "draft"), ("EUR", "cancelled")):
@@ -190,30 +223,33 @@ def test_a_customer_an_item_and_a_month_are_told_as_they_are(shared: Connection)
             shared.execute("UPDATE sales_order SET status = %s WHERE id = %s", (status, order))
         for sentiment in ("very_positive", "neutral", "negative", None):
             shared.execute(
-                "INSERT INTO customer_interaction (org_id, customer_id, channel, type, content, sentiment, timestamp)"
-                " VALUES (%s, %s, 'chat', 'inquiry', 'c', %s, now())",
+                "INSERT INTO customer_interaction (org_id, customer_id, channel, type, content,"
+                " sentiment, timestamp) VALUES (%s, %s, 'chat', 'inquiry', 'c', %s, now())",
                 (org, customer, sentiment),
             )
         shared.execute("SELECT refresh_analytics()")
         assert shared.execute(
-            "SELECT orders, cancelled_orders, order_value, invoices, interactions, average_sentiment, currencies::text[],"
-            " amounts_by_currency -> 'EUR' ->> 'order_value' FROM customer_analytics WHERE customer_id = %s",
+            "SELECT orders, cancelled_orders, order_value, invoices, interactions,"
+            " average_sentiment, currencies::text[], amounts_by_currency -> 'EUR' ->> 'order_value'"
+            " FROM customer_analytics WHERE customer_id = %s",
             (customer,),
         ).fetchone() == (3, 1, Decimal(144), 0, 4, Decimal("0.33"), ["USD", "EUR"], "96.00")
         assert shared.execute(
-            "SELECT orders, sold, revenue, stock_status, stock_value, stock_currency::text FROM inventory_performance"
-            " WHERE inventory_item_id = %s",
+            "SELECT orders, sold, revenue, stock_status, stock_value, stock_currency::text FROM"
+            " inventory_performance WHERE inventory_item_id = %s",
             (item,),
         ).fetchone() == (3, Decimal(12), Decimal(144), "low_stock", Decimal(30), "USD")
         assert shared.execute(
-            "SELECT month::text, orders, order_value, cancelled_value, customers, average_order_value FROM sales_performance"
-            " WHERE org_id = %s",
+            "SELECT month::text, orders, order_value, cancelled_value, customers,"
+            " average_order_value FROM sales_performance WHERE org_id = %s",
             (org,),
         ).fetchone() == ("2026-03-01", 3, Decimal(144), Decimal(48), 1, Decimal(48))
 
 
 def test_every_view_is_written_down_as_it_is_read_again(shared: Connection) -> None:
-    """Else a restored copy of the database would differ from it, and no backup of it could be proven."""
+    """Else a restored copy of the database would differ from it, and no backup of it could be
+    proven.
+    """
     views = shared.execute(
         "SELECT relname::text, pg_get_viewdef(oid) FROM pg_class"
         " WHERE relkind IN ('v', 'm') AND relnamespace = 'public'::regnamespace ORDER BY relname"
@@ -226,7 +262,11 @@ def test_every_view_is_written_down_as_it_is_read_again(shared: Connection) -> N
 
 
 def test_readers_read_on_while_they_are_refreshed(shared: Connection) -> None:
-    with another(shared) as refreshing, another(shared) as reader, refreshing.transaction(force_rollback=True):
+    with (
+        another(shared) as refreshing,
+        another(shared) as reader,
+        refreshing.transaction(force_rollback=True),
+    ):
         refreshing.execute("SELECT refresh_analytics()")
         reader.execute("SET lock_timeout = '1s'")
         assert one(reader, "SELECT count(*) FROM customer_analytics") > 0
@@ -240,7 +280,9 @@ def test_service_role_refreshes_and_users_do_not(shared: Connection) -> None:
 
 
 def test_tenants_stay_apart_in_analytics(shared: Connection) -> None:
-    orgs = [row[0] for row in shared.execute("SELECT DISTINCT org_id FROM sales_performance LIMIT 2")]
+    orgs = [
+        row[0] for row in shared.execute("SELECT DISTINCT org_id FROM sales_performance LIMIT 2")
+    ]
     assert len(orgs) == 2
     with shared.transaction(force_rollback=True):
         for org in orgs:
@@ -248,7 +290,9 @@ def test_tenants_stay_apart_in_analytics(shared: Connection) -> None:
             for view in VIEWS:
                 expected = one(shared, f"SELECT count(*) FROM {view} WHERE org_id = %s", (org,))
                 with acting(shared, who):
-                    assert shared.execute(f"SELECT DISTINCT org_id FROM {view}_of_tenant").fetchall() == [(org,)]
+                    assert shared.execute(
+                        f"SELECT DISTINCT org_id FROM {view}_of_tenant"
+                    ).fetchall() == [(org,)]
                     assert one(shared, f"SELECT count(*) FROM {view}_of_tenant") == expected > 0
                 with acting(shared, who), pytest.raises(psycopg.errors.InsufficientPrivilege):
                     shared.execute(f"SELECT FROM {view}")
@@ -264,20 +308,24 @@ def test_a_condition_of_a_tenant_is_not_tried_on_anothers_rows(shared: Connectio
         org = one(shared, "SELECT org_id FROM customer_analytics ORDER BY org_id LIMIT 1")
         who = person(shared, org)
         shared.execute(
-            "CREATE FUNCTION spy(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS"
-            " 'BEGIN PERFORM set_config(''spy.seen'', (current_setting(''spy.seen'')::integer + 1)::text, true); RETURN true; END';"
-            "GRANT EXECUTE ON FUNCTION spy(text) TO authenticated;"
-            "SELECT set_config('spy.seen', '0', true)"
+            "CREATE FUNCTION spy(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS 'BEGIN"
+            " PERFORM set_config(''spy.seen'', (current_setting(''spy.seen'')::integer + 1)::text,"
+            " true); RETURN true; END';GRANT EXECUTE ON FUNCTION spy(text) TO authenticated;SELECT"
+            " set_config('spy.seen', '0', true)"
         )
         with acting(shared, who):
-            seen = one(shared, "SELECT count(*) FROM customer_analytics_of_tenant WHERE spy(customer_name)")
+            seen = one(
+                shared, "SELECT count(*) FROM customer_analytics_of_tenant WHERE spy(customer_name)"
+            )
             assert one(shared, "SELECT current_setting('spy.seen')::integer") == seen
 
 
-# -- indexes ---------------------------------------------------------------------------------------------------------
+# -- indexes ---------------------------------------------------------------------------------------
 
 
-def test_the_seven_indexes_are_built_while_others_write(server: Server, baseline_template: str) -> None:
+def test_the_seven_indexes_are_built_while_others_write(
+    server: Server, baseline_template: str
+) -> None:
     with migrated(server, baseline_template, "008") as connection:
         over, errors, written = threading.Event(), [], []
 
@@ -286,7 +334,8 @@ def test_the_seven_indexes_are_built_while_others_write(server: Server, baseline
                 while not over.is_set():
                     try:
                         session.execute(
-                            "UPDATE purchase_order SET notes = 'load' WHERE id = (SELECT id FROM purchase_order LIMIT 1)"
+                            "UPDATE purchase_order SET notes = 'load' WHERE id = (SELECT id FROM"
+                            " purchase_order LIMIT 1)"
                         )
                         written.append(1)
                     except psycopg.Error as error:
@@ -306,24 +355,27 @@ def test_an_index_under_another_name_serves_and_what_else_lacks_one_gets_it(
 ) -> None:
     with migrated(server, baseline_template, "008") as connection:
         connection.execute(
-            "CREATE INDEX theirs ON purchase_order (approved_by, approved_at);"
-            "DROP INDEX inventory_item_supplier_id_idx;"
-            'CREATE TABLE "CustomerNote" (id bigint PRIMARY KEY, "by" uuid REFERENCES customer);'
-            "CREATE TABLE dated (org_id uuid REFERENCES organization, at date) PARTITION BY RANGE (at);"
-            "CREATE TABLE dated_early PARTITION OF dated FOR VALUES FROM ('2025-01-01') TO ('2025-07-01');"
-            "CREATE TABLE dated_late PARTITION OF dated FOR VALUES FROM ('2025-07-01') TO ('2026-01-01');"
-            "CREATE INDEX ON dated_late (org_id)"
+            "CREATE INDEX theirs ON purchase_order (approved_by, approved_at);DROP INDEX"
+            ' inventory_item_supplier_id_idx;CREATE TABLE "CustomerNote" (id bigint PRIMARY KEY,'
+            ' "by" uuid REFERENCES customer);CREATE TABLE dated (org_id uuid REFERENCES'
+            " organization, at date) PARTITION BY RANGE (at);CREATE TABLE dated_early PARTITION OF"
+            " dated FOR VALUES FROM ('2025-01-01') TO ('2025-07-01');CREATE TABLE dated_late"
+            " PARTITION OF dated FOR VALUES FROM ('2025-07-01') TO ('2026-01-01');CREATE INDEX ON"
+            " dated_late (org_id)"
         )
         before = catalog.snapshot(connection)
         carry_out(connection, script("009"))
         made = connection.execute(
-            "SELECT array_agg(relname::text) FROM pg_class WHERE relname LIKE '%\\_idx\\_009' AND relkind = 'i'"
+            "SELECT array_agg(relname::text) FROM pg_class WHERE relname LIKE '%\\_idx\\_009' AND"
+            " relkind = 'i'"
         ).fetchone()
         assert made is not None
         assert "purchase_order_approved_by_idx_009" not in made[0]
-        assert {"inventory_item_supplier_id_idx_009", "CustomerNote_by_idx_009", "dated_early_org_id_idx_009"} < set(
-            made[0]
-        )
+        assert {
+            "inventory_item_supplier_id_idx_009",
+            "CustomerNote_by_idx_009",
+            "dated_early_org_id_idx_009",
+        } < set(made[0])
         assert "dated_late_org_id_idx_009" not in made[0]
         assert found(connection, script("009", "validate")) == ""
         assert named_checks.run(connection, 5, ["unindexed_foreign_keys"]).verdict == "pass"
@@ -331,10 +383,14 @@ def test_an_index_under_another_name_serves_and_what_else_lacks_one_gets_it(
         assert str(catalog.diff(before, catalog.snapshot(connection))).splitlines()[1:] == []
 
 
-def test_a_name_that_the_way_back_would_take_for_its_own_is_told(server: Server, baseline_template: str) -> None:
+def test_a_name_that_the_way_back_would_take_for_its_own_is_told(
+    server: Server, baseline_template: str
+) -> None:
     with migrated(server, baseline_template, "008") as connection:
         assert named_checks.run(connection, 4, ["foreign_keys_indexed_already"]).verdict == "pass"
-        connection.execute("CREATE INDEX theirs_idx_009 ON purchase_order (approved_by, approved_at)")
+        connection.execute(
+            "CREATE INDEX theirs_idx_009 ON purchase_order (approved_by, approved_at)"
+        )
         (result,) = named_checks.run(connection, 4, ["foreign_keys_indexed_already"]).results
         assert (result.verdict, [str(one) for one in result.found]) == (
             "warn", ["index theirs_idx_009: on purchase_order; the way back of 009 would drop it"]
@@ -346,7 +402,8 @@ def test_an_invalid_index_is_rolled_back_too(server: Server, baseline_template: 
         before = catalog.snapshot(connection)
         carry_out(connection, script("009"))
         connection.execute(
-            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'dashboard_share_shared_by_idx_009'::regclass"
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid ="
+            " 'dashboard_share_shared_by_idx_009'::regclass"
         )
         carry_out(connection, script("009", "rollback"))
         assert str(catalog.diff(before, catalog.snapshot(connection))).splitlines()[1:] == []
@@ -354,10 +411,14 @@ def test_an_invalid_index_is_rolled_back_too(server: Server, baseline_template: 
 
 def test_redundant_unused_and_missing_indexes_are_reported(shared: Connection) -> None:
     with shared.transaction(force_rollback=True):
-        shared.execute("CREATE INDEX narrow ON customer (org_id); CREATE INDEX other ON customer (name DESC)")
+        shared.execute(
+            "CREATE INDEX narrow ON customer (org_id); CREATE INDEX other ON customer (name DESC)"
+        )
         shared.execute("DROP INDEX ticket_comment_user_id_idx_009")
         redundant = named_checks.report(shared, "redundant_indexes")
-        assert "customer_org_id_name_idx" in set(redundant[redundant["redundant_index"] == "narrow"]["covered_by"])
+        assert "customer_org_id_name_idx" in set(
+            redundant[redundant["redundant_index"] == "narrow"]["covered_by"]
+        )
         assert "other" not in set(redundant["redundant_index"])
         unused = named_checks.report(shared, "unused_indexes")
         assert {"other", "narrow"} <= set(unused["unused_index"])

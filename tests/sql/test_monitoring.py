@@ -62,15 +62,21 @@ def in_background(connection: Connection, statement: str) -> threading.Thread:
     return thread
 
 
-# -- monitor -------------------------------------------------------------------------------------------------------
+# -- monitor ---------------------------------------------------------------------------------------
 
 
-def test_a_quiet_database_shows_the_strategys_columns_and_not_the_watcher(watched: Connection) -> None:
+def test_a_quiet_database_shows_the_strategys_columns_and_not_the_watcher(
+    watched: Connection,
+) -> None:
     shown = sample(watched)
     assert list(shown) == [
         "timestamp", "active_connections", "waiting_queries", "avg_query_time", "cache_hit_ratio", "disk_usage_gb",
     ]  # fmt: skip
-    assert (shown["active_connections"], shown["waiting_queries"], shown["avg_query_time"]) == (0, 0, None)
+    assert (shown["active_connections"], shown["waiting_queries"], shown["avg_query_time"]) == (
+        0,
+        0,
+        None,
+    )
     assert 0 <= shown["cache_hit_ratio"] <= 100
     assert shown["disk_usage_gb"] >= 0
 
@@ -97,7 +103,7 @@ def test_a_database_of_which_nothing_was_read_divides_by_nothing(watched: Connec
     ).fetchone() == (None,)
 
 
-# -- integrity suite -----------------------------------------------------------------------------------------------
+# -- integrity suite -------------------------------------------------------------------------------
 
 
 def suite(connection: Connection) -> dict[str, tuple[str, str]]:
@@ -139,7 +145,9 @@ def test_the_baseline_has_everything_but_the_policies(watched: Connection) -> No
          "tenant_policies", "Expected no tenant table without a policy, found: customer, widget"),
     ],
 )  # fmt: skip
-def test_each_check_of_the_suite_can_fail(watched: Connection, statement: str, name: str, details: str) -> None:
+def test_each_check_of_the_suite_can_fail(
+    watched: Connection, statement: str, name: str, details: str
+) -> None:
     with watched.transaction(force_rollback=True):
         watched.execute(statement)
         status, said = suite(watched)[name]
@@ -147,12 +155,13 @@ def test_each_check_of_the_suite_can_fail(watched: Connection, statement: str, n
     assert said.startswith(details)
 
 
-# -- error handler -------------------------------------------------------------------------------------------------
+# -- error handler ---------------------------------------------------------------------------------
 
 
 def deadlock(one: Connection, two: Connection) -> None:
     first, second = (
-        f"UPDATE organization SET name = name WHERE id = (SELECT id FROM organization ORDER BY id OFFSET {n} LIMIT 1)"
+        "UPDATE organization SET name = name WHERE id = (SELECT id FROM organization ORDER BY id"
+        f" OFFSET {n} LIMIT 1)"
         for n in range(2)
     )
     for connection in (one, two):
@@ -174,7 +183,9 @@ def test_without_a_recorded_start_nothing_can_be_said(watched: Connection) -> No
         watched.execute("SELECT migration_error_handler()")
 
 
-def test_a_deadlock_since_the_start_raises_as_the_strategy_says(watched: Connection, others: list[Connection]) -> None:
+def test_a_deadlock_since_the_start_raises_as_the_strategy_says(
+    watched: Connection, others: list[Connection]
+) -> None:
     watched.execute("SELECT start_error_watch()")
     watched.execute("SELECT migration_error_handler()")
     deadlock(*others)
@@ -191,7 +202,10 @@ def test_a_deadlock_since_the_start_raises_as_the_strategy_says(watched: Connect
 def test_statistics_reset_since_the_start_are_no_good_news(watched: Connection) -> None:
     watched.execute("SELECT start_error_watch()")
     watched.execute("SELECT pg_stat_reset()")
-    until(watched, "SELECT stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()")
+    until(
+        watched,
+        "SELECT stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()",
+    )
     with pytest.raises(psycopg.errors.RaiseException, match="statistics were reset"):
         watched.execute("SELECT migration_error_handler()")
 

@@ -1,4 +1,6 @@
-"""The load beside a run: as long as the work and no longer, with the scenarios there are, and its figures told."""
+"""The load beside a run: as long as the work and no longer, with the scenarios there are, and its
+figures told.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,12 @@ def played(bench: Bench) -> int:
 def test_staging_has_the_load_of_the_strategy() -> None:
     """pgbench -c 50 -j 4 -T 300 -P 30, with its three scenarios."""
     staging = settings.environment("staging")
-    assert (staging.load_clients, staging.load_threads, staging.load_s, application_load.SPELL_S) == (50, 4, 300, 30)
+    assert (
+        staging.load_clients,
+        staging.load_threads,
+        staging.load_s,
+        application_load.SPELL_S,
+    ) == (50, 4, 300, 30)
     assert [path.stem for path in application_load.scenarios()] == [
         "analytics_queries",
         "customer_crud",
@@ -75,7 +82,9 @@ def test_a_spell_plays_what_scripts_there_are_by_then(
     with running(bench, scripts=lambda: there):
         wait_for(lambda: played(bench), "the old one")
         there = [script("new")]
-        wait_for(lambda: bench.value("SELECT count(*) FROM played WHERE name = 'new'"), "the new one")
+        wait_for(
+            lambda: bench.value("SELECT count(*) FROM played WHERE name = 'new'"), "the new one"
+        )
 
 
 def test_a_load_lasts_as_long_as_it_is_asked_to_unless_the_work_failed(
@@ -95,7 +104,9 @@ def test_a_load_lasts_as_long_as_it_is_asked_to_unless_the_work_failed(
     assert time.monotonic() - began < 300
 
 
-def test_a_load_that_may_not_begin_is_not_waited_for(bench: Bench, script: Callable[[str], Path]) -> None:
+def test_a_load_that_may_not_begin_is_not_waited_for(
+    bench: Bench, script: Callable[[str], Path]
+) -> None:
     with running(bench, script("one"), may_begin=lambda: False) as load:
         load.least_s = 600
     assert (load.spells, played(bench)) == ([], 0)
@@ -110,19 +121,26 @@ def test_figures_that_nobody_can_keep_end_the_load_and_are_not_passed_over(
         raise OSError("no space left on device")
 
     began = time.monotonic()
-    with pytest.raises(OSError, match="no space left"), running(bench, script("one"), told=full) as load:
+    with (
+        pytest.raises(OSError, match="no space left"),
+        running(bench, script("one"), told=full) as load,
+    ):
         load.least_s = 600
     assert time.monotonic() - began < 300
 
 
-@pytest.mark.parametrize(("earlier", "now", "least_s"), [(False, True, 300), (True, True, 0), (False, False, 0)])
+@pytest.mark.parametrize(
+    ("earlier", "now", "least_s"), [(False, True, 300), (True, True, 0), (False, False, 0)]
+)
 def test_only_a_run_that_executed_a_phase_and_passed_waits_for_the_load(
     monkeypatch: pytest.MonkeyPatch,
     earlier: bool,
     now: bool,
     least_s: float,
 ) -> None:
-    """`earlier` is whether the phase had passed before, `now` whether it passes when it is executed."""
+    """`earlier` is whether the phase had passed before, `now` whether it passes when it is
+    executed.
+    """
     load, executed = application_load.Load(), []
     monkeypatch.setattr(runner, "working", lambda run: nullcontext())
     monkeypatch.setattr(application_load, "running", lambda *_, **__: nullcontext(load))
@@ -130,7 +148,9 @@ def test_only_a_run_that_executed_a_phase_and_passed_waits_for_the_load(
     monkeypatch.setattr(runner, "_execute", lambda *_: executed.append(1))
     monkeypatch.setattr(runner, "_drop_scratch", lambda *_: None)
     monkeypatch.setattr(runner, "_passed", lambda *_: now if executed else earlier)
-    run = SimpleNamespace(environment=settings.environment("staging"), target=None, name="", operator="", journal=None)
+    run = SimpleNamespace(
+        environment=settings.environment("staging"), target=None, name="", operator="", journal=None
+    )
     runner.execute(run, [SimpleNamespace(number="1", notebook=Path())], {}, {})
     assert load.least_s == least_s
 
@@ -140,7 +160,9 @@ def test_statements_that_fail_are_told_with_their_error(bench: Bench, tmp_path: 
     with running(bench, tmp_path / "broken.sql") as load:
         wait_for(lambda: load.spells, "the first spell")
     assert load.result.processed == 0
-    assert load.result.failed == 2 * len(load.spells), "pgbench itself counts no client that gave up"
+    assert load.result.failed == 2 * len(load.spells), (
+        "pgbench itself counts no client that gave up"
+    )
     assert load.result.errors == ('relation "gone" does not exist',)
 
 
@@ -155,14 +177,18 @@ def test_a_load_that_fails_at_once_is_not_begun_again_at_once(
     assert len(load.spells) == 1
 
 
-def test_a_transaction_that_was_retried_until_it_succeeded_did_not_fail(bench: Bench, tmp_path: Path) -> None:
+def test_a_transaction_that_was_retried_until_it_succeeded_did_not_fail(
+    bench: Bench, tmp_path: Path
+) -> None:
     script = tmp_path / "serial.sql"
     script.write_text(
         "BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT count(*) FROM old;\n\\sleep 2 ms\n"
         "UPDATE old SET touched = touched + 1 WHERE id = 1;\nCOMMIT;\n"
     )
     with running(bench, script, rate=100.0) as load:
-        wait_for(lambda: bench.value("SELECT touched FROM old WHERE id = 1") > 100, "some transactions")
+        wait_for(
+            lambda: bench.value("SELECT touched FROM old WHERE id = 1") > 100, "some transactions"
+        )
     assert (load.result.failed, load.result.errors) == (0, ())
     rollbacks = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
     wait_for(lambda: bench.value(rollbacks), "some of them to have been retried")
@@ -171,7 +197,10 @@ def test_a_transaction_that_was_retried_until_it_succeeded_did_not_fail(bench: B
 def test_clients_whose_server_is_gone_failed(bench: Bench, script: Callable[[str], Path]) -> None:
     with running(bench, script("one")) as load:
         wait_for(lambda: played(bench) > 2, "some transactions")
-        bench.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgbench'")
+        bench.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
+            " 'pgbench'"
+        )
         wait_for(lambda: load.spells, "the spell to end")
     assert load.spells[0].failed == 2
     assert load.spells[0].errors
@@ -207,7 +236,9 @@ def test_the_summary_adds_the_spells_up(tmp_path: Path) -> None:
         (LoadResult(0, 0, 0, 0.0), []),
     ],
 )  # fmt: skip
-def test_what_failed_of_a_load_is_the_first_deviation(tmp_path: Path, result: LoadResult, said: list[str]) -> None:
+def test_what_failed_of_a_load_is_the_first_deviation(
+    tmp_path: Path, result: LoadResult, said: list[str]
+) -> None:
     journal = Journal(tmp_path)
     journal.append("run.started", limits=settings.environment("development").model_dump())
     journal.append("load.progress", **vars(result))

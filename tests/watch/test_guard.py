@@ -72,7 +72,9 @@ def in_background(connection: psycopg.Connection, statement: str) -> threading.T
 
 
 @contextmanager
-def watched(target: Target, folder: Path, environment: Environment, *tables: str) -> Iterator[Guard]:
+def watched(
+    target: Target, folder: Path, environment: Environment, *tables: str
+) -> Iterator[Guard]:
     """Probe, monitor and guard, as they run beside a migration."""
     with (
         Probe(target, tables, folder, rate_hz=20) as probe,
@@ -93,7 +95,7 @@ def tripped(guard: Guard, limit: str, patience_s: float = 30) -> Trip:
     return guard.trip
 
 
-# -- each trigger, for real ----------------------------------------------------------------------------------------
+# -- each trigger, for real ------------------------------------------------------------------------
 
 
 def test_a_gap_trips_while_it_is_still_open(target: Target, tmp_path: Path) -> None:
@@ -110,7 +112,10 @@ def test_a_gap_trips_while_it_is_still_open(target: Target, tmp_path: Path) -> N
 
 
 def test_errors_of_the_application_trip(target: Target, tmp_path: Path) -> None:
-    with watched(target, tmp_path, limited(errors=5), "customer") as guard, session(target, "any") as other:
+    with (
+        watched(target, tmp_path, limited(errors=5), "customer") as guard,
+        session(target, "any") as other,
+    ):
         time.sleep(0.3)
         assert guard.trip is None
         other.execute("ALTER TABLE customer RENAME TO client")
@@ -126,7 +131,10 @@ def test_a_deadlock_trips(target: Target, tmp_path: Path) -> None:
         with session(target, "one") as one, session(target, "two") as two:
             one.execute("LOCK TABLE customer")
             two.execute("LOCK TABLE supplier")
-            threads = [in_background(one, "SELECT FROM supplier"), in_background(two, "SELECT FROM customer")]
+            threads = [
+                in_background(one, "SELECT FROM supplier"),
+                in_background(two, "SELECT FROM customer"),
+            ]
             for thread in threads:
                 thread.join()
         trip = tripped(guard, "deadlocks")
@@ -134,7 +142,9 @@ def test_a_deadlock_trips(target: Target, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["blocked_sessions", "blocked_for_s"])
-def test_those_who_queue_behind_the_migration_trip(target: Target, tmp_path: Path, limit: str) -> None:
+def test_those_who_queue_behind_the_migration_trip(
+    target: Target, tmp_path: Path, limit: str
+) -> None:
     with (
         watched(target, tmp_path, limited(**{limit: 2})) as guard,
         session(target, "mantis-runbook/migrate 009") as engine,
@@ -172,7 +182,9 @@ def test_a_disk_that_fills_up_trips(target: Target, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("who", ["probe", "monitor"])
-def test_a_watcher_that_fell_silent_trips(target: Target, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_that_fell_silent_trips(
+    target: Target, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Silent:
         live = Live(at=0.0)
 
@@ -184,17 +196,28 @@ def test_a_watcher_that_fell_silent_trips(target: Target, who: str, monkeypatch:
     assert trip.detail == f"the {who} has nothing to say"
 
 
-# -- stopping ------------------------------------------------------------------------------------------------------
+# -- stopping --------------------------------------------------------------------------------------
 
 
 @contextmanager
 def standby_of(primary: Server) -> Iterator[Server]:
     """A streaming standby, by pg_basebackup."""
     folder = private_folder("mantis-standby-")
-    command = [primary.bin / "pg_basebackup", "-D", folder / "data", "-R", "-c", "fast", "-X", "stream"]
+    command = [
+        primary.bin / "pg_basebackup",
+        "-D",
+        folder / "data",
+        "-R",
+        "-c",
+        "fast",
+        "-X",
+        "stream",
+    ]
     place = [f"--host={primary.socket}", f"--port={primary.port}", f"--username={SUPERUSER}"]
     subprocess.run([*command, *place], check=True, **as_account())
-    standby = Server(primary.bin, folder / "data", folder / "socket", settings=dict(primary.settings))
+    standby = Server(
+        primary.bin, folder / "data", folder / "socket", settings=dict(primary.settings)
+    )
     try:
         standby.start()
         yield standby
@@ -203,14 +226,18 @@ def standby_of(primary: Server) -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def test_a_standby_that_falls_behind_trips(own_newest_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_standby_that_falls_behind_trips(
+    own_newest_server: Callable[..., Server], tmp_path: Path
+) -> None:
     primary = own_newest_server()
     parameters = sandbox.clone(primary, "template0", "replicated")
     target = Target("TEST_DSN", "variable", parameters)
     with connect(target, "test") as connection:
         ledger.install(connection)
     guard = Guard(target, limited(replication_lag_mb=4))
-    writes = "CREATE TABLE behind AS SELECT repeat(md5(n::text), 10) FROM generate_series(1, 40000) AS n"
+    writes = (
+        "CREATE TABLE behind AS SELECT repeat(md5(n::text), 10) FROM generate_series(1, 40000) AS n"
+    )
     with (
         standby_of(primary) as standby,
         psycopg.connect(**standby.parameters, autocommit=True) as replaying,
@@ -229,7 +256,10 @@ def test_a_standby_that_falls_behind_trips(own_newest_server: Callable[..., Serv
 
 
 def test_what_runs_is_cancelled_within_a_second_and_the_engine_is_told(target: Target) -> None:
-    with Guard(target, limited(disk_left_mb=10)) as guard, session(target, "mantis-runbook/migrate 009") as engine:
+    with (
+        Guard(target, limited(disk_left_mb=10)) as guard,
+        session(target, "mantis-runbook/migrate 009") as engine,
+    ):
         time.sleep(0.5)
         guard.stop()  # nothing has tripped
         beginning = threading.Timer(0.3, lambda: guard.take(reading(disk_left_mb=5)))
@@ -241,10 +271,12 @@ def test_what_runs_is_cancelled_within_a_second_and_the_engine_is_told(target: T
         engine.rollback()
         with pytest.raises(GuardTripped) as stopped:
             guard.stop()
-        assert str(stopped.value) == (
-            "the guard stopped the migration: found disk left 5 MB at 03:04:05 UTC, below the limit of 10 MB, expected "
-            "every figure within the limits of the environment; find the cause first; what was done so far is in the "
-            "journal, and can be resumed or rolled back"
+        assert (
+            str(stopped.value)
+            == "the guard stopped the migration: found disk left 5 MB at 03:04:05 UTC, below the"
+            " limit of 10 MB, expected every figure within the limits of the environment; find"
+            " the cause first; what was done so far is in the journal, and can be resumed or"
+            " rolled back"
         )
         assert stopped.value.exit_code == 1
         # The engine knows: what it does now, such as rolling back, is left alone.
@@ -252,7 +284,10 @@ def test_what_runs_is_cancelled_within_a_second_and_the_engine_is_told(target: T
 
 
 def test_it_is_cancelled_again_until_the_engine_notices(target: Target) -> None:
-    with Guard(target, limited(disk_left_mb=10)) as guard, session(target, "mantis-runbook/migrate 009") as engine:
+    with (
+        Guard(target, limited(disk_left_mb=10)) as guard,
+        session(target, "mantis-runbook/migrate 009") as engine,
+    ):
         guard.take(reading(disk_left_mb=5))
         for _ in range(3):
             with pytest.raises(psycopg.errors.QueryCanceled):
@@ -263,7 +298,10 @@ def test_it_is_cancelled_again_until_the_engine_notices(target: Target) -> None:
 def test_others_are_never_cancelled(target: Target) -> None:
     with ExitStack() as stack:
         guard = stack.enter_context(Guard(target, limited(disk_left_mb=10)))
-        others = [stack.enter_context(session(target, name)) for name in ("app", "mantis-runbook/monitor", "psql")]
+        others = [
+            stack.enter_context(session(target, name))
+            for name in ("app", "mantis-runbook/monitor", "psql")
+        ]
         guard.take(reading(disk_left_mb=5))
         for other in others:
             other.execute("SELECT pg_sleep(0.4)")
@@ -274,8 +312,9 @@ def test_the_engine_stops_in_the_middle_of_a_step(target: Target, tmp_path: Path
     folder = tmp_path / "migrations"
     folder.mkdir()
     (folder / "009_slow.sql").write_text(
-        "-- Migration 009: Slow\n-- phase: 1\n-- step: first\nCREATE TABLE slow (id integer PRIMARY KEY);\n"
-        "-- step: slow\nCREATE TABLE slower (id integer PRIMARY KEY);\nSELECT pg_sleep(30);\n"
+        "-- Migration 009: Slow\n-- phase: 1\n-- step: first\nCREATE TABLE slow (id integer PRIMARY"
+        " KEY);\n-- step: slow\nCREATE TABLE slower (id integer PRIMARY KEY);\nSELECT"
+        " pg_sleep(30);\n"
     )
     (folder / "009_slow_rollback.sql").write_text("-- step: back\nDROP TABLE IF EXISTS slow;\n")
     (folder / "009_slow_validate.sql").write_text("-- step: none\nSELECT 1 WHERE false;\n")
@@ -296,22 +335,29 @@ def test_the_engine_stops_in_the_middle_of_a_step(target: Target, tmp_path: Path
         assert connection.execute(
             "SELECT to_regclass('slow') IS NOT NULL, to_regclass('slower') IS NULL"
         ).fetchone() == (True, True)
-        assert connection.execute("SELECT status FROM schema_migrations WHERE version = '009'").fetchone() == (
-            "failed",
-        )
+        assert connection.execute(
+            "SELECT status FROM schema_migrations WHERE version = '009'"
+        ).fetchone() == ("failed",)
 
 
-# -- false alarms --------------------------------------------------------------------------------------------------
+# -- false alarms ----------------------------------------------------------------------------------
 
 
 def test_an_hour_of_ordinary_load_trips_nothing(target: Target, tmp_path: Path) -> None:
-    """Readings of a real load, drawn again and again until they make an hour, in every environment."""
+    """Readings of a real load, drawn again and again until they make an hour, in every
+    environment.
+    """
     seen: list[Reading] = []
     gaps: list[Live] = []
     with (
         Probe(target, ("customer", "organization"), tmp_path, rate_hz=20) as probe,
         running(target, clients=2, rate=20.0, scripts=scenarios),
-        Monitor(target, tmp_path, interval_s=0.1, subscribers=[seen.append, lambda _: gaps.append(probe.live)]),
+        Monitor(
+            target,
+            tmp_path,
+            interval_s=0.1,
+            subscribers=[seen.append, lambda _: gaps.append(probe.live)],
+        ),
     ):
         time.sleep(4)
     assert len(seen) > 10
@@ -336,7 +382,7 @@ def test_the_engines_own_tries_for_a_lock_trip_nothing(target: Target) -> None:
     assert guard.trip is None
 
 
-# -- pure ----------------------------------------------------------------------------------------------------------
+# -- pure ------------------------------------------------------------------------------------------
 
 
 def reading(**figures: object) -> Reading:
@@ -358,7 +404,9 @@ CASES: dict[str, tuple[dict[str, float], dict[str, float], str | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_figure_that_reaches_its_limit_trips(case: tuple[dict[str, float], dict[str, float], str | None]) -> None:
+def test_a_figure_that_reaches_its_limit_trips(
+    case: tuple[dict[str, float], dict[str, float], str | None],
+) -> None:
     figures, limits, expected = case
     trip = judge(Gauge(AT, **figures), GuardLimits(**limits))
     assert (trip.limit if trip else None) == expected
@@ -370,7 +418,8 @@ def test_a_trip_is_a_sentence() -> None:
     trip = Trip("longest_gap_ms", 2310.4, 2000.0, AT, "write customer")
     assert (
         str(trip)
-        == "longest time without a success 2,310.4 ms at 03:04:05 UTC (write customer), reached the limit of 2,000 ms"
+        == "longest time without a success 2,310.4 ms at 03:04:05 UTC (write customer), reached the"
+        " limit of 2,000 ms"
     )
     assert trip.as_dict()["at"] == "2026-01-02T03:04:05.000+00:00"
 
@@ -407,11 +456,14 @@ def test_a_limit_that_nobody_can_watch_is_refused(target: Target) -> None:
     )
     assert unwatched(limits, reading(disk_left_mb=5.0), probed=True) == ()
     assert unwatched(GuardLimits(), None, probed=False) == ()
-    with pytest.raises(Refused, match=r"the guard cannot watch every limit .* deadlocks: the monitor has no reading"):
+    with pytest.raises(
+        Refused,
+        match=r"the guard cannot watch every limit .* deadlocks: the monitor has no reading",
+    ):
         Guard(target, limited(deadlocks=1)).require(None)
 
 
-# -- settings ------------------------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -445,8 +497,10 @@ def test_a_limit_that_makes_no_sense_is_refused(
     finally:
         settings.environments.cache_clear()
     name = line.split(" = ")[0]
-    assert str(refused.value) == (
-        f"environments.toml: setting guard.{name}: found {found}, expected {expected}; correct the file and run again"
+    assert (
+        str(refused.value)
+        == f"environments.toml: setting guard.{name}: found {found}, expected {expected}; correct"
+        " the file and run again"
     )
 
 

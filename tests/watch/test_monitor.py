@@ -22,7 +22,9 @@ from mantis_runbook.watch.monitor import BLIND, NO_FUNCTION, Monitor, Reading, W
 
 @pytest.fixture
 def target(database: Target) -> Target:
-    """A baseline database as phase 0 leaves it: the runbook's own schema, and the monitoring functions."""
+    """A baseline database as phase 0 leaves it: the runbook's own schema, and the monitoring
+    functions.
+    """
     with connect(database, "test") as connection:
         ledger.install(connection)
         for path in sorted((settings.sql() / "monitoring").glob("0*.sql")):
@@ -58,7 +60,7 @@ def until(monitor: Monitor, condition: Callable[[Reading], bool]) -> Reading:
     return monitor.latest
 
 
-# -- on a server ---------------------------------------------------------------------------------------------------
+# -- on a server -----------------------------------------------------------------------------------
 
 
 def test_the_strategys_figures_are_read_and_kept(target: Target, tmp_path: Path) -> None:
@@ -70,7 +72,12 @@ def test_the_strategys_figures_are_read_and_kept(target: Target, tmp_path: Path)
             in_background(app, "SELECT pg_sleep(0.5)").join()
         time.sleep(0.3)
     result = monitor.result
-    assert 3 <= result.readings == len(heard) == len((tmp_path / "monitor.jsonl").read_text().splitlines())
+    assert (
+        3
+        <= result.readings
+        == len(heard)
+        == len((tmp_path / "monitor.jsonl").read_text().splitlines())
+    )
     assert result.peaks["active_connections"] >= 1
     assert result.peaks["disk_left_mb"] > 0
     assert result.peaks["wal_bytes_per_s"] >= 0
@@ -87,13 +94,19 @@ def test_who_waits_for_whom_is_named_without_what_they_say(target: Target, tmp_p
         Monitor(target, tmp_path, interval_s=0.1) as monitor,
     ):
         first.execute("LOCK TABLE customer")
-        waiting = in_background(second, "/* x */ SELECT name FROM customer WHERE name = 'secret name'")
+        waiting = in_background(
+            second, "/* x */ SELECT name FROM customer WHERE name = 'secret name'"
+        )
         seen = until(monitor, lambda reading: bool(reading.waits))
         holder = first.info.backend_pid
         first.rollback()
         waiting.join()
     (wait,) = seen.waits
-    assert (wait.application, wait.waits_for, wait.mode) == ("second", "customer", "AccessShareLock")
+    assert (wait.application, wait.waits_for, wait.mode) == (
+        "second",
+        "customer",
+        "AccessShareLock",
+    )
     assert (wait.blocked_by, wait.blocker, wait.blocker_state) == (
         holder,
         "first",
@@ -107,7 +120,9 @@ def test_who_waits_for_whom_is_named_without_what_they_say(target: Target, tmp_p
     assert "secret" not in (tmp_path / "monitor.jsonl").read_text()
 
 
-def test_those_behind_us_are_told_from_those_behind_each_other(target: Target, tmp_path: Path) -> None:
+def test_those_behind_us_are_told_from_those_behind_each_other(
+    target: Target, tmp_path: Path
+) -> None:
     with ExitStack() as stack:
         engine, direct, beside, other, there = (
             stack.enter_context(session(target, name))
@@ -124,7 +139,9 @@ def test_those_behind_us_are_told_from_those_behind_each_other(target: Target, t
         with Monitor(target, tmp_path, interval_s=0.1) as monitor:
             seen = until(monitor, lambda reading: len({wait.pid for wait in reading.waits}) == 3)
             expected = {direct.info.backend_pid, beside.info.backend_pid}
-            later = until(monitor, lambda reading: max(reading.behind_us, default=0) > seen.behind_us[0] + 0.3)
+            later = until(
+                monitor, lambda reading: max(reading.behind_us, default=0) > seen.behind_us[0] + 0.3
+            )
         engine.rollback()
         there.rollback()
         for thread in threads:
@@ -148,7 +165,10 @@ def deadlock(target: Target) -> None:
     with session(target, "one") as one, session(target, "two") as two:
         one.execute("LOCK TABLE customer")
         two.execute("LOCK TABLE supplier")
-        threads = [in_background(one, "SELECT FROM supplier"), in_background(two, "SELECT FROM customer")]
+        threads = [
+            in_background(one, "SELECT FROM supplier"),
+            in_background(two, "SELECT FROM customer"),
+        ]
         for thread in threads:
             thread.join()
 
@@ -178,7 +198,9 @@ def test_a_role_that_sees_no_other_sessions_says_so_and_counts_locks_all_the_sam
             connection.execute("DROP ROLE modest")
 
 
-def test_before_phase_0_the_figures_are_read_without_its_function(database: Target, tmp_path: Path) -> None:
+def test_before_phase_0_the_figures_are_read_without_its_function(
+    database: Target, tmp_path: Path
+) -> None:
     with Monitor(database, tmp_path, interval_s=0.1) as monitor:
         seen = until(monitor, lambda reading: True)
     assert seen.disk_usage_gb > 0
@@ -196,7 +218,9 @@ def test_a_server_that_goes_away_is_noted_and_asked_again(own_server, tmp_path: 
         count = monitor.result.readings
         time.sleep(1)
         assert monitor.result.readings > count
-    assert any(note.startswith("the monitor could not read for a while") for note in monitor.result.notes)
+    assert any(
+        note.startswith("the monitor could not read for a while") for note in monitor.result.notes
+    )
 
 
 def test_a_listener_that_fails_does_not_end_the_watch(target: Target, tmp_path: Path) -> None:
@@ -210,7 +234,9 @@ def test_a_listener_that_fails_does_not_end_the_watch(target: Target, tmp_path: 
 
 
 def test_a_server_that_was_never_there_is_noted(tmp_path: Path) -> None:
-    nobody = Target("NOBODY", "variable", {"host": str(tmp_path), "port": "1", "dbname": "x", "user": "x"})
+    nobody = Target(
+        "NOBODY", "variable", {"host": str(tmp_path), "port": "1", "dbname": "x", "user": "x"}
+    )
     with Monitor(nobody, tmp_path, interval_s=0.1) as monitor:
         assert monitor.latest is None
     assert monitor.result.readings == 0
@@ -220,7 +246,9 @@ def test_a_server_that_was_never_there_is_noted(tmp_path: Path) -> None:
 
 def test_a_long_run_is_thinned_to_its_worst_moments(tmp_path: Path) -> None:
     path = tmp_path / "monitor.jsonl"
-    lines = [{"at": str(n), "waiting_queries": int(n == 777), "avg_query_ms": 1.0} for n in range(2000)]
+    lines = [
+        {"at": str(n), "waiting_queries": int(n == 777), "avg_query_ms": 1.0} for n in range(2000)
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
     from mantis_runbook.watch.monitor import MonitorResult
 
@@ -229,11 +257,22 @@ def test_a_long_run_is_thinned_to_its_worst_moments(tmp_path: Path) -> None:
     assert [one["at"] for one in shown if one["waiting_queries"]] == ["777"]
 
 
-# -- pure ----------------------------------------------------------------------------------------------------------
+# -- pure ------------------------------------------------------------------------------------------
 
 
 def wait(pid: int, blocked_by: int, blocker: str, application: str = "app") -> Wait:
-    return Wait(pid, application, "SELECT", 1.0, "t", "AccessShareLock", blocked_by, blocker, "active", "ALTER")
+    return Wait(
+        pid,
+        application,
+        "SELECT",
+        1.0,
+        "t",
+        "AccessShareLock",
+        blocked_by,
+        blocker,
+        "active",
+        "ALTER",
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +282,13 @@ def wait(pid: int, blocked_by: int, blocker: str, application: str = "app") -> W
         ([wait(1, 9, "mantis-runbook/migrate 001")], {1}),
         ([wait(1, 9, "other")], set()),
         ([wait(2, 1, "app"), wait(1, 9, "mantis-runbook/migrate 001")], {1, 2}),
-        ([wait(9, 5, "reader", "mantis-runbook/migrate 001"), wait(1, 9, "mantis-runbook/migrate 001")], {1}),
+        (
+            [
+                wait(9, 5, "reader", "mantis-runbook/migrate 001"),
+                wait(1, 9, "mantis-runbook/migrate 001"),
+            ],
+            {1},
+        ),
         ([wait(1, 9, "mantis-runbook/migrate 001", "mantis-runbook/probe")], set()),
         ([wait(1, 2, "app"), wait(2, 1, "app")], set()),
     ],

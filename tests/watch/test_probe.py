@@ -1,4 +1,6 @@
-"""The probe: an open loop that shows a stall as a stall, and writes that must still be there afterwards."""
+"""The probe: an open loop that shows a stall as a stall, and writes that must still be there
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,17 @@ from mantis_runbook.postgres.server import Server
 from mantis_runbook.postgres.target import Target
 from mantis_runbook.watch import samples
 from mantis_runbook.watch.probe import FILE, Probe, Verification, _problems
-from mantis_runbook.watch.samples import CACHED_PLAN, CLOCK, END, MARK, OK, Sample, curable, figures, longest_gaps
+from mantis_runbook.watch.samples import (
+    CACHED_PLAN,
+    CLOCK,
+    END,
+    MARK,
+    OK,
+    Sample,
+    curable,
+    figures,
+    longest_gaps,
+)
 
 TABLES = ("public.customer", "organization")
 
@@ -58,21 +70,28 @@ def locked(target: Target, statement: str, seconds: float) -> Iterator[None]:
 def answered_after(probe: Probe, folder: Path, mark: str = "migration") -> None:
     """Set a mark, and wait until every lane has answered an instant that was due after it.
 
-    What a lane meets from then on is counted as the mark's; an instant that was due before it, and is answered late, is not.
+    What a lane meets from then on is counted as the mark's; an instant that was due before it, and
+    is answered late, is not.
     """
     probe.mark(mark)
 
     def all_lanes() -> bool:
         seen = list(samples.read(folder / FILE))
         marked = [one.at_s for one in seen if (one.lane, one.outcome) == (MARK, mark)]
-        answered = {one.lane for one in seen if marked and one.at_s > marked[0] and one.lane not in (CLOCK, MARK)}
+        answered = {
+            one.lane
+            for one in seen
+            if marked and one.at_s > marked[0] and one.lane not in (CLOCK, MARK)
+        }
         return len(answered) == LANES
 
     wait_for(all_lanes, f"answers after the mark {mark!r}", 60)
 
 
 def closed_loop(target: Target, table: str, over: threading.Event, latencies: list[float]) -> None:
-    """What a naive probe does: the next question after the last answer, each counted from when it was asked."""
+    """What a naive probe does: the next question after the last answer, each counted from when it
+    was asked.
+    """
     with psycopg.connect(**target.parameters, autocommit=True) as session:
         while not over.wait(0.002):
             began = time.monotonic()
@@ -80,10 +99,12 @@ def closed_loop(target: Target, table: str, over: threading.Event, latencies: li
             latencies.append((time.monotonic() - began) * 1000)
 
 
-# -- on a server ---------------------------------------------------------------------------------------------------
+# -- on a server -----------------------------------------------------------------------------------
 
 
-def test_an_open_loop_shows_a_stall_that_a_closed_loop_hides(target: Target, tmp_path: Path) -> None:
+def test_an_open_loop_shows_a_stall_that_a_closed_loop_hides(
+    target: Target, tmp_path: Path
+) -> None:
     over, naive = threading.Event(), list[float]()
     beside = threading.Thread(target=closed_loop, args=(target, "customer", over, naive))
     with Probe(target, TABLES, tmp_path, rate_hz=50) as probe:
@@ -104,11 +125,15 @@ def test_an_open_loop_shows_a_stall_that_a_closed_loop_hides(target: Target, tmp
         assert 950 < lanes[name].longest_gap.ms < 2500
         assert lanes[name].p99_ms > 900
         assert lanes[name].p50_ms < lanes[name].p99_ms
-    # The stall fills about half of the time after the mark: so it does with the open loop's samples, and only there.
+    # The stall fills about half of the time after the mark: so it does with the open loop's
+    # samples, and only there.
     stalled = [ms for ms in naive if ms > 500]
     assert len(stalled) == 1
     assert sorted(naive)[int(len(naive) * 0.99)] < 500
-    assert lanes["read organization"].longest_gap.ms < 0.8 * lanes["read public.customer"].longest_gap.ms
+    assert (
+        lanes["read organization"].longest_gap.ms
+        < 0.8 * lanes["read public.customer"].longest_gap.ms
+    )
     assert result.noise_gap_ms is not None
     assert result.noise_gap_ms < 900
     assert result.longest_read_gap_ms == lanes["read public.customer"].longest_gap.ms
@@ -117,9 +142,13 @@ def test_an_open_loop_shows_a_stall_that_a_closed_loop_hides(target: Target, tmp
     assert result.problems == ()
 
 
-def test_the_write_lane_waits_as_a_writer_does_and_changes_nothing(target: Target, tmp_path: Path) -> None:
+def test_the_write_lane_waits_as_a_writer_does_and_changes_nothing(
+    target: Target, tmp_path: Path
+) -> None:
     with connect(target, "test") as connection:
-        before = connection.execute("SELECT sum(hashtextextended(c::text, 1)) FROM customer AS c").fetchone()
+        before = connection.execute(
+            "SELECT sum(hashtextextended(c::text, 1)) FROM customer AS c"
+        ).fetchone()
         audited = connection.execute("SELECT count(*) FROM audit_log").fetchone()
         with Probe(target, ("customer",), tmp_path, rate_hz=20) as probe:
             time.sleep(0.5)
@@ -127,7 +156,12 @@ def test_the_write_lane_waits_as_a_writer_does_and_changes_nothing(target: Targe
             with locked(target, "LOCK TABLE customer IN SHARE MODE", 1.0):
                 pass
             time.sleep(0.3)
-        assert connection.execute("SELECT sum(hashtextextended(c::text, 1)) FROM customer AS c").fetchone() == before
+        assert (
+            connection.execute(
+                "SELECT sum(hashtextextended(c::text, 1)) FROM customer AS c"
+            ).fetchone()
+            == before
+        )
         assert connection.execute("SELECT count(*) FROM audit_log").fetchone() == audited
     lanes = {lane.lane: lane.longest_gap.ms for lane in probe.result.lanes}
     assert lanes["write customer"] > 950
@@ -138,9 +172,13 @@ def test_a_statement_trigger_does_not_fire(target: Target, tmp_path: Path) -> No
     with connect(target, "test") as connection:
         connection.execute("CREATE TABLE fired (at timestamptz DEFAULT now())")
         connection.execute(
-            "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO fired DEFAULT VALUES; RETURN NULL; END$$"
+            "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO fired"
+            " DEFAULT VALUES; RETURN NULL; END$$"
         )
-        connection.execute("CREATE TRIGGER fire AFTER UPDATE ON customer FOR EACH STATEMENT EXECUTE FUNCTION fire()")
+        connection.execute(
+            "CREATE TRIGGER fire AFTER UPDATE ON customer FOR EACH STATEMENT EXECUTE FUNCTION"
+            " fire()"
+        )
         with Probe(target, ("customer",), tmp_path, rate_hz=20) as probe:
             time.sleep(0.3)
             probe.mark()
@@ -151,7 +189,9 @@ def test_a_statement_trigger_does_not_fire(target: Target, tmp_path: Path) -> No
     assert probe.result.errors == {}
 
 
-def test_acknowledged_writes_are_looked_for_and_then_deleted(target: Target, tmp_path: Path) -> None:
+def test_acknowledged_writes_are_looked_for_and_then_deleted(
+    target: Target, tmp_path: Path
+) -> None:
     with Probe(target, (), tmp_path, rate_hz=100) as probe:
         time.sleep(1)
     found = probe.result.verification
@@ -167,9 +207,14 @@ def test_a_lost_write_is_found_and_the_others_are_kept(target: Target, tmp_path:
         connection.execute("DELETE FROM mantis_runbook.canary WHERE number IN (3, 7)")
     found = probe.result.verification
     assert (found.missing, found.lost) == ((3, 7), 2)
-    assert probe.result.problems == (f"2 of {found.acknowledged} acknowledged writes are gone: 3, 7",)
+    assert probe.result.problems == (
+        f"2 of {found.acknowledged} acknowledged writes are gone: 3, 7",
+    )
     with connect(target, "test") as connection:
-        assert connection.execute("SELECT count(*) FROM mantis_runbook.canary").fetchone()[0] >= found.acknowledged - 2
+        assert (
+            connection.execute("SELECT count(*) FROM mantis_runbook.canary").fetchone()[0]
+            >= found.acknowledged - 2
+        )
 
 
 def test_a_stall_that_has_not_ended_counts_as_long_as_it_is(target: Target, tmp_path: Path) -> None:
@@ -199,13 +244,16 @@ def test_a_stall_that_has_not_ended_counts_as_long_as_it_is(target: Target, tmp_
         ("ALTER TABLE customer RENAME TO client", {"42P01"}),
     ],
 )
-def test_errors_are_named_as_what_they_are(target: Target, tmp_path: Path, change: str, errors: set[str]) -> None:
+def test_errors_are_named_as_what_they_are(
+    target: Target, tmp_path: Path, change: str, errors: set[str]
+) -> None:
     with connect(target, "test", lock_timeout="10s") as connection:
         connection.execute("DROP VIEW IF EXISTS v_customer_ops_overview CASCADE")
         connection.execute("ALTER TABLE customer DROP CONSTRAINT IF EXISTS customer_name_length")
         views = connection.execute(
-            "SELECT DISTINCT c.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid"
-            " JOIN pg_class c ON c.oid = r.ev_class WHERE d.refobjid = 'customer'::regclass AND c.relkind IN ('v', 'm')"
+            "SELECT DISTINCT c.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid ="
+            " d.objid JOIN pg_class c ON c.oid = r.ev_class WHERE d.refobjid = 'customer'::regclass"
+            " AND c.relkind IN ('v', 'm')"
         ).fetchall()
         for (view,) in views:
             connection.execute(f"DROP VIEW {view} CASCADE")
@@ -229,25 +277,35 @@ def test_a_table_that_is_not_there_is_a_finding(target: Target, tmp_path: Path) 
     assert probe.result.problems == ("nothing was answered in read nowhere, write nowhere",)
 
 
-def test_without_the_runbooks_table_the_probe_says_what_it_did_not_look_for(database: Target, tmp_path: Path) -> None:
+def test_without_the_runbooks_table_the_probe_says_what_it_did_not_look_for(
+    database: Target, tmp_path: Path
+) -> None:
     with Probe(database, ("customer",), tmp_path) as probe:
         time.sleep(0.3)
     assert {lane.lane for lane in probe.result.lanes} == {"read customer", "write customer"}
     assert probe.result.verification == Verification(0, 0, ())
     assert probe.result.problems == (
-        "acknowledged writes were not looked for: there is no table mantis_runbook.canary (phase 0)",
+        (
+            "acknowledged writes were not looked for: there is no table mantis_runbook.canary"
+            " (phase 0)"
+        ),
     )
 
 
 def test_a_server_that_cannot_be_reached_is_a_finding_and_not_a_crash(tmp_path: Path) -> None:
-    nobody = Target("NOBODY", "variable", {"host": str(tmp_path), "port": "1", "dbname": "x", "user": "x"})
+    nobody = Target(
+        "NOBODY", "variable", {"host": str(tmp_path), "port": "1", "dbname": "x", "user": "x"}
+    )
     with Probe(nobody, ("customer",), tmp_path, rate_hz=20) as probe:
         time.sleep(1)
         assert probe.live.error_count > 0
     assert set(probe.result.errors) == {"08001"}
     assert probe.result.incurable == {}
     assert probe.result.longest_gap_ms > 900
-    assert "nothing was answered in read customer, write canary, write customer" in probe.result.problems
+    assert (
+        "nothing was answered in read customer, write canary, write customer"
+        in probe.result.problems
+    )
 
 
 def test_a_crash_of_the_server_is_a_gap_and_the_lanes_come_back(own_server, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -268,7 +326,9 @@ def test_a_crash_of_the_server_is_a_gap_and_the_lanes_come_back(own_server, tmp_
     assert probe.result.errors.keys() & {"08001", "08006", "57P01", "57P02", "57P03"}
     assert probe.result.incurable == {}
     last = max(
-        one.at_s for one in samples.read(tmp_path / "probe.csv") if one.outcome == "ok" and one.lane == "read thing"
+        one.at_s
+        for one in samples.read(tmp_path / "probe.csv")
+        if one.outcome == "ok" and one.lane == "read thing"
     )
     end = next(one.at_s for one in samples.read(tmp_path / "probe.csv") if one.lane == END)
     assert end - last < 1
@@ -298,10 +358,14 @@ def test_a_probe_does_not_outlive_its_owner(target: Target, tmp_path: Path) -> N
         "    time.sleep(0.5)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    owner = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
+    owner = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True
+    )
     arguments = Path(f"/proc/{int(owner.stdout)}/cmdline")
     deadline = time.monotonic() + 15
-    while arguments.exists() and arguments.read_bytes():  # a process that ended and was not reaped has none
+    while (
+        arguments.exists() and arguments.read_bytes()
+    ):  # a process that ended and was not reaped has none
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert any(one.lane == END for one in samples.read(tmp_path / "probe.csv"))
@@ -313,7 +377,9 @@ def test_no_secret_is_among_the_arguments_or_the_samples(target: Target, tmp_pat
     with Probe(guarded, ("customer",), tmp_path) as probe:
         time.sleep(0.3)
         arguments = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", str(probe._process.pid)], capture_output=True, text=True
+            ["ps", "-ww", "-o", "args=", "-p", str(probe._process.pid)],
+            capture_output=True,
+            text=True,
         )
     assert "mantis_runbook.watch.probe_process" in arguments.stdout
     assert secret not in arguments.stdout
@@ -328,9 +394,15 @@ def test_the_result_is_shown_kept_and_drawn(target: Target, tmp_path: Path) -> N
         time.sleep(0.5)
         probe.mark("migrated")
     records = probe.result.records
-    assert [record["lane"] for record in records] == ["read customer", "write canary", "write customer"]
+    assert [record["lane"] for record in records] == [
+        "read customer",
+        "write canary",
+        "write customer",
+    ]
     assert all(lane.p50_ms <= lane.p99_ms <= lane.p999_ms for lane in probe.result.lanes)
-    assert {record["p99_ms"] for record in records} == {None}, "about ten samples: their p99 is their maximum"
+    assert {record["p99_ms"] for record in records} == {None}, (
+        "about ten samples: their p99 is their maximum"
+    )
     assert {record["errors"] for record in records} == {"0"}
     assert probe.result.as_dict()["longest_gap_ms"] == probe.result.longest_gap_ms
     assert set(probe.result.frame.columns) == {"at", "lane", "latency_ms", "ok", "outcome"}
@@ -338,15 +410,19 @@ def test_the_result_is_shown_kept_and_drawn(target: Target, tmp_path: Path) -> N
 
 
 def test_a_rate_that_makes_no_sense_is_refused(database: Target, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"rate of the probe: found 0 Hz, expected 0.1 to 1000 Hz a lane"):
+    with pytest.raises(
+        ParameterError, match=r"rate of the probe: found 0 Hz, expected 0.1 to 1000 Hz a lane"
+    ):
         Probe(database, (), tmp_path, rate_hz=0)
 
 
-# -- pure ----------------------------------------------------------------------------------------------------------
+# -- pure ------------------------------------------------------------------------------------------
 
 
 def lane(*answers: tuple[float, float, str], name: str = "read t") -> list[Sample]:
-    return [Sample(at, name, number, ms, outcome) for number, (at, ms, outcome) in enumerate(answers)]
+    return [
+        Sample(at, name, number, ms, outcome) for number, (at, ms, outcome) in enumerate(answers)
+    ]
 
 
 TEN = [(second / 10, 1.0, "ok") for second in range(10)]
@@ -385,8 +461,12 @@ def test_figures_without_an_end_are_not_complete() -> None:
     assert found.instant(1.5).isoformat() == "2026-01-02T03:04:06.500000+00:00"
 
 
-@pytest.mark.parametrize(("until_s", "problems"), [(0.2, []), (0.9, ["nothing was answered in read t"])])
-def test_a_single_error_in_a_short_migration_is_no_silence(until_s: float, problems: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("until_s", "problems"), [(0.2, []), (0.9, ["nothing was answered in read t"])]
+)
+def test_a_single_error_in_a_short_migration_is_no_silence(
+    until_s: float, problems: list[str]
+) -> None:
     answers = lane((0.1, 1, OK), (0.15, 1, CACHED_PLAN), (until_s, 1, OK))
     marks = [Sample(at, MARK, 0, 0, name) for at, name in ((0.14, "migration"), (0.16, "migrated"))]
     found = figures([*answers, *marks, Sample(1.0, END, 0, 0, "")])
@@ -394,7 +474,10 @@ def test_a_single_error_in_a_short_migration_is_no_silence(until_s: float, probl
 
 
 def test_acknowledged_writes_are_ranges_of_numbers() -> None:
-    made = lane(*[(0.0, 1.0, "ok" if number not in (3, 4) else "08006") for number in range(8)], name="write canary")
+    made = lane(
+        *[(0.0, 1.0, "ok" if number not in (3, 4) else "08006") for number in range(8)],
+        name="write canary",
+    )
     assert samples.acknowledged(made) == [(0, 2), (5, 7)]
     assert samples.acknowledged(lane(*TEN)) == []
 
@@ -427,5 +510,10 @@ def test_the_longest_gap_of_each_step_is_that_of_any_lane_that_touches_it() -> N
     written += [Sample(end, lane, 0, 0, OK) for lane, ends in answers.items() for end in ends]
     written.append(Sample(1.2, "write a", 0, 0, "deadlock detected"))
     spans = {"early": at(0.6, 0.9), "slow": at(1.1, 1.2), "late": at(2.1, 2.2), "never": at(9, 10)}
-    assert longest_gaps(written, spans) == {"early": 500.0, "slow": 900.0, "late": 500.0, "never": 0.0}
+    assert longest_gaps(written, spans) == {
+        "early": 500.0,
+        "slow": 900.0,
+        "late": 500.0,
+        "never": 0.0,
+    }
     assert longest_gaps(written[1:], spans) == {}

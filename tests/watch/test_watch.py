@@ -1,4 +1,6 @@
-"""A watched migration: what is probed of it and what is not, and what the watch does not claim to know."""
+"""A watched migration: what is probed of it and what is not, and what the watch does not claim to
+know.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,23 @@ from mantis_runbook.watch.probe import Probe
 
 @pytest.fixture
 def begun(bench: Bench, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A run on a database where two tables may be probed, watched without the wait for the machine's noise."""
+    """A run on a database where two tables may be probed, watched without the wait for the
+    machine's noise.
+    """
     monkeypatch.setenv("MANTIS_RUNBOOK_BACKUPS", str(tmp_path / "backups"))
     monkeypatch.setattr(watch, "NOISE_S", 0.3)
     monkeypatch.setattr(application, "load", lambda: Application(name="bench"))
     return run.start(bench.target, limits(), "Ada", phases={})
 
 
-def test_tables_beyond_the_last_lane_are_named(bench: Bench, begun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_beyond_the_last_lane_are_named(
+    bench: Bench, begun: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch, "MOST_TABLES", 2)
-    bench.sql("CREATE TABLE second (id integer); CREATE TABLE third (id integer); CREATE TABLE fourth (id integer)")
+    bench.sql(
+        "CREATE TABLE second (id integer); CREATE TABLE third (id integer); CREATE TABLE fourth (id"
+        " integer)"
+    )
     with watch.watching(begun, "1", ("old", "second", "third", "fourth")) as watched:
         pass
     assert watched.probed is not None
@@ -56,7 +65,10 @@ def test_a_probe_that_is_killed_in_the_middle_leaves_the_gaps_unknown(
     monkeypatch.setattr(watch, "Probe", Mortal)
     with watch.watching(begun, "1", ("old",)) as watched:
         pass
-    with pytest.raises(Inconclusive, match=r"ended before its time \(exit code -9\); .* its figures are a lower bound"):
+    with pytest.raises(
+        Inconclusive,
+        match=r"ended before its time \(exit code -9\); .* its figures are a lower bound",
+    ):
         watched.require()
 
 
@@ -70,7 +82,9 @@ class Mortal(Probe):
             self._process.wait()
 
 
-def test_acknowledged_writes_that_nobody_can_look_for_are_not_taken_for_found(bench: Bench, begun: Run) -> None:
+def test_acknowledged_writes_that_nobody_can_look_for_are_not_taken_for_found(
+    bench: Bench, begun: Run
+) -> None:
     with watch.watching(begun, "1", ("old",)) as watched:
         bench.sql("ALTER TABLE mantis_runbook.canary RENAME TO canary_away")
     with pytest.raises(Inconclusive, match=r"nobody could look for \d+ acknowledged writes"):
@@ -94,7 +108,10 @@ def test_a_migration_that_the_probe_did_not_see_is_inconclusive_however_often_it
     for _ in range(3):
         with pytest.raises(Inconclusive, match="the probe did not see all of the migration"):
             core.migrate()
-    assert ask(prepared, "SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'") == "completed"
+    assert (
+        ask(prepared, "SELECT status FROM mantis_runbook.schema_migrations WHERE version = '001'")
+        == "completed"
+    )
     kept = archive.read_evidence(core.run.folder, "1", "migrate")
     assert kept is not None
     assert kept["verdict"] == "inconclusive"
@@ -115,4 +132,7 @@ def test_what_the_monitor_could_not_see_is_a_warning_in_the_cell(
     for verb in ("precheck", "back_up", "prove", "rehearse", "approve"):
         getattr(core, verb)()
     shown = core.migrate()
-    assert (shown.verdict, shown.advice) == ("warned", "this role does not see other roles' sessions")
+    assert (shown.verdict, shown.advice) == (
+        "warned",
+        "this role does not see other roles' sessions",
+    )

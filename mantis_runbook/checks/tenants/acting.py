@@ -27,7 +27,9 @@ class Acts(Protocol):
 
 @dataclass(frozen=True)
 class Guise:
-    """Somebody without a place among the tenants: nobody (all settings empty), or a user of no organisation."""
+    """Somebody without a place among the tenants: nobody (all settings empty), or a user of no
+    organisation.
+    """
 
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -38,14 +40,18 @@ def own_role(connection: Connection) -> str:
 
 
 def become(connection: Connection, role: str, who: Acts) -> None:
-    """Be that role, and that user of the application, until the transaction ends or is rolled back."""
+    """Be that role, and that user of the application, until the transaction ends or is rolled
+    back.
+    """
     connection.execute(as_text(connection, role, who), prepare=False)
 
 
 def as_text(connection: Connection, role: str, who: Acts) -> bytes:
     """The statement by which a session becomes that role and user."""
     wanted = {**who.settings, "row_security": "on", "role": role}
-    return _settings(tuple(wanted.items()), connection.info.encoding).encode(connection.info.encoding)
+    return _settings(tuple(wanted.items()), connection.info.encoding).encode(
+        connection.info.encoding
+    )
 
 
 @lru_cache(maxsize=64)
@@ -69,11 +75,16 @@ def obstacle(connection: Connection, role: str) -> str:
     [row] = rows(
         connection,
         "SELECT to_regrole(quote_ident(%(role)s)) IS NOT NULL AS there,"
-        " coalesce(pg_has_role(session_user, to_regrole(quote_ident(%(role)s))::oid, %(right)s), false) AS may",
+        " coalesce(pg_has_role(session_user, to_regrole(quote_ident(%(role)s))::oid, %(right)s),"
+        " false) AS may",
         {"role": role, "right": right},
     )
     if not row["there"]:
         return f"there is no role {role}"
     return (
-        "" if row["may"] else f"{own_role(connection)} is no member of {role}: GRANT {role} TO {own_role(connection)}"
+        ""
+        if row["may"]
+        else (
+            f"{own_role(connection)} is no member of {role}: GRANT {role} TO {own_role(connection)}"
+        )
     )

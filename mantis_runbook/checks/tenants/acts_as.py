@@ -1,4 +1,6 @@
-"""Which settings tell the database who acts, and what each of them holds: read from policies, or given by the operator."""
+"""Which settings tell the database who acts, and what each of them holds: read from policies, or
+given by the operator.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,12 @@ from mantis_runbook.errors import ParameterError
 __all__ = ["KINDS", "VARIABLE", "ActsAs", "Person", "given", "kind_of", "settings_in"]
 
 #: The operator's own word: `setting=kind`, separated by spaces or commas, such as
-#: `MANTIS_RUNBOOK_ACTS_AS="app.tenant=org app.who=user"`. It goes before what is inferred, and is not verified.
+#: `MANTIS_RUNBOOK_ACTS_AS="app.tenant=org app.who=user"`. It goes before what is inferred, and is
+#: not verified.
 VARIABLE = "MANTIS_RUNBOOK_ACTS_AS"
 
-#: What a setting may hold: the user's id, the organisation's, the e-mail address, the role in the application, the role in
-#: the database, or all of that as JSON.
+#: What a setting may hold: the user's id, the organisation's, the e-mail address, the role in the
+#: application, the role in the database, or all of that as JSON.
 KINDS = ("user", "org", "email", "role", "database_role", "claims")
 
 #: Both kinds of installation; what else is read is found in the policies.
@@ -32,7 +35,19 @@ WORDS = (
     ("claims", {"claims", "jwt_claims"}),
     ("email", {"email", "mail"}),
     ("role", {"role", "roles"}),
-    ("org", {"org", "orgid", "organization", "organisation", "tenant", "tenantid", "company", "workspace"}),
+    (
+        "org",
+        {
+            "org",
+            "orgid",
+            "organization",
+            "organisation",
+            "tenant",
+            "tenantid",
+            "company",
+            "workspace",
+        },
+    ),
     ("user", {"user", "userid", "uid", "sub", "profile", "member", "person"}),
 )
 
@@ -49,9 +64,11 @@ class Person:
 
 @dataclass(frozen=True)
 class ActsAs:
-    """Setting → what it holds (None: left unset). `keys` are those that policies look for in JSON; `unknown` the settings
-    of which nobody knows what they must hold, with the tables whose policies read them; `doubt` says why the policies could
-    not be asked, where the usual settings are taken instead."""
+    """Setting → what it holds (None: left unset). `keys` are those that policies look for in JSON;
+    `unknown` the settings of which nobody knows what they must hold, with the tables whose policies
+    read them; `doubt` says why the policies could not be asked, where the usual settings are taken
+    instead.
+    """
 
     kinds: Mapping[str, str | None] = field(default_factory=lambda: dict(STANDARD))
     keys: tuple[str, ...] = ()
@@ -77,41 +94,73 @@ class ActsAs:
         """Table → the settings it reads of which nobody knows what they must hold."""
         tables = sorted({table for named in self.unknown.values() for table in named})
         return {
-            table: ", ".join(sorted(name for name, named in self.unknown.items() if table in named)) for table in tables
+            table: ", ".join(sorted(name for name, named in self.unknown.items() if table in named))
+            for table in tables
         }
 
     @property
     def summary(self) -> str:
         """How sessions act as tenants here, in a sentence."""
         if self.doubt:
-            return f"how sessions act as tenants could not be learnt ({self.doubt}): the usual settings are taken"
-        used = [f"{name} ({kind})" for name, kind in self.kinds.items() if kind and name in self.read]
-        told = f"sessions act as tenants through: {', '.join(used)}" if used else "no policy reads a setting"
-        if unset := [name for name in self.read if self.kinds.get(name) is None and name not in self.unknown]:
-            told += f"; left unset, for nobody knows what it must hold: {', '.join(unset)} (see {VARIABLE})"
+            return (
+                f"how sessions act as tenants could not be learnt ({self.doubt}): the usual"
+                " settings are taken"
+            )
+        used = [
+            f"{name} ({kind})" for name, kind in self.kinds.items() if kind and name in self.read
+        ]
+        told = (
+            f"sessions act as tenants through: {', '.join(used)}"
+            if used
+            else "no policy reads a setting"
+        )
+        if unset := [
+            name for name in self.read if self.kinds.get(name) is None and name not in self.unknown
+        ]:
+            told += (
+                f"; left unset, for nobody knows what it must hold: {', '.join(unset)} (see"
+                f" {VARIABLE})"
+            )
         if not self.unknown:
             return told
         lost = ", ".join(sorted(self.unknown))
-        return f"{told}; nobody knows what {lost} must hold: say so in {VARIABLE} (setting=kind, a kind of {', '.join(KINDS)})"
+        return (
+            f"{told}; nobody knows what {lost} must hold: say so in {VARIABLE} (setting=kind, a"
+            f" kind of {', '.join(KINDS)})"
+        )
 
     def _claims(self, person: Person, database_role: str) -> str:
-        by_kind = {"user": person.user, "org": person.org, "email": person.email, "role": person.role}
+        by_kind = {
+            "user": person.user,
+            "org": person.org,
+            "email": person.email,
+            "role": person.role,
+        }
         named = {key: by_kind[kind] for key in self.keys if (kind := kind_of(key)) in by_kind}
         named |= {"org_id": person.org, "email": person.email}
         beside = {"app_metadata": dict(named), "user_metadata": dict(named)}
-        # In a token `role` is the database's; the application's own goes by another name, or in its metadata.
-        return json.dumps({**named, **beside, "sub": person.user, "role": database_role, "aud": "authenticated"})
+        # In a token `role` is the database's; the application's own goes by another name, or in its
+        # metadata.
+        return json.dumps(
+            {**named, **beside, "sub": person.user, "role": database_role, "aud": "authenticated"}
+        )
 
 
 def settings_in(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The application's settings that an expression or a function's body reads, and the keys it looks for in JSON."""
-    names = tuple(dict.fromkeys(name.replace("''", "'") for name in READ.findall(text) if "." in name))
+    """The application's settings that an expression or a function's body reads, and the keys it
+    looks for in JSON.
+    """
+    names = tuple(
+        dict.fromkeys(name.replace("''", "'") for name in READ.findall(text) if "." in name)
+    )
     keys = [part.strip() for listed in KEY.findall(text) for part in listed.split(",")]
     return names, tuple(dict.fromkeys(key for key in keys if key))
 
 
 def kind_of(name: str, used: Iterable[str] = ()) -> str | None:
-    """What a setting, or a key of a token, holds by its name and by how the texts in `used` read it; None: it does not say."""
+    """What a setting, or a key of a token, holds by its name and by how the texts in `used` read
+    it; None: it does not say.
+    """
     if any(_is_json(name, text) for text in used):
         return "claims"
     if name == "request.jwt.claim.role":
@@ -121,14 +170,22 @@ def kind_of(name: str, used: Iterable[str] = ()) -> str | None:
 
 
 def _is_json(name: str, text: str) -> bool:
-    """Whether what `current_setting(name)` gives is cast to JSON, at once or after a function around it."""
+    """Whether what `current_setting(name)` gives is cast to JSON, at once or after a function
+    around it.
+    """
     return bool(
-        re.search(rf"current_setting\s*\(\s*'{re.escape(name)}'[^;>]{{0,80}}?::(?:pg_catalog\.)?jsonb?\b", text, re.I)
+        re.search(
+            rf"current_setting\s*\(\s*'{re.escape(name)}'[^;>]{{0,80}}?::(?:pg_catalog\.)?jsonb?\b",
+            text,
+            re.I,
+        )
     )
 
 
 def given() -> dict[str, str]:
-    """What the operator says in MANTIS_RUNBOOK_ACTS_AS: setting → kind. Raises `ParameterError` for anything else."""
+    """What the operator says in MANTIS_RUNBOOK_ACTS_AS: setting → kind. Raises `ParameterError` for
+    anything else.
+    """
     found: dict[str, str] = {}
     for part in re.split(r"[\s,]+", os.environ.get(VARIABLE, "").strip()):
         if not part:
@@ -141,6 +198,9 @@ def given() -> dict[str, str]:
             )  # fmt: skip
         if found.setdefault(match[1], match[2]) != match[2]:
             raise ParameterError(
-                f"variable {VARIABLE}", found=f"{match[1]} twice", expected="each setting once", action="remove one"
+                f"variable {VARIABLE}",
+                found=f"{match[1]} twice",
+                expected="each setting once",
+                action="remove one",
             )
     return found

@@ -25,18 +25,20 @@ REFUSED = "refused"
 #: Outcomes of an attempt that must reach nothing.
 ALLOWED = ("0", REFUSED)
 
-#: A change that would have moved a row out was stopped by a rule instead: data, constraint, state, raised by a trigger.
+#: A change that would have moved a row out was stopped by a rule instead: data, constraint, state,
+#: raised by a trigger.
 RULES = ("22", "23", "44", "55000", "P0001")
 
-#: A session without settings whose policy casts one, or insists on it, ends before it has read a row.
+#: A session without settings whose policy casts one, or insists on it, ends before it has read a
+#: row.
 EMPTY_SETTING = ("22P02", "42704")
 
 #: A lock was not obtained within the session's lock_timeout.
 LOCKED = "55P03"
 TRIES, PAUSE_S = 20, 0.1
 
-#: Limits of one attempt: longer than a function of the application takes, shorter than anybody waits for a proof; and rows
-#: that are enough to show that there are any.
+#: Limits of one attempt: longer than a function of the application takes, shorter than anybody
+#: waits for a proof; and rows that are enough to show that there are any.
 LIMIT_S, TEMPORARY, SAMPLE = 10, "256MB", 1000
 
 RECORDED = "SELECT FROM pg_settings WHERE name = 'pg_stat_statements.track'"
@@ -47,7 +49,9 @@ UNSHOWN = ("57014", "53400")
 
 @dataclass(frozen=True)
 class Crossing:
-    """One attempt: on what, how, what was found, and whether that keeps tenants apart; `inconclusive`: nothing was shown."""
+    """One attempt: on what, how, what was found, and whether that keeps tenants apart;
+    `inconclusive`: nothing was shown.
+    """
 
     table: str
     attempt: str
@@ -57,7 +61,8 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Tenant:
-    """An organisation and a user of it; the mark is in a text of each row that is made for the proof, `rows` has their ids.
+    """An organisation and a user of it; the mark is in a text of each row that is made for the
+    proof, `rows` has their ids.
 
     `settings` are what the user's session holds.
     """
@@ -71,9 +76,11 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two tenants of a proof, on a connection whose role is `owner`: here a user acts, there nothing may be reached.
+    """The two tenants of a proof, on a connection whose role is `owner`: here a user acts, there
+    nothing may be reached.
 
-    Beside them nobody at all, and a user of no organisation. `roles` are those that the session may take.
+    Beside them nobody at all, and a user of no organisation. `roles` are those that the session may
+    take.
     """
 
     connection: Connection
@@ -95,7 +102,9 @@ class Pair:
 
 
 def bound(connection: Connection) -> None:
-    """Bound every statement until the transaction ends: in time, and in temporary files where the role may say so."""
+    """Bound every statement until the transaction ends: in time, and in temporary files where the
+    role may say so.
+    """
     limits = {"statement_timeout": f"{LIMIT_S}s"}
     if may_set(connection, "temp_file_limit"):
         limits["temp_file_limit"] = TEMPORARY
@@ -107,7 +116,8 @@ def bound(connection: Connection) -> None:
 
 
 def reached(connection: Connection, role: str, who: Acts, statement: sql.Composed) -> str:
-    """How many rows the statement read or changed, `refused`, or SQLSTATE and message of the error it ended with.
+    """How many rows the statement read or changed, `refused`, or SQLSTATE and message of the error
+    it ended with.
 
     Who meets a row that the application is writing gives way, and tries again.
     """
@@ -133,12 +143,16 @@ def _reached(connection: Connection, role: str, who: Acts, statement: sql.Compos
 def tried(
     connection: Connection, statement: sql.Composed, *, before: bytes = b"", keep: bool = False
 ) -> psycopg.Cursor[tuple[object, ...]]:
-    """The statement's result; whatever it did is undone, unless `keep`. In one message: attempts are many, and short.
+    """The statement's result; whatever it did is undone, unless `keep`. In one message: attempts
+    are many, and short.
 
-    `before` is run first, and undone too. Raises what the statement raises, with the transaction as it was before.
+    `before` is run first, and undone too. Raises what the statement raises, with the transaction as
+    it was before.
     """
     end = b"RELEASE attempt" if keep else b"ROLLBACK TO attempt; RELEASE attempt"
-    text = b"; ".join(part for part in (b"SAVEPOINT attempt", before, statement.as_bytes(connection), end) if part)
+    text = b"; ".join(
+        part for part in (b"SAVEPOINT attempt", before, statement.as_bytes(connection), end) if part
+    )
     cursor = connection.cursor(row_factory=tuple_row)
     try:
         cursor.execute(text, prepare=False)
@@ -161,13 +175,17 @@ def is_unshown(found: str) -> bool:
 
 
 def is_nothing(found: str, who: Acts) -> bool:
-    """Whether an attempt that must reach nothing did. Without a value in any setting it may end in an error for that."""
+    """Whether an attempt that must reach nothing did. Without a value in any setting it may end in
+    an error for that.
+    """
     is_empty = not any(who.settings.values())
     return found in ALLOWED or (is_empty and found.startswith(EMPTY_SETTING))
 
 
 def stopped(found: str) -> bool:
-    """Whether an attempt to move a row ended without one moved: refused, none reached, or stopped by a rule."""
+    """Whether an attempt to move a row ended without one moved: refused, none reached, or stopped
+    by a rule.
+    """
     return found in ALLOWED or (not found.isdigit() and found.startswith(RULES))
 
 

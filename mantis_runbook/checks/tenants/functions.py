@@ -22,11 +22,15 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 State = list[tuple[Any, ...]]
 
 
-def on_function(pair: Pair, function: dict[str, Any], tables: Sequence[Table]) -> Iterator[Crossing]:
-    """Call a function, as `sql/tenants/functions.sql` tells it, with each id of the other tenant for every uuid it takes.
+def on_function(
+    pair: Pair, function: dict[str, Any], tables: Sequence[Table]
+) -> Iterator[Crossing]:
+    """Call a function, as `sql/tenants/functions.sql` tells it, with each id of the other tenant
+    for every uuid it takes.
 
-    It must answer as it does for an id that nobody has, and leave the other tenant's rows as they were: then it tells
-    nothing of them and does nothing to them, whatever it does otherwise and with whose rights.
+    It must answer as it does for an id that nobody has, and leave the other tenant's rows as they
+    were: then it tells nothing of them and does nothing to them, whatever it does otherwise and
+    with whose rights.
     """
     for words, role, who, allowed in (
         ("a user of another tenant", "authenticated", pair.here, function["for_users"]),
@@ -64,9 +68,12 @@ def _crossing(function: dict[str, Any], attempt: str, found: str) -> Crossing:
 
 
 def _answers(pair: Pair, function: dict[str, Any], ids: Sequence[str]) -> list[str]:
-    """The answer for each id: in one statement, or one after the other where one of them ends in an error."""
+    """The answer for each id: in one statement, or one after the other where one of them ends in an
+    error.
+    """
     asked = sql.SQL(
-        "SELECT place, r::text FROM unnest({}::uuid[]) WITH ORDINALITY AS asked (id, place), LATERAL {} AS r"
+        "SELECT place, r::text FROM unnest({}::uuid[]) WITH ORDINALITY AS asked (id, place),"
+        " LATERAL {} AS r"
     ).format(list(ids), _call(function, sql.SQL("asked.id")))
     try:
         found = tried(pair.connection, asked, keep=True).fetchall() if ids else []
@@ -89,10 +96,14 @@ def _one_by_one(pair: Pair, function: dict[str, Any], ids: Sequence[str]) -> lis
 
 
 def _answer(pair: Pair, function: dict[str, Any], identifier: str) -> str:
-    """All rows as text, or SQLSTATE and message; ids are masked, for one is asked for and others are drawn."""
+    """All rows as text, or SQLSTATE and message; ids are masked, for one is asked for and others
+    are drawn.
+    """
     try:
         found = tried(
-            pair.connection, sql.SQL("SELECT r::text FROM {} AS r").format(_call(function, identifier)), keep=True
+            pair.connection,
+            sql.SQL("SELECT r::text FROM {} AS r").format(_call(function, identifier)),
+            keep=True,
         ).fetchall()
     except psycopg.Error as error:
         return UUID.sub("…", f"{error.sqlstate} {message_of(error)}")
@@ -106,15 +117,17 @@ def _call(function: dict[str, Any], identifier: object) -> sql.Composed:
         for kind, sample in zip(function["types"], function["samples"], strict=True)
     ]
     arguments = [
-        sql.SQL("{}::").format(value) + sql.SQL(kind) for kind, value in zip(function["types"], values, strict=True)
+        sql.SQL("{}::").format(value) + sql.SQL(kind)
+        for kind, value in zip(function["types"], values, strict=True)
     ]
     name = sql.Identifier("public", function["function"])
     return sql.SQL("{}({})").format(name, sql.SQL(", ").join(arguments))
 
 
 def state(pair: Pair, tables: Sequence[Table]) -> State:
-    """Of each table how many rows the other tenant has, and what the one made for the proof holds; in one order always,
-    for parallel workers hand the tables over as they come to them."""
+    """Of each table how many rows the other tenant has, and what the one made for the proof holds;
+    in one order always, for parallel workers hand the tables over as they come to them.
+    """
     parts = []
     for table in tables:
         condition = table.of(pair.there)
@@ -123,11 +136,14 @@ def state(pair: Pair, tables: Sequence[Table]) -> State:
         made = table.made_by(pair.there) or condition
         parts.append(
             sql.SQL(
-                "SELECT {}, count(*), string_agg(md5(r::text), ',' ORDER BY md5(r::text)) FILTER (WHERE {}) FROM {} AS r WHERE {}"
+                "SELECT {}, count(*), string_agg(md5(r::text), ',' ORDER BY md5(r::text)) FILTER"
+                " (WHERE {}) FROM {} AS r WHERE {}"
             ).format(table.name, made, table.relation, condition)
         )
     with acting(pair.connection, pair.owner, pair.there):
-        return sorted(pair.connection.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall(), key=str)
+        return sorted(
+            pair.connection.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall(), key=str
+        )
 
 
 def _state(pair: Pair, tables: Sequence[Table]) -> State | None:
@@ -139,10 +155,15 @@ def _state(pair: Pair, tables: Sequence[Table]) -> State | None:
 
 
 def _written(pair: Pair) -> dict[str, tuple[int, str]]:
-    return {row["name"]: (row["rows"], row["places"]) for row in rows(pair.connection, query("tenants/written"))}
+    return {
+        row["name"]: (row["rows"], row["places"])
+        for row in rows(pair.connection, query("tenants/written"))
+    }
 
 
-def _touched(pair: Pair, tables: Sequence[Table], before: dict[str, tuple[int, str]]) -> list[Table]:
+def _touched(
+    pair: Pair, tables: Sequence[Table], before: dict[str, tuple[int, str]]
+) -> list[Table]:
     """The tables that were written since; all of them where the server does not count."""
     now = _written(pair)
     return [table for table in tables if not now or before.get(table.name) != now.get(table.name)]

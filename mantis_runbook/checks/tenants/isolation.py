@@ -1,4 +1,6 @@
-"""Tenants stay apart: shown by acting as users of two organisations, as a user of none, and as nobody."""
+"""Tenants stay apart: shown by acting as users of two organisations, as a user of none, and as
+nobody.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ Watcher = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Separation:
-    """All attempts. One that could not be made is not passed. `acts` says how sessions act as tenants, `notes` what kept
-    some attempts from being made at all."""
+    """All attempts. One that could not be made is not passed. `acts` says how sessions act as
+    tenants, `notes` what kept some attempts from being made at all.
+    """
 
     attempts: tuple[Crossing, ...]
     acts: ActsAs = field(default_factory=ActsAs)
@@ -39,7 +42,13 @@ class Separation:
     def verdict(self) -> str:
         """pass, fail, or inconclusive: somewhere there was nothing to reach for."""
         found = {one.verdict for one in self.attempts}
-        return "fail" if "fail" in found or not found else "inconclusive" if "inconclusive" in found else "pass"
+        return (
+            "fail"
+            if "fail" in found or not found
+            else "inconclusive"
+            if "inconclusive" in found
+            else "pass"
+        )
 
     @property
     def leaks(self) -> tuple[Crossing, ...]:
@@ -70,14 +79,17 @@ def prove(
     rests: Callable[[str], bool] = lambda name: False,
     watch: Watcher = lambda name: None,
 ) -> Separation:
-    """Try to cross from one tenant to another by every table, view and function; nothing of it is left.
+    """Try to cross from one tenant to another by every table, view and function; nothing of it is
+    left.
 
-    In one transaction, rolled back at its end, a row of either tenant is made in each table, by a user of it: what the
-    other must not reach is there even where the table is new. `connection` is the tables' owner, who may become
-    `authenticated` and `anon`. `only` names the tables, views and functions (as PostgreSQL writes them, with the types of
-    their arguments) that are tried; none means all. What `rests` on an earlier proof is not tried again. `watch` is told
-    each name before it is tried. Every statement is bounded in time: what does not end by then is inconclusive. Raises
-    `Inconclusive` with fewer than two organisations to act for, or where nobody can act as a user.
+    In one transaction, rolled back at its end, a row of either tenant is made in each table, by a
+    user of it: what the other must not reach is there even where the table is new. `connection` is
+    the tables' owner, who may become `authenticated` and `anon`. `only` names the tables, views and
+    functions (as PostgreSQL writes them, with the types of their arguments) that are tried; none
+    means all. What `rests` on an earlier proof is not tried again. `watch` is told each name before
+    it is tried. Every statement is bounded in time: what does not end by then is inconclusive.
+    Raises `Inconclusive` with fewer than two organisations to act for, or where nobody can act as a
+    user.
     """
     alone = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction(force_rollback=True):
@@ -101,13 +113,23 @@ class _Proof:
                 "tenant isolation was not shown", found=why, expected="a session that acts as a user",
                 action="act on it where users of the application do",
             )  # fmt: skip
-        people = [person(self.connection, row["user_id"], row["org_id"]) for row in self._organisations()]
+        people = [
+            person(self.connection, row["user_id"], row["org_id"]) for row in self._organisations()
+        ]
         tables = [Table(**row) for row in rows(self.connection, query("tenants/tables"))]
         owner = own_role(self.connection)
         acts = learn(self.connection, owner, people, tables)
-        pair = _pair(self.connection, owner, people, acts, frozenset(one for one, why in obstacles.items() if not why))
+        pair = _pair(
+            self.connection,
+            owner,
+            people,
+            acts,
+            frozenset(one for one, why in obstacles.items() if not why),
+        )
         attempts = tuple(
-            _weighed(one, acts) for one in self._attempts(pair, tables) if not self.only or one.table in self.only
+            _weighed(one, acts)
+            for one in self._attempts(pair, tables)
+            if not self.only or one.table in self.only
         )
         notes = tuple(f"nothing was tried as nobody: {why}" for why in obstacles.values() if why)
         return Separation(attempts, acts, notes)
@@ -117,16 +139,25 @@ class _Proof:
         found = []
         extended = rows(
             self.connection,
-            "SELECT to_regclass('auth.users_extended') IS NOT NULL AND EXISTS ("
-            " SELECT FROM pg_policy WHERE concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))"
-            " LIKE '%users_extended%' UNION ALL SELECT FROM pg_proc WHERE prosrc LIKE '%users_extended%') AS decides",
+            "SELECT to_regclass('auth.users_extended') IS NOT NULL AND EXISTS ( SELECT FROM"
+            " pg_policy WHERE concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck,"
+            " polrelid)) LIKE '%users_extended%' UNION ALL SELECT FROM pg_proc WHERE prosrc LIKE"
+            " '%users_extended%') AS decides",
         )[0]["decides"]
         try:
             with self.connection.transaction():
-                found = rows(self.connection, query("tenants/two_tenants_extended")) if extended else []
-                found = found if len(found) == 2 else rows(self.connection, query("tenants/two_tenants"))
+                found = (
+                    rows(self.connection, query("tenants/two_tenants_extended")) if extended else []
+                )
+                found = (
+                    found
+                    if len(found) == 2
+                    else rows(self.connection, query("tenants/two_tenants"))
+                )
         except psycopg.errors.ProgrammingError as error:
-            raise self._too_few(f"no way to tell users and organisations: {message_of(error)}") from None
+            raise self._too_few(
+                f"no way to tell users and organisations: {message_of(error)}"
+            ) from None
         if len(found) < 2:
             raise self._too_few(f"{len(found)} organisation(s) with an active user")
         return found
@@ -156,7 +187,11 @@ class _Proof:
                 yield Crossing(door["name"], "read around the policies", door["why"], "fail")
 
     def _told(self, name: str) -> Iterator[dict[str, Any]]:
-        return (row for row in rows(self.connection, query(f"tenants/{name}")) if self._is_wanted(row["name"]))
+        return (
+            row
+            for row in rows(self.connection, query(f"tenants/{name}"))
+            if self._is_wanted(row["name"])
+        )
 
     def _is_wanted(self, name: str) -> bool:
         if (self.only and name not in self.only) or self.rests(name):
@@ -165,17 +200,31 @@ class _Proof:
         return True
 
 
-def _pair(connection: Connection, owner: str, people: list[Person], acts: ActsAs, roles: frozenset[str]) -> Pair:
+def _pair(
+    connection: Connection, owner: str, people: list[Person], acts: ActsAs, roles: frozenset[str]
+) -> Pair:
     here, there = (Tenant(one.org, one.user, settings=acts.values(one)) for one in people)
     nowhere = NOBODY if not here.org.isdigit() else "-1"
     stranger = Person(NOBODY, nowhere, "stranger@example.org")
-    return Pair(connection, owner, here, there, Guise(acts.values(Person())), Guise(acts.values(stranger)), roles)
+    return Pair(
+        connection,
+        owner,
+        here,
+        there,
+        Guise(acts.values(Person())),
+        Guise(acts.values(stranger)),
+        roles,
+    )
 
 
 def _weighed(one: Crossing, acts: ActsAs) -> Crossing:
-    """A refusal of rightful work says nothing where nobody knows what makes a session a user's; rows reached always do."""
+    """A refusal of rightful work says nothing where nobody knows what makes a session a user's;
+    rows reached always do.
+    """
     lost = acts.tables_unknown.get(one.table)
     refused = one.attempt in ("read own rows", "insert an own row") or not one.found.isdigit()
     if one.verdict != "fail" or not lost or not refused:
         return one
-    return replace(one, verdict="inconclusive", found=f"{one.found}; nobody knows what {lost} must hold")
+    return replace(
+        one, verdict="inconclusive", found=f"{one.found}; nobody knows what {lost} must hold"
+    )

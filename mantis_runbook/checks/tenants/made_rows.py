@@ -1,4 +1,6 @@
-"""Rows for tables that nobody told us of: made from types, defaults and references, where the table lets that be."""
+"""Rows for tables that nobody told us of: made from types, defaults and references, where the table
+lets that be.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ PEOPLE = ("profile", "users", "users_extended")
 
 
 def furnish(pair: Pair, table: Table) -> None:
-    """Make a row of each tenant that has none in a table with `org_id`, as its owner; where that fails it stays empty."""
+    """Make a row of each tenant that has none in a table with `org_id`, as its owner; where that
+    fails it stays empty.
+    """
     if table.owner_column != "org_id":
         return
     for tenant in (pair.here, pair.there):
@@ -34,7 +38,11 @@ def furnish(pair: Pair, table: Table) -> None:
 
 
 def _make(pair: Pair, table: Table, tenant: Tenant) -> None:
-    columns = rows(pair.connection, query("tenants/columns"), {"table": table.relation.as_string(pair.connection)})
+    columns = rows(
+        pair.connection,
+        query("tenants/columns"),
+        {"table": table.relation.as_string(pair.connection)},
+    )
     values = {one["name"]: value for one in columns if (value := _value(one, tenant)) is not None}
     if any(one["is_needed"] and one["name"] not in values for one in columns):
         return

@@ -1,4 +1,6 @@
-"""Rows of both tenants, made for a proof: something to reach for, by the rightful work of a user."""
+"""Rows of both tenants, made for a proof: something to reach for, by the rightful work of a
+user.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +21,30 @@ __all__ = ["settle"]
 def settle(pair: Pair, insertable: dict[str, bool]) -> Iterator[Crossing]:
     """Make a row of each tenant in every table that `sql/tenants/rows.sql` knows and that is there.
 
-    `insertable` says of each table whether users may insert into it: then the row is made by a user, which has to succeed.
+    `insertable` says of each table whether users may insert into it: then the row is made by a
+    user, which has to succeed.
     """
-    steps = [step for step in read_script(settings.sql() / "tenants" / "rows.sql").steps if step.name in insertable]
+    steps = [
+        step
+        for step in read_script(settings.sql() / "tenants" / "rows.sql").steps
+        if step.name in insertable
+    ]
     for tenant in (pair.here, pair.there):
         _introduce(pair, tenant, steps)
         for step in steps:
-            yield _make(pair, tenant, step, "authenticated" if insertable[step.name] else pair.owner)
+            yield _make(
+                pair, tenant, step, "authenticated" if insertable[step.name] else pair.owner
+            )
     become(pair.connection, pair.owner, pair.nobody)
 
 
 def _introduce(pair: Pair, tenant: Tenant, steps: list[Step]) -> None:
-    told = {"org": tenant.org, "person": tenant.user, "mark": tenant.mark} | {step.name: str(uuid4()) for step in steps}
+    told = {"org": tenant.org, "person": tenant.user, "mark": tenant.mark} | {
+        step.name: str(uuid4()) for step in steps
+    }
     pair.connection.execute(
-        "SELECT set_config('tenants.' || name, value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+        "SELECT set_config('tenants.' || name, value, true) FROM unnest(%s::text[], %s::text[]) AS"
+        " s (name, value)",
         (list(told), list(told.values())),
     )
 

@@ -1,4 +1,6 @@
-"""How sessions act as tenants on this installation: read from its policies, and verified by what a user then sees."""
+"""How sessions act as tenants on this installation: read from its policies, and verified by what a
+user then sees.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import psycopg
 from psycopg import sql
 
 from mantis_runbook.checks.tenants.acting import Guise, own_role
-from mantis_runbook.checks.tenants.acts_as import STANDARD, ActsAs, Person, given, kind_of, settings_in
+from mantis_runbook.checks.tenants.acts_as import (
+    STANDARD,
+    ActsAs,
+    Person,
+    given,
+    kind_of,
+    settings_in,
+)
 from mantis_runbook.checks.tenants.attempt import reached
 from mantis_runbook.checks.tenants.tables import Table
 from mantis_runbook.postgres.connection import Connection, message_of, query, rows
@@ -29,23 +38,34 @@ Ways = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class _Reading:
-    """What the policies read: by table the settings, by setting the texts that read it, and keys of JSON."""
+    """What the policies read: by table the settings, by setting the texts that read it, and keys of
+    JSON.
+    """
 
     by_table: Mapping[str, frozenset[str]]
     texts: Mapping[str, tuple[str, ...]]
     keys: tuple[str, ...]
 
 
-def learn(connection: Connection, owner: str, people: Sequence[Person], tables: Sequence[Table]) -> ActsAs:
-    """Which settings a session must hold to be one of these people, each verified by a table where that one has rows.
+def learn(
+    connection: Connection, owner: str, people: Sequence[Person], tables: Sequence[Table]
+) -> ActsAs:
+    """Which settings a session must hold to be one of these people, each verified by a table where
+    that one has rows.
 
-    What the policies' own texts and names do not tell is tried; a setting for which nothing that was tried shows own rows
-    is unknown. The operator's word (`MANTIS_RUNBOOK_ACTS_AS`) goes before all of it. Raises `ParameterError` for a wrong one.
+    What the policies' own texts and names do not tell is tried; a setting for which nothing that
+    was tried shows own rows is unknown. The operator's word (`MANTIS_RUNBOOK_ACTS_AS`) goes before
+    all of it. Raises `ParameterError` for a wrong one.
     """
     reading, told = _read(connection), given()
-    kinds: dict[str, str | None] = {**STANDARD, **{name: kind_of(name, texts) for name, texts in reading.texts.items()}}
+    kinds: dict[str, str | None] = {
+        **STANDARD,
+        **{name: kind_of(name, texts) for name, texts in reading.texts.items()},
+    }
     acts = ActsAs({**kinds, **told}, reading.keys, read=tuple(reading.texts))
-    tables_by_name = {table.name: table for table in tables if table.owner_column and table.may_select}
+    tables_by_name = {
+        table.name: table for table in tables if table.owner_column and table.may_select
+    }
     groups: dict[frozenset[str], list[Table]] = {}
     for name, settings in reading.by_table.items():
         if settings and name in tables_by_name:
@@ -60,15 +80,23 @@ def learn(connection: Connection, owner: str, people: Sequence[Person], tables: 
             known |= settings
     for settings, shown in unseen.items():
         free = sorted(settings - known)
-        way = next((way for way in _ways(acts, free) if trial.sees(acts.trying(way), shown)), None) if shown else None
+        way = (
+            next((way for way in _ways(acts, free) if trial.sees(acts.trying(way), shown)), None)
+            if shown
+            else None
+        )
         if way is not None:
             acts = acts.trying(way)
             known |= settings
-    return replace(acts, unknown=_unknown(reading, acts, known, {name for name, found in unseen.items() if found}))
+    return replace(
+        acts,
+        unknown=_unknown(reading, acts, known, {name for name, found in unseen.items() if found}),
+    )
 
 
 def learn_here(connection: Connection) -> ActsAs:
-    """The same for users of this database's two smallest organisations; the usual settings where there are none to ask.
+    """The same for users of this database's two smallest organisations; the usual settings where
+    there are none to ask.
 
     Where it cannot be learnt the usual settings are taken as well, and `doubt` says why.
     """
@@ -83,8 +111,12 @@ def learn_here(connection: Connection) -> ActsAs:
 
 
 def person(connection: Connection, user: str, org: str) -> Person:
-    """What is known of a user: the role in the application, and the address, where the platform has one."""
-    found = (rows(connection, query("tenants/person"), {"user": user}) or [{"role": "", "email": ""}])[0]
+    """What is known of a user: the role in the application, and the address, where the platform has
+    one.
+    """
+    found = (
+        rows(connection, query("tenants/person"), {"user": user}) or [{"role": "", "email": ""}]
+    )[0]
     return Person(user, org, found["email"] or _email(connection, user), found["role"])
 
 
@@ -93,7 +125,10 @@ def _email(connection: Connection, user: str) -> str:
         try:
             with connection.transaction():
                 found = connection.execute(
-                    sql.SQL("SELECT email FROM auth.{} WHERE id::text = %s").format(sql.Identifier(table)), (user,)
+                    sql.SQL("SELECT email FROM auth.{} WHERE id::text = %s").format(
+                        sql.Identifier(table)
+                    ),
+                    (user,),
                 ).fetchone()
         except psycopg.errors.Error:
             continue
@@ -116,7 +151,9 @@ def _read(connection: Connection) -> _Reading:
             for name in names:
                 texts.setdefault(name, {})[text] = None
             if row["schema_name"] == "public":
-                by_table[row["table_name"]] = by_table.get(row["table_name"], frozenset()) | frozenset(names)
+                by_table[row["table_name"]] = by_table.get(
+                    row["table_name"], frozenset()
+                ) | frozenset(names)
     return _Reading(by_table, {name: tuple(read) for name, read in texts.items()}, tuple(keys))
 
 
@@ -138,7 +175,11 @@ def _ways(acts: ActsAs, free: Sequence[str]) -> Iterator[Ways]:
     if not free:
         return
     choices = [
-        ("claims",) if acts.kinds.get(name) == "claims" else ("user", "org", None, "email", "role", "database_role")
+        (
+            ("claims",)
+            if acts.kinds.get(name) == "claims"
+            else ("user", "org", None, "email", "role", "database_role")
+        )
         for name in free
     ]
     yield from islice((dict(zip(free, kinds, strict=True)) for kinds in product(*choices)), WAYS)
@@ -147,10 +188,13 @@ def _ways(acts: ActsAs, free: Sequence[str]) -> Iterator[Ways]:
 def _unknown(
     reading: _Reading, acts: ActsAs, known: set[str], tried: set[frozenset[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """Settings that showed nothing where they were tried, or that could not be tried and whose names say nothing."""
+    """Settings that showed nothing where they were tried, or that could not be tried and whose
+    names say nothing.
+    """
     lost = {name for settings in tried for name in settings - known}
     lost |= {name for name in reading.texts if name not in known and acts.kinds.get(name) is None}
-    # One that is read beside settings that are known is an exception to them, such as a switch: left unset it decides nothing.
+    # One that is read beside settings that are known is an exception to them, such as a switch:
+    # left unset it decides nothing.
     decides = {
         name for name in lost
         if any(name in read and not (read & known) for read in reading.by_table.values())
@@ -174,20 +218,30 @@ class _Trial:
         everybody = Guise()
         return list(
             islice(
-                (table for table in tables if all(self._has(self.owner, everybody, table, one) for one in self.people)),
+                (
+                    table
+                    for table in tables
+                    if all(self._has(self.owner, everybody, table, one) for one in self.people)
+                ),
                 TABLES,
             )
         )
 
     def sees(self, acts: ActsAs, tables: Sequence[Table]) -> bool:
-        """Whether each of the people, acting so, sees a row of the own organisation in each table."""
+        """Whether each of the people, acting so, sees a row of the own organisation in each
+        table.
+        """
         return all(
-            self._has("authenticated", Guise(acts.values(one)), table, one) for table in tables for one in self.people
+            self._has("authenticated", Guise(acts.values(one)), table, one)
+            for table in tables
+            for one in self.people
         )
 
     def _has(self, role: str, guise: Guise, table: Table, one: Person) -> bool:
-        condition = sql.SQL("r.{} = {}").format(sql.Identifier(table.owner_column or "org_id"), one.org)
-        statement = sql.SQL("SELECT count(*) FROM (SELECT FROM {} AS r WHERE {} LIMIT 1) AS first").format(
-            table.relation, condition
+        condition = sql.SQL("r.{} = {}").format(
+            sql.Identifier(table.owner_column or "org_id"), one.org
         )
+        statement = sql.SQL(
+            "SELECT count(*) FROM (SELECT FROM {} AS r WHERE {} LIMIT 1) AS first"
+        ).format(table.relation, condition)
         return reached(self.connection, role, guise, statement) == "1"

@@ -77,7 +77,12 @@ def on_table(pair: Pair, table: Table) -> Iterator[Crossing]:
     foreign, own = table.of(pair.there), table.of(pair.here)
     copy = None if foreign is None else _copy(pair, table, foreign)
     if foreign is None or own is None or copy is None:
-        yield Crossing(table.name, "reach a row of another tenant", "there is none to reach for", "inconclusive")
+        yield Crossing(
+            table.name,
+            "reach a row of another tenant",
+            "there is none to reach for",
+            "inconclusive",
+        )
         return
     for words, role, who in pair.strangers:
         attempt = _Attempt(pair, table, role, who)
@@ -108,18 +113,28 @@ def _as_user(
 ) -> Iterator[Crossing]:
     table, pair = attempt.table, attempt.pair
     if table.may_select:
-        yield attempt.made("read own rows", count(table.relation, own), lambda found: found.isdigit() and found != "0")
+        yield attempt.made(
+            "read own rows",
+            count(table.relation, own),
+            lambda found: found.isdigit() and found != "0",
+        )
     yield attempt.reach("read the other tenant's rows", count(table.relation, foreign))
     if table.owner_column:
         column = sql.Identifier(table.owner_column)
         anybody = sql.SQL("r.{} <> {}").format(column, pair.here.org)
         yield attempt.reach("read anybody else's rows", count(table.relation, anybody))
-        yield attempt.reach("take the other tenant's rows", _set(table, column, pair.here.org, foreign))
+        yield attempt.reach(
+            "take the other tenant's rows", _set(table, column, pair.here.org, foreign)
+        )
         given = table.made_by(pair.here) or own
-        yield attempt.made("give own rows away", _set(table, column, pair.there.org, given), stopped)
+        yield attempt.made(
+            "give own rows away", _set(table, column, pair.there.org, given), stopped
+        )
     elif table.home and table.parent in pair.there.rows:
         column, parent = sql.Identifier(table.home), pair.there.rows[table.parent]
-        yield attempt.made("hang an own row on the other tenant's", _set(table, column, parent, own), stopped)
+        yield attempt.made(
+            "hang an own row on the other tenant's", _set(table, column, parent, own), stopped
+        )
     yield from _changes(attempt, foreign, copy, "")
     if table.may_be_nobodys:
         nobodys = sql.SQL("r.org_id IS NULL")
@@ -128,26 +143,41 @@ def _as_user(
         yield from _blind(attempt, own)
 
 
-def _changes(attempt: _Attempt, foreign: sql.Composable, copy: dict[str, Any], which: str) -> Iterator[Crossing]:
-    """Insert, change and delete. A row is refused before any of its values is looked at: another error let it through."""
+def _changes(
+    attempt: _Attempt, foreign: sql.Composable, copy: dict[str, Any], which: str
+) -> Iterator[Crossing]:
+    """Insert, change and delete. A row is refused before any of its values is looked at: another
+    error let it through.
+    """
     table = attempt.table
     yield attempt.made(
-        f"insert rows{which or ' for the other tenant'}", _insert(table, copy), lambda found: found == REFUSED
+        f"insert rows{which or ' for the other tenant'}",
+        _insert(table, copy),
+        lambda found: found == REFUSED,
     )
-    yield attempt.reach(f"change rows{which or ' of the other tenant'}", _set(table, table.key, table.key, foreign))
+    yield attempt.reach(
+        f"change rows{which or ' of the other tenant'}", _set(table, table.key, table.key, foreign)
+    )
     yield attempt.reach(f"delete rows{which or ' of the other tenant'}", _delete(table, foreign))
 
 
 def _blind(attempt: _Attempt, own: sql.Composable) -> Iterator[Crossing]:
-    """Without reading a column, which would bring the policies for reading in, no more rows are reached than own ones.
+    """Without reading a column, which would bring the policies for reading in, no more rows are
+    reached than own ones.
 
-    Deleting may end at a row that others refer to, whosever it is: that shows nothing, and is not held against the table.
+    Deleting may end at a row that others refer to, whosever it is: that shows nothing, and is not
+    held against the table.
     """
     table, pair = attempt.table, attempt.pair
     everything = sql.SQL("SELECT count(*) FROM {} AS r{}").format(table.relation, where(own))
     counted = reached(pair.connection, pair.owner, pair.here, everything)
     if not counted.isdigit():
-        yield Crossing(table.name, "change rows unseen", f"own rows were not counted: {counted}", "inconclusive")
+        yield Crossing(
+            table.name,
+            "change rows unseen",
+            f"own rows were not counted: {counted}",
+            "inconclusive",
+        )
         return
     limit = int(counted)
 
@@ -160,13 +190,17 @@ def _blind(attempt: _Attempt, own: sql.Composable) -> Iterator[Crossing]:
     if table.owner_column:
         given = _set(table, sql.Identifier(table.owner_column), pair.there.org, None)
         yield attempt.made("give own rows away unseen", given, stopped)
-    yield attempt.made("delete rows unseen", _delete(table, None), lambda found: own_only(found) or stopped(found))
+    yield attempt.made(
+        "delete rows unseen", _delete(table, None), lambda found: own_only(found) or stopped(found)
+    )
 
 
 def _shared(pair: Pair, table: Table) -> Iterator[Crossing]:
     """A table of all tenants: nobody reads it, and no user writes it."""
     if "anon" in pair.roles:
-        yield _Attempt(pair, table, "anon", pair.nobody).reach("read as nobody", count(table.relation))
+        yield _Attempt(pair, table, "anon", pair.nobody).reach(
+            "read as nobody", count(table.relation)
+        )
     user = _Attempt(pair, table, "authenticated", pair.here)
     insert = sql.SQL("INSERT INTO {} DEFAULT VALUES").format(table.relation)
     yield user.made("insert rows for all tenants", insert, lambda found: found == REFUSED)
@@ -175,7 +209,9 @@ def _shared(pair: Pair, table: Table) -> Iterator[Crossing]:
 
 
 def _copy(pair: Pair, table: Table, foreign: sql.Composable) -> dict[str, Any] | None:
-    """A row of the other tenant, as its owner sees it, with an id of its own; the newest kind there is: one made for this."""
+    """A row of the other tenant, as its owner sees it, with an id of its own; the newest kind there
+    is: one made for this.
+    """
     statement = sql.SQL("SELECT to_jsonb(r)::text AS row FROM {} AS r WHERE {} LIMIT 1").format(
         table.relation, table.made_by(pair.there) or foreign
     )
@@ -190,12 +226,17 @@ def _copy(pair: Pair, table: Table, foreign: sql.Composable) -> dict[str, Any] |
 def _insert(table: Table, row: dict[str, Any]) -> sql.Composed:
     columns = sql.SQL(", ").join(map(sql.Identifier, table.settable))
     return sql.SQL(
-        "INSERT INTO {0} ({1}) OVERRIDING SYSTEM VALUE SELECT {1} FROM jsonb_populate_record(NULL::{0}, {2}::jsonb)"
+        "INSERT INTO {0} ({1}) OVERRIDING SYSTEM VALUE SELECT {1} FROM"
+        " jsonb_populate_record(NULL::{0}, {2}::jsonb)"
     ).format(table.relation, columns, json.dumps(row))
 
 
-def _set(table: Table, column: sql.Composable, value: object, condition: sql.Composable | None) -> sql.Composed:
-    return sql.SQL("UPDATE {} AS r SET {} = {}{}").format(table.relation, column, value, where(condition))
+def _set(
+    table: Table, column: sql.Composable, value: object, condition: sql.Composable | None
+) -> sql.Composed:
+    return sql.SQL("UPDATE {} AS r SET {} = {}{}").format(
+        table.relation, column, value, where(condition)
+    )
 
 
 def _delete(table: Table, condition: sql.Composable | None) -> sql.Composed:

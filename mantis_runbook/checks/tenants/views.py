@@ -8,13 +8,24 @@ from typing import Any
 from psycopg import sql
 
 from mantis_runbook.checks.tenants.acting import Acts
-from mantis_runbook.checks.tenants.attempt import SAMPLE, Crossing, Pair, count, is_nothing, is_unshown, judged, reached
+from mantis_runbook.checks.tenants.attempt import (
+    SAMPLE,
+    Crossing,
+    Pair,
+    count,
+    is_nothing,
+    is_unshown,
+    judged,
+    reached,
+)
 
 __all__ = ["on_view"]
 
 
 def on_view(pair: Pair, view: dict[str, Any]) -> Iterator[Crossing]:
-    """Read a view, as `sql/tenants/views.sql` tells it: by its org_id where it has one, by the other tenant's mark in any case."""
+    """Read a view, as `sql/tenants/views.sql` tells it: by its org_id where it has one, by the
+    other tenant's mark in any case.
+    """
     for words, role, who in pair.strangers:
         yield _seen(pair, view, role, who, f"read as {words}", None)
     marked = sql.SQL("strpos(r::text, {}) > 0").format(pair.there.mark)
@@ -25,12 +36,23 @@ def on_view(pair: Pair, view: dict[str, Any]) -> Iterator[Crossing]:
 
 
 def _seen(
-    pair: Pair, view: dict[str, Any], role: str, who: Acts, attempt: str, condition: sql.Composed | None
+    pair: Pair,
+    view: dict[str, Any],
+    role: str,
+    who: Acts,
+    attempt: str,
+    condition: sql.Composed | None,
 ) -> Crossing:
     relation = sql.Identifier("public", view["name"])
     found = reached(pair.connection, role, who, count(relation, condition))
     if is_unshown(found):
         sample = sql.SQL("(SELECT * FROM {} LIMIT {})").format(relation, SAMPLE)
         among = reached(pair.connection, role, who, count(sample, condition))
-        found = among if among.isdigit() and among != "0" else f"{found}, and none was seen among the first {SAMPLE:,}"
-    return Crossing(view["name"], attempt, found, judged(found, lambda found: is_nothing(found, who)))
+        found = (
+            among
+            if among.isdigit() and among != "0"
+            else f"{found}, and none was seen among the first {SAMPLE:,}"
+        )
+    return Crossing(
+        view["name"], attempt, found, judged(found, lambda found: is_nothing(found, who))
+    )

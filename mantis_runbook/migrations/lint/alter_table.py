@@ -9,7 +9,13 @@ from typing import Any
 import postgast
 
 from mantis_runbook.migrations.lint.lock_model import Scene, commands, subtype, target
-from mantis_runbook.migrations.safe_steps import ForeignKey, Proposed, foreign_keys, render, steps_of
+from mantis_runbook.migrations.safe_steps import (
+    ForeignKey,
+    Proposed,
+    foreign_keys,
+    render,
+    steps_of,
+)
 from mantis_runbook.postgres.statements import Statement, grammar, nodes, quoted, table_key
 
 __all__ = ["Hit", "Hits", "hits_of_alter_table"]
@@ -52,7 +58,11 @@ def hits_of_alter_table(statement: Statement, node: Any, scene: Scene) -> Hits:
             rule = ALTERATIONS.get(subtype(command))
             yield from rule(statement, table, command, scene) if rule else ()
             if subtype(command) in REWRITING:
-                yield Hit("table-rewrites", statement, {"table": table, "kind": REWRITING[subtype(command)]})
+                yield Hit(
+                    "table-rewrites",
+                    statement,
+                    {"table": table, "kind": REWRITING[subtype(command)]},
+                )
 
 
 def _attach(statement: Statement, command: Any, scene: Scene) -> Hits:
@@ -60,7 +70,11 @@ def _attach(statement: Statement, command: Any, scene: Scene) -> Hits:
     validated = any(table == partition for table, _ in scene.validated)
     if scene.exists(partition) and not validated:
         name = quoted(f"{partition.split('.')[-1].strip(chr(34))}_bound")
-        yield Hit("attach-scans", statement, {"table": partition, "name": name, "statement": statement.text})
+        yield Hit(
+            "attach-scans",
+            statement,
+            {"table": partition, "name": name, "statement": statement.text},
+        )
 
 
 def _detach(statement: Statement, table: str, command: Any, _: Scene) -> Hits:
@@ -76,12 +90,16 @@ def _set_not_null(statement: Statement, table: str, command: Any, scene: Scene) 
 
 def _not_null(statement: Statement, table: str, column: str) -> Hit:
     name = quoted(f"{table.split('.')[-1].strip(chr(34))}_{column}_not_null")
-    return Hit("not-null-scans", statement, {"table": table, "column": quoted(column), "name": name})
+    return Hit(
+        "not-null-scans", statement, {"table": table, "column": quoted(column), "name": name}
+    )
 
 
 def _change_type(statement: Statement, table: str, command: Any, _: Scene) -> Hits:
     new = _type(getattr(command, "def").column_def.type_name)
-    yield Hit("type-rewrites", statement, {"table": table, "column": quoted(command.name), "type": new})
+    yield Hit(
+        "type-rewrites", statement, {"table": table, "column": quoted(command.name), "type": new}
+    )
 
 
 def _add_constraint(statement: Statement, table: str, command: Any, _: Scene) -> Hits:
@@ -117,7 +135,11 @@ def _check(statement: Statement, table: str, constraint: Any, column: str = "") 
     })  # fmt: skip
 
 
-INDEXED = {"CONSTR_UNIQUE": "UNIQUE", "CONSTR_PRIMARY": "PRIMARY KEY", "CONSTR_EXCLUSION": "EXCLUDE"}
+INDEXED = {
+    "CONSTR_UNIQUE": "UNIQUE",
+    "CONSTR_PRIMARY": "PRIMARY KEY",
+    "CONSTR_EXCLUSION": "EXCLUDE",
+}
 
 
 def _indexed(statement: Statement, table: str, constraint: Any, columns: Sequence[str]) -> Hit:
@@ -137,7 +159,10 @@ def _indexed(statement: Statement, table: str, constraint: Any, columns: Sequenc
 
 def _add_column(statement: Statement, table: str, command: Any, _: Scene) -> Hits:
     column = getattr(command, "def").column_def
-    constraints = {grammar.ConstrType.Name(one.constraint.contype): one.constraint for one in column.constraints}
+    constraints = {
+        grammar.ConstrType.Name(one.constraint.contype): one.constraint
+        for one in column.constraints
+    }
     facts = {"table": table, "column": quoted(column.colname), "type": _type(column.type_name)}
     default = constraints.get("CONSTR_DEFAULT")
     if reason := _rewrites(column, constraints):
@@ -168,7 +193,9 @@ def _rewrites(column: Any, constraints: dict[str, Any]) -> str:
         return "a stored generated column is computed for each row"
     default = constraints.get("CONSTR_DEFAULT")
     calls = nodes(default, "FuncCall") if default is not None else ()
-    volatile = [one.funcname[-1].string.sval for one in calls if one.funcname[-1].string.sval not in STABLE]
+    volatile = [
+        one.funcname[-1].string.sval for one in calls if one.funcname[-1].string.sval not in STABLE
+    ]
     return f"the default calls {volatile[0]}(), which may differ for each row" if volatile else ""
 
 
@@ -183,11 +210,16 @@ def _expression(wrapped: Any) -> str:
 
 def _type(type_name: Any) -> str:
     if type_name.names[-1].string.sval in SERIAL:
-        return {"serial": "integer", "serial4": "integer", "smallserial": "smallint", "serial2": "smallint"}.get(
-            type_name.names[-1].string.sval, "bigint"
-        )
+        return {
+            "serial": "integer",
+            "serial4": "integer",
+            "smallserial": "smallint",
+            "serial2": "smallint",
+        }.get(type_name.names[-1].string.sval, "bigint")
     parsed = postgast.parse("SELECT a::text")
-    parsed.stmts[0].stmt.select_stmt.target_list[0].res_target.val.type_cast.type_name.CopyFrom(type_name)
+    parsed.stmts[0].stmt.select_stmt.target_list[0].res_target.val.type_cast.type_name.CopyFrom(
+        type_name
+    )
     return str(postgast.deparse(parsed)).removeprefix("SELECT a::")
 
 

@@ -51,7 +51,11 @@ class Finding:
             f"{self.file}:{self.line}: {self.rule} in step {self.step!r}: {self.statement}",
             f"  blocks: {self.blocks}",
             f"  why: {self.why}",
-            *(["  instead:", *(f"    {line}" for line in self.instead.splitlines())] if self.instead else []),
+            *(
+                ["  instead:", *(f"    {line}" for line in self.instead.splitlines())]
+                if self.instead
+                else []
+            ),
             *([f"  allowed because {self.allowed_because}"] if self.allowed_because else []),
         ]
         return "\n".join(lines)
@@ -60,8 +64,9 @@ class Finding:
 def lint(migration: Migration) -> tuple[Finding, ...]:
     """All findings of a migration's scripts, in the order of their lines; those exempted say why.
 
-    The rollback is judged like the migration, except that it may drop (squawk's warnings of that are left out). A
-    validation is only searched for CASCADE. Raises `ProgramMissing` without squawk: not examined is not passed.
+    The rollback is judged like the migration, except that it may drop (squawk's warnings of that
+    are left out). A validation is only searched for CASCADE. Raises `ProgramMissing` without
+    squawk: not examined is not passed.
     """
     scene = Scene()
     return (
@@ -72,7 +77,9 @@ def lint(migration: Migration) -> tuple[Finding, ...]:
 
 
 def refuse_unsafe(migration: Migration) -> None:
-    """Raise `MigrationFileError` with all errors of the migration that are not exempted; do nothing without any."""
+    """Raise `MigrationFileError` with all errors of the migration that are not exempted; do nothing
+    without any.
+    """
     found = [str(one) for one in lint(migration) if one.refuses]
     if found:
         count = f"{len(found)} statements would" if len(found) > 1 else "one statement would"
@@ -92,7 +99,9 @@ def _findings(script: Script, scene: Scene, *, rollback: bool) -> Iterator[Findi
                 hits = hits_of_statement(statement, step, scene, rollback=rollback)
                 yield from (_finding(script, step, hit, outer) for hit in hits)
                 scene.happens(statement)
-        yield from (_finding(script, step, hit, _outer(step, hit)) for hit in hits_of_step(locks, scene))
+        yield from (
+            _finding(script, step, hit, _outer(step, hit)) for hit in hits_of_step(locks, scene)
+        )
     heard = squawk.remarks(script.text, script.path.name)
     yield from _remarks(script, [one for one in heard if one.is_error or not rollback])
 
@@ -123,10 +132,15 @@ def _filled(text: str, hit: Hit) -> str:
 
 
 def _remarks(script: Script, remarks: Iterable[squawk.Remark]) -> Iterator[Finding]:
-    """Squawk's remarks: over the whole script, for it sees neither steps nor what existed before."""
+    """Squawk's remarks: over the whole script, for it sees neither steps nor what existed
+    before.
+    """
     for remark in remarks:
         step = _step_at(script.steps, remark.line)
-        statement = next((one for one in reversed(step.statements) if one.line <= remark.line), step.statements[0])
+        statement = next(
+            (one for one in reversed(step.statements) if one.line <= remark.line),
+            step.statements[0],
+        )
         yield Finding(
             remark.rule, "error" if remark.is_error else "warning", script.path.name, step.name, statement.line,
             statement.summary, "squawk does not say", remark.message, f"-- {remark.advice}" if remark.advice else "",
@@ -137,7 +151,8 @@ def _step_at(steps: Sequence[Step], line: int) -> Step:
     return next((one for one in reversed(steps) if one.line <= line), steps[0])
 
 
-# Exemptions ------------------------------------------------------------------------------------------------------
+# Exemptions
+# --------------------------------------------------------------------------------------------------
 
 
 def _judged(script: Script, findings: Iterable[Finding]) -> list[Finding]:
@@ -156,7 +171,10 @@ def _judged(script: Script, findings: Iterable[Finding]) -> list[Finding]:
         meant = [one for one in judged if one.rule == match["rule"] and one.step == step.name]
         if not meant:
             added.append(_about(script, comment, "allowance-unused", {"name": match["rule"]}))
-        judged = [replace(one, allowed_because=match["reason"].strip()) if one in meant else one for one in judged]
+        judged = [
+            replace(one, allowed_because=match["reason"].strip()) if one in meant else one
+            for one in judged
+        ]
     return sorted([*judged, *added], key=lambda one: one.line)
 
 

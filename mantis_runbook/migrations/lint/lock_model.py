@@ -1,4 +1,6 @@
-"""Strong locks: which tables a migration finds, and on which of them a statement stops writers or readers."""
+"""Strong locks: which tables a migration finds, and on which of them a statement stops writers or
+readers.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,19 @@ from mantis_runbook.postgres.statements import (
     tree,
 )
 
-__all__ = ["Scene", "commands", "dropped", "expanded", "key_of", "strong_locks", "subtype", "target"]
+__all__ = [
+    "Scene",
+    "commands",
+    "dropped",
+    "expanded",
+    "key_of",
+    "strong_locks",
+    "subtype",
+    "target",
+]
 
-#: Forms of ALTER TABLE that take SHARE UPDATE EXCLUSIVE or less: they stop neither readers nor writers.
+#: Forms of ALTER TABLE that take SHARE UPDATE EXCLUSIVE or less: they stop neither readers nor
+#: writers.
 GENTLE = {
     "AT_ValidateConstraint",
     "AT_SetStatistics",
@@ -39,9 +51,11 @@ GENTLE = {
 
 @dataclass
 class Scene:
-    """What the statements so far have made: tables nobody uses yet, their indexes, foreign keys and proven checks.
+    """What the statements so far have made: tables nobody uses yet, their indexes, foreign keys and
+    proven checks.
 
-    Tables are told apart by `table_key`. A table that is not in `created` is one that the application uses.
+    Tables are told apart by `table_key`. A table that is not in `created` is one that the
+    application uses.
     """
 
     created: set[str] = field(default_factory=set)
@@ -82,7 +96,9 @@ class Scene:
 
 
 def expanded(statement: Statement) -> tuple[Statement, ...]:
-    """The statement itself; of a DO block the statements in it, as far as they are written out and not composed."""
+    """The statement itself; of a DO block the statements in it, as far as they are written out and
+    not composed.
+    """
     if statement.kind != "DoStmt":
         return (statement,)
     try:
@@ -93,7 +109,9 @@ def expanded(statement: Statement) -> tuple[Statement, ...]:
 
 
 def _queries(parsed: Any) -> Iterator[str]:
-    """The queries of statements that do something; expressions and queries that only ask are left out."""
+    """The queries of statements that do something; expressions and queries that only ask are left
+    out.
+    """
     if isinstance(parsed, list):
         for one in parsed:
             yield from _queries(one)
@@ -111,7 +129,11 @@ def _constant(expression: str) -> list[str]:
     """The text of EXECUTE 'text'; nothing when it is composed."""
     selected = list(nodes(postgast.parse(f"SELECT {expression}"), "ResTarget"))
     value = selected[0].val if selected else None
-    return [value.a_const.sval.sval] if value is not None and value.WhichOneof("node") == "a_const" else []
+    return (
+        [value.a_const.sval.sval]
+        if value is not None and value.WhichOneof("node") == "a_const"
+        else []
+    )
 
 
 def _parsed(query: str) -> tuple[Statement, ...]:
@@ -122,7 +144,9 @@ def _parsed(query: str) -> tuple[Statement, ...]:
 
 
 def commands(node: Any) -> list[Any]:
-    """The forms of an ALTER TABLE; none for any other statement, nor for ALTER INDEX, ALTER VIEW …"""
+    """The forms of an ALTER TABLE; none for any other statement, nor for ALTER INDEX, ALTER VIEW
+    …
+    """
     if node.DESCRIPTOR.name != "AlterTableStmt" or node.objtype != grammar.OBJECT_TABLE:
         return []
     return [one.alter_table_cmd for one in node.cmds]
@@ -143,7 +167,9 @@ def target(node: Any) -> str:
 
 
 def strong_locks(statement: Statement, scene: Scene) -> set[str]:
-    """Existing tables on which the statement takes SHARE or stronger: writers wait, or readers as well."""
+    """Existing tables on which the statement takes SHARE or stronger: writers wait, or readers as
+    well.
+    """
     rule = LOCKS.get(statement.kind)
     if rule is None or statement.outside_transaction:
         return set()
@@ -151,7 +177,9 @@ def strong_locks(statement: Statement, scene: Scene) -> set[str]:
 
 
 def _made(node: Any) -> list[Any]:
-    """What a statement creates for certain: with IF NOT EXISTS or OR REPLACE it may be there, and in use."""
+    """What a statement creates for certain: with IF NOT EXISTS or OR REPLACE it may be there, and
+    in use.
+    """
     kind = node.DESCRIPTOR.name
     if getattr(node, "if_not_exists", False) or getattr(node, "replace", False):
         return []
@@ -176,14 +204,23 @@ def _columns_not_null(constraint: Any) -> set[str]:
         term = terms.pop()
         if term.WhichOneof("node") == "bool_expr" and term.bool_expr.boolop == grammar.AND_EXPR:
             terms += term.bool_expr.args
-        if term.WhichOneof("node") == "null_test" and term.null_test.nulltesttype == grammar.IS_NOT_NULL:
-            columns |= {one.fields[-1].string.sval for one in nodes(term.null_test.arg, "ColumnRef")}
+        if (
+            term.WhichOneof("node") == "null_test"
+            and term.null_test.nulltesttype == grammar.IS_NOT_NULL
+        ):
+            columns |= {
+                one.fields[-1].string.sval for one in nodes(term.null_test.arg, "ColumnRef")
+            }
     return columns
 
 
 def _locks_of_creation(statement: Statement, node: Any, _: Scene) -> set[str]:
     own = table_key(node.relation)
-    parents = {table_key(one.range_var) for one in node.inh_relations} if node.HasField("partbound") else set()
+    parents = (
+        {table_key(one.range_var) for one in node.inh_relations}
+        if node.HasField("partbound")
+        else set()
+    )
     return {key.referenced for key in foreign_keys(statement)} - {own} | parents
 
 
@@ -209,7 +246,9 @@ def _locks_of_drop(_: Statement, node: Any, scene: Scene) -> set[str]:
     if kind != "OBJECT_TABLE":
         return set()
     tables = {key_of(name) for name in names}
-    return tables | {referenced for table in tables for referenced in scene.keys.get(table, {}).values()}
+    return tables | {
+        referenced for table in tables for referenced in scene.keys.get(table, {}).values()
+    }
 
 
 def dropped(node: Any) -> list[list[str]]:
@@ -224,11 +263,19 @@ def key_of(name: list[str]) -> str:
 
 
 def _locks_of_rename(_: Statement, node: Any, __: Scene) -> set[str]:
-    return {target(node)} if node.rename_type in (grammar.OBJECT_TABLE, grammar.OBJECT_COLUMN) else set()
+    return (
+        {target(node)}
+        if node.rename_type in (grammar.OBJECT_TABLE, grammar.OBJECT_COLUMN)
+        else set()
+    )
 
 
 def _locks_of_vacuum(_: Statement, node: Any, __: Scene) -> set[str]:
-    return {table_key(one) for one in nodes(node, "RangeVar")} if option(node.options, "full") else set()
+    return (
+        {table_key(one) for one in nodes(node, "RangeVar")}
+        if option(node.options, "full")
+        else set()
+    )
 
 
 def _locks_of_lock(_: Statement, node: Any, __: Scene) -> set[str]:

@@ -8,11 +8,34 @@ from typing import Any
 import postgast
 
 from mantis_runbook.migrations.lint.alter_table import Hit, Hits, hits_of_alter_table
-from mantis_runbook.migrations.lint.lock_model import Scene, commands, dropped, key_of, subtype, target
-from mantis_runbook.migrations.safe_steps import ForeignKey, Proposed, foreign_keys, render, steps_of, without_cascade
+from mantis_runbook.migrations.lint.lock_model import (
+    Scene,
+    commands,
+    dropped,
+    key_of,
+    subtype,
+    target,
+)
+from mantis_runbook.migrations.safe_steps import (
+    ForeignKey,
+    Proposed,
+    foreign_keys,
+    render,
+    steps_of,
+    without_cascade,
+)
 from mantis_runbook.migrations.scripts import Step
 from mantis_runbook.postgres.connection import GIVING_WAY, SESSION
-from mantis_runbook.postgres.statements import Statement, grammar, nodes, option, quoted, relation_name, table_key, tree
+from mantis_runbook.postgres.statements import (
+    Statement,
+    grammar,
+    nodes,
+    option,
+    quoted,
+    relation_name,
+    table_key,
+    tree,
+)
 
 __all__ = ["ENGINE_SETTINGS", "cascades", "hits_of_statement", "hits_of_step"]
 
@@ -20,11 +43,16 @@ LOCK_MODES = (
     "", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE",
     "EXCLUSIVE", "ACCESS EXCLUSIVE",
 )  # fmt: skip
-ENGINE_SETTINGS = {name.lower() for name in SESSION | GIVING_WAY} | {"transaction_timeout", "idle_session_timeout"}
+ENGINE_SETTINGS = {name.lower() for name in SESSION | GIVING_WAY} | {
+    "transaction_timeout",
+    "idle_session_timeout",
+}
 
 
 def hits_of_statement(statement: Statement, step: Step, scene: Scene, *, rollback: bool) -> Hits:
-    """What one statement breaks; `rollback` may drop what its migration made from tables that existed before it."""
+    """What one statement breaks; `rollback` may drop what its migration made from tables that
+    existed before it.
+    """
     node = tree(statement.text)
     if rule := RULES.get(statement.kind):
         yield from rule(statement, node, scene)
@@ -35,7 +63,9 @@ def hits_of_statement(statement: Statement, step: Step, scene: Scene, *, rollbac
 
 
 def hits_of_step(locks: Sequence[tuple[Statement, set[str]]], scene: Scene) -> Hits:
-    """What the statements of a step break together; each comes with the tables it locked strongly."""
+    """What the statements of a step break together; each comes with the tables it locked
+    strongly.
+    """
     statements = [one for one, _ in locks]
     yield from _validated_in_same_step(statements, scene)
     yield from _triggers_in_company(locks, scene)
@@ -52,7 +82,8 @@ def cascades(statement: Statement) -> Hits:
         yield Hit("cascade", statement, {"safe": without_cascade(statement)})
 
 
-# Fragments of SQL ------------------------------------------------------------------------------------------------
+# Fragments of SQL
+# ------------------------------------------------------------------------------------------------
 
 
 def _concurrent(statement: Statement) -> str:
@@ -66,7 +97,8 @@ def _step(name: str, *lines: str) -> str:
     return render([Proposed(name, lines)])
 
 
-# Rules by kind of statement --------------------------------------------------------------------------------------
+# Rules by kind of statement
+# --------------------------------------------------------------------------------------
 
 
 def _index(statement: Statement, node: Any, scene: Scene) -> Hits:
@@ -90,22 +122,36 @@ def _drop(statement: Statement, node: Any, scene: Scene) -> Hits:
 def _drops_of_existing(statement: Statement, node: Any, scene: Scene) -> Hits:
     if statement.kind == "DropStmt" and node.remove_type == grammar.OBJECT_TABLE:
         tables = [key_of(name) for name in dropped(node)]
-        yield from (Hit("drop-table", statement, {"table": one}) for one in tables if scene.exists(one))
+        yield from (
+            Hit("drop-table", statement, {"table": one}) for one in tables if scene.exists(one)
+        )
     for command in commands(node):
         if subtype(command) == "AT_DropColumn" and scene.exists(target(node)):
-            yield Hit("drop-column", statement, {"table": target(node), "column": quoted(command.name)})
+            yield Hit(
+                "drop-column", statement, {"table": target(node), "column": quoted(command.name)}
+            )
 
 
 def _create(statement: Statement, node: Any, scene: Scene) -> Hits:
     own = table_key(node.relation)
-    keys = [key for key in foreign_keys(statement) if scene.exists(key.referenced) and key.referenced != own]
+    keys = [
+        key
+        for key in foreign_keys(statement)
+        if scene.exists(key.referenced) and key.referenced != own
+    ]
     by_table: dict[str, list[ForeignKey]] = {}
     for key in keys:
         by_table.setdefault(key.referenced, []).append(key)
     for referenced, some in by_table.items():
-        columns = f"CREATE TABLE {own} (…);  -- its columns and checks, without REFERENCES {referenced}"
+        columns = (
+            f"CREATE TABLE {own} (…);  -- its columns and checks, without REFERENCES {referenced}"
+        )
         steps = [Proposed(own, (columns,)), *steps_of(some)]
-        yield Hit("inline-foreign-key", statement, {"table": own, "referenced": referenced, "steps": render(steps)})
+        yield Hit(
+            "inline-foreign-key",
+            statement,
+            {"table": own, "referenced": referenced, "steps": render(steps)},
+        )
 
 
 def _reindex(statement: Statement, node: Any, scene: Scene) -> Hits:
@@ -124,13 +170,19 @@ def _rename(statement: Statement, node: Any, scene: Scene) -> Hits:
     if node.rename_type in (grammar.OBJECT_TABLE, grammar.OBJECT_VIEW, grammar.OBJECT_MATVIEW):
         yield Hit("rename-table", statement, {"table": table, "new": new})
     if node.rename_type == grammar.OBJECT_COLUMN:
-        yield Hit("rename-column", statement, {"table": table, "new": new, "column": quoted(node.subname)})
+        yield Hit(
+            "rename-column", statement, {"table": table, "new": new, "column": quoted(node.subname)}
+        )
 
 
 def _lock(statement: Statement, node: Any, scene: Scene) -> Hits:
     for relation in nodes(node, "RangeVar"):
         if scene.exists(table_key(relation)):
-            yield Hit("lock-table", statement, {"table": table_key(relation), "mode": LOCK_MODES[node.mode]})
+            yield Hit(
+                "lock-table",
+                statement,
+                {"table": table_key(relation), "mode": LOCK_MODES[node.mode]},
+            )
 
 
 def _truncate(statement: Statement, node: Any, scene: Scene) -> Hits:
@@ -185,7 +237,11 @@ def _changes_nothing(writer: Any) -> bool:
         changing = (grammar.CMD_UPDATE, grammar.CMD_DELETE)
         return all(one.command_type not in changing for one in nodes(writer, "MergeWhenClause"))
     constant = writer.where_clause.a_const if writer.HasField("where_clause") else None
-    return constant is not None and constant.WhichOneof("val") == "boolval" and not constant.boolval.boolval
+    return (
+        constant is not None
+        and constant.WhichOneof("val") == "boolval"
+        and not constant.boolval.boolval
+    )
 
 
 RULES: dict[str, Callable[[Statement, Any, Scene], Hits]] = {
@@ -203,7 +259,8 @@ RULES: dict[str, Callable[[Statement, Any, Scene], Hits]] = {
     "VariableSetStmt": _setting,
 }
 
-# Rules over a step -----------------------------------------------------------------------------------------------
+# Rules over a step
+# -----------------------------------------------------------------------------------------------
 
 
 def _validated_in_same_step(statements: Sequence[Statement], scene: Scene) -> Hits:
@@ -213,23 +270,32 @@ def _validated_in_same_step(statements: Sequence[Statement], scene: Scene) -> Hi
         for command in commands(node):
             if subtype(command) == "AT_AddConstraint" and scene.exists(target(node)):
                 added.add((target(node), getattr(command, "def").constraint.conname))
-            if subtype(command) == "AT_ValidateConstraint" and (target(node), command.name) in added:
+            if (
+                subtype(command) == "AT_ValidateConstraint"
+                and (target(node), command.name) in added
+            ):
                 facts = {"table": target(node), "name": quoted(command.name)}
                 yield Hit("validate-in-same-step", statement, facts)
 
 
 def _triggers_in_company(locks: Sequence[tuple[Statement, set[str]]], scene: Scene) -> Hits:
-    """Triggers on existing tables, in a step that does more than lock that same table, which costs it one wait only."""
+    """Triggers on existing tables, in a step that does more than lock that same table, which costs
+    it one wait only.
+    """
     for one, _ in locks:
         table = target(tree(one.text)) if one.kind == "CreateTrigStmt" else ""
-        company = [other for other, tables in locks if tables != {table} and other.kind != "CommentStmt"]
+        company = [
+            other for other, tables in locks if tables != {table} and other.kind != "CommentStmt"
+        ]
         if scene.exists(table) and company:
             name, text = quoted(tree(one.text).trigname), " ".join(one.text.split())
             yield Hit("trigger-shares-step", one, {"table": table, "name": name, "statement": text})
 
 
 def _many_strong_locks(locks: Sequence[tuple[Statement, set[str]]]) -> Hits:
-    """More tables locked by the step than by any one of its statements: they could stand in steps of their own."""
+    """More tables locked by the step than by any one of its statements: they could stand in steps
+    of their own.
+    """
     taken = [(one, tables) for one, tables in locks if tables]
     together: set[str] = set().union(*(tables for _, tables in taken))
     if len(together) < 2 or any(tables == together for _, tables in taken):

@@ -21,8 +21,12 @@ EXCLUDED = {
     "require-statement-timeout": "the engine sets the timeouts of each step",
     "transaction-nesting": "reading the file refuses BEGIN and COMMIT",
     "ban-uncommitted-transaction": "reading the file refuses BEGIN and COMMIT",
-    "ban-concurrent-index-creation-in-transaction": "reading the file decides which steps run in a transaction",
-    "prefer-robust-stmts": "the journal knows what was done; IF NOT EXISTS would accept a leftover of another shape",
+    "ban-concurrent-index-creation-in-transaction": (
+        "reading the file decides which steps run in a transaction"
+    ),
+    "prefer-robust-stmts": (
+        "the journal knows what was done; IF NOT EXISTS would accept a leftover of another shape"
+    ),
     "syntax-error": "PostgreSQL's own grammar has read the file",
     "require-table-schema": "the engine pins the search_path",
     "prefer-bigint-over-int": "the schema decides which numbers are small",
@@ -69,7 +73,9 @@ class Remark:
 
 
 def remarks(text: str, name: str) -> tuple[Remark, ...]:
-    """What squawk says of a script. Raises `ProgramMissing` or `ProgramError` when it cannot say anything."""
+    """What squawk says of a script. Raises `ProgramMissing` or `ProgramError` when it cannot say
+    anything.
+    """
     command = [
         str(_program()), "--reporter", "json", "--stdin-filepath", name, "--config", "/dev/null",
         "--pg-version", f"{OLDEST}.0",
@@ -79,14 +85,18 @@ def remarks(text: str, name: str) -> tuple[Remark, ...]:
         found: list[dict[str, Any]] = json.loads(result.stdout)
     except json.JSONDecodeError:
         words = (result.stderr or result.stdout).strip()[:500]
-        raise ProgramError("squawk gave no report", found=words or f"exit code {result.returncode}") from None
+        raise ProgramError(
+            "squawk gave no report", found=words or f"exit code {result.returncode}"
+        ) from None
     return tuple(_remark(one) for one in found if one["rule_name"] not in EXCLUDED)
 
 
 def _program() -> Path:
     found = programs.on_path("squawk")
     if found is None:
-        raise programs.ProgramMissing("squawk was not found", action="install it: pip install squawk-cli")
+        raise programs.ProgramMissing(
+            "squawk was not found", action="install it: pip install squawk-cli"
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""Phase 4: besides its migrations, bloat measured and rebuilt where the tool is there, and indexes put in order."""
+"""Phase 4: besides its migrations, bloat measured and rebuilt where the tool is there, and indexes
+put in order.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ INDEX_REPORTS = {
 }
 
 #: What makes a table worth a rebuild, in words.
-WORTH_IT = f"{bloat.THRESHOLD * 100:.0f} % or more wasted, in {bloat.SMALLEST / 2**20:.0f} MiB or more"
+WORTH_IT = (
+    f"{bloat.THRESHOLD * 100:.0f} % or more wasted, in {bloat.SMALLEST / 2**20:.0f} MiB or more"
+)
 
 #: Rows of a report that are shown.
 SHOWN = 20
@@ -39,12 +43,12 @@ class AdvancedPhase(MigrationPhase):
     parameters: AdvancedParameters
 
     def bloat(self) -> Evidence:
-        """Tables by wasted space. Where the parameter `repack` says yes, those above the threshold are rebuilt by
-        pg_repack, if it is installed.
+        """Tables by wasted space. Where the parameter `repack` says yes, those above the threshold
+        are rebuilt by pg_repack, if it is installed.
 
-        Reads only otherwise. A table that could not be rebuilt does not fail the phase; one that lost rows does: raises
-        `Failed`. Raises `Refused` where tables are to
-        be rebuilt and the phase did not migrate in this run, or another runner is at work.
+        Reads only otherwise. A table that could not be rebuilt does not fail the phase; one that
+        lost rows does: raises `Failed`. Raises `Refused` where tables are to be rebuilt and the
+        phase did not migrate in this run, or another runner is at work.
         """
         with self.run.read("bloat") as connection:
             found, why_not = bloat.measure(connection), bloat.why_not(connection)
@@ -53,22 +57,32 @@ class AdvancedPhase(MigrationPhase):
         tables = [_bloat_table(found)]
         summary = f"{many(len(above), 'table')} of {len(found.tables)} worth a rebuild ({WORTH_IT})"
         if left:
-            tables.append(Table("left by pg_repack", [{"table": one.table, "found": one.message} for one in left]))
+            tables.append(
+                Table(
+                    "left by pg_repack",
+                    [{"table": one.table, "found": one.message} for one in left],
+                )
+            )
         if self.parameters.repack == "yes":
             done = self._rebuild()
-            tables.append(Table("rebuilt by pg_repack", [_rebuilt_record(one) for one in done.tables]))
+            tables.append(
+                Table("rebuilt by pg_repack", [_rebuilt_record(one) for one in done.tables])
+            )
             rebuilt = sum(one.state == "rebuilt" for one in done.tables)
             summary += f"; {done.note or f'{rebuilt} of {len(done.tables)} rebuilt'}"
         else:
             summary += f"; {why_not or 'pg_repack is installed, and rebuilds them where the parameter repack says yes'}"
         if stale := [one for one in left if not one.at_work]:
             summary += (
-                f"; {many(len(stale), 'table')} with remains of a killed pg_repack, which a rebuild removes first"
+                f"; {many(len(stale), 'table')} with remains of a killed pg_repack, which a rebuild"
+                " removes first"
             )
         return Evidence(self.number, "bloat", "info", summary, tuple(tables))
 
     def _rebuild(self) -> Rebuilding:
-        """Behind the migration, which was approved, and alone: it writes every row anew, beside no other runner."""
+        """Behind the migration, which was approved, and alone: it writes every row anew, beside no
+        other runner.
+        """
         if "migrate" not in self.record.passed():
             raise Refused(
                 "no table is rebuilt yet",
@@ -79,15 +93,20 @@ class AdvancedPhase(MigrationPhase):
         with hold(self.run.target, self.run.name, self.run.operator) as fence:
             done = bloat.rebuild(self.run.target, fence=fence)
         self.run.journal.append(
-            "bloat.rebuilt", phase=self.number, note=done.note, tables=[asdict(one) for one in done.tables]
+            "bloat.rebuilt",
+            phase=self.number,
+            note=done.note,
+            tables=[asdict(one) for one in done.tables],
         )
         if done.lost:
             raise Failed(
                 f"the rebuild of {', '.join(one.table for one in done.lost)} lost rows",
                 found="; ".join(one.note for one in done.lost),
                 expected="the rows that were there before",
-                action="stop the application's writes, and restore the table from this phase's backup, which was proven"
-                " (pg_restore --data-only --table); no other table was rebuilt",
+                action=(
+                    "stop the application's writes, and restore the table from this phase's backup,"
+                    " which was proven (pg_restore --data-only --table); no other table was rebuilt"
+                ),
             )
         return done
 
@@ -97,7 +116,8 @@ class AdvancedPhase(MigrationPhase):
             reports = {name: named_checks.report(connection, name) for name in INDEX_REPORTS}
         counts = {name: many(len(frame), *INDEX_REPORTS[name]) for name, frame in reports.items()}
         tables = tuple(
-            Table(counts[name] + _cut(len(frame)), _records(frame), folded=True) for name, frame in reports.items()
+            Table(counts[name] + _cut(len(frame)), _records(frame), folded=True)
+            for name, frame in reports.items()
         )
         return Evidence(self.number, "indexes", "info", ", ".join(counts.values()), tables)
 
@@ -115,7 +135,8 @@ def _bloat_table(found: bloat.Bloated) -> Table:
         for one in found.tables[:SHOWN]
     ]
     note = (
-        f"Worth a rebuild: {WORTH_IT}. In a smaller table a few half-filled pages are a large share, and little space."
+        f"Worth a rebuild: {WORTH_IT}. In a smaller table a few half-filled pages are a large"
+        " share, and little space."
     )
     caption = f"{many(len(found.tables), 'table')} by wasted space{_cut(len(found.tables))}"
     return Table(caption, records, folded=not above, note=note)
@@ -141,11 +162,15 @@ def _mebibytes(size: int) -> float:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The first rows, for reading: a size is told in words beside its bytes, and what was never reset has no instant."""
+    """The first rows, for reading: a size is told in words beside its bytes, and what was never
+    reset has no instant.
+    """
     shown = frame.head(SHOWN).drop(columns="bytes", errors="ignore")
     if "counted_since" in shown:
         shown["counted_since"] = [_since(value) for value in shown["counted_since"]]
-    return [{str(key): value for key, value in record.items()} for record in shown.to_dict("records")]
+    return [
+        {str(key): value for key, value in record.items()} for record in shown.to_dict("records")
+    ]
 
 
 def _since(reset: Any) -> str:

@@ -1,4 +1,6 @@
-"""Bloat: how much of the tables is dead or empty space, and rebuilding them by pg_repack where it is installed."""
+"""Bloat: how much of the tables is dead or empty space, and rebuilding them by pg_repack where it
+is installed.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Bloat", "Bloated", "Rebuilding", "Rebuilt", "measure", "rebuild", "why_not"]
 
-#: Tables that are worth rebuilding: this share of them wasted, in a table of at least this many bytes.
+#: Tables that are worth rebuilding: this share of them wasted, in a table of at least this many
+#: bytes.
 THRESHOLD, SMALLEST = 0.3, 8 * 1024 * 1024
 
-#: How long pg_repack tries for its two short locks (ACCESS EXCLUSIVE) before it gives a table up, ending nobody's session.
+#: How long pg_repack tries for its two short locks (ACCESS EXCLUSIVE) before it gives a table up,
+#: ending nobody's session.
 WAIT_S = 30
 
-#: For its sessions. Its own tries for those two locks end after a second at most, by `statement_timeout`; this ends the
-#: waits that it has no limit for, which would queue the application behind them: its clean-up after an interrupt in
-#: versions before 1.5.0 (https://github.com/reorg/pg_repack/pull/298). What that leaves is removed here.
+#: For its sessions. Its own tries for those two locks end after a second at most, by
+#: `statement_timeout`; this ends the waits that it has no limit for, which would queue the
+#: application behind them: its clean-up after an interrupt in versions before 1.5.0
+#: (https://github.com/reorg/pg_repack/pull/298). What that leaves is removed here.
 SESSION = {"row_security": "off", "lock_timeout": "2s", "client_connection_check_interval": "200ms"}
 
 #: How a note begins of a program that ended well and left the table as it was.
@@ -44,7 +49,8 @@ State = Literal["rebuilt", "unproven", "lost", "skipped", "failed", "not install
 
 @dataclass(frozen=True)
 class Bloat:
-    """A table with its size in bytes and the share of it, 0 to 1, that holds no row; None where nobody knows.
+    """A table with its size in bytes and the share of it, 0 to 1, that holds no row; None where
+    nobody knows.
 
     The method: `pgstattuple`, `estimate` (from statistics), `empty` or `unknown`.
     """
@@ -57,7 +63,9 @@ class Bloat:
 
 @dataclass(frozen=True)
 class Bloated:
-    """All tables of the schema public, the worst first. Partitioned tables hold nothing: their partitions are here."""
+    """All tables of the schema public, the worst first. Partitioned tables hold nothing: their
+    partitions are here.
+    """
 
     tables: tuple[Bloat, ...]
 
@@ -86,10 +94,11 @@ class Bloated:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What became of one table. Sizes in bytes, of the table with its indexes and TOAST; duration in seconds.
+    """What became of one table. Sizes in bytes, of the table with its indexes and TOAST; duration
+    in seconds.
 
-    `rebuilt`: its content was compared, and is what it was. `unproven`: rebuilt, and what was written meanwhile leaves
-    open whether all of it is there. `lost`: it is not.
+    `rebuilt`: its content was compared, and is what it was. `unproven`: rebuilt, and what was
+    written meanwhile leaves open whether all of it is there. `lost`: it is not.
     """
 
     table: str
@@ -102,7 +111,9 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class Rebuilding:
-    """What became of all tables; `note` says why none was rebuilt, where the tool is not installed."""
+    """What became of all tables; `note` says why none was rebuilt, where the tool is not
+    installed.
+    """
 
     tables: tuple[Rebuilt, ...]
     note: str = ""
@@ -126,24 +137,35 @@ class Rebuilding:
 
     def _repr_html_(self) -> str:
         caption = self.note or "Tables rebuilt by pg_repack"
-        return str(display.table(self.records, caption=caption, empty="no table is above the threshold"))
+        return str(
+            display.table(self.records, caption=caption, empty="no table is above the threshold")
+        )
 
 
 def measure(connection: Connection) -> Bloated:
-    """The bloat of every table, measured by pgstattuple where that extension is installed, else estimated."""
+    """The bloat of every table, measured by pgstattuple where that extension is installed, else
+    estimated.
+    """
     installed = rows(
         connection,
         "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
         " WHERE extname = 'pgstattuple'",
     )
     if installed:
-        statement = sql.SQL(query("monitoring/bloat_measured")).format(schema=sql.Identifier(installed[0]["nspname"]))
+        statement = sql.SQL(query("monitoring/bloat_measured")).format(
+            schema=sql.Identifier(installed[0]["nspname"])
+        )
         found = rows(connection, statement)
     else:
         found = rows(connection, query("checks/report_bloat"))
     return Bloated(
         tuple(
-            Bloat(row["table_name"], row["bytes"], None if row["bloat"] is None else float(row["bloat"]), row["method"])
+            Bloat(
+                row["table_name"],
+                row["bytes"],
+                None if row["bloat"] is None else float(row["bloat"]),
+                row["method"],
+            )
             for row in found
         )
     )
@@ -159,28 +181,36 @@ def rebuild(
     wait_s: int = WAIT_S,
     deadline_s: float = 3600,
 ) -> Rebuilding:
-    """Rebuild the tables named, or all, that are above the threshold, one after the other, while they are in use.
+    """Rebuild the tables named, or all, that are above the threshold, one after the other, while
+    they are in use.
 
-    What an earlier pg_repack left is removed first. pg_repack copies a table beside itself and keeps up with writes by a
-    trigger; it asks for ACCESS EXCLUSIVE twice, for up to a second at a time, ends nobody's session, and leaves a table
-    that it cannot lock as it is. Where it is not installed, in the database and as a program of the same version, nothing
-    is done and the result says so. A table that could not be rebuilt is reported, never raised: bloat is a matter of
-    comfort. After one that lost rows (`lost`) no other is begun. Raises `FenceLost` before a table when another runner took
-    over from the one with this fence.
+    What an earlier pg_repack left is removed first. pg_repack copies a table beside itself and
+    keeps up with writes by a trigger; it asks for ACCESS EXCLUSIVE twice, for up to a second at a
+    time, ends nobody's session, and leaves a table that it cannot lock as it is. Where it is not
+    installed, in the database and as a program of the same version, nothing is done and the result
+    says so. A table that could not be rebuilt is reported, never raised: bloat is a matter of
+    comfort. After one that lost rows (`lost`) no other is begun. Raises `FenceLost` before a table
+    when another runner took over from the one with this fence.
     """
     with connect(target, "bloat") as connection:
         found = measure(connection)
-        wanted = [one for one in found.above(threshold, smallest) if tables is None or one in tables]
+        wanted = [
+            one for one in found.above(threshold, smallest) if tables is None or one in tables
+        ]
         program, why_not = repackable.program(connection)
         if program is None:
             sizes = {one: _size(connection, one) for one in wanted}
-            missing = [Rebuilt(one, "not installed", sizes[one], sizes[one], 0.0, why_not) for one in wanted]
+            missing = [
+                Rebuilt(one, "not installed", sizes[one], sizes[one], 0.0, why_not)
+                for one in wanted
+            ]
             return Rebuilding(tuple(missing), why_not)
         if fence:
             fence.check(connection, in_transaction=False)
         remaining = _removed(connection)
         options = [] if repackable.is_superuser(connection) else ["--no-superuser-check"]
-        # Without a password in its environment it would ask the terminal for one, and 1.4.8 does so for ever.
+        # Without a password in its environment it would ask the terminal for one, and 1.4.8 does so
+        # for ever.
         options += ["--no-password", "--no-order", "--no-kill-backend", f"--wait-timeout={wait_s}"]
         done: list[Rebuilt] = []
         for one in wanted:
@@ -200,25 +230,35 @@ def rebuild(
 
 
 def why_not(connection: Connection) -> str:
-    """Why no table can be rebuilt here; empty where pg_repack is installed, in the database and as a program."""
+    """Why no table can be rebuilt here; empty where pg_repack is installed, in the database and as
+    a program.
+    """
     return repackable.program(connection)[1]
 
 
 def _removed(connection: Connection) -> dict[str, str]:
-    """Remove what killed ones left; tables of which something had to stay, and why: nothing begins beside that."""
+    """Remove what killed ones left; tables of which something had to stay, and why: nothing begins
+    beside that.
+    """
     found = repack_leftovers.leftovers(connection)
-    reasons = {one.table: one.message if one.at_work else repack_leftovers.remove(connection, one) for one in found}
+    reasons = {
+        one.table: one.message if one.at_work else repack_leftovers.remove(connection, one)
+        for one in found
+    }
     return {table: reason for table, reason in reasons.items() if reason}
 
 
-def _rebuilt(connection: Connection, command: programs.Command, table: str, deadline_s: float) -> Rebuilt:
+def _rebuilt(
+    connection: Connection, command: programs.Command, table: str, deadline_s: float
+) -> Rebuilt:
     size, file = _size(connection, table), _file(connection, table)
     before = rebuild_proof.read(connection, table)
     began = time.monotonic()
     note = _run(connection, command, deadline_s)
     left = _removed(connection).get(table, "")
     duration = time.monotonic() - began
-    # Its exit code says nothing: 0 as well when it gave the table up, 1 when it failed after the swap. The file tells.
+    # Its exit code says nothing: 0 as well when it gave the table up, 1 when it failed after the
+    # swap. The file tells.
     is_new = _file(connection, table) != file
     judgement = rebuild_proof.prove(connection, table, before) if is_new else None
     if judgement:
@@ -226,11 +266,20 @@ def _rebuilt(connection: Connection, command: programs.Command, table: str, dead
         state, note = states.get(judgement.outcome, "rebuilt"), judgement.note
     else:
         state = "skipped" if note.startswith(GIVEN_UP) else "failed"
-    return Rebuilt(table, state, size, _size(connection, table), duration, "; ".join(filter(None, (note, left))))
+    return Rebuilt(
+        table,
+        state,
+        size,
+        _size(connection, table),
+        duration,
+        "; ".join(filter(None, (note, left))),
+    )
 
 
 def _run(connection: Connection, command: programs.Command, deadline_s: float) -> str:
-    """Its last words. A program that did not end in time is ended, and so are its sessions, which could go on."""
+    """Its last words. A program that did not end in time is ended, and so are its sessions, which
+    could go on.
+    """
     mark = f"repack-{secrets.token_hex(6)}"
     marked = replace(command, environment=command.environment | {"PGAPPNAME": mark})
     try:
@@ -244,11 +293,17 @@ def _run(connection: Connection, command: programs.Command, deadline_s: float) -
 
 
 def _size(connection: Connection, table: str) -> int:
-    return _number(connection, "SELECT pg_total_relation_size(format('public.%%I', %s::text)::regclass)", table)
+    return _number(
+        connection, "SELECT pg_total_relation_size(format('public.%%I', %s::text)::regclass)", table
+    )
 
 
 def _file(connection: Connection, table: str) -> int:
-    return _number(connection, "SELECT pg_relation_filenode(format('public.%%I', %s::text)::regclass)::bigint", table)
+    return _number(
+        connection,
+        "SELECT pg_relation_filenode(format('public.%%I', %s::text)::regclass)::bigint",
+        table,
+    )
 
 
 def _number(connection: Connection, statement: str, table: str) -> int:

@@ -1,4 +1,6 @@
-"""What pg_repack needs (a program, rights, a key) and which of it is missing, in words, before it is started."""
+"""What pg_repack needs (a program, rights, a key) and which of it is missing, in words, before it
+is started.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,25 @@ from mantis_runbook.postgres.connection import Connection, identity, query, rows
 
 __all__ = ["is_superuser", "program", "refusal"]
 
-#: Older ones have no `--no-kill-backend`: they end the application's sessions, and deadlock with its writers when they
-#: are interrupted (their release notes of 1.4 and 1.3.3, https://reorg.github.io/pg_repack/#releases).
+#: Older ones have no `--no-kill-backend`: they end the application's sessions, and deadlock with
+#: its writers when they are interrupted (their release notes of 1.4 and 1.3.3,
+#: https://reorg.github.io/pg_repack/#releases).
 OLDEST = (1, 4)
 
-#: The functions of older ones refuse whoever is no superuser, when the table is copied and its trigger made. The program
-#: then tries to clean up by such a function, again and again, and never ends (tried with 1.4.8, on PostgreSQL 15.18).
+#: The functions of older ones refuse whoever is no superuser, when the table is copied and its
+#: trigger made. The program then tries to clean up by such a function, again and again, and never
+#: ends (tried with 1.4.8, on PostgreSQL 15.18).
 FOR_OWNERS = (1, 5)
 
-HIDDEN = "row security hides rows of it from this role, and a rebuild would lose them; use a role with BYPASSRLS"
+HIDDEN = (
+    "row security hides rows of it from this role, and a rebuild would lose them; use a role with"
+    " BYPASSRLS"
+)
 
-NO_KEY = "it has no primary key and no unique index on columns that are NOT NULL; add one, or use VACUUM FULL while nobody works"
+NO_KEY = (
+    "it has no primary key and no unique index on columns that are NOT NULL; add one, or use VACUUM"
+    " FULL while nobody works"
+)
 
 KINDS = {
     "m": "a materialized view: REFRESH MATERIALIZED VIEW rebuilds it",
@@ -32,26 +42,38 @@ KINDS = {
 
 
 def program(connection: Connection) -> tuple[Path | None, str]:
-    """pg_repack of the extension's own version, or why there is none, or why our role may not use it."""
+    """pg_repack of the extension's own version, or why there is none, or why our role may not use
+    it.
+    """
     installed = rows(connection, "SELECT extversion FROM pg_extension WHERE extname = 'pg_repack'")
     if not installed:
         return None, "pg_repack is not installed in this database (CREATE EXTENSION pg_repack)"
     wanted, major = installed[0]["extversion"], identity(connection).major
     if is_older(wanted, OLDEST):
         oldest = ".".join(map(str, OLDEST))
-        return None, (
-            f"the extension is pg_repack {wanted}, expected {oldest} or newer: an older one ends the application's sessions"
-            " and can hang in a deadlock with them; install a newer one, then DROP EXTENSION pg_repack and CREATE it again"
+        return (
+            None,
+            (
+                f"the extension is pg_repack {wanted}, expected {oldest} or newer: an older one"
+                " ends the application's sessions and can hang in a deadlock with them; install a"
+                " newer one, then DROP EXTENSION pg_repack and CREATE it again"
+            ),
         )
     candidates = [path for folder in programs.folders() if (path := folder / "pg_repack").is_file()]
     fitting = [path for path in candidates if _version(path) == wanted]
     if not fitting:
         there = ", ".join(sorted({_version(path) or "?" for path in candidates})) or "none"
-        return None, f"the extension is pg_repack {wanted}, the program must be too, and there is {there}"
+        return (
+            None,
+            f"the extension is pg_repack {wanted}, the program must be too, and there is {there}",
+        )
     if not is_superuser(connection) and is_older(wanted, FOR_OWNERS):
-        return None, (
-            f"pg_repack {wanted} works for superusers only: for this role it would hang and leave its trigger behind;"
-            " run it as a superuser, or install 1.5 or newer"
+        return (
+            None,
+            (
+                f"pg_repack {wanted} works for superusers only: for this role it would hang and"
+                " leave its trigger behind; run it as a superuser, or install 1.5 or newer"
+            ),
         )
     if not is_superuser(connection) and (grants := rows(connection, query("repack/rights"))):
         words = "; ".join(row["grant"] for row in grants)
@@ -86,7 +108,9 @@ def is_older(version: str, than: tuple[int, int]) -> bool:
 def _version(path: Path) -> str:
     """Its version, as `pg_repack 1.4.8` says it; "" when it does not say."""
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10).stdout
+        said = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=10
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
     match = re.search(r"pg_repack (\S+)", said)

@@ -1,4 +1,6 @@
-"""Whether the audit trails are whole: the archives of earlier runs, this run's journal, and the database's own."""
+"""Whether the audit trails are whole: the archives of earlier runs, this run's journal, and the
+database's own.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,17 @@ def verify(
     before: Catalog | None,
     now: Catalog,
 ) -> Trail:
-    """Verify it all. `present` is the run's own folder, `folders` those of all runs on this database, `sources` the
-    names of the runs that evidence comes from; `before` the catalogue before the first migration, `now` the present one.
+    """Verify it all. `present` is the run's own folder, `folders` those of all runs on this
+    database, `sources` the names of the runs that evidence comes from; `before` the catalogue
+    before the first migration, `now` the present one.
     """
     found = of_archives(present, folders, sources, Ledger(connection).archived_heads())
     chain = [f"this run's {what}" for what in verify_chain(present / "journal.jsonl")]
     lost = [f"audit trigger {one}" for one in lost_triggers(before, now)] if before else []
     gaps, unasked = _gaps(connection)
-    unknown = [] if before else ["which tables were audited before the first migration is not on record"]
+    unknown = (
+        [] if before else ["which tables were audited before the first migration is not on record"]
+    )
     return Trail(
         found.verified,
         len(_audited(now)),
@@ -47,13 +52,19 @@ def verify(
     )
 
 
-def of_archives(present: Path, folders: Collection[Path], sources: Collection[str], heads: Mapping[str, str]) -> Trail:
-    """Verify the archives of earlier runs against their manifests, and against the `heads` that the database keeps.
+def of_archives(
+    present: Path, folders: Collection[Path], sources: Collection[str], heads: Mapping[str, str]
+) -> Trail:
+    """Verify the archives of earlier runs against their manifests, and against the `heads` that the
+    database keeps.
 
-    A run that was abandoned has no manifest; it is missed only where evidence comes from it. A journal that was cut
-    short may not tell any more whose it is, so the runs that the database knows are verified too.
+    A run that was abandoned has no manifest; it is missed only where evidence comes from it. A
+    journal that was cut short may not tell any more whose it is, so the runs that the database
+    knows are verified too.
     """
-    known = {*folders, *(folder for folder in archive.all_runs() if folder.name in heads)} - {present}
+    known = {*folders, *(folder for folder in archive.all_runs() if folder.name in heads)} - {
+        present
+    }
     verified, broken, unsealed, unsure = [], list[str](), [], []
     for folder in sorted(known):
         head = heads.get(folder.name)
@@ -64,19 +75,33 @@ def of_archives(present: Path, folders: Collection[Path], sources: Collection[st
         broken += [f"run {folder.name}: {problem}" for problem in problems]
         verified += [] if problems else [folder.name]
         if head is None and folder.name in sources:
-            unsure.append(f"run {folder.name} is as its manifest says, and the database keeps no head to compare with")
+            unsure.append(
+                f"run {folder.name} is as its manifest says, and the database keeps no head to"
+                " compare with"
+            )
     gone = sorted(heads.keys() - {folder.name for folder in (*known, present)})
     return Trail(
         tuple(verified),
         0,
         tuple(broken),
-        tuple(f"run {name} is not archived: `mantis-runbook report {name} --finish`" for name in unsealed),
-        (*unsure, *(f"run {name} is on record in the database, and its folder is not here" for name in gone)),
+        tuple(
+            f"run {name} is not archived: `mantis-runbook report {name} --finish`"
+            for name in unsealed
+        ),
+        (
+            *unsure,
+            *(
+                f"run {name} is on record in the database, and its folder is not here"
+                for name in gone
+            ),
+        ),
     )
 
 
 def lost_triggers(before: Catalog, now: Catalog) -> Iterator[str]:
-    """Audit triggers of before that are gone, switched off, or do not write the audit trail any more. Pure."""
+    """Audit triggers of before that are gone, switched off, or do not write the audit trail any
+    more. Pure.
+    """
     writing = _audited(now)
     for name in sorted(_audited(before)):
         if name not in now["triggers"]:
@@ -86,12 +111,15 @@ def lost_triggers(before: Catalog, now: Catalog) -> Iterator[str]:
 
 
 def _audited(catalogue: Catalog) -> set[str]:
-    """Triggers that fire and write the audit trail. One that was made to fire always, or on a replica alone, is another."""
+    """Triggers that fire and write the audit trail. One that was made to fire always, or on a
+    replica alone, is another.
+    """
     writers = {name for name, text in catalogue["functions"].items() if WRITES.search(text)}
     return {
         name
         for name, text in catalogue["triggers"].items()
-        if not text.endswith("; DISABLED") and any(f"EXECUTE FUNCTION {writer}" in text for writer in writers)
+        if not text.endswith("; DISABLED")
+        and any(f"EXECUTE FUNCTION {writer}" in text for writer in writers)
     }
 
 

@@ -1,4 +1,6 @@
-"""What the phases cost the application, one by one and all together: the costs beyond the strategy's 5 %."""
+"""What the phases cost the application, one by one and all together: the costs beyond the
+strategy's 5 %.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cost:
-    """A statement or a scenario that costs more than the limit allows. `ratio` is after against before."""
+    """A statement or a scenario that costs more than the limit allows. `ratio` is after against
+    before.
+    """
 
     phase: str
     what: str
@@ -55,22 +59,30 @@ def percent(ratio: float) -> str:
 def beyond(facts: Facts) -> tuple[Cost, ...]:
     """What single phases cost beyond the limit, as their gates let it pass."""
     return tuple(
-        Cost(phase, **cost) if isinstance(cost, Mapping) else Cost(phase, str(cost))  # a sentence in older archives
+        (
+            Cost(phase, **cost) if isinstance(cost, Mapping) else Cost(phase, str(cost))
+        )  # a sentence in older archives
         for phase, found in facts.items()
         for cost in found.get("performance_beyond", ())
     )
 
 
 def from_baseline(facts: Facts) -> tuple[Cost, ...]:
-    """What costs more than the limit from the baseline to the end, though it may not in any single phase.
+    """What costs more than the limit from the baseline to the end, though it may not in any single
+    phase.
 
-    Each phase is measured against the database as it found it, and the application writes between two phases: so the
-    ratios are multiplied, not the first figure set against the last.
+    Each phase is measured against the database as it found it, and the application writes between
+    two phases: so the ratios are multiplied, not the first figure set against the last.
     """
     phases = f"{min(facts)} to {max(facts)}"
     found = [*_times(facts), *_counts(facts)]
     return tuple(
-        Cost(phases, what, ratio=math.prod(each), reason=f"phase by phase {', '.join(map(percent, each))}")
+        Cost(
+            phases,
+            what,
+            ratio=math.prod(each),
+            reason=f"phase by phase {', '.join(map(percent, each))}",
+        )
         for what, each in found
         if math.prod(each) > LIMIT
     )
@@ -84,7 +96,11 @@ def overall(facts: Facts) -> list[float]:
 def ratios(facts: Facts) -> dict[str, list[float]]:
     """Time after against before of each scenario that every phase timed, phase by phase."""
     each = [found.get("performance_scenarios", {}) for found in facts.values()]
-    return {name: [float(one[name]) for one in each] for name in each[0] if all(name in one for one in each)}
+    return {
+        name: [float(one[name]) for one in each]
+        for name in each[0]
+        if all(name in one for one in each)
+    }
 
 
 def _times(facts: Facts) -> Iterator[tuple[str, list[float]]]:
@@ -93,10 +109,17 @@ def _times(facts: Facts) -> Iterator[tuple[str, list[float]]]:
 
 
 def _counts(facts: Facts) -> Iterator[tuple[str, list[float]]]:
-    """Blocks and log of each statement that every phase counted; of few blocks one more is much, and is spared."""
+    """Blocks and log of each statement that every phase counted; of few blocks one more is much,
+    and is spared.
+    """
     each = [found.get("performance_counts", {}) for found in facts.values()]
     for statement in (name for name in each[0] if all(name in one for one in each)):
         for unit in each[0][statement]:
             counted = [one[statement][unit] for one in each]
-            if sum(after - before for before, after, _ in counted) > max(spared for *_, spared in counted):
-                yield f"{unit} of {statement}", [after / max(before, 1) for before, after, _ in counted]
+            if sum(after - before for before, after, _ in counted) > max(
+                spared for *_, spared in counted
+            ):
+                yield (
+                    f"{unit} of {statement}",
+                    [after / max(before, 1) for before, after, _ in counted],
+                )

@@ -1,4 +1,6 @@
-"""The strategy's success criteria and risks: what each means, and which evidence of the run answers it."""
+"""The strategy's success criteria and risks: what each means, and which evidence of the run answers
+it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ __all__ = ["NOT_NEEDED", "RISKS", "Criterion", "Trail", "costs", "counts", "judg
 
 Kept = Mapping[tuple[str, str], Mapping[str, Any]]
 
-#: The fact that marks what a verb left which had nothing to do: it says nothing about what the criteria ask.
+#: The fact that marks what a verb left which had nothing to do: it says nothing about what the
+#: criteria ask.
 NOT_NEEDED = "not_needed"
 
 #: Phases that migrate, and so are rehearsed.
@@ -28,25 +31,35 @@ RISKS: Sequence[Mapping[str, str]] = (
     {
         "risk": "high",
         "what": "Financial data migration (phase 3)",
-        "gates": "undecided currencies block; control totals per organisation and currency agree to the last digit, in the rehearsal over every row and on the target over every row that the application left alone meanwhile; approval rests on the rehearsal's",
+        "gates": (
+            "undecided currencies block; control totals per organisation and currency agree to the"
+            " last digit, in the rehearsal over every row and on the target over every row that the"
+            " application left alone meanwhile; approval rests on the rehearsal's"
+        ),
     },
     {
         "risk": "medium",
         "what": "Large table restructuring (phase 4)",
-        "gates": "no scan or rewrite under a strong lock (lint and rehearsal); rows attached in place; the rehearsal rolls it back on the restored backup",
+        "gates": (
+            "no scan or rewrite under a strong lock (lint and rehearsal); rows attached in place;"
+            " the rehearsal rolls it back on the restored backup"
+        ),
     },
     {
         "risk": "low",
         "what": "Enum and function additions (phases 1 and 2)",
-        "gates": "leftovers are compared before; enums are dropped only when nothing depends on them",
+        "gates": (
+            "leftovers are compared before; enums are dropped only when nothing depends on them"
+        ),
     },
 )
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One success criterion. `verdict`: pass, fail, inconclusive, or to sign (then `evidence` says by whom). `run` names
-    the runs that the evidence comes from, `link` leads to it."""
+    """One success criterion. `verdict`: pass, fail, inconclusive, or to sign (then `evidence` says
+    by whom). `run` names the runs that the evidence comes from, `link` leads to it.
+    """
 
     kind: str
     criterion: str
@@ -65,7 +78,8 @@ class Criterion:
 class Trail:
     """What was verified of the audit trails: archives, this run's journal, and the database's own.
 
-    `broken` is what contradicts the records, `open` what could not be verified, `unsure` what a person must answer for.
+    `broken` is what contradicts the records, `open` what could not be verified, `unsure` what a
+    person must answer for.
     """
 
     verified: tuple[str, ...]
@@ -76,25 +90,40 @@ class Trail:
 
 
 def counts(found: Mapping[str, Any]) -> bool:
-    """Whether this is evidence at all, and not only the word that nothing had to be done. Older archives have no mark."""
-    return not found["facts"].get(NOT_NEEDED) and not str(found["summary"]).startswith("not needed: ")
+    """Whether this is evidence at all, and not only the word that nothing had to be done. Older
+    archives have no mark.
+    """
+    return not found["facts"].get(NOT_NEEDED) and not str(found["summary"]).startswith(
+        "not needed: "
+    )
 
 
 def judge(
-    kept: Kept, verdicts: Mapping[str, str], trail: Trail | None = None, *, performance_asked: bool = True
+    kept: Kept,
+    verdicts: Mapping[str, str],
+    trail: Trail | None = None,
+    *,
+    performance_asked: bool = True,
 ) -> tuple[Criterion, ...]:
-    """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, each with the `page` that
-    shows it and its `run`; `verdicts` are words by phase; `trail` is what was verified of the audit trails.
+    """All criteria of the strategy, in its order. Pure: `kept` is evidence by phase and verb, each
+    with the `page` that shows it and its `run`; `verdicts` are words by phase; `trail` is what was
+    verified of the audit trails.
 
-    What was not measured is inconclusive, which is not met; what the environment does not ask for is said not to be asked.
+    What was not measured is inconclusive, which is not met; what the environment does not ask for
+    is said not to be asked.
     """
     real = {key: found for key, found in kept.items() if counts(found)}
     return tuple(_judged(real, verdicts, trail, performance_asked=performance_asked))
 
 
 def costs(kept: Kept) -> list[dict[str, Any]]:
-    """A record for each cost beyond 5 %: of single phases, then from the baseline to the end, each with its link."""
-    return [one.record | {"link": _link(kept.get((one.phase, "rehearse")))} for one in _beyond(_rehearsed(kept))]
+    """A record for each cost beyond 5 %: of single phases, then from the baseline to the end, each
+    with its link.
+    """
+    return [
+        one.record | {"link": _link(kept.get((one.phase, "rehearse")))}
+        for one in _beyond(_rehearsed(kept))
+    ]
 
 
 def _judged(
@@ -105,7 +134,8 @@ def _judged(
         "Zero data loss during migration",
         kept,
         ("prove", "rehearse", "compare"),
-        "backups restored and compared, old columns equal after the rehearsal, no table missing, and no row that nobody deleted",
+        "backups restored and compared, old columns equal after the rehearsal, no table missing,"
+        " and no row that nobody deleted",
     )
     yield _downtime(kept)
     yield _performance(kept, asked=performance_asked)
@@ -117,7 +147,9 @@ def _judged(
         ("rehearse",),
         "every phase was rolled back on its restored backup, and the catalogue was equal",
     )
-    yield _of_verbs("business", "All existing functionality preserved", kept, "5", ("compatibility",))
+    yield _of_verbs(
+        "business", "All existing functionality preserved", kept, "5", ("compatibility",)
+    )
     yield _of_verbs("business", "New features operational", kept, "5", ("validate",))
     yield Criterion(
         "business",
@@ -130,24 +162,40 @@ def _judged(
     yield _audit(verdicts, trail)
 
 
-def _of_verbs(kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[str, ...]) -> Criterion:
+def _of_verbs(
+    kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[str, ...]
+) -> Criterion:
     found = [kept.get((phase, verb)) for verb in verbs]
     missing = [verb for verb, one in zip(verbs, found, strict=True) if one is None]
     if missing:
         return Criterion(kind, criterion, f"not run: {', '.join(missing)}", "", "inconclusive")
     figure = "; ".join(str(one["summary"]) for one in found if one)
     evidence = f"phase {phase}: {', '.join(verbs)}"
-    return Criterion(kind, criterion, evidence, figure, _word(found), _runs(found), _link(found[-1]))
+    return Criterion(
+        kind, criterion, evidence, figure, _word(found), _runs(found), _link(found[-1])
+    )
 
 
-def _of_phases(kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], evidence: str) -> Criterion:
+def _of_phases(
+    kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], evidence: str
+) -> Criterion:
     wanted = [(phase, verb) for phase in MIGRATING for verb in verbs]
     found = [kept.get(key) for key in wanted]
-    missing = [f"{verb} of phase {phase}" for (phase, verb), one in zip(wanted, found, strict=True) if one is None]
+    missing = [
+        f"{verb} of phase {phase}"
+        for (phase, verb), one in zip(wanted, found, strict=True)
+        if one is None
+    ]
     if missing:
-        return Criterion(kind, criterion, f"no evidence of {', '.join(missing)}", "", "inconclusive")
+        return Criterion(
+            kind, criterion, f"no evidence of {', '.join(missing)}", "", "inconclusive"
+        )
     figure = f"{len(found)} of {len(wanted)} pieces of evidence passed"
-    warned = [f"phase {one['phase']}: {one['summary']}" for one in found if one and one["verdict"] == "warned"]
+    warned = [
+        f"phase {one['phase']}: {one['summary']}"
+        for one in found
+        if one and one["verdict"] == "warned"
+    ]
     word = "to sign" if warned and _word(found) == "pass" else _word(found)
     told = f"to be signed by the owner of the data: {'; '.join(warned)}" if warned else evidence
     # What is broken is what one wants to see; else the first stands for all.
@@ -156,16 +204,22 @@ def _of_phases(kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], ev
 
 
 def _downtime(kept: Kept) -> Criterion:
-    """The probe's longest gap between two successes: nothing else is called downtime. Tables without a lane are named."""
+    """The probe's longest gap between two successes: nothing else is called downtime. Tables
+    without a lane are named.
+    """
     name = "Less than 1 minute downtime per phase"
     facts = {phase: kept.get((phase, "migrate"), {}).get("facts", {}) for phase in MIGRATING}
     gaps = {phase: found.get("longest_gap_ms") for phase, found in facts.items()}
     if missing := [phase for phase, gap in gaps.items() if gap is None]:
-        return Criterion("technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive")
+        return Criterion(
+            "technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive"
+        )
     worst = max(gaps, key=lambda phase: float(gaps[phase] or 0))
     longest = float(gaps[worst] or 0)
     unseen = [
-        f"{', '.join(one['not_probed'])} in phase {phase}" for phase, one in facts.items() if one.get("not_probed")
+        f"{', '.join(one['not_probed'])} in phase {phase}"
+        for phase, one in facts.items()
+        if one.get("not_probed")
     ]
     evidence = "the longest gap that readers or writers saw in each phase" + (
         f"; not probed, for others are locked longer: {'; '.join(unseen)}" if unseen else ""
@@ -182,27 +236,37 @@ def _downtime(kept: Kept) -> Criterion:
 
 
 def _performance(kept: Kept, *, asked: bool) -> Criterion:
-    """The gate's verdict on each rehearsal: blocks, write-ahead log and plans; time where the environment lets it decide.
+    """The gate's verdict on each rehearsal: blocks, write-ahead log and plans; time where the
+    environment lets it decide.
 
-    A cost beyond 5 % that the gate let pass, because it is accepted or only reported, is not met by itself: it is for a
-    person to sign. So is what all phases together cost beyond it, which no single gate sees.
+    A cost beyond 5 % that the gate let pass, because it is accepted or only reported, is not met by
+    itself: it is for a person to sign. So is what all phases together cost beyond it, which no
+    single gate sees.
     """
     name = "Performance degradation below 5 %"
     facts = _rehearsed(kept)
     missing = [phase for phase, found in facts.items() if not found.get("performance")]
     unjudged = {
-        phase: facts[phase]["performance_unjudged"] for phase in missing if "performance_unjudged" in facts[phase]
+        phase: facts[phase]["performance_unjudged"]
+        for phase in missing
+        if "performance_unjudged" in facts[phase]
     }
     if missing and asked and len(unjudged) == len(missing):
         evidence = f"not judged in phase {', '.join(unjudged)}: {next(iter(unjudged.values()))}"
         return Criterion(
-            "technical", name, f"{evidence}. To be accepted by the owner of the application", "", "to sign"
+            "technical",
+            name,
+            f"{evidence}. To be accepted by the owner of the application",
+            "",
+            "to sign",
         )
     if missing and not asked:
         evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
         return Criterion("technical", name, evidence, "", "not asked")
     if missing:
-        return Criterion("technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive")
+        return Criterion(
+            "technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive"
+        )
     words = {phase: str(found["performance"]) for phase, found in facts.items()}
     bad = [f"phase {phase}: {word}" for phase, word in words.items() if word != "passed"]
     dear = _beyond(facts)
@@ -214,12 +278,16 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
     else:
         verdict = "pass"
         evidence = (
-            "the gate passed in every rehearsal, and nothing costs 5 % more, from the baseline to the end neither"
-            + _untimed(facts)
+            "the gate passed in every rehearsal, and nothing costs 5 % more, from the baseline to"
+            " the end neither" + _untimed(facts)
         )
     found = [kept[phase, "rehearse"] for phase in MIGRATING]
-    shown = kept[max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"])), "rehearse"]
-    return Criterion("technical", name, evidence, _times(facts), verdict, _runs(found), _link(shown))
+    shown = kept[
+        max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"])), "rehearse"
+    ]
+    return Criterion(
+        "technical", name, evidence, _times(facts), verdict, _runs(found), _link(shown)
+    )
 
 
 def _rehearsed(kept: Kept) -> dict[str, Mapping[str, Any]]:
@@ -233,22 +301,34 @@ def _beyond(facts: Mapping[str, Mapping[str, Any]]) -> tuple[Cost, ...]:
 
 def _told(dear: Sequence[Cost]) -> str:
     largest = max(dear, key=lambda cost: cost.ratio or 0)
-    return f"the gate passed in every rehearsal, with {many(len(dear), 'cost')} beyond 5 %, listed below, the largest: {largest}"
+    return (
+        f"the gate passed in every rehearsal, with {many(len(dear), 'cost')} beyond 5 %, listed"
+        f" below, the largest: {largest}"
+    )
 
 
 def _untimed(facts: Mapping[str, Mapping[str, Any]]) -> str:
     """What a passed gate does not say about time."""
-    unjudged = [phase for phase, one in facts.items() if one.get("performance_timed") not in ("passed", "failed")]
+    unjudged = [
+        phase
+        for phase, one in facts.items()
+        if one.get("performance_timed") not in ("passed", "failed")
+    ]
     reported = any(one.get("performance_time_decides") is False for one in facts.values())
     return ("; time is only reported in this environment" if reported else "") + (
-        f"; block gate passed, time not judged in phase {', '.join(unjudged)} (inconclusive)" if unjudged else ""
+        f"; block gate passed, time not judged in phase {', '.join(unjudged)} (inconclusive)"
+        if unjudged
+        else ""
     )
 
 
 def _times(facts: Mapping[str, Mapping[str, Any]]) -> str:
     """Time over all scenarios, and of the scenario that lost most."""
     each = degradation.overall(facts)
-    said = f"time {_compound(each)} from the baseline to the end ({', '.join(map(degradation.percent, each))})"
+    said = (
+        f"time {_compound(each)} from the baseline to the end"
+        f" ({', '.join(map(degradation.percent, each))})"
+    )
     scenarios = degradation.ratios(facts)
     worst = max(scenarios, key=lambda name: math.prod(scenarios[name]), default="")
     return f"{said}; worst scenario {worst} {_compound(scenarios[worst])}" if worst else said
@@ -259,8 +339,9 @@ def _compound(each: Sequence[float]) -> str:
 
 
 def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
-    """What is on record, verified now: archives by their manifests and the heads in the database, the journal's chain,
-    and the triggers and entries of the application's own audit trail."""
+    """What is on record, verified now: archives by their manifests and the heads in the database,
+    the journal's chain, and the triggers and entries of the application's own audit trail.
+    """
     name, earlier = "Audit trails complete", ("0", *MIGRATING)
     missing = [phase for phase in earlier if verdicts.get(phase) != "passed"]
     figure = f"{len(earlier) - len(missing)} phases before this one on record"
@@ -273,17 +354,31 @@ def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
         evidence = "; ".join(trail.open) if trail else "nothing was verified"
         return Criterion("business", name, evidence, figure, "inconclusive")
     runs = len(trail.verified)
-    archives = f"{many(runs, 'earlier run is', 'earlier runs are')} as archived" if runs else "no earlier run"
-    evidence = f"{archives}; this run's journal is one chain; {many(trail.triggers, 'audit trigger fires', 'audit triggers fire')}"
+    archives = (
+        f"{many(runs, 'earlier run is', 'earlier runs are')} as archived"
+        if runs
+        else "no earlier run"
+    )
+    evidence = (
+        f"{archives}; this run's journal is one chain;"
+        f" {many(trail.triggers, 'audit trigger fires', 'audit triggers fire')}"
+    )
     if trail.unsure:
         evidence = f"to be signed by the auditor: {'; '.join(trail.unsure)}; else {evidence}"
     return Criterion(
-        "business", name, evidence, figure, "to sign" if trail.unsure else "pass", ", ".join(trail.verified)
+        "business",
+        name,
+        evidence,
+        figure,
+        "to sign" if trail.unsure else "pass",
+        ", ".join(trail.verified),
     )
 
 
 def _word(found: Sequence[Mapping[str, Any] | None]) -> str:
-    return "pass" if all(one and one["verdict"] in ("passed", "warned") for one in found) else "fail"
+    return (
+        "pass" if all(one and one["verdict"] in ("passed", "warned") for one in found) else "fail"
+    )
 
 
 def _runs(found: Sequence[Mapping[str, Any] | None]) -> str:

@@ -27,29 +27,41 @@ class FinalPhase(RecordedPhase):
         return self.record.once("precheck", lambda: suite.precheck(self.record))
 
     def integrity(self) -> Evidence:
-        """The strategy's `validate_schema_integrity()`, with its thresholds and the sharper checks."""
+        """The strategy's `validate_schema_integrity()`, with its thresholds and the sharper
+        checks.
+        """
         return self.record.once("integrity", lambda: suite.integrity(self.record))
 
     def validate(self) -> Evidence:
-        """Every validation of every migration, and the strategy's unit, integration and data-integrity tests."""
+        """Every validation of every migration, and the strategy's unit, integration and
+        data-integrity tests.
+        """
         return self.record.once("validate", lambda: suite.validate(self.record))
 
     def tenants(self) -> Evidence:
-        """Tenants are apart: tried by acting as users of two organisations, as a user of none, and as nobody."""
+        """Tenants are apart: tried by acting as users of two organisations, as a user of none, and
+        as nobody.
+        """
         return self.record.once("tenants", lambda: promises.tenants(self.record))
 
     def compatibility(self) -> Evidence:
-        """The baseline's own statements and catalogue: what the old application needs is still there."""
+        """The baseline's own statements and catalogue: what the old application needs is still
+        there.
+        """
         return self.record.once("compatibility", lambda: promises.compatibility(self.record))
 
     def criteria(self) -> Evidence:
-        """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign it."""
+        """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign
+        it.
+        """
         return self.record.once("criteria", lambda: judging.criteria(self.record))
 
     def schedule(self) -> Evidence:
         """The strategy's weeks beside what happened."""
         earlier = earlier_runs(self.record)
-        records = schedule(earlier.instants("phase.started"), earlier.instants("phase.finished"), datetime.now(UTC))
+        records = schedule(
+            earlier.instants("phase.started"), earlier.instants("phase.finished"), datetime.now(UTC)
+        )
         done = sum(record["actual_end"] is not None for record in records)
         going = sum("going_on_at" in record for record in records)
         waiting = len(records) - done - going
@@ -61,7 +73,9 @@ class FinalPhase(RecordedPhase):
             "phases: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count),
             (
                 Table(
-                    "the strategy's weeks, counted from the Monday of the week in which the first phase began", records
+                    "the strategy's weeks, counted from the Monday of the week in which the first"
+                    " phase began",
+                    records,
                 ),
             ),
             chart="gantt",
@@ -78,21 +92,32 @@ class FinalPhase(RecordedPhase):
         )
 
 
-def schedule(started: Mapping[str, datetime], finished: Mapping[str, datetime], now: datetime) -> list[dict[str, Any]]:
-    """One record a phase: the strategy's weeks, counted from the Monday of the first phase's start, and what happened.
+def schedule(
+    started: Mapping[str, datetime], finished: Mapping[str, datetime], now: datetime
+) -> list[dict[str, Any]]:
+    """One record a phase: the strategy's weeks, counted from the Monday of the first phase's start,
+    and what happened.
 
     A phase that has begun and not ended is going on by `now`.
     """
     first = min(started.values(), default=now)
-    monday = (first - timedelta(days=first.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = (first - timedelta(days=first.weekday())).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
     return [
         {
             "phase": f"{phase.number} {phase.title}",
-            "planned_start": (monday + timedelta(weeks=WEEKS[phase.number][0] - 1)).date().isoformat(),
+            "planned_start": (
+                (monday + timedelta(weeks=WEEKS[phase.number][0] - 1)).date().isoformat()
+            ),
             "planned_end": (monday + timedelta(weeks=WEEKS[phase.number][1])).date().isoformat(),
             "actual_start": _instant(started.get(phase.number)),
             "actual_end": _instant(finished.get(phase.number)),
-            **({"going_on_at": _instant(now)} if phase.number in started and phase.number not in finished else {}),
+            **(
+                {"going_on_at": _instant(now)}
+                if phase.number in started and phase.number not in finished
+                else {}
+            ),
         }
         for phase in definitions.present()
     ]

@@ -1,4 +1,6 @@
-"""What the phases left on record of one database: of each verb the newest evidence, verdicts, and instants."""
+"""What the phases left on record of one database: of each verb the newest evidence, verdicts, and
+instants.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ __all__ = ["Earlier"]
 class Earlier:
     """All runs on the very database of `run`, itself among them.
 
-    `since` maps a phase to the run that migrated it, as the database has it: what was found before (and rolled back
-    since) says nothing about what is there now.
+    `since` maps a phase to the run that migrated it, as the database has it: what was found before
+    (and rolled back since) says nothing about what is there now.
     """
 
     run: Run
@@ -40,10 +42,11 @@ class Earlier:
 
     @cached_property
     def evidence(self) -> dict[tuple[str, str], Mapping[str, Any]]:
-        """Evidence by phase and verb, with its `page` and `run`: of each verb the newest that is one.
+        """Evidence by phase and verb, with its `page` and `run`: of each verb the newest that is
+        one.
 
-        A phase that is run again on a migrated database needs nothing; what it would have done was found by the run
-        that migrated.
+        A phase that is run again on a migrated database needs nothing; what it would have done was
+        found by the run that migrated.
         """
         kept: dict[tuple[str, str], Mapping[str, Any]] = {}
         for phase in definitions.present():
@@ -53,7 +56,8 @@ class Earlier:
                     found = archive.read_evidence(folder, phase.number, verb)
                     if found and criteria.counts(found):
                         kept.setdefault(
-                            (phase.number, verb), found | {"page": places.get(verb, places[""]), "run": folder.name}
+                            (phase.number, verb),
+                            found | {"page": places.get(verb, places[""]), "run": folder.name},
                         )
         return kept
 
@@ -93,8 +97,12 @@ class Earlier:
         ]  # fmt: skip
 
     def _places(self, phase: PhaseDefinition, folder: Path) -> dict[str, str]:
-        """Verb → where it is to be read; under '' the page: of this run the notebook, of another its page in the archive."""
+        """Verb → where it is to be read; under '' the page: of this run the notebook, of another
+        its page in the archive.
+        """
         executed = folder / f"{phase.name}.ipynb"
         page = executed.name if folder == self.run.folder else f"../{folder.name}/{phase.name}.html"
-        cells = cell_anchors.of_verbs(executed if executed.is_file() else phase.notebook, phase.verbs)
+        cells = cell_anchors.of_verbs(
+            executed if executed.is_file() else phase.notebook, phase.verbs
+        )
         return {"": page} | {verb: f"{page}#{name}" for verb, name in cells.items()}

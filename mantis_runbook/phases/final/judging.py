@@ -1,4 +1,6 @@
-"""The strategy's success criteria as a verb: what earlier runs left, the audit trails verified now, and the verdicts."""
+"""The strategy's success criteria as a verb: what earlier runs left, the audit trails verified now,
+and the verdicts.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ __all__ = ["criteria", "earlier_runs", "verified_trail"]
 
 
 def criteria(record: PhaseRecord) -> Evidence:
-    """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign it."""
+    """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign
+    it.
+    """
     earlier = earlier_runs(record)
     found = success.judge(
         earlier.evidence,
@@ -46,7 +50,10 @@ def earlier_runs(record: PhaseRecord) -> Earlier:
         steps = StepJournal(connection)
         begun = [(one.phase, steps.run_of(one.version)) for one in migration_files.load()]
     phases = {phase for phase, run in begun if run}
-    return Earlier(record.run, {phase: min(run for one, run in begun if run and one == phase) for phase in phases})
+    return Earlier(
+        record.run,
+        {phase: min(run for one, run in begun if run and one == phase) for phase in phases},
+    )
 
 
 def verified_trail(record: PhaseRecord, earlier: Earlier) -> Trail:

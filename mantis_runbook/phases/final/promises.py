@@ -1,4 +1,6 @@
-"""What must hold for users after every migration: tenant isolation, and what the old application needs."""
+"""What must hold for users after every migration: tenant isolation, and what the old application
+needs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ def tenants(record: PhaseRecord) -> Evidence:
     with record.run.connect("tenants") as connection, record.proving() as watch:
         now = snapshot(connection)
         found, records, said, acts = promises.weigh_tenants(
-            connection, _before(record, connection), now, watch=watch, is_ours=_made(connection, now)
+            connection,
+            _before(record, connection),
+            now,
+            watch=watch,
+            is_ours=_made(connection, now),
         )
     worse, warned = worsened.problems(found), worsened.warnings(found)
     evidence = Evidence(
@@ -41,7 +47,9 @@ def tenants(record: PhaseRecord) -> Evidence:
 
 
 def compatibility(record: PhaseRecord) -> Evidence:
-    """What the old application needs is still there: the baseline's own statements and catalogue."""
+    """What the old application needs is still there: the baseline's own statements and
+    catalogue.
+    """
     with record.run.read("compatibility") as connection, record.proving() as watch:
         found, records, said = promises.weigh_contract(
             connection, _before(record, connection), snapshot(connection), watch=watch
@@ -55,16 +63,27 @@ def compatibility(record: PhaseRecord) -> Evidence:
 
 
 def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
-    """What was so before any migration: kept by the rehearsal of the first; without it the whole promise must hold."""
+    """What was so before any migration: kept by the rehearsal of the first; without it the whole
+    promise must hold.
+    """
     text = StepJournal(connection).catalog_before(migration_files.first_version())
     catalog = Catalog.from_json(text) if text else None
     first = migration_files.load()[0].phase
-    kept = earlier_runs(record).evidence.get((first, "rehearse"), {}).get("facts", {}).get(promises.KEPT)
-    return promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
+    kept = (
+        earlier_runs(record)
+        .evidence.get((first, "rehearse"), {})
+        .get("facts", {})
+        .get(promises.KEPT)
+    )
+    return (
+        promises.Before.from_dict(kept, catalog) if kept else promises.Before(None, catalog=catalog)
+    )
 
 
 def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
-    """Whether a migration made a table, a view or a function; a partition is its table's, whoever made it."""
+    """Whether a migration made a table, a view or a function; a partition is its table's, whoever
+    made it.
+    """
     journal = StepJournal(connection)
     made: set[str] = set()
     for one in migration_files.load():
@@ -85,4 +104,6 @@ def _verdict(findings: Sequence[Finding]) -> str:
 
 
 def _warned(findings: Sequence[Finding]) -> str:
-    return f"; {many(len(findings), 'thing')} that no migration has to answer for" if findings else ""
+    return (
+        f"; {many(len(findings), 'thing')} that no migration has to answer for" if findings else ""
+    )

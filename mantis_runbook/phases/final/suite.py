@@ -36,7 +36,10 @@ def precheck(record: PhaseRecord) -> Evidence:
         lax = {"durability"} if record.run.environment.unsafe_durability else set[str]()
         found = named_checks.run(connection, record.number, tolerate=lax)
     verdict = {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict]
-    summary = f"{many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)} warned"
+    summary = (
+        f"{many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)}"
+        " warned"
+    )
     evidence = Evidence(record.number, "precheck", verdict, summary, checks_tables(found))
     if found.failed:
         show(evidence)
@@ -47,10 +50,13 @@ def precheck(record: PhaseRecord) -> Evidence:
 def integrity(record: PhaseRecord) -> Evidence:
     """The strategy's `validate_schema_integrity()`, with its thresholds and the sharper checks."""
     with record.run.read("integrity") as connection:
-        found = rows(connection, "SELECT check_name, status, details FROM validate_schema_integrity()")
+        found = rows(
+            connection, "SELECT check_name, status, details FROM validate_schema_integrity()"
+        )
     failed = [row["check_name"] for row in found if row["status"] != "PASS"]
     records = [
-        {"check": row["check_name"], "verdict": row["status"].lower(), "details": row["details"]} for row in found
+        {"check": row["check_name"], "verdict": row["status"].lower(), "details": row["details"]}
+        for row in found
     ]
     evidence = Evidence(
         record.number, "integrity", "failed" if failed or not found else "passed",
@@ -60,7 +66,9 @@ def integrity(record: PhaseRecord) -> Evidence:
 
 
 def validate(record: PhaseRecord) -> Evidence:
-    """Every validation of every migration, and the strategy's unit, integration and data-integrity tests."""
+    """Every validation of every migration, and the strategy's unit, integration and data-integrity
+    tests.
+    """
     with record.run.read("validation") as connection:
         suite = validations.validate_suite(connection, migration_files.load())
     failed = suite.problems
@@ -77,7 +85,9 @@ def validate(record: PhaseRecord) -> Evidence:
 
 
 def required(evidence: Evidence, what: str, found: str) -> Evidence:
-    """The evidence, where it is good. Raises what its verdict says where it is not, once it is shown."""
+    """The evidence, where it is good. Raises what its verdict says where it is not, once it is
+    shown.
+    """
     if evidence.good:
         return evidence
     show(evidence)

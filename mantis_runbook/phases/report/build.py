@@ -1,4 +1,6 @@
-"""The report of a run: its overview, its notebooks as pages, its summary, and the list of all runs."""
+"""The report of a run: its overview, its notebooks as pages, its summary, and the list of all
+runs.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ __all__ = ["Problem", "as_dict", "build", "index", "verify"]
 
 
 def build(folder: Path) -> Path:
-    """Make a run's pages, pictures, summary and manifest from what lies in its folder; returns the overview's path.
+    """Make a run's pages, pictures, summary and manifest from what lies in its folder; returns the
+    overview's path.
 
-    May be called for a run that is still going on, or was killed. What is sealed and whole is left as it is, whatever
-    this version of the runbook would make of it: the next run's manifest holds its hash. Once the journal, a notebook
-    or the evidence has changed, all is made anew; the same files give the same bytes.
+    May be called for a run that is still going on, or was killed. What is sealed and whole is left
+    as it is, whatever this version of the runbook would make of it: the next run's manifest holds
+    its hash. Once the journal, a notebook or the evidence has changed, all is made anew; the same
+    files give the same bytes.
     """
     if manifest.is_sealed(folder):
         return folder / INDEX
@@ -42,7 +46,9 @@ def build(folder: Path) -> Path:
 
 
 def index(reports_folder: Path) -> Path:
-    """Write `index.html` over all runs in that folder, newest first, the abandoned ones too. Returns its path."""
+    """Write `index.html` over all runs in that folder, newest first, the abandoned ones too.
+    Returns its path.
+    """
     runs = [summary.read(folder) for folder in reversed(archive.all_runs(reports_folder))]
     listed = [(told, _page_of(told, reports_folder)) for told in runs]
     _write(reports_folder / INDEX, render("runs", title="Migration runs", runs=listed))
@@ -50,12 +56,18 @@ def index(reports_folder: Path) -> Path:
 
 
 def as_dict(told: Summary) -> dict[str, Any]:
-    """The summary as `summary.json` has it: the verdict with its exit code first, then all the rest."""
+    """The summary as `summary.json` has it: the verdict with its exit code first, then all the
+    rest.
+    """
     rest: dict[str, Any] = plain(asdict(told))
     rest.pop("verdict")
     for phase, record in zip(told.phases, rest["phases"], strict=True):
         record["verdict"], record["reason"] = phase.verdict.word, phase.verdict.reason
-    judged = {"verdict": told.verdict.word, "reason": told.verdict.reason, "exit_code": told.verdict.exit_code}
+    judged = {
+        "verdict": told.verdict.word,
+        "reason": told.verdict.reason,
+        "exit_code": told.verdict.exit_code,
+    }
     return {"run": told.run, **judged, "duration_ms": told.duration_ms, **rest}
 
 
@@ -63,12 +75,17 @@ def as_dict(told: Summary) -> dict[str, Any]:
 
 
 def _notebooks(folder: Path, told: Summary) -> dict[str, Notebook]:
-    return {path.stem: _load(path, _phase_of(told, path.stem)) for path in sorted(folder.glob("*.ipynb"))}
+    return {
+        path.stem: _load(path, _phase_of(told, path.stem))
+        for path in sorted(folder.glob("*.ipynb"))
+    }
 
 
 def _load(path: Path, phase: Phase | None) -> Notebook:
     verbs = [verb.verb for verb in phase.verbs if verb.times] if phase else []
-    return notebook_page.load(path, verbs=verbs, interrupted=phase is None or "interrupted" in phase.verdict.reason)
+    return notebook_page.load(
+        path, verbs=verbs, interrupted=phase is None or "interrupted" in phase.verdict.reason
+    )
 
 
 def _phase_of(told: Summary, name: str) -> Phase | None:
@@ -80,14 +97,19 @@ def _write_pages(folder: Path, told: Summary, notebooks: Mapping[str, Notebook])
     for notebook in notebooks.values():
         phase = _phase_of(told, notebook.name)
         verdict = phase.verdict if phase else _unknown(notebook)
-        text = notebook_page.render(notebook, folder, verdict, index=INDEX, run=told.run, pages=pages)
+        text = notebook_page.render(
+            notebook, folder, verdict, index=INDEX, run=told.run, pages=pages
+        )
         _write(folder / notebook.page, text)
 
 
 def _unknown(notebook: Notebook) -> Verdict:
     """What is said above a notebook that no phase of the journal ended with."""
     if notebook.earlier:
-        return Verdict("inconclusive", f"an earlier try of {notebook.earlier}, kept as evidence; a later one followed")
+        return Verdict(
+            "inconclusive",
+            f"an earlier try of {notebook.earlier}, kept as evidence; a later one followed",
+        )
     return Verdict("inconclusive", "the journal knows no phase of this notebook")
 
 

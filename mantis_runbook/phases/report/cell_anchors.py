@@ -21,11 +21,17 @@ def calls(source: str, verb: str) -> bool:
 
 
 def of_verbs(notebook: Path, verbs: Iterable[str]) -> dict[str, str]:
-    """Verb → anchor of the first cell that calls it, as far as the notebook has one; none where it cannot be read."""
+    """Verb → anchor of the first cell that calls it, as far as the notebook has one; none where it
+    cannot be read.
+    """
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        code = [("".join(cell["source"]), cell["id"]) for cell in cells if cell["cell_type"] == "code"]
+        code = [
+            ("".join(cell["source"]), cell["id"]) for cell in cells if cell["cell_type"] == "code"
+        ]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    found = ((verb, next((name for source, name in code if calls(source, verb)), None)) for verb in verbs)
+    found = (
+        (verb, next((name for source, name in code if calls(source, verb)), None)) for verb in verbs
+    )
     return {verb: anchor(name) for verb, name in found if name}

@@ -23,8 +23,17 @@ from mantis_runbook.runs.verdict import Verdict
 
 __all__ = ["Cell", "Notebook", "NotebookError", "cell_of", "cells", "load", "render", "title"]
 
-#: What a cell shows of an output that comes in several forms; a widget without its static HTML shows as text.
-FORMS = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
+#: What a cell shows of an output that comes in several forms; a widget without its static HTML
+#: shows as text.
+FORMS = [
+    "text/html",
+    "text/markdown",
+    "image/svg+xml",
+    "image/png",
+    "image/jpeg",
+    "text/latex",
+    "text/plain",
+]
 
 #: A link of a text to another notebook beside it.
 NOTEBOOK_LINK = re.compile(r"\[([^\[\]]+)\]\(([\w.-]+\.ipynb)\)")
@@ -44,7 +53,9 @@ class NotebookError(RunbookError):
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell and its fate. `anchor` names it on its page; `error` is the exception's name and message, if it raised."""
+    """A cell and its fate. `anchor` names it on its page; `error` is the exception's name and
+    message, if it raised.
+    """
 
     anchor: str
     state: State
@@ -55,13 +66,19 @@ class Cell:
     @property
     def duration_ms(self) -> float | None:
         """How long papermill says it took; None when it did not run, or a person ran it."""
-        seconds = self.node.metadata.get("papermill", {}).get("duration") if self.state in ("ran", "failed") else None
+        seconds = (
+            self.node.metadata.get("papermill", {}).get("duration")
+            if self.state in ("ran", "failed")
+            else None
+        )
         return seconds * 1000 if isinstance(seconds, (int, float)) else None
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """An executed notebook of the run; `problem` says why it cannot be shown, `parameters` what papermill gave it."""
+    """An executed notebook of the run; `problem` says why it cannot be shown, `parameters` what
+    papermill gave it.
+    """
 
     path: Path
     cells: tuple[Cell, ...] = ()
@@ -74,7 +91,9 @@ class Notebook:
 
     @property
     def earlier(self) -> str:
-        """Of a try before the last one, which is kept as `<name>.try1.ipynb`: the notebook's name; else nothing."""
+        """Of a try before the last one, which is kept as `<name>.try1.ipynb`: the notebook's name;
+        else nothing.
+        """
         match = re.fullmatch(r"(.+)\.try\d+", self.name)
         return match[1] if match else ""
 
@@ -92,7 +111,9 @@ def load(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False) 
     """A notebook with its cells (see `cells`), or with the reason why they cannot be had."""
     try:
         found = tuple(cells(path, verbs=verbs, interrupted=interrupted))
-        return Notebook(path, found, parameters=_read(path).metadata.get("papermill", {}).get("parameters", {}))
+        return Notebook(
+            path, found, parameters=_read(path).metadata.get("papermill", {}).get("parameters", {})
+        )
     except NotebookError as error:
         return Notebook(path, problem=str(error))
 
@@ -100,13 +121,16 @@ def load(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False) 
 def cells(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False) -> list[Cell]:
     """The cells of an executed notebook. Raises `NotebookError`.
 
-    `verbs` are those the journal knows as started in this notebook's phase, `interrupted` whether the journal lacks the
-    phase's end. Whether a cell ran is told by its execution count: papermill's own word is not to be trusted after a
-    timeout or a dead kernel.
+    `verbs` are those the journal knows as started in this notebook's phase, `interrupted` whether
+    the journal lacks the phase's end. Whether a cell ran is told by its execution count:
+    papermill's own word is not to be trusted after a timeout or a dead kernel.
     """
     nodes = [node for node in _read(path).cells if node.source.strip() and not _is_banner(node)]
     anchors = _anchors(nodes)
-    last = max((index for index, node in enumerate(nodes) if node.get("execution_count") is not None), default=-1)
+    last = max(
+        (index for index, node in enumerate(nodes) if node.get("execution_count") is not None),
+        default=-1,
+    )
     found = []
     for index, node in enumerate(nodes):
         error = _error(node)
@@ -129,8 +153,18 @@ def title(found: Collection[Cell], otherwise: str) -> str:
     return next((match[1].strip() for match in matches if match), otherwise)
 
 
-def render(notebook: Notebook, folder: Path, verdict: Verdict, *, index: str, run: str, pages: Collection[str]) -> str:
-    """The notebook's page, below the verdict of its phase; `pages` are the file names that links may lead to."""
+def render(
+    notebook: Notebook,
+    folder: Path,
+    verdict: Verdict,
+    *,
+    index: str,
+    run: str,
+    pages: Collection[str],
+) -> str:
+    """The notebook's page, below the verdict of its phase; `pages` are the file names that links
+    may lead to.
+    """
     sections = [(cell, _content(cell, folder, pages)) for cell in notebook.cells]
     return archive_pages.render(
         "notebook", title=f"{title(notebook.cells, notebook.name)} – {folder.name}", notebook=notebook,
@@ -142,7 +176,9 @@ def _read(path: Path) -> Any:
     try:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-    except Exception as error:  # whatever the file may hold, it is evidence and must not stop the report
+    except (
+        Exception
+    ) as error:  # whatever the file may hold, it is evidence and must not stop the report
         raise NotebookError(
             f"notebook {path.name} of run {path.parent.name}", found=f"{type(error).__name__} while reading it",
             expected="an executed notebook", action="the journal says what was done all the same",
@@ -151,7 +187,9 @@ def _read(path: Path) -> Any:
 
 
 def _is_banner(node: Any) -> bool:
-    """Whether papermill put this cell in to announce a failure; the page has a notice of its own."""
+    """Whether papermill put this cell in to announce a failure; the page has a notice of its
+    own.
+    """
     return "papermill-error-cell-tag" in node.metadata.get("tags", [])
 
 
@@ -189,12 +227,16 @@ def _content(cell: Cell, folder: Path, pages: Collection[str]) -> Html:
 
 
 def _spelled_out(node: Any, folder: Path, pages: Collection[str]) -> Any:
-    """A text whose links to notebooks that are not in the archive say where those are, as nothing can lead there."""
+    """A text whose links to notebooks that are not in the archive say where those are, as nothing
+    can lead there.
+    """
     if node.cell_type != "markdown":
         return node
 
     def spelled(match: re.Match[str]) -> str:
-        return match[0] if _link(match[2], folder, pages) else f"{match[1]} (`notebooks/{match[2]}`)"
+        return (
+            match[0] if _link(match[2], folder, pages) else f"{match[1]} (`notebooks/{match[2]}`)"
+        )
 
     return nbformat.from_dict({**node, "source": NOTEBOOK_LINK.sub(spelled, node.source)})
 
@@ -213,7 +255,9 @@ def _exporter() -> HTMLExporter:
 
 
 def _link(target: str, folder: Path, pages: Collection[str]) -> str | None:
-    """Links among the notebooks lead to their pages, also to those of another run; what is not in the archive is no link."""
+    """Links among the notebooks lead to their pages, also to those of another run; what is not in
+    the archive is no link.
+    """
     if re.match(r"https?:|mailto:|#", target, re.IGNORECASE):
         return target
     path, hash_sign, fragment = target.partition("#")

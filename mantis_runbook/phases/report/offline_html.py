@@ -18,9 +18,36 @@ DROPPED = {
 }  # fmt: skip
 
 #: Dropped, while what stands between their tags stays.
-UNWRAPPED = {"base", "body", "form", "frame", "head", "html", "link", "meta", "param", "source", "track"}
+UNWRAPPED = {
+    "base",
+    "body",
+    "form",
+    "frame",
+    "head",
+    "html",
+    "link",
+    "meta",
+    "param",
+    "source",
+    "track",
+}
 
-VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+VOID = {
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "param",
+    "source",
+    "track",
+    "wbr",
+}
 
 #: Attributes that make a browser fetch something (all but an anchor's `href`).
 FETCHING = {
@@ -30,7 +57,9 @@ FETCHING = {
 
 IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
 LINK = re.compile(r"(https?://|mailto:|#|(?![/\\])[^:]*$)", re.IGNORECASE)
-STYLE_LOAD = re.compile(r"@import[^;]*;?|(?:image-set|src|url)\(\s*(?!['\"]?(?:data:image/|#))[^)]*\)?", re.IGNORECASE)
+STYLE_LOAD = re.compile(
+    r"@import[^;]*;?|(?:image-set|src|url)\(\s*(?!['\"]?(?:data:image/|#))[^)]*\)?", re.IGNORECASE
+)
 STYLE_ESCAPE = re.compile(r"\\([0-9a-f]{1,6})\s?|\\", re.IGNORECASE)
 
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif",
@@ -48,8 +77,9 @@ def data_uri(path: Path) -> str:
 def seal(fragment: str, *, folder: Path | None = None, link: Links = lambda target: target) -> str:
     """A fragment of HTML without anything that loads, runs, or leaves tags open.
 
-    Images named relative to `folder` are embedded. `link` maps an anchor's target to the one to write, or to None for
-    none. Anchors to other places stay: they are for the reader to follow, nothing follows them by itself.
+    Images named relative to `folder` are embedded. `link` maps an anchor's target to the one to
+    write, or to None for none. Anchors to other places stay: they are for the reader to follow,
+    nothing follows them by itself.
     """
     sealer = _Sealer(folder, link)
     sealer.feed(fragment)
@@ -101,7 +131,11 @@ class _Sealer(HTMLParser):
         if self.dropping:
             return
         in_style = bool(self.open) and self.open[-1] == "style"
-        self.out.append(_style(data).replace("<", "") if in_style else data.replace("<", "&lt;").replace(">", "&gt;"))
+        self.out.append(
+            _style(data).replace("<", "")
+            if in_style
+            else data.replace("<", "&lt;").replace(">", "&gt;")
+        )
 
     def handle_entityref(self, name: str) -> None:
         self._reference(f"&{name};")
@@ -114,7 +148,11 @@ class _Sealer(HTMLParser):
             self.out.append(text)
 
     def _attributes(self, tag: str, attrs: list[tuple[str, str | None]]) -> str:
-        kept = {name: new for name, value in attrs if (new := self._attribute(tag, name, value or "")) is not None}
+        kept = {
+            name: new
+            for name, value in attrs
+            if (new := self._attribute(tag, name, value or "")) is not None
+        }
         if tag == "img":
             kept.setdefault("alt", "picture")
         if tag == "a" and "href" in kept:
@@ -122,7 +160,11 @@ class _Sealer(HTMLParser):
         return "".join(f' {name}="{escape(value)}"' for name, value in kept.items())
 
     def _attribute(self, tag: str, name: str, value: str) -> str | None:
-        if name.startswith("on") or not re.fullmatch(r"[a-z][a-z0-9:_-]*", name) or name in ("target", "http-equiv"):
+        if (
+            name.startswith("on")
+            or not re.fullmatch(r"[a-z][a-z0-9:_-]*", name)
+            or name in ("target", "http-equiv")
+        ):
             return None
         if name == "style":
             return _style(value)

@@ -1,4 +1,6 @@
-"""The first page of a run's report: the verdict, where to look first, the facts, what deviated, the steps."""
+"""The first page of a run's report: the verdict, where to look first, the facts, what deviated, the
+steps.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BAD = ("failed", "rolled back", "refused", "inconclusive", "interrupted")
 
 @dataclass(frozen=True)
 class Pointer:
-    """Something to look at: its verdict word, what it is, where it happened, and the address that leads there."""
+    """Something to look at: its verdict word, what it is, where it happened, and the address that
+    leads there.
+    """
 
     what: str
     grade: str = ""
@@ -74,7 +78,9 @@ def _address(item: Deviation, notebooks: Mapping[str, Notebook]) -> str:
     notebook = notebooks.get(item.where)
     if notebook is None:
         return ""
-    halted = next((cell for cell in notebook.cells if cell.state in ("failed", "interrupted")), None)
+    halted = next(
+        (cell for cell in notebook.cells if cell.state in ("failed", "interrupted")), None
+    )
     if halted and (item.grade == "interrupted" or (item.grade == "failed" and not item.verb)):
         return f"{notebook.page}#{halted.anchor}"
     return notebook.anchor(item.verb) if item.verb else notebook.page
@@ -82,7 +88,11 @@ def _address(item: Deviation, notebooks: Mapping[str, Notebook]) -> str:
 
 def _parameters(notebooks: Mapping[str, Notebook]) -> dict[str, Any]:
     """The parameters that papermill gave the notebooks, where the journal has none."""
-    return {name: value for notebook in notebooks.values() for name, value in notebook.parameters.items()}
+    return {
+        name: value
+        for notebook in notebooks.values()
+        for name, value in notebook.parameters.items()
+    }
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, str]:
@@ -119,7 +129,9 @@ def _longest(told: Summary) -> float:
 
 def _pictures(folder: Path) -> list[Picture]:
     paths = sorted((folder / CHARTS).glob("*.png"))
-    return [Picture(path.stem.replace("_", " "), _picture_title(path), data_uri(path)) for path in paths]
+    return [
+        Picture(path.stem.replace("_", " "), _picture_title(path), data_uri(path)) for path in paths
+    ]
 
 
 def _picture_title(path: Path) -> str:

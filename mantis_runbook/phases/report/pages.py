@@ -1,4 +1,6 @@
-"""What the pages of an archive have in common: their templates, and how words, phases and instants are written."""
+"""What the pages of an archive have in common: their templates, and how words, phases and instants
+are written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The pictures of a run as files: drawn from its evidence, its probe's samples and its monitor's readings."""
+"""The pictures of a run as files: drawn from its evidence, its probe's samples and its monitor's
+readings.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,20 @@ logger = logging.getLogger(__name__)
 
 
 def draw(folder: Path) -> list[Path]:
-    """Draw the run's pictures into its `charts/`, the same bytes for the same files. Returns their paths.
+    """Draw the run's pictures into its `charts/`, the same bytes for the same files. Returns their
+    paths.
 
-    What a killed run left half is no reason to have no report: a picture that cannot be drawn is left out, and logged.
+    What a killed run left half is no reason to have no report: a picture that cannot be drawn is
+    left out, and logged.
     """
     drawn = []
     for name, picture in _pictures(folder):
         try:
             drawn.append(_saved(picture(), folder / CHARTS / f"{name}.png"))
         except Exception as error:
-            logger.warning("no picture %s of run %s: %s: %s", name, folder.name, type(error).__name__, error)
+            logger.warning(
+                "no picture %s of run %s: %s: %s", name, folder.name, type(error).__name__, error
+            )
     return drawn
 
 
@@ -52,7 +58,10 @@ def _pictures(folder: Path) -> Iterator[tuple[str, Callable[[], Picture]]]:
             yield f"phase_{phase}_{verb}_{kept.chart}", kept.plot
     for path in sorted(folder.glob("probe-*.csv")):
         if match := RECORD.fullmatch(path.name):
-            yield f"phase_{match['phase']}_migrate_latency", partial(_latency, folder, path, match["phase"])
+            yield (
+                f"phase_{match['phase']}_migrate_latency",
+                partial(_latency, folder, path, match["phase"]),
+            )
     for path in sorted(folder.glob("monitor-*.jsonl")):
         if match := RECORD.fullmatch(path.name):
             yield f"phase_{match['phase']}_migrate_monitoring", partial(_monitoring, path)
@@ -73,7 +82,8 @@ def _latency(folder: Path, path: Path, phase: str) -> Picture:
 
     spans = forecast.spans(Journal(folder).entries(), phase)
     steps = [
-        {"step": name.partition(" ")[2], "started": began, "finished": ended} for name, (began, ended) in spans.items()
+        {"step": name.partition(" ")[2], "started": began, "finished": ended}
+        for name, (began, ended) in spans.items()
     ]
     return charts.latency(samples.frame(path), pd.DataFrame(steps), samples.migration_span(path))
 

@@ -1,4 +1,6 @@
-"""A phase whose migrations are all applied: nothing is left to be done, and nothing is evidence of anything."""
+"""A phase whose migrations are all applied: nothing is left to be done, and nothing is evidence of
+anything.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,18 @@ __all__ = ["is_applied", "not_needed"]
 
 
 def is_applied(record: PhaseRecord) -> bool:
-    """Every migration of this phase is applied and recorded as such; never so for a phase without migrations."""
+    """Every migration of this phase is applied and recorded as such; never so for a phase without
+    migrations.
+    """
     with record.run.connect("status") as connection:
         completed = Ledger(connection).completed()
     return bool(record.migrations) and all(one.version in completed for one in record.migrations)
 
 
-def not_needed(record: PhaseRecord, verb: str, why: str = "the phase is already applied") -> Evidence:
+def not_needed(
+    record: PhaseRecord, verb: str, why: str = "the phase is already applied"
+) -> Evidence:
     """Evidence that nothing was done. `NOT_NEEDED` excludes it from the criteria."""
-    return Evidence(record.number, verb, "passed", f"not needed: {why}", facts={criteria.NOT_NEEDED: True})
+    return Evidence(
+        record.number, verb, "passed", f"not needed: {why}", facts={criteria.NOT_NEEDED: True}
+    )

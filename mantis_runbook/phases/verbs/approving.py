@@ -11,17 +11,24 @@ __all__ = ["approve"]
 
 
 def approve(record: PhaseRecord, answer: str = "") -> Evidence:
-    """The answer given, by parameter or typed now. Raises `ApprovalMissing` where one is needed and none, or another, is
-    given."""
+    """The answer given, by parameter or typed now. Raises `ApprovalMissing` where one is needed and
+    none, or another, is given.
+    """
     plan, environment = plan_of(record), record.run.environment
     if not environment.approval_required:
         return Evidence(
-            record.number, "approve", "passed", f"{environment.name} needs no approval", facts={"hash": plan.hash}
+            record.number,
+            "approve",
+            "passed",
+            f"{environment.name} needs no approval",
+            facts={"hash": plan.hash},
         )
     given = (
         answer
         or record.parameters.approve
-        or record.ask(f"type {plan.hash} to approve the plan of phase {record.number}: ", f"hash {plan.hash}")
+        or record.ask(
+            f"type {plan.hash} to approve the plan of phase {record.number}: ", f"hash {plan.hash}"
+        )
     )
     require_approval(plan.hash, given, what=f"plan of phase {record.number}")
     operator = record.run.operator

@@ -19,9 +19,11 @@ __all__ = ["back_up"]
 
 
 def back_up(record: PhaseRecord) -> Evidence:
-    """Dump and fingerprint the database; what a run that was cut off while it dumped left is removed first.
+    """Dump and fingerprint the database; what a run that was cut off while it dumped left is
+    removed first.
 
-    The facts hold the backup, its identifiers in the ledger by file name, and the deletions counted before it.
+    The facts hold the backup, its identifiers in the ledger by file name, and the deletions counted
+    before it.
     """
     if is_applied(record):
         return not_needed(record, "back_up")
@@ -41,8 +43,12 @@ def back_up(record: PhaseRecord) -> Evidence:
         record.number,
         "back_up",
         "passed",
-        f"{content.rows:,} rows of {len(content.tables)} tables dumped and fingerprinted from one snapshot",
-        (Table(f"files in {folder}", files), Table("rows per organisation", _organisations(content), folded=True)),
+        f"{content.rows:,} rows of {len(content.tables)} tables dumped and fingerprinted from one"
+        " snapshot",
+        (
+            Table(f"files in {folder}", files),
+            Table("rows per organisation", _organisations(content), folded=True),
+        ),
         {"backup": taken.as_dict(), "ids": identifiers, "deletions": vars(deleted)},
         chart="organisations",
         charted=1,
@@ -54,7 +60,9 @@ def _recorded(record: PhaseRecord, taken: Backup) -> dict[str, Any]:
     with record.run.connect("backup") as connection:
         book = Ledger(connection).require()
         return {
-            name: book.record_backup(record.number, str(taken.folder / name), taken.sizes[name], taken.checksums[name])
+            name: book.record_backup(
+                record.number, str(taken.folder / name), taken.sizes[name], taken.checksums[name]
+            )
             for name in taken.sizes
             if name.startswith("mantis_")
         }
@@ -64,5 +72,9 @@ def _organisations(content: Fingerprint) -> list[dict[str, Any]]:
     """Rows by organisation, the largest first."""
     organisations = Counter[str]()
     for table in content.tables.values():
-        organisations.update({name: sums.rows for name, sums in table.organisations.items() if name})
-    return [{"organisation": name[:8], "rows": count} for name, count in organisations.most_common()]
+        organisations.update(
+            {name: sums.rows for name, sums in table.organisations.items() if name}
+        )
+    return [
+        {"organisation": name[:8], "rows": count} for name, count in organisations.most_common()
+    ]

@@ -1,4 +1,6 @@
-"""Compare: what the rehearsal predicted beside what happened, and the rows of the snapshot beside those of now."""
+"""Compare: what the rehearsal predicted beside what happened, and the rows of the snapshot beside
+those of now.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,16 @@ from mantis_runbook.watch import samples
 __all__ = ["compare"]
 
 READ_LOST = (
-    "Rows are fewer than in the snapshot, and the server did not count as many deletions. TRUNCATE is not counted, and"
-    " counters begin anew after a crash or a reset: find out what emptied these tables. The proven backup has the rows."
+    "Rows are fewer than in the snapshot, and the server did not count as many deletions. TRUNCATE"
+    " is not counted, and counters begin anew after a crash or a reset: find out what emptied these"
+    " tables. The proven backup has the rows."
 )
 
 
 def compare(record: PhaseRecord) -> Evidence:
-    """Failed where a table is gone, or rows that nobody deleted; a step that took longer is only shown."""
+    """Failed where a table is gone, or rows that nobody deleted; a step that took longer is only
+    shown.
+    """
     if "backup" not in record.facts("back_up"):
         return not_needed(record, "compare", "nothing was migrated in this run")
     steps, took = _beside_actual(record)
@@ -58,12 +63,16 @@ def _beside_actual(record: PhaseRecord) -> tuple[Table, str]:
     gaps = samples.longest_gaps(samples.read(path), spans) if path.is_file() else {}
     steps = forecast.beside_actual(record.facts("rehearse"), record.facts("migrate"), gaps)
     rate_hz = record.facts("migrate").get("probe", {}).get("rate_hz")
-    total, predicted_ms = (sum(row[name] for row in steps) for name in ("actual_ms", "predicted_ms"))
+    total, predicted_ms = (
+        sum(row[name] for row in steps) for name in ("actual_ms", "predicted_ms")
+    )
     took = (
-        f"{display.many(len(steps), 'step')} took {display.duration(total)}, predicted {display.duration(predicted_ms)}"
+        f"{display.many(len(steps), 'step')} took {display.duration(total)}, predicted"
+        f" {display.duration(predicted_ms)}"
     )
     table = Table(
-        "predicted (on the copy) and actual: durations, locks, and the longest gap that anybody saw",
+        "predicted (on the copy) and actual: durations, locks, and the longest gap that"
+        " anybody saw",
         steps,
         note=forecast.rhythm(rate_hz) if rate_hz else "",
     )
@@ -77,10 +86,18 @@ def _rows(record: PhaseRecord) -> tuple[Mapping[str, int], Mapping[str, int], Se
     noted = record.facts("back_up").get("deletions")
     with record.run.read("comparison") as connection:
         now = fingerprint.counts(connection, before.tables)
-        return then, now, missing_rows.found(connection, then, now, Deletions.from_dict(noted) if noted else None)
+        return (
+            then,
+            now,
+            missing_rows.found(
+                connection, then, now, Deletions.from_dict(noted) if noted else None
+            ),
+        )
 
 
-def _content(then: Mapping[str, int], now: Mapping[str, int], lost: Sequence[Loss]) -> list[dict[str, Any]]:
+def _content(
+    then: Mapping[str, int], now: Mapping[str, int], lost: Sequence[Loss]
+) -> list[dict[str, Any]]:
     """A row for each table of the snapshot, those that are gone or lost rows first."""
     words = {one.table: {"failed": "fail", "warned": "warn"}[one.word] for one in lost}
     words |= dict.fromkeys(then.keys() - now.keys(), "fail")
@@ -92,5 +109,7 @@ def _content(then: Mapping[str, int], now: Mapping[str, int], lost: Sequence[Los
             "rows now": now.get(name, "missing"),
             "change": now[name] - then[name] if name in now else "missing",
         }
-        for name in sorted(then, key=lambda one: (("fail", "warn", "pass").index(words.get(one, "pass")), one))
+        for name in sorted(
+            then, key=lambda one: (("fail", "warn", "pass").index(words.get(one, "pass")), one)
+        )
     ]

@@ -1,4 +1,6 @@
-"""Migrate: the approved migrations carried out on the target, watched, and stopped where a limit is reached."""
+"""Migrate: the approved migrations carried out on the target, watched, and stopped where a limit is
+reached.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ __all__ = ["migrate"]
 
 
 def migrate(record: PhaseRecord) -> Evidence:
-    """Carry the migrations out, or what is left of them. Raises what stopped it: of a step, the guard, or the probe."""
+    """Carry the migrations out, or what is left of them. Raises what stopped it: of a step, the
+    guard, or the probe.
+    """
     refuse_other_plan(record)
     if is_applied(record):
         _refuse_unseen(record)
@@ -54,12 +58,20 @@ def migrate(record: PhaseRecord) -> Evidence:
     return evidence
 
 
-def _applied(record: PhaseRecord, fence: Fence, progress: Progress, watch: Watch) -> tuple[Applied, ...]:
+def _applied(
+    record: PhaseRecord, fence: Fence, progress: Progress, watch: Watch
+) -> tuple[Applied, ...]:
     run = record.run
-    engine = Engine(run.target, run.environment, run.name, run.operator, fence, progress, stop=watch.stop)
+    engine = Engine(
+        run.target, run.environment, run.name, run.operator, fence, progress, stop=watch.stop
+    )
     with run.connect("status") as connection:
         completed = Ledger(connection).completed()
-    return tuple(engine.up(migration) for migration in record.migrations if migration.version not in completed)
+    return tuple(
+        engine.up(migration)
+        for migration in record.migrations
+        if migration.version not in completed
+    )
 
 
 def _evidence(record: PhaseRecord, applied: tuple[Applied, ...], watch: Watch) -> Evidence:
@@ -88,7 +100,9 @@ def _evidence(record: PhaseRecord, applied: tuple[Applied, ...], watch: Watch) -
 
 
 def _refuse_unseen(record: PhaseRecord) -> None:
-    """What this run applied while the probe did not see all of it stays in doubt: nothing is left to be measured."""
+    """What this run applied while the probe did not see all of it stays in doubt: nothing is left
+    to be measured.
+    """
     problems = record.facts("migrate").get("probe", {}).get("problems", ())
     if problems:
         record.show_red(record.kept("migrate"))
@@ -96,14 +110,17 @@ def _refuse_unseen(record: PhaseRecord) -> None:
 
 
 def _tell_trip(record: PhaseRecord, trip: Trip) -> None:
-    """Beside the migration, which is being stopped. Who waits for whom stays here: it may show a statement's values."""
+    """Beside the migration, which is being stopped. Who waits for whom stays here: it may show a
+    statement's values.
+    """
     run = record.run
     policy = {"pause": "is left as it is", "roll back": "is rolled back"}[run.environment.on_trip]
     record.alerts.send(
         Alert(
             "guard tripped",
             f"Mantis Runbook: the guard stopped phase {record.number} on {run.target.name}",
-            f"run {run.name} in {run.environment.name}: {replace(trip, detail='')}; what was done {policy}",
+            f"run {run.name} in {run.environment.name}: {replace(trip, detail='')}; what was done"
+            f" {policy}",
             "failure",
         )
     )

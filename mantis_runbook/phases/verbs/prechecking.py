@@ -30,11 +30,15 @@ from mantis_runbook.runs.run import is_at_work
 __all__ = ["precheck"]
 
 READ_RED = "Nothing was changed. Each failed row says what to do; do it and run this cell again."
-READ_AMBER = "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
+READ_AMBER = (
+    "Nothing here stops the phase. Read each warning and decide; it is on record that it was there."
+)
 
 
 def precheck(record: PhaseRecord) -> Evidence:
-    """Read only: is everything as the phase needs it? Raises `PrecheckFailed` or `Refused` when it is not."""
+    """Read only: is everything as the phase needs it? Raises `PrecheckFailed` or `Refused` when it
+    is not.
+    """
     run, copy = record.run, PhaseCopy(record)
     repertoire.refuse_unfit(run.environment)
     refuse_pooler(run.target)
@@ -58,7 +62,8 @@ def precheck(record: PhaseRecord) -> Evidence:
         record.number,
         "precheck",
         {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict],
-        f"{display.many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)} warned",
+        f"{display.many(len(found.results), 'check')}: {len(found.failed)} failed,"
+        f" {len(found.warned)} warned",
         (*evidence_tables.checks_tables(found), _state_table(states), *_left_behind(copy.server)),
         {"free_bytes": free},
         advice="" if found.verdict == "pass" else READ_RED if found.failed else READ_AMBER,
@@ -76,16 +81,23 @@ def _checked(record: PhaseRecord, connection: Connection, copy: PhaseCopy) -> Ch
     lax |= {"publications_that_grow"} if environment.publications_may_grow else set[str]()
     found = named_checks.run(connection, record.number, tolerate=lax)
     with connect(copy.server, "precheck", lock_timeout="10s") as scratch:
-        of_copies = (restorable.check(connection, scratch), rights_on_copies.may_restore(connection, scratch))
+        of_copies = (
+            restorable.check(connection, scratch),
+            rights_on_copies.may_restore(connection, scratch),
+        )
     return replace(found, results=(*found.results, *of_copies))
 
 
 def _refuse_another_schema(record: PhaseRecord, connection: Connection) -> None:
-    """What the database is, in one sentence and before all details, where it is not the one to be migrated."""
+    """What the database is, in one sentence and before all details, where it is not the one to be
+    migrated.
+    """
     recognised = recognition.recognise(connection, record.number)
     if recognised.kind != "baseline":
         there = Table(
-            "what is there already", [dict(one) for one in recognised.objects], folded=len(recognised.objects) > 12
+            "what is there already",
+            [dict(one) for one in recognised.objects],
+            folded=len(recognised.objects) > 12,
         )
         tables = (there,) if recognised.objects else ()
         record.show_red(Evidence(record.number, "precheck", "failed", recognised.sentence, tables))
@@ -101,14 +113,18 @@ def _refuse_unready(record: PhaseRecord, book: Ledger, states: Mapping[str, Ledg
         missing = [
             version
             for version in migration.requires
-            if version not in own and (states.get(version) is None or states[version].status != "completed")
+            if version not in own
+            and (states.get(version) is None or states[version].status != "completed")
         ]
         if missing:
             raise Refused(
                 f"migration {migration.label} stands on {', '.join(missing)}",
                 found="not completed",
                 expected="completed",
-                action="run the notebook of that phase first; `mantis-runbook status` shows where things stand",
+                action=(
+                    "run the notebook of that phase first; `mantis-runbook status` shows where"
+                    " things stand"
+                ),
             )
 
 

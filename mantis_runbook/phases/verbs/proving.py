@@ -1,4 +1,6 @@
-"""Prove: the dump restored into a scratch database, and compared with the snapshot it was taken from."""
+"""Prove: the dump restored into a scratch database, and compared with the snapshot it was taken
+from.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ __all__ = ["prove"]
 
 
 def prove(record: PhaseRecord) -> Evidence:
-    """Only a backup that restores, equal in content and catalogue, is recorded as valid. Raises `BackupNotProven`."""
+    """Only a backup that restores, equal in content and catalogue, is recorded as valid. Raises
+    `BackupNotProven`.
+    """
     if is_applied(record):
         return not_needed(record, "prove")
     copy = PhaseCopy(record)
@@ -24,16 +28,22 @@ def prove(record: PhaseRecord) -> Evidence:
     copy.record_proof(taken.full.name, is_valid=proof.is_valid)
     content = _content(proof)
     if not proof.is_valid:
-        record.show_red(Evidence(record.number, "prove", "failed", proof.content.message, (content,)))
+        record.show_red(
+            Evidence(record.number, "prove", "failed", proof.content.message, (content,))
+        )
         raise BackupNotProven(
             f"backup of phase {record.number} does not match its snapshot",
             found=_mismatch(proof),
             expected="equal content and an equal catalogue",
             action=f"the dump is kept at {taken.folder}; take another before you go on",
         )
-    summary = f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
+    summary = (
+        f"restored copy equals the snapshot: {proof.content.message}; {proof.catalogue.summary}"
+    )
     if proof.left_out:
-        summary += f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
+        summary += (
+            f"; not proven: {', '.join(f'extension {one.extension}' for one in proof.left_out)}"
+        )
     return Evidence(
         record.number,
         "prove",

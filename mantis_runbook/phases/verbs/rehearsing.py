@@ -1,4 +1,6 @@
-"""Rehearse: the migrations applied, validated, rolled back and applied again on the restored copy, and what that costs."""
+"""Rehearse: the migrations applied, validated, rolled back and applied again on the restored copy,
+and what that costs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ __all__ = ["rehearse"]
 
 
 def rehearse(record: PhaseRecord) -> Evidence:
-    """On the copy that the backup was proven with. Raises `Failed` or `Inconclusive` where it did not go as it must."""
+    """On the copy that the backup was proven with. Raises `Failed` or `Inconclusive` where it did
+    not go as it must.
+    """
     if is_applied(record):
         return not_needed(record, "rehearse")
     copy = PhaseCopy(record)
@@ -61,7 +65,9 @@ def rehearse(record: PhaseRecord) -> Evidence:
 
 
 def _is_first(record: PhaseRecord) -> bool:
-    """Whether the phase carries out the first migration of all: what was so before it is kept for the last phase."""
+    """Whether the phase carries out the first migration of all: what was so before it is kept for
+    the last phase.
+    """
     return migration_files.first_version() in [migration.version for migration in record.migrations]
 
 
@@ -82,7 +88,11 @@ class _Outcome:
 
     @property
     def unjudged(self) -> str:
-        return f"performance not judged: {self.played.missing}" if self.played and self.played.missing else ""
+        return (
+            f"performance not judged: {self.played.missing}"
+            if self.played and self.played.missing
+            else ""
+        )
 
     @property
     def broken(self) -> list[str]:
@@ -90,9 +100,17 @@ class _Outcome:
 
     @property
     def problems(self) -> list[str]:
-        """All that forbids to go on: what is broken, what is in doubt, what became slow, what was to be judged and is not."""
-        slow = [self.gate.summary(self.environment)] if self.gate and self.performance != "passed" else []
-        unjudged = [self.unjudged] if self.unjudged and self.environment.performance.timed_decides else []
+        """All that forbids to go on: what is broken, what is in doubt, what became slow, what was
+        to be judged and is not.
+        """
+        slow = (
+            [self.gate.summary(self.environment)]
+            if self.gate and self.performance != "passed"
+            else []
+        )
+        unjudged = (
+            [self.unjudged] if self.unjudged and self.environment.performance.timed_decides else []
+        )
         return [*self.broken, *self.kept.doubts, *slow, *unjudged]
 
     @property
@@ -108,11 +126,20 @@ class _Outcome:
         """How it went, where there is no problem."""
         found, left = self.found, self.found.left_behind
         tested = f"validated with {found.suite.statements_of_tests} statements of tests"
-        undone = f"rolled back ({left.summary})" if left.labels_left and left.summary else "rolled back without a trace"
-        aside = (
-            f"; {display.many(len(found.side_effects), 'side effect')} of the rehearsal" if found.side_effects else ""
+        undone = (
+            f"rolled back ({left.summary})"
+            if left.labels_left and left.summary
+            else "rolled back without a trace"
         )
-        text = f"applied, {tested}, {undone} and applied again; {found.content.message}{aside}; {self.kept.summary}"
+        aside = (
+            f"; {display.many(len(found.side_effects), 'side effect')} of the rehearsal"
+            if found.side_effects
+            else ""
+        )
+        text = (
+            f"applied, {tested}, {undone} and applied again; {found.content.message}{aside};"
+            f" {self.kept.summary}"
+        )
         return evidence_tables.with_performance(text, self.gate, self.played)
 
     @property
@@ -126,7 +153,9 @@ class _Outcome:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the migration and the comparison read: predictions, and the tables that it will touch."""
+        """What the migration and the comparison read: predictions, and the tables that it will
+        touch.
+        """
         return {
             "durations_ms": forecast.durations(self.found.applied),
             "locks": forecast.locks(self.found.locks),
@@ -137,17 +166,25 @@ class _Outcome:
         }
 
 
-# -- carrying it out ---------------------------------------------------------------------------------------------
+# -- carrying it out -------------------------------------------------------------------------------
 
 
-def _rehearsed_and_measured(record: PhaseRecord, copy: PhaseCopy) -> tuple[Rehearsal, Gate | None, Repertoire | None]:
-    """The rehearsal; where the environment asks for it, the copy as it was is kept beside and measured against."""
+def _rehearsed_and_measured(
+    record: PhaseRecord, copy: PhaseCopy
+) -> tuple[Rehearsal, Gate | None, Repertoire | None]:
+    """The rehearsal; where the environment asks for it, the copy as it was is kept beside and
+    measured against.
+    """
     if not record.run.environment.performance.in_rehearsal:
         return _rehearsed(record, copy), None, None
     with replay.copied(copy.target) as before:
         played = _playable(record, before)
         rehearsed = _rehearsed(record, copy)
-        return rehearsed, None if played.missing else _measured(record, before, copy.target, played), played
+        return (
+            rehearsed,
+            None if played.missing else _measured(record, before, copy.target, played),
+            played,
+        )
 
 
 def _playable(record: PhaseRecord, before: Target) -> Repertoire:

@@ -1,4 +1,6 @@
-"""Undo: a migration that failed, or does not validate, is rolled back by itself where the environment says so."""
+"""Undo: a migration that failed, or does not validate, is rolled back by itself where the
+environment says so.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ __all__ = ["undo_where_asked"]
 def undo_where_asked(record: PhaseRecord, cause: Exception) -> None:
     """Roll back what this run began, and nothing older; the cause stays the phase's failure.
 
-    A refusal changed nothing, and who lost the fence no longer has the right: after either, nothing is done.
+    A refusal changed nothing, and who lost the fence no longer has the right: after either, nothing
+    is done.
     """
     if not isinstance(cause, (Failed, psycopg.Error)) or isinstance(cause, FenceLost):
         return
@@ -29,16 +32,20 @@ def undo_where_asked(record: PhaseRecord, cause: Exception) -> None:
     record.run.journal.append("verb.started", phase=record.number, verb=UNDO, cause=str(cause))
     try:
         with record.progress("rollback") as progress:
-            done = rollbacks.roll_back(record.run, chosen, rollbacks.salvage_folder(record.run), watch=progress)
+            done = rollbacks.roll_back(
+                record.run, chosen, rollbacks.salvage_folder(record.run), watch=progress
+            )
     except (RunbookError, psycopg.Error) as error:
         verdict, summary = "failed", f"could not be rolled back by itself: {error}"
     else:
         verdict = "passed" if done.left_behind.is_empty else "failed"
         summary = (
-            f"rolled back by itself; {done.left_behind.summary}; {display.many(done.salvage.rows, 'row')} salvaged;"
-            f" {rollbacks.NOT_WATCHED}"
+            f"rolled back by itself; {done.left_behind.summary};"
+            f" {display.many(done.salvage.rows, 'row')} salvaged; {rollbacks.NOT_WATCHED}"
         )
-    record.run.journal.append("verb.finished", phase=record.number, verb=UNDO, verdict=verdict, summary=summary)
+    record.run.journal.append(
+        "verb.finished", phase=record.number, verb=UNDO, verdict=verdict, summary=summary
+    )
 
 
 def _begun_here(record: PhaseRecord) -> tuple[Migration, ...]:

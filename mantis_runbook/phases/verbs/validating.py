@@ -1,4 +1,6 @@
-"""Validate: every validation of the phase's migrations, and the tests of the strategy that belong to them."""
+"""Validate: every validation of the phase's migrations, and the tests of the strategy that belong
+to them.
+"""
 
 from __future__ import annotations
 

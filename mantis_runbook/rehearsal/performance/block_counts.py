@@ -1,6 +1,8 @@
-"""What the statements of scenarios cost in blocks, write-ahead log and plan: figures that repeat to the digit.
+"""What the statements of scenarios cost in blocks, write-ahead log and plan: figures that repeat to
+the digit.
 
-Two executions of one statement in one database differ for reasons that say nothing about it. Each is met:
+Two executions of one statement in one database differ for reasons that say nothing about it. Each
+is met:
 
 | what varies | how it is met |
 |---|---|
@@ -17,9 +19,10 @@ Two executions of one statement in one database differ for reasons that say noth
 | AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT | the statement runs inside a function that is explained (`sql/performance/counted.sql`) |
 | a checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record leaves that out) | counted again in another copy, until two agree |
 
-Blocks dirtied and written are left out: they say what was clean before, not what the statement does.
-What is left is named: a statement that never gave the same figures twice is in `Counted.inexact`. That can come of
-random values inside functions, and of what is compressed because it is long.
+Blocks dirtied and written are left out: they say what was clean before, not what the statement
+does. What is left is named: a statement that never gave the same figures twice is in
+`Counted.inexact`. That can come of random values inside functions, and of what is compressed
+because it is long.
 """
 
 from __future__ import annotations
@@ -51,8 +54,8 @@ PINNED = (
 )
 RANDOM = re.compile(r"\b(?:pg_catalog\.)?gen_random_uuid\(\s*\)", re.IGNORECASE)
 
-#: Planning is not counted: it depends on caches, and an index without a row makes it read more than one that has some.
-#: So what triggers and functions execute is planned once, too.
+#: Planning is not counted: it depends on caches, and an index without a row makes it read more than
+#: one that has some. So what triggers and functions execute is planned once, too.
 SESSION = {"plan_cache_mode": "force_generic_plan"}
 
 #: A table of fewer blocks is as well read from end to end.
@@ -66,9 +69,11 @@ SEQ_SCAN = re.compile(r"^ *Seq Scan on (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Count:
-    """Blocks of 8 kB visited (shared: hit or read; temporary: read or written), records and bytes of write-ahead log,
-    summed over the executions; and the plan of each: node types, relations and indexes, without costs. `full_pages` are
-    images of whole pages in that log, which a checkpoint causes. `each` are blocks and bytes of every execution."""
+    """Blocks of 8 kB visited (shared: hit or read; temporary: read or written), records and bytes
+    of write-ahead log, summed over the executions; and the plan of each: node types, relations and
+    indexes, without costs. `full_pages` are images of whole pages in that log, which a checkpoint
+    causes. `each` are blocks and bytes of every execution.
+    """
 
     blocks: int = 0
     wal_records: int = 0
@@ -89,13 +94,17 @@ class Count:
 
     @property
     def by_execution(self) -> tuple[tuple[int, int], ...]:
-        """Blocks and bytes of log of each execution; of the only one, where the sum is all there is."""
+        """Blocks and bytes of log of each execution; of the only one, where the sum is all there
+        is.
+        """
         return self.each or ((self.blocks, self.wal_bytes),)
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Figures by statement. `executions` of each were summed; `large` are the tables worth an index."""
+    """Figures by statement. `executions` of each were summed; `large` are the tables worth an
+    index.
+    """
 
     counts: dict[str, Count]
     executions: int
@@ -113,10 +122,12 @@ def count(
     timeout_s: int,
     touched: Mapping[str, int] | None = None,
 ) -> Counted:
-    """Play each scenario with `draws` seeds in copies of the database, and count, until two copies agree.
+    """Play each scenario with `draws` seeds in copies of the database, and count, until two copies
+    agree.
 
-    The database must have been levelled (`replay.level`), and nobody may be connected to it while it is copied. `touched`
-    are the tables that the scenarios write to, by oid, where it is known already: finding out takes a copy of its own.
+    The database must have been levelled (`replay.level`), and nobody may be connected to it while
+    it is copied. `touched` are the tables that the scenarios write to, by oid, where it is known
+    already: finding out takes a copy of its own.
     """
     seeds = range(seed, seed + draws)
     passes: list[dict[str, Count]] = []
@@ -129,7 +140,9 @@ def count(
     settled = {name: _settled([one[name] for one in passes]) for name in passes[-1]}
     inexact = tuple(name for name, (_, exact) in settled.items() if not exact)
     large = frozenset(str(row["name"]) for row in found)
-    return Counted({name: figure for name, (figure, _) in settled.items()}, draws, inexact, large, len(passes))
+    return Counted(
+        {name: figure for name, (figure, _) in settled.items()}, draws, inexact, large, len(passes)
+    )
 
 
 def _all_settled(passes: Sequence[dict[str, Count]]) -> bool:
@@ -139,15 +152,19 @@ def _all_settled(passes: Sequence[dict[str, Count]]) -> bool:
 def _settled(figures: Sequence[Count]) -> tuple[Count, bool]:
     """The figure that came most often, and whether it came more than once.
 
-    A figure with full-page images in it is the checkpoint's, not the statement's, even when it comes twice.
+    A figure with full-page images in it is the checkpoint's, not the statement's, even when it
+    comes twice.
     """
     clean = [figure for figure in figures if not figure.full_pages]
     figure, times = Counter(clean or figures).most_common(1)[0]
     return figure, times > 1 and bool(clean)
 
 
-def _touched(target: Target, scenarios: Sequence[Scenario], seed: int, timeout_s: int) -> dict[str, int]:
-    """Tables that the scenarios write to, quoted, and their oids. Found by playing each scenario once.
+def _touched(
+    target: Target, scenarios: Sequence[Scenario], seed: int, timeout_s: int
+) -> dict[str, int]:
+    """Tables that the scenarios write to, quoted, and their oids. Found by playing each scenario
+    once.
 
     In a copy of its own: it plays with random values, and a leaf page that splits stays split.
     """
@@ -162,16 +179,24 @@ def _pins(connection: Connection, tables: Iterable[int]) -> tuple[sql.Composed, 
     """Statements that pin the defaults which draw a random uuid."""
     alter = sql.SQL("ALTER TABLE {}.{} ALTER COLUMN {} SET DEFAULT {}")
     return tuple(
-        alter.format(*(sql.Identifier(row[part]) for part in ("schema", "table", "column")), sql.SQL(PINNED))
-        for row in rows(connection, query("performance/random_defaults"), {"tables": sorted(tables)})
+        alter.format(
+            *(sql.Identifier(row[part]) for part in ("schema", "table", "column")), sql.SQL(PINNED)
+        )
+        for row in rows(
+            connection, query("performance/random_defaults"), {"tables": sorted(tables)}
+        )
     )
 
 
 def _pass(
-    connection: Connection, tables: Mapping[str, int], scenarios: Sequence[Scenario], seeds: Sequence[int]
+    connection: Connection,
+    tables: Mapping[str, int],
+    scenarios: Sequence[Scenario],
+    seeds: Sequence[int],
 ) -> dict[str, Count]:
     pins = _pins(connection, tables.values())
-    # Dead rows of another transaction are pruned or not as other databases' transactions happen to stand.
+    # Dead rows of another transaction are pruned or not as other databases' transactions happen to
+    # stand.
     vacuum = ("VACUUM (FREEZE, INDEX_CLEANUP ON) " + ", ".join(sorted(tables))).encode()
     found: dict[str, Count] = {}
     for scenario in scenarios:
@@ -195,7 +220,9 @@ def _counted_play(
         pinned = Bound(bound.statement, RANDOM.sub(PINNED, bound.text))
         plan = _plan(connection, pinned)
         figure, row = _explained(connection, _prepared(connection, pinned, prepared))
-        found[bound.statement.name] = replace(figure, plans=(plan,), each=((figure.blocks, figure.wal_bytes),))
+        found[bound.statement.name] = replace(
+            figure, plans=(plan,), each=((figure.blocks, figure.wal_bytes),)
+        )
         return row
 
     with replay.rolled_back(connection):
@@ -213,7 +240,8 @@ def _counted_play(
 
 
 def _prepared(connection: Connection, bound: Bound, prepared: dict[str, str]) -> Bound:
-    """The execution of the statement prepared: what is planned when it is played for nothing is not planned again.
+    """The execution of the statement prepared: what is planned when it is played for nothing is not
+    planned again.
 
     Without parameters a prepared statement keeps its first plan, made for these very values.
     """
@@ -221,19 +249,25 @@ def _prepared(connection: Connection, bound: Bound, prepared: dict[str, str]) ->
         return bound
     if bound.text not in prepared:
         prepared[bound.text] = f"counted_{len(prepared)}"
-        replay.run(connection, Bound(bound.statement, f"PREPARE {prepared[bound.text]} AS {bound.text}"))
+        replay.run(
+            connection, Bound(bound.statement, f"PREPARE {prepared[bound.text]} AS {bound.text}")
+        )
     return Bound(bound.statement, f"EXECUTE {prepared[bound.text]}")
 
 
 def _explained(connection: Connection, bound: Bound) -> tuple[Count, Row | None]:
     keep = bound.statement.gset is not None
     outer = sql.SQL(
-        "EXPLAIN (ANALYZE, BUFFERS, WAL, TIMING OFF, SUMMARY OFF, FORMAT JSON) SELECT pg_temp.counted({}, {})"
+        "EXPLAIN (ANALYZE, BUFFERS, WAL, TIMING OFF, SUMMARY OFF, FORMAT JSON) SELECT"
+        " pg_temp.counted({}, {})"
     )
     text = outer.format(sql.Literal(bound.text), sql.Literal(keep)).as_string(connection)
     node = _explain(connection, Bound(bound.statement, text))
     figure = Count(
-        sum(node[f"{kind} Blocks"] for kind in ("Shared Hit", "Shared Read", "Temp Read", "Temp Written")),
+        sum(
+            node[f"{kind} Blocks"]
+            for kind in ("Shared Hit", "Shared Read", "Temp Read", "Temp Written")
+        ),
         node["WAL Records"],
         node["WAL Bytes"],
         full_pages=node["WAL FPI"],

@@ -1,4 +1,6 @@
-"""The performance gate's verdict: what every statement and every scenario costs after against before, and whether that may be."""
+"""The performance gate's verdict: what every statement and every scenario costs after against
+before, and whether that may be.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,29 @@ from mantis_runbook.rehearsal.performance.intervals import Interval, Word
 from mantis_runbook.rehearsal.performance.timings import Witness
 from mantis_runbook.settings import Environment, PerformanceLimits
 
-__all__ = ["SPARE_BLOCKS", "SPARE_WAL_BYTES", "Change", "Deterministic", "Gate", "Growth", "ScenarioTimes", "Timed"]
+__all__ = [
+    "SPARE_BLOCKS",
+    "SPARE_WAL_BYTES",
+    "Change",
+    "Deterministic",
+    "Gate",
+    "Growth",
+    "ScenarioTimes",
+    "Timed",
+]
 
-#: What a statement may cost more in any case, per execution: blocks of 8 kB, and bytes of write-ahead log.
+#: What a statement may cost more in any case, per execution: blocks of 8 kB, and bytes of
+#: write-ahead log.
 SPARE_BLOCKS = 2
 SPARE_WAL_BYTES = 128
 
 
 @dataclass(frozen=True)
 class Growth:
-    """A large table that the migration made larger or smaller, in blocks. `compact` is its size after it without dead space,
-    as it was measured: the rest goes to later writes, or is given back by a repack."""
+    """A large table that the migration made larger or smaller, in blocks. `compact` is its size
+    after it without dead space, as it was measured: the rest goes to later writes, or is given back
+    by a repack.
+    """
 
     table: str
     before: int
@@ -31,13 +45,17 @@ class Growth:
     compact: int
 
     def __str__(self) -> str:
-        return f"{self.table} {self.before:,} to {self.after:,} blocks, {self.compact:,} without dead space"
+        return (
+            f"{self.table} {self.before:,} to {self.after:,} blocks, {self.compact:,} without dead"
+            " space"
+        )
 
 
 @dataclass(frozen=True)
 class Change:
-    """One statement before and after. `problems` are sentences; empty when it costs what it may. `accepted` says why
-    it may cost more than the tolerance, where it does."""
+    """One statement before and after. `problems` are sentences; empty when it costs what it may.
+    `accepted` says why it may cost more than the tolerance, where it does.
+    """
 
     statement: str
     before: Count
@@ -59,7 +77,9 @@ class Change:
         """What there is to say about it; empty when nothing."""
         if self.problems:
             return "; ".join(self.problems)
-        return f"accepted: {self.accepted}" if self.accepted else "" if self.is_exact else "not exact"
+        return (
+            f"accepted: {self.accepted}" if self.accepted else "" if self.is_exact else "not exact"
+        )
 
     @property
     def is_same(self) -> bool:
@@ -93,15 +113,20 @@ class Deterministic:
         if accepted := sum(change.word == "warn" for change in self.changes):
             said += f", {accepted} cost more as accepted"
         if self.inexact:
-            said += f", {len(self.inexact)} could not be counted exactly ({', '.join(self.inexact)})"
+            said += (
+                f", {len(self.inexact)} could not be counted exactly ({', '.join(self.inexact)})"
+            )
         return "; ".join([*problems, said])
 
 
 @dataclass(frozen=True)
 class ScenarioTimes:
-    """A scenario's time after against before, and the control; `statements` by name. Milliseconds of one play.
+    """A scenario's time after against before, and the control; `statements` by name. Milliseconds
+    of one play.
 
-    `allowed` is what after against before may be, and `reason` says why where that is more than the threshold."""
+    `allowed` is what after against before may be, and `reason` says why where that is more than the
+    threshold.
+    """
 
     scenario: str
     milliseconds: float
@@ -131,10 +156,10 @@ class ScenarioTimes:
 class Timed:
     """The scenarios side by side.
 
-    Each scenario is judged by itself, for each is what one kind of user waits for: a loss in one is not made good by
-    the others. All must lie below the threshold with their upper bounds to pass. To fail, one must lie above it with
-    its lower bound, at a confidence shared out over the scenarios (`strict`), so that three looks are no likelier to
-    see what is not there than one.
+    Each scenario is judged by itself, for each is what one kind of user waits for: a loss in one is
+    not made good by the others. All must lie below the threshold with their upper bounds to pass.
+    To fail, one must lie above it with its lower bound, at a confidence shared out over the
+    scenarios (`strict`), so that three looks are no likelier to see what is not there than one.
     """
 
     scenarios: tuple[ScenarioTimes, ...]
@@ -153,7 +178,9 @@ class Timed:
 
     @cached_property
     def slower(self) -> tuple[ScenarioTimes, ...]:
-        """Scenarios that are slower beyond doubt; on a noisy machine, beyond what its noise can feign too."""
+        """Scenarios that are slower beyond doubt; on a noisy machine, beyond what its noise can
+        feign too.
+        """
         noise = 1 + self.stray if self.is_too_noisy else 1
         return tuple(one for one in self.scenarios if one.strict.lower > one.allowed * noise)
 
@@ -175,14 +202,18 @@ class Timed:
 
 @dataclass(frozen=True)
 class Gate:
-    """Both parts. A combined verdict is asked of it for an environment, since they weigh them differently."""
+    """Both parts. A combined verdict is asked of it for an environment, since they weigh them
+    differently.
+    """
 
     deterministic: Deterministic
     timed: Timed
     growth: tuple[Growth, ...] = ()
 
     def combined(self, environment: Environment) -> Word:
-        """Development goes by the deterministic part alone; where the timed part decides too, both must pass."""
+        """Development goes by the deterministic part alone; where the timed part decides too, both
+        must pass.
+        """
         words = [self.deterministic.word]
         if environment.performance.timed_decides:
             words.append(self.timed.word)
@@ -192,16 +223,20 @@ class Gate:
     def summary(self, environment: Environment) -> str:
         """The verdict in a sentence, with what decided it."""
         beside = "" if environment.performance.timed_decides else " (reported only)"
-        grown = f". Tables of another size: {'; '.join(map(str, self.growth))}" if self.growth else ""
+        grown = (
+            f". Tables of another size: {'; '.join(map(str, self.growth))}" if self.growth else ""
+        )
         return (
-            f"{self.combined(environment)}: deterministic part {self.deterministic.word}: {self.deterministic.summary}."
-            f" Timed part{beside} {self.timed.word}: {self.timed.summary}. {self.timed.witness}{grown}"
+            f"{self.combined(environment)}: deterministic part {self.deterministic.word}:"
+            f" {self.deterministic.summary}. Timed part{beside} {self.timed.word}:"
+            f" {self.timed.summary}. {self.timed.witness}{grown}"
         )
 
     @property
     def beyond(self) -> tuple[dict[str, Any], ...]:
-        """A record for everything that costs more than the tolerance or the threshold and did not fail: somebody has to
-        answer for it."""
+        """A record for everything that costs more than the tolerance or the threshold and did not
+        fail: somebody has to answer for it.
+        """
         limit = self.timed.limits.threshold
         return (
             *(_cost(one) for one in self.deterministic.changes if one.word == "warn"),
@@ -210,21 +245,34 @@ class Gate:
 
     @property
     def counts(self) -> dict[str, dict[str, tuple[int, int, int]]]:
-        """Of each statement blocks and bytes of log: before, after, and how many more are spared in any case."""
+        """Of each statement blocks and bytes of log: before, after, and how many more are spared in
+        any case.
+        """
         executions = self.deterministic.executions
         return {
             one.statement: {
                 "blocks": (one.before.blocks, one.after.blocks, SPARE_BLOCKS * executions),
-                "bytes of log": (one.before.wal_bytes, one.after.wal_bytes, SPARE_WAL_BYTES * executions),
+                "bytes of log": (
+                    one.before.wal_bytes,
+                    one.after.wal_bytes,
+                    SPARE_WAL_BYTES * executions,
+                ),
             }
             for one in self.deterministic.changes
         }
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A row for each statement, those with problems first; `verdict` is that of the deterministic part."""
-        times = {name: one for each in self.timed.scenarios for name, one in each.statements.items()}
-        ordered = sorted(self.deterministic.changes, key=lambda change: ("fail", "warn", "pass").index(change.word))
+        """A row for each statement, those with problems first; `verdict` is that of the
+        deterministic part.
+        """
+        times = {
+            name: one for each in self.timed.scenarios for name, one in each.statements.items()
+        }
+        ordered = sorted(
+            self.deterministic.changes,
+            key=lambda change: ("fail", "warn", "pass").index(change.word),
+        )
         return [_record(change, times.get(change.statement)) for change in ordered]
 
     @property
@@ -246,7 +294,13 @@ class Gate:
         return [
             {
                 "scenario": one.scenario,
-                "verdict": "fail" if one in self.timed.slower else "pass" if one.word == "passed" else "inconclusive",
+                "verdict": (
+                    "fail"
+                    if one in self.timed.slower
+                    else "pass"
+                    if one.word == "passed"
+                    else "inconclusive"
+                ),
                 "ms before": round(one.milliseconds, 2),
                 "after / before": round(one.ratio.estimate, 3),
                 "lower bound": round(one.ratio.lower, 3),

@@ -1,4 +1,6 @@
-"""Learnt statements as pgbench scripts: what stands for their parameters is drawn from the data when they are played."""
+"""Learnt statements as pgbench scripts: what stands for their parameters is drawn from the data
+when they are played.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from mantis_runbook.postgres.connection import Connection, message_of, query, ro
 
 __all__ = ["written"]
 
-#: Rows of a table that a value may be drawn from, the first by its primary key: reaching one costs no more than this many.
+#: Rows of a table that a value may be drawn from, the first by its primary key: reaching one costs
+#: no more than this many.
 ROWS_DRAWN_FROM = 1000
 
 #: What stands for a parameter that is compared with no column, by its type.
@@ -43,7 +46,10 @@ SELECT set_config('drawn.user', coalesce(
     (SELECT id FROM {users} ORDER BY id LIMIT 1)::text,
     ''
 ), false);""".strip()
-ANY_USER = "SELECT set_config('drawn.user', coalesce((SELECT id FROM {users} ORDER BY id LIMIT 1)::text, ''), false);"
+ANY_USER = (
+    "SELECT set_config('drawn.user', coalesce((SELECT id FROM {users} ORDER BY id LIMIT 1)::text,"
+    " ''), false);"
+)
 
 #: The organisation whose rows are drawn, else that of the drawn user; and both as a token's claims.
 OWN_ORG = (
@@ -78,13 +84,19 @@ Columns = Mapping[str, Mapping[str, _Column]]
 
 
 def written(
-    connection: Connection, learnt: Sequence[LearntStatement], folder: Path, acts: ActsAs, *, only_reads: bool
+    connection: Connection,
+    learnt: Sequence[LearntStatement],
+    folder: Path,
+    acts: ActsAs,
+    *,
+    only_reads: bool,
 ) -> tuple[tuple[Path, ...], dict[str, str]]:
-    """Write a script for each statement that the server can prepare; the paths, and by name why others were left out.
+    """Write a script for each statement that the server can prepare; the paths, and by name why
+    others were left out.
 
-    Nothing of the data stands in the scripts. Each takes the role that the statement ran as where this session may, acts as
-    a user of the organisation whose rows it draws, and rolls back what it did; with `only_reads` its transaction cannot write,
-    whatever its functions do.
+    Nothing of the data stands in the scripts. Each takes the role that the statement ran as where
+    this session may, acts as a user of the organisation whose rows it draws, and rolls back what it
+    did; with `only_reads` its transaction cannot write, whatever its functions do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths, left_out = list[Path](), dict[str, str]()
@@ -104,11 +116,15 @@ def written(
 def _slug(one: LearntStatement) -> str:
     root = grammar.tree(one.text)
     table = next((each.relname for each in grammar.nodes(root, "RangeVar")), "")
-    return re.sub(r"\W+", "_", f"{one.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII).strip("_")
+    return re.sub(
+        r"\W+", "_", f"{one.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII
+    ).strip("_")
 
 
 def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_reads: bool) -> str:
-    """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is known for."""
+    """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is
+    known for.
+    """
     root = grammar.tree(one.text)
     types = _types(connection, one.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}
@@ -116,9 +132,15 @@ def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_
     columns = _columns(connection, sorted({*tables, tenants.users, tenants.table} - {""}))
     limits = _limits(root)
     drawn = {number: column for number, column in _compared(root, columns) if number not in limits}
-    if "id" in columns.get(tenants.table, {}):  # what a function is given is most often whose rows it shall look at
+    if "id" in columns.get(
+        tenants.table, {}
+    ):  # what a function is given is most often whose rows it shall look at
         key = columns[tenants.table]["id"]
-        drawn |= {n: key for n, type_ in enumerate(types, 1) if type_ == key.type == "uuid" and n not in drawn}
+        drawn |= {
+            n: key
+            for n, type_ in enumerate(types, 1)
+            if type_ == key.type == "uuid" and n not in drawn
+        }
     tables |= {column.table for column in drawn.values()}
     values: dict[int, str] = {}
     for number, type_ in enumerate(types, 1):
@@ -151,7 +173,8 @@ def _types(connection: Connection, text: str) -> tuple[str, ...]:
         connection.execute(f"PREPARE mantis_learnt AS {text}".encode())
         found = rows(
             connection,
-            "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'mantis_learnt'",
+            "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name ="
+            " 'mantis_learnt'",
         )
         return tuple(found[0]["types"])
     finally:
@@ -167,7 +190,9 @@ def _columns(connection: Connection, tables: Sequence[str]) -> Columns:
 
 
 def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
-    """Parameters and the column that each is compared with or written into; what stands deeper comes later."""
+    """Parameters and the column that each is compared with or written into; what stands deeper
+    comes later.
+    """
     aliases = {
         (one.alias.aliasname if one.HasField("alias") else one.relname): grammar.relation_name(one)
         for one in grammar.nodes(root, "RangeVar")
@@ -176,7 +201,10 @@ def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
         kind = node.DESCRIPTOR.name
         if kind == "A_Expr":
             for asked, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
-                column = next((_resolved(one, aliases, columns) for one in grammar.nodes(other, "ColumnRef")), None)
+                column = next(
+                    (_resolved(one, aliases, columns) for one in grammar.nodes(other, "ColumnRef")),
+                    None,
+                )
                 if column:
                     yield from ((one.number, column) for one in grammar.nodes(asked, "ParamRef"))
         elif kind == "InsertStmt":
@@ -187,11 +215,17 @@ def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
 
 
 def _resolved(reference: Any, aliases: Mapping[str, str], columns: Columns) -> _Column | None:
-    names = [field.string.sval for field in reference.fields if field.WhichOneof("node") == "string"]
+    names = [
+        field.string.sval for field in reference.fields if field.WhichOneof("node") == "string"
+    ]
     if not names:
         return None
-    tables = [aliases.get(names[-2], "")] if len(names) > 1 else list(dict.fromkeys(aliases.values()))
-    return next((columns[table][names[-1]] for table in tables if names[-1] in columns.get(table, {})), None)
+    tables = (
+        [aliases.get(names[-2], "")] if len(names) > 1 else list(dict.fromkeys(aliases.values()))
+    )
+    return next(
+        (columns[table][names[-1]] for table in tables if names[-1] in columns.get(table, {})), None
+    )
 
 
 def _inserted(node: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
@@ -205,11 +239,15 @@ def _inserted(node: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
                 yield from ((one.number, known[name]) for one in grammar.nodes(value, "ParamRef"))
 
 
-def _assigned(targets: Any, tables: Sequence[str], columns: Columns) -> Iterator[tuple[int, _Column]]:
+def _assigned(
+    targets: Any, tables: Sequence[str], columns: Columns
+) -> Iterator[tuple[int, _Column]]:
     for one in targets:
         column = next((columns[table][one.res_target.name] for table in tables if one.res_target.name in columns.get(table, {})), None)  # fmt: skip
         if column:
-            yield from ((each.number, column) for each in grammar.nodes(one.res_target.val, "ParamRef"))
+            yield from (
+                (each.number, column) for each in grammar.nodes(one.res_target.val, "ParamRef")
+            )
 
 
 def _limits(root: Any) -> dict[int, str]:
@@ -253,10 +291,19 @@ def _draws(
     types: Sequence[str],
 ) -> Iterator[str]:
     """Values that belong together come from one row; where a table is empty they are NULL."""
-    used = sorted({column.table for number, column in drawn.items() if values[number].startswith("row_")})
-    organisations = [f"row_{tables.index(table)}.org" for table in used if _organisation(columns[table], table)]
-    settings = [f"set_config('drawn.p{number}', coalesce({value}, ''), false)" for number, value in values.items()]
-    settings.append(f"set_config('drawn.org', coalesce({', '.join([*organisations, chr(39) * 2])}), false)")
+    used = sorted(
+        {column.table for number, column in drawn.items() if values[number].startswith("row_")}
+    )
+    organisations = [
+        f"row_{tables.index(table)}.org" for table in used if _organisation(columns[table], table)
+    ]
+    settings = [
+        f"set_config('drawn.p{number}', coalesce({value}, ''), false)"
+        for number, value in values.items()
+    ]
+    settings.append(
+        f"set_config('drawn.org', coalesce({', '.join([*organisations, chr(39) * 2])}), false)"
+    )
     rows_ = [
         _row(
             columns[table],
@@ -275,9 +322,13 @@ def _draws(
     )
 
 
-def _row(columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Column], types: Sequence[str]) -> str:
+def _row(
+    columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Column], types: Sequence[str]
+) -> str:
     table = next(iter(columns.values())).table
-    key = sorted((one for one in columns.values() if one.place is not None), key=lambda one: one.place or 0)
+    key = sorted(
+        (one for one in columns.values() if one.place is not None), key=lambda one: one.place or 0
+    )
     order = ", ".join(dict.fromkeys(one.quoted for one in key or wanted.values()))
     taken = [
         (f"(ARRAY[{one.quoted}])::text" if types[number - 1].endswith("[]") and not one.type.endswith("[]") else f"{one.quoted}::text")
@@ -327,9 +378,14 @@ def _acts(columns: Columns, acts: ActsAs) -> Iterator[str]:
         return
     holds = {"user": "current_setting('drawn.user')", "org": OWN_ORG, "claims": CLAIMS}
     holds = {
-        kind: text.format(users=tenants.users, column=application.load().tenant_column) for kind, text in holds.items()
+        kind: text.format(users=tenants.users, column=application.load().tenant_column)
+        for kind, text in holds.items()
     }
-    pairs = [f"set_config({_literal(name)}, {holds[kind]}, true)" for name, kind in acts.kinds.items() if kind in holds]
+    pairs = [
+        f"set_config({_literal(name)}, {holds[kind]}, true)"
+        for name, kind in acts.kinds.items()
+        if kind in holds
+    ]
     if pairs:
         yield f"SELECT {', '.join(pairs)};"
 

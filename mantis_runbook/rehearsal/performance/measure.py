@@ -1,4 +1,6 @@
-"""Performance: what a migration costs the statements of the workload, measured side by side on two copies."""
+"""Performance: what a migration costs the statements of the workload, measured side by side on two
+copies.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ from mantis_runbook.watch import application_load
 
 __all__ = ["Accepted", "accepted_costs", "compare", "judge", "measure"]
 
-#: What all executions together may visit beyond what the median one may: one dear user in many is found, too.
+#: What all executions together may visit beyond what the median one may: one dear user in many is
+#: found, too.
 IN_ALL = 0.25
 
 #: The line in a statement's name, which moves when the script is edited.
@@ -46,8 +49,10 @@ Watcher = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a migration may cost beyond the tolerance, as multiples of before, and why: one statement in `blocks` and
-    `wal`, one scenario (in `statement`, by its name alone) in `time`. 0 is the tolerance."""
+    """What a migration may cost beyond the tolerance, as multiples of before, and why: one
+    statement in `blocks` and `wal`, one scenario (in `statement`, by its name alone) in `time`. 0
+    is the tolerance.
+    """
 
     migration: str
     statement: str
@@ -70,24 +75,33 @@ def measure(
 ) -> Gate:
     """Compare two databases of one server: the restored backup, and the same migrated.
 
-    Both are vacuumed and analysed alike, tables with more dead space in one than in the other are rewritten in both,
-    and nothing else is changed: all is played in copies beside them (at most three at a time), which are dropped
-    afterwards. Nobody may be connected to either meanwhile. `accepted` are the costs that the migrations may have
-    (`accepted_costs`), `scripts` pgbench scripts that must run on both, those of `sql/workload` by default; `touched` the
-    tables that they write to, where that is known. With `wider_rows` a statement may visit as much more as the tables grew
-    that it reads: nobody has looked at it, so nobody accepted that. `watch` is told of each part as it begins.
+    Both are vacuumed and analysed alike, tables with more dead space in one than in the other are
+    rewritten in both, and nothing else is changed: all is played in copies beside them (at most
+    three at a time), which are dropped afterwards. Nobody may be connected to either meanwhile.
+    `accepted` are the costs that the migrations may have (`accepted_costs`), `scripts` pgbench
+    scripts that must run on both, those of `sql/workload` by default; `touched` the tables that
+    they write to, where that is known. With `wider_rows` a statement may visit as much more as the
+    tables grew that it reads: nobody has looked at it, so nobody accepted that. `watch` is told of
+    each part as it begins.
 
-    Raises `Refused` when a database cannot be copied, `Failed` when a statement of a scenario does not run.
+    Raises `Refused` when a database cannot be copied, `Failed` when a statement of a scenario does
+    not run.
     """
     limits, timeout_s = environment.performance, environment.statement_timeout_s
-    played = [scenarios.read(path) for path in (application_load.scenarios() if scripts is None else scripts)]
+    played = [
+        scenarios.read(path)
+        for path in (application_load.scenarios() if scripts is None else scripts)
+    ]
     with ThreadPoolExecutor(2) as beside:
         watch("levelling both databases")
         growth = _levelled(beside, before, after)
     watch("counting blocks, write-ahead log and plans")
-    # One after the other: dropping a copy forces a checkpoint, whose full-page images the other would count.
+    # One after the other: dropping a copy forces a checkpoint, whose full-page images the other
+    # would count.
     counted = [
-        block_counts.count(one, played, seed=limits.seed, draws=limits.counted, timeout_s=timeout_s, touched=known)
+        block_counts.count(
+            one, played, seed=limits.seed, draws=limits.counted, timeout_s=timeout_s, touched=known
+        )
         for one, known in ((before, touched), (after, None))
     ]
     watch("timing statements side by side")
@@ -106,17 +120,23 @@ def measure(
 
 
 def accepted_costs(migrations: Iterable[str], folder: Path | None = None) -> tuple[Accepted, ...]:
-    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions, where there is one.
+    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions, where
+    there is one.
 
     Raises `ParameterError` when the file is not as it says it is.
     """
-    path, versions = (folder or settings.sql() / "workload") / "accepted_costs.toml", set(migrations)
+    path, versions = (
+        (folder or settings.sql() / "workload") / "accepted_costs.toml",
+        set(migrations),
+    )
     if not path.exists():
         return ()
     try:
         listed = [Accepted(**each) for each in tomllib.loads(path.read_text()).get("accepted", ())]
     except (OSError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise ParameterError(f"{path} cannot be read", found=str(error), action="correct the file") from None
+        raise ParameterError(
+            f"{path} cannot be read", found=str(error), action="correct the file"
+        ) from None
     return tuple(one for one in listed if one.migration in versions)
 
 
@@ -131,10 +151,14 @@ def _levelled(beside: ThreadPoolExecutor, before: Target, after: Target) -> tupl
 
 def _of_other_size(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     """Tables that are there before and after, and differ in size by more than 1 %."""
-    return [name for name, blocks in before.items() if abs(after.get(name, blocks) - blocks) > blocks / 100]
+    return [
+        name
+        for name, blocks in before.items()
+        if abs(after.get(name, blocks) - blocks) > blocks / 100
+    ]
 
 
-# -- the deterministic part --------------------------------------------------------------------------------------
+# -- the deterministic part ------------------------------------------------------------------------
 
 
 def compare(
@@ -144,7 +168,9 @@ def compare(
     accepted: Sequence[Accepted] = (),
     growth: Sequence[Growth] = (),
 ) -> Deterministic:
-    """What every statement costs more. Pure. `growth` is what tables may grow by, and who reads them with them."""
+    """What every statement costs more. Pure. `growth` is what tables may grow by, and who reads
+    them with them.
+    """
     inexact = {*before.inexact, *after.inexact}
     return Deterministic(
         tuple(
@@ -153,7 +179,10 @@ def compare(
                 before,
                 after,
                 limits.tolerance,
-                [*_ours(name, accepted), *_wider(name, before.counts[name], growth, limits.tolerance)],
+                [
+                    *_ours(name, accepted),
+                    *_wider(name, before.counts[name], growth, limits.tolerance),
+                ],
                 is_exact=name not in inexact,
             )
             for name in before.counts
@@ -163,14 +192,22 @@ def compare(
 
 
 def _change(
-    name: str, before: Counted, after: Counted, tolerance: float, ours: Sequence[Accepted], *, is_exact: bool
+    name: str,
+    before: Counted,
+    after: Counted,
+    tolerance: float,
+    ours: Sequence[Accepted],
+    *,
+    is_exact: bool,
 ) -> Change:
     was, now = before.counts[name], after.counts[name]
     blocks = max([1 + tolerance, *(one.blocks for one in ours)])
     wal = max([1 + tolerance, *(one.wal for one in ours)])
     plans = [
         f"reads {table} from end to end, by an index before"
-        for table in sorted((block_counts.scanned(now.plans) - block_counts.scanned(was.plans)) & after.large)
+        for table in sorted(
+            (block_counts.scanned(now.plans) - block_counts.scanned(was.plans)) & after.large
+        )
     ]
     problems = [*_dearer(was, now, before.executions, blocks, wal), *plans]
     beyond = _dearer(was, now, before.executions, 1 + tolerance, 1 + tolerance)
@@ -183,17 +220,28 @@ def _ours(name: str, accepted: Sequence[Accepted]) -> list[Accepted]:
 
 
 def _wider(name: str, count: Count, growth: Sequence[Growth], tolerance: float) -> list[Accepted]:
-    """What the growth of the tables that a statement reads lets it cost: its rows lie in so many more blocks."""
+    """What the growth of the tables that a statement reads lets it cost: its rows lie in so many
+    more blocks.
+    """
     read = block_counts.read(count.plans)
-    grown = [one for one in growth if one.table.rpartition(".")[2].strip('"') in read and one.compact > one.before > 0]
-    return [Accepted("", name, f"it reads {one}", blocks=one.compact / one.before * (1 + tolerance)) for one in grown]
+    grown = [
+        one
+        for one in growth
+        if one.table.rpartition(".")[2].strip('"') in read and one.compact > one.before > 0
+    ]
+    return [
+        Accepted("", name, f"it reads {one}", blocks=one.compact / one.before * (1 + tolerance))
+        for one in grown
+    ]
 
 
 def _dearer(before: Count, after: Count, executions: int, blocks: float, wal: float) -> list[str]:
-    """Which figures are more than these multiples of before, and more than what is spared in any case.
+    """Which figures are more than these multiples of before, and more than what is spared in any
+    case.
 
-    Execution by execution, and by the median: a page that is full after and was not before adds a block, or a split's
-    half page of log, to one of them, as it would have done to another without the migration.
+    Execution by execution, and by the median: a page that is full after and was not before adds a
+    block, or a split's half page of log, to one of them, as it would have done to another without
+    the migration.
     """
     pairs = list(zip(before.by_execution, after.by_execution, strict=True))
     found = []
@@ -210,16 +258,20 @@ def _exceeds(pairs: Sequence[tuple[int, int]], multiple: float, spare: int) -> b
     return median(now - max(was * multiple, was + spare) for was, now in pairs) > 0
 
 
-# -- the timed part ----------------------------------------------------------------------------------------------
+# -- the timed part --------------------------------------------------------------------------------
 
 
-def judge(timings: Timings, witness: Witness, limits: PerformanceLimits, accepted: Sequence[Accepted] = ()) -> Timed:
+def judge(
+    timings: Timings, witness: Witness, limits: PerformanceLimits, accepted: Sequence[Accepted] = ()
+) -> Timed:
     """The intervals of every scenario. Pure."""
     each = tuple(_scenario(timings, name, limits, accepted) for name in timings.times)
     return Timed(each, _overall(timings), limits, witness)
 
 
-def _scenario(timings: Timings, name: str, limits: PerformanceLimits, accepted: Sequence[Accepted]) -> ScenarioTimes:
+def _scenario(
+    timings: Timings, name: str, limits: PerformanceLimits, accepted: Sequence[Accepted]
+) -> ScenarioTimes:
     ours = [one for one in accepted if one.statement == name and one.time > limits.threshold]
     before, control, after = (timings.arm(name, arm) for arm in (BEFORE, CONTROL, AFTER))
     strict = intervals.ratio(before, after, confidence=1 - 0.05 / len(timings.times))
@@ -236,19 +288,24 @@ def _scenario(timings: Timings, name: str, limits: PerformanceLimits, accepted: 
 
 
 def _statements(names: Sequence[str], before: Times, after: Times) -> dict[str, Interval]:
-    """The ratio of each statement over all users it is executed for, who follow each other in the times."""
+    """The ratio of each statement over all users it is executed for, who follow each other in the
+    times.
+    """
     each = tuple(dict.fromkeys(names))
     sums = (side.reshape(*side.shape[:2], -1, len(each)).sum(axis=2) for side in (before, after))
     return dict(zip(each, intervals.ratios(*sums), strict=True))
 
 
 def _overall(timings: Timings) -> Interval:
-    """The mean of the scenarios' ratios: each weighs the same, as pgbench plays them equally often."""
+    """The mean of the scenarios' ratios: each weighs the same, as pgbench plays them equally
+    often.
+    """
     shares = []
     for name in timings.times:
         usual = intervals.usual(timings.arm(name, BEFORE))
         shares.append(usual / usual.sum())
     before, after = (
-        np.concatenate([timings.arm(name, arm) for name in timings.times], axis=2) for arm in (BEFORE, AFTER)
+        np.concatenate([timings.arm(name, arm) for name in timings.times], axis=2)
+        for arm in (BEFORE, AFTER)
     )
     return intervals.ratio(before, after, weights=np.concatenate(shares))

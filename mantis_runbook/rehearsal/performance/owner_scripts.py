@@ -1,4 +1,6 @@
-"""The owner's own pgbench scripts (`MANTIS_RUNBOOK_WORKLOAD`): read, and refused where they would change what is not theirs."""
+"""The owner's own pgbench scripts (`MANTIS_RUNBOOK_WORKLOAD`): read, and refused where they would
+change what is not theirs.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,22 @@ __all__ = ["ACCEPTED", "VARIABLE", "read", "writes"]
 
 VARIABLE = "MANTIS_RUNBOOK_WORKLOAD"
 
-#: A file of costs that the owner accepts, beside the scripts, in the form of `sql/workload/accepted_costs.toml`.
+#: A file of costs that the owner accepts, beside the scripts, in the form of
+#: `sql/workload/accepted_costs.toml`.
 ACCEPTED = "accepted_costs.toml"
 
 #: pgbench takes no more scripts.
 MOST = 128
 
 #: What stands in a transaction without changing anything.
-QUIET = ("SelectStmt", "VariableSetStmt", "VariableShowStmt", "TransactionStmt", "ConstraintsSetStmt", "ExplainStmt")
+QUIET = (
+    "SelectStmt",
+    "VariableSetStmt",
+    "VariableShowStmt",
+    "TransactionStmt",
+    "ConstraintsSetStmt",
+    "ExplainStmt",
+)
 
 ROWS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
 
@@ -33,8 +43,9 @@ ROWS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
 def read(folder: Path, environment: Environment) -> tuple[Path, ...]:
     """The scripts in the folder, in name order, each of which was read.
 
-    Raises `ParameterError` when there is none, `MigrationFileError` by name and line for one that cannot be read, and
-    for one that leaves changes behind where the environment has `load_writes = false`: that takes BEGIN … ROLLBACK.
+    Raises `ParameterError` when there is none, `MigrationFileError` by name and line for one that
+    cannot be read, and for one that leaves changes behind where the environment has `load_writes =
+    false`: that takes BEGIN … ROLLBACK.
     """
     paths = tuple(sorted(folder.glob("*.sql"))) if folder.is_dir() else ()
     if not paths:
@@ -61,7 +72,9 @@ def read(folder: Path, environment: Environment) -> tuple[Path, ...]:
 
 
 def writes(scenario: Scenario) -> bool:
-    """Whether a statement of it changes something, rolled back or not; what functions do is not seen here."""
+    """Whether a statement of it changes something, rolled back or not; what functions do is not
+    seen here.
+    """
     return any(_kind(one) != "reads" for one in scenario.statements if one.kind == "plain")
 
 
@@ -71,7 +84,10 @@ def _scenario(path: Path) -> Scenario:
         scenario = scenarios.parse(path.stem, path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise MigrationFileError(
-            f"{path}", found=str(error), expected="a pgbench script in UTF-8", action="correct the file"
+            f"{path}",
+            found=str(error),
+            expected="a pgbench script in UTF-8",
+            action="correct the file",
         ) from None
     except MigrationFileError as error:
         raise MigrationFileError(
@@ -79,7 +95,10 @@ def _scenario(path: Path) -> Scenario:
         ) from None
     if not scenario.statements:
         raise MigrationFileError(
-            f"{path}:1", found="no statement", expected="a pgbench script", action="remove the empty file"
+            f"{path}:1",
+            found="no statement",
+            expected="a pgbench script",
+            action="remove the empty file",
         )
     for one in scenario.statements:
         try:
@@ -103,7 +122,9 @@ def _without_variables(statement: Statement) -> str:
 
 
 def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
-    """Statements that leave something behind, and why: no ROLLBACK undoes them, or should not have to."""
+    """Statements that leave something behind, and why: no ROLLBACK undoes them, or should not have
+    to.
+    """
     is_open, pending = False, list[Statement]()
     for one in scenario.statements:
         kind = _kind(one) if one.kind == "plain" else ""
@@ -115,7 +136,10 @@ def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
             yield from ((each, "a write that is committed") for each in pending)
             is_open, pending = False, []
         elif kind == "other":
-            yield one, "a statement that neither reads nor writes rows (DDL, DO, CALL, LOCK, COPY …)"
+            yield (
+                one,
+                "a statement that neither reads nor writes rows (DDL, DO, CALL, LOCK, COPY …)",
+            )
         elif kind == "writes" and is_open:
             pending.append(one)
         elif kind == "writes":
@@ -126,7 +150,10 @@ def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
 def _kind(statement: Statement) -> str:
     """Whether it reads, writes rows, or does something else."""
     root: Any = grammar.tree(_without_variables(statement))
-    if root.DESCRIPTOR.name not in (*QUIET, *ROWS) or statement.text.split()[0].upper() == "PREPARE":
+    if (
+        root.DESCRIPTOR.name not in (*QUIET, *ROWS)
+        or statement.text.split()[0].upper() == "PREPARE"
+    ):
         return "other"
     if any(True for _ in grammar.nodes(root, "IntoClause")):
         return "other"

@@ -1,4 +1,6 @@
-"""What a database can play: the scripts that its load and its performance gate use, and why others were left out."""
+"""What a database can play: the scripts that its load and its performance gate use, and why others
+were left out.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,29 @@ from mantis_runbook.rehearsal.performance.scenarios import Scenario
 from mantis_runbook.settings import Environment
 from mantis_runbook.watch import application_load
 
-__all__ = ["ADVICE", "Repertoire", "for_the_gate", "for_the_load", "ours_for_the_load", "refuse_unfit"]
+__all__ = [
+    "ADVICE",
+    "Repertoire",
+    "for_the_gate",
+    "for_the_load",
+    "ours_for_the_load",
+    "refuse_unfit",
+]
 
-ADVICE = f"name a folder of pgbench scripts in {owner_scripts.VARIABLE}, or load pg_stat_statements and let the application work"
+ADVICE = (
+    f"name a folder of pgbench scripts in {owner_scripts.VARIABLE}, or load pg_stat_statements and"
+    " let the application work"
+)
 
 #: A statement that waited in vain, or was the victim of others, may run another time.
-PASSING = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+PASSING = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 
-#: Users that a scenario is tried for on a target: the load plays it for all of them, and tells what fails.
+#: Users that a scenario is tried for on a target: the load plays it for all of them, and tells what
+#: fails.
 TRIED_ON_TARGET = 3
 
 Source = Literal["owner", "ours", "learnt"]
@@ -38,7 +55,9 @@ Source = Literal["owner", "ours", "learnt"]
 
 @dataclass(frozen=True)
 class Repertoire:
-    """The scripts to play, in name order; by name why a script was left out; and the tables that they write to, by oid."""
+    """The scripts to play, in name order; by name why a script was left out; and the tables that
+    they write to, by oid.
+    """
 
     source: Source
     said: str
@@ -49,7 +68,11 @@ class Repertoire:
     @property
     def missing(self) -> str:
         """Why nothing can be played; empty where something can."""
-        return "" if self.scripts else f"no workload is known for this database ({self.said}); {ADVICE}"
+        return (
+            ""
+            if self.scripts
+            else f"no workload is known for this database ({self.said}); {ADVICE}"
+        )
 
     def with_more(self, other: Repertoire) -> Repertoire:
         """Both."""
@@ -62,14 +85,20 @@ class Repertoire:
         )
 
     def accepted(self, migrations: Iterable[str]) -> tuple[Accepted, ...]:
-        """What these migrations may cost: our file speaks of our scenarios alone, the owner's lies beside the scripts."""
+        """What these migrations may cost: our file speaks of our scenarios alone, the owner's lies
+        beside the scripts.
+        """
         if self.source == "learnt":
             return ()
-        return performance.accepted_costs(migrations, settings.workload() if self.source == "owner" else None)
+        return performance.accepted_costs(
+            migrations, settings.workload() if self.source == "owner" else None
+        )
 
     @property
     def records(self) -> list[dict[str, str]]:
-        return [{"scenario": name, "left out because": reason} for name, reason in self.left_out.items()]
+        return [
+            {"scenario": name, "left out because": reason} for name, reason in self.left_out.items()
+        ]
 
     def __str__(self) -> str:
         if not self.left_out:
@@ -85,26 +114,38 @@ def refuse_unfit(environment: Environment) -> None:
         owner_scripts.read(folder, environment)
 
 
-def for_the_gate(copy: Target, target: Target, environment: Environment, folder: Path) -> Repertoire:
-    """What runs on this copy of the target as it is before the migration. Each scenario is tried with all seeds that the
-    gate uses, and rolled back: dead rows are left in the copy. Learnt statements are written to `folder`."""
+def for_the_gate(
+    copy: Target, target: Target, environment: Environment, folder: Path
+) -> Repertoire:
+    """What runs on this copy of the target as it is before the migration. Each scenario is tried
+    with all seeds that the gate uses, and rolled back: dead rows are left in the copy. Learnt
+    statements are written to `folder`.
+    """
     limits = environment.performance
     seeds = range(limits.seed, limits.seed + max(limits.counted, limits.draws))
     with replay.opened(copy, environment.statement_timeout_s) as connection:
         stage = _Stage(connection, seeds)
-        return _chosen(stage, target, environment, folder, application_load.scenarios(), only_reads=False)
+        return _chosen(
+            stage, target, environment, folder, application_load.scenarios(), only_reads=False
+        )
 
 
-def for_the_load(target: Target, environment: Environment, folder: Path, ours: Sequence[Path]) -> Repertoire:
-    """What runs on the target itself, tried in transactions that are rolled back. Of learnt statements only what reads, and
-    what the owner's scripts read they may not write by functions where the environment has `load_writes = false`."""
+def for_the_load(
+    target: Target, environment: Environment, folder: Path, ours: Sequence[Path]
+) -> Repertoire:
+    """What runs on the target itself, tried in transactions that are rolled back. Of learnt
+    statements only what reads, and what the owner's scripts read they may not write by functions
+    where the environment has `load_writes = false`.
+    """
     with _on_target(target, environment) as connection:
         stage = _Stage(connection, range(TRIED_ON_TARGET))
         return _chosen(stage, target, environment, folder, ours, only_reads=True)
 
 
 def ours_for_the_load(target: Target, environment: Environment, ours: Sequence[Path]) -> Repertoire:
-    """Which of these scenarios of ours run on the target: those of the new tables, once they are there."""
+    """Which of these scenarios of ours run on the target: those of the new tables, once they are
+    there.
+    """
     with _on_target(target, environment) as connection:
         return _ours(_Stage(connection, range(TRIED_ON_TARGET)), ours)
 
@@ -116,34 +157,54 @@ def _on_target(target: Target, environment: Environment) -> Connection:
 
 
 def _chosen(
-    stage: _Stage, target: Target, environment: Environment, folder: Path, ours: Sequence[Path], *, only_reads: bool
+    stage: _Stage,
+    target: Target,
+    environment: Environment,
+    folder: Path,
+    ours: Sequence[Path],
+    *,
+    only_reads: bool,
 ) -> Repertoire:
-    """The owner's scripts if there are any: what is given goes before what is guessed. Else ours, else what was learnt."""
+    """The owner's scripts if there are any: what is given goes before what is guessed. Else ours,
+    else what was learnt.
+    """
     if given := settings.workload():
         paths = owner_scripts.read(given, environment)
         guarded = only_reads and not environment.load_writes
         played = stage.played(paths, lambda one: guarded and not owner_scripts.writes(one))
-        return replace(played, source="owner", said=f"{many(len(played.scripts), 'script')} of {given}")
+        return replace(
+            played, source="owner", said=f"{many(len(played.scripts), 'script')} of {given}"
+        )
     found = _ours(stage, ours)
     return found if found.scripts else _learnt(stage, target, folder, found, only_reads=only_reads)
 
 
 def _ours(stage: _Stage, paths: Sequence[Path]) -> Repertoire:
     played = stage.played(paths, lambda one: False)
-    return replace(played, source="ours", said=f"{len(played.scripts)} of {len(paths)} scenarios of sql/workload")
+    return replace(
+        played,
+        source="ours",
+        said=f"{len(played.scripts)} of {len(paths)} scenarios of sql/workload",
+    )
 
 
-def _learnt(stage: _Stage, target: Target, folder: Path, beside: Repertoire, *, only_reads: bool) -> Repertoire:
+def _learnt(
+    stage: _Stage, target: Target, folder: Path, beside: Repertoire, *, only_reads: bool
+) -> Repertoire:
     with connect(target, "learning") as connection:
         known = learnt_statements.statements(connection)
     wanted = [one for one in known.statements if one.only_reads or not only_reads]
     acts = learn_here(stage.connection)
-    paths, unplayable = learnt_scripts.written(stage.connection, wanted, folder, acts, only_reads=only_reads)
+    paths, unplayable = learnt_scripts.written(
+        stage.connection, wanted, folder, acts, only_reads=only_reads
+    )
     played = stage.played(paths, lambda one: False)
     for path in set(paths) - set(played.scripts):
         path.unlink()
     left_out = {**beside.left_out, **unplayable, **played.left_out}
-    return replace(played, source="learnt", said=f"{beside.said} run here; {known}", left_out=left_out)
+    return replace(
+        played, source="learnt", said=f"{beside.said} run here; {known}", left_out=left_out
+    )
 
 
 @dataclass(frozen=True)
@@ -166,11 +227,15 @@ class _Stage:
                 if isinstance(error.__cause__, PASSING):
                     kept.append(path)
                 else:
-                    left_out[path.stem] = f"{error.what.removeprefix('scenario statement ')}: {error.found}"
+                    left_out[path.stem] = (
+                        f"{error.what.removeprefix('scenario statement ')}: {error.found}"
+                    )
         return Repertoire("ours", "", tuple(kept), left_out, touched)
 
     def _tried(self, scenario: Scenario, reads_only: Callable[[Scenario], bool]) -> dict[str, int]:
         touched: dict[str, int] = {}
         for seed in self.seeds:
-            touched |= replay.tried(self.connection, scenario, seed, reads_only=reads_only(scenario))
+            touched |= replay.tried(
+                self.connection, scenario, seed, reads_only=reads_only(scenario)
+            )
         return touched

@@ -1,4 +1,6 @@
-"""Scenarios carried out on a connection, statement by statement, in transactions that are rolled back."""
+"""Scenarios carried out on a connection, statement by statement, in transactions that are rolled
+back.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from mantis_runbook.errors import Failed, Refused
 from mantis_runbook.postgres.analyse import analyse
 from mantis_runbook.postgres.connection import Connection, connect, message_of, query, rows
 from mantis_runbook.postgres.target import Target
-from mantis_runbook.rehearsal.performance.scenarios import Assignment, Scenario, Statement, Value, bind, evaluate
+from mantis_runbook.rehearsal.performance.scenarios import (
+    Assignment,
+    Scenario,
+    Statement,
+    Value,
+    bind,
+    evaluate,
+)
 
 __all__ = [
     "Bound",
@@ -35,9 +44,10 @@ __all__ = [
     "tried",
 ]
 
-#: What would make two executions of one statement differ for reasons that are not the database's: parallel workers
-#: (each reads its own share), compilation by cost, sequential scans that begin where another one stands, plans that
-#: turn generic at the sixth execution. `row_security` is on: the scenarios act as users.
+#: What would make two executions of one statement differ for reasons that are not the database's:
+#: parallel workers (each reads its own share), compilation by cost, sequential scans that begin
+#: where another one stands, plans that turn generic at the sixth execution. `row_security` is on:
+#: the scenarios act as users.
 SESSION = {
     "row_security": "on",
     "max_parallel_workers_per_gather": "0",
@@ -48,8 +58,8 @@ SESSION = {
     "idle_in_transaction_session_timeout": "0",
 }
 
-#: ANALYZE reads 300 rows for each point of this target: all rows of tables up to 300,000, where the default's sample
-#: would make the statistics, and now and then a plan, a matter of chance.
+#: ANALYZE reads 300 rows for each point of this target: all rows of tables up to 300,000, where the
+#: default's sample would make the statistics, and now and then a plan, a matter of chance.
 STATISTICS_TARGET = "1000"
 
 #: What stands in for a script's transaction that it rolls back.
@@ -60,16 +70,23 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Bound:
-    """A statement with its variables' values in place. A commit checks what would be checked at COMMIT."""
+    """A statement with its variables' values in place. A commit checks what would be checked at
+    COMMIT.
+    """
 
     statement: Statement
     text: str
 
 
 def opened(target: Target, timeout_s: int = 60, **session: str) -> Connection:
-    """A fresh session for scenarios; a statement that takes longer than `timeout_s` seconds fails."""
-    connection = connect(target, "performance", **(SESSION | session), statement_timeout=f"{timeout_s}s")
-    # psycopg deallocates all statements, also those a scenario prepared, once it has prepared one and sees an ALTER.
+    """A fresh session for scenarios; a statement that takes longer than `timeout_s` seconds
+    fails.
+    """
+    connection = connect(
+        target, "performance", **(SESSION | session), statement_timeout=f"{timeout_s}s"
+    )
+    # psycopg deallocates all statements, also those a scenario prepared, once it has prepared one
+    # and sees an ALTER.
     connection.prepare_threshold = None
     return connection
 
@@ -77,7 +94,8 @@ def opened(target: Target, timeout_s: int = 60, **session: str) -> Connection:
 def level(target: Target) -> dict[str, int]:
     """Vacuum and analyse, so that two databases stand alike; the size of each table, in blocks.
 
-    A table that cannot be analysed stays without statistics in both: the proof of the backup named it.
+    A table that cannot be analysed stays without statistics in both: the proof of the backup named
+    it.
     """
     with _maintaining(target) as connection:
         connection.execute("VACUUM (FREEZE, INDEX_CLEANUP ON)")
@@ -86,17 +104,22 @@ def level(target: Target) -> dict[str, int]:
 
 
 def rewrite(target: Target, tables: Sequence[str]) -> dict[str, int]:
-    """Write these tables and their indexes anew, without dead space; names and sizes as with `level`.
+    """Write these tables and their indexes anew, without dead space; names and sizes as with
+    `level`.
 
-    Rows come to lie in the order of their primary key, so that two databases hold the same rows side by side.
+    Rows come to lie in the order of their primary key, so that two databases hold the same rows
+    side by side.
     """
     with _maintaining(target) as connection:
         keys = {
-            row["name"]: row["key"] for row in rows(connection, query("performance/keys"), {"tables": list(tables)})
+            row["name"]: row["key"]
+            for row in rows(connection, query("performance/keys"), {"tables": list(tables)})
         }
         for table in tables:
             key = keys.get(table)
-            connection.execute((f"CLUSTER {table} USING {key}" if key else f"VACUUM (FULL) {table}").encode())
+            connection.execute(
+                (f"CLUSTER {table} USING {key}" if key else f"VACUUM (FULL) {table}").encode()
+            )
         if tables:
             connection.execute(b"VACUUM (FREEZE) " + ", ".join(tables).encode())
             analyse(connection, tables)
@@ -108,7 +131,9 @@ def _sizes(connection: Connection) -> dict[str, int]:
 
 
 def _maintaining(target: Target) -> Connection:
-    return connect(target, "performance", lock_timeout="0", default_statistics_target=STATISTICS_TARGET)
+    return connect(
+        target, "performance", lock_timeout="0", default_statistics_target=STATISTICS_TARGET
+    )
 
 
 @contextmanager
@@ -139,11 +164,17 @@ def _copy(connection: Connection, source: str, name: str) -> None:
     mark = scratch.mark_of(origin.run if origin else "", origin.target if origin else "", source)
     try:
         scratch.make(connection, name, source, mark)
-    except (psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege, psycopg.errors.DiskFull) as error:
+    except (
+        psycopg.errors.ObjectInUse,
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.DiskFull,
+    ) as error:
         raise Refused(
             f"database {source} cannot be copied to count in the copy",
             found=f"{message_of(error)} ({error.diag.message_detail or 'no detail'})",
-            expected="no other session in it, a role with CREATEDB that owns it, and disk for the copy",
+            expected=(
+                "no other session in it, a role with CREATEDB that owns it, and disk for the copy"
+            ),
             action="end the sessions, grant the right, or free the disk",
         ) from None
 
@@ -194,12 +225,22 @@ def _gset(statement: Statement, row: Row | None) -> dict[str, Value]:
     if statement.gset is None:
         return {}
     if row is None:
-        raise Failed(f"scenario statement {statement.name}", found="no row", expected=r"one row for its \gset")
-    return {f"{statement.gset}{name}": str(value) for name, value in row.items() if value is not None}
+        raise Failed(
+            f"scenario statement {statement.name}",
+            found="no row",
+            expected=r"one row for its \gset",
+        )
+    return {
+        f"{statement.gset}{name}": str(value) for name, value in row.items() if value is not None
+    }
 
 
-def play(connection: Connection, scenario: Scenario, seed: int, execute: Callable[[Bound], Row | None]) -> None:
-    """Carry a scenario out by `execute`, which gives the first row where the statement has a `\\gset`."""
+def play(
+    connection: Connection, scenario: Scenario, seed: int, execute: Callable[[Bound], Row | None]
+) -> None:
+    """Carry a scenario out by `execute`, which gives the first row where the statement has a
+    `\\gset`.
+    """
     each = steps(scenario, seed, deferred(connection))
     try:
         bound = next(each)
@@ -209,10 +250,13 @@ def play(connection: Connection, scenario: Scenario, seed: int, execute: Callabl
         return
 
 
-def tried(connection: Connection, scenario: Scenario, seed: int, *, reads_only: bool = False) -> dict[str, int]:
+def tried(
+    connection: Connection, scenario: Scenario, seed: int, *, reads_only: bool = False
+) -> dict[str, int]:
     """Play a scenario once and roll it back; the tables that it wrote to, quoted, and their oids.
 
-    Raises `Failed`, naming the statement that does not run; with `reads_only` that is also one that writes.
+    Raises `Failed`, naming the statement that does not run; with `reads_only` that is also one that
+    writes.
     """
     with rolled_back(connection):
         if reads_only:
@@ -222,12 +266,16 @@ def tried(connection: Connection, scenario: Scenario, seed: int, *, reads_only: 
 
 
 def run(connection: Connection, bound: Bound) -> Row | None:
-    """Execute one bound statement; its first row, by column, if it has a `\\gset`. Raises `Failed`, naming it."""
+    """Execute one bound statement; its first row, by column, if it has a `\\gset`. Raises `Failed`,
+    naming it.
+    """
     cursor = _execute(connection, bound)
     if bound.statement.gset is None or cursor.description is None:
         return None
     row = cursor.fetchone()
-    return dict(zip((column.name for column in cursor.description), row, strict=True)) if row else None
+    return (
+        dict(zip((column.name for column in cursor.description), row, strict=True)) if row else None
+    )
 
 
 def run_rows(connection: Connection, bound: Bound) -> list[Any]:
@@ -250,7 +298,10 @@ def _execute(connection: Connection, bound: Bound) -> psycopg.Cursor[Any]:
 def _without_value(message: str) -> str:
     """What the server says of a value, without the value: it may be drawn from the data."""
     return re.sub(
-        r'(invalid input (?:syntax|value) for [^:]*|value out of range[^:]*): ".*', r"\1", message, flags=re.DOTALL
+        r'(invalid input (?:syntax|value) for [^:]*|value out of range[^:]*): ".*',
+        r"\1",
+        message,
+        flags=re.DOTALL,
     )
 
 
@@ -258,11 +309,14 @@ def _without_value(message: str) -> str:
 def rolled_back(connection: Connection) -> Iterator[None]:
     """A transaction whose `now()` has six digits behind the point, and that never commits.
 
-    PostgreSQL drops trailing zeros when it writes a timestamp into JSON: one audit row in ten would be a byte shorter.
+    PostgreSQL drops trailing zeros when it writes a timestamp into JSON: one audit row in ten would
+    be a byte shorter.
     """
     while True:
         connection.execute("BEGIN")
-        row = connection.execute("SELECT extract(microseconds FROM now())::bigint %% 10 <> 0", ()).fetchone()
+        row = connection.execute(
+            "SELECT extract(microseconds FROM now())::bigint %% 10 <> 0", ()
+        ).fetchone()
         if row == (True,):
             break
         connection.execute("ROLLBACK")

@@ -1,4 +1,6 @@
-"""pgbench scripts as data: their statements, one by one, and the values that their variables take for a seed."""
+"""pgbench scripts as data: their statements, one by one, and the values that their variables take
+for a seed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ __all__ = ["Assignment", "Scenario", "Statement", "Value", "bind", "evaluate", "
 
 Value = int | float | str
 
-#: What pgbench's language has and a script of ours may hold; https://www.postgresql.org/docs/current/pgbench.html
+#: What pgbench's language has and a script of ours may hold;
+#: https://www.postgresql.org/docs/current/pgbench.html
 KNOWN = r"\set name expression, \gset [prefix], and SQL statements"
 
 OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., int | float]] = {
@@ -27,7 +30,8 @@ OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., int | float]] = 
     ast.UAdd: operator.pos,
 }
 
-#: Strings, quoted names, dollar quotes and comments are passed over whole; then what ends a statement.
+#: Strings, quoted names, dollar quotes and comments are passed over whole; then what ends a
+#: statement.
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?\*/)
     |(?P<quoted>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
@@ -38,7 +42,9 @@ TOKEN = re.compile(
 )
 
 #: A variable outside of quotes; `::` is a cast.
-VARIABLE = re.compile(r"""([eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<!:):([A-Za-z_]\w*)""")
+VARIABLE = re.compile(
+    r"""([eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|(?<!:):([A-Za-z_]\w*)"""
+)
 
 TRANSACTION = {
     "BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit", "ROLLBACK": "rollback", "ABORT": "rollback",
@@ -51,7 +57,8 @@ CALLED = re.compile(r"^SELECT\s+(\w+)\s*\(", re.IGNORECASE)
 SETTING = re.compile(r"set_config\(\s*'([\w.]+)'", re.IGNORECASE)
 #: Statements that say who acts, or draw a value that the application would bring along.
 SETS = re.compile(
-    r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)|\s*SELECT\s+set_config\('drawn\.", re.IGNORECASE | re.DOTALL
+    r"\s*(RE)?SET\s|\s*SELECT\s+set_config\((?!.*\bFROM\b)|\s*SELECT\s+set_config\('drawn\.",
+    re.IGNORECASE | re.DOTALL,
 )
 WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
@@ -90,7 +97,11 @@ class Statement:
             return self.text.split()[0].upper()
         # Only a statement that opens with SELECT or WITH can hide that it writes.
         verb = (WRITES.search(self.text) or re.match(r"\w+", self.text) or [self.text])[0].upper()
-        if verb in ("SELECT", "WITH") and (called := CALLED.match(self.text)) and called[1].lower() != "set_config":
+        if (
+            verb in ("SELECT", "WITH")
+            and (called := CALLED.match(self.text))
+            and called[1].lower() != "set_config"
+        ):
             return f"{verb} {called[1]}"
         after = self.text[self.text.upper().find(verb) :]
         table, setting = TABLE.search(after), SETTING.search(self.text)
@@ -111,7 +122,9 @@ class Scenario:
 
 
 def read(path: Path) -> Scenario:
-    """The scenario in a pgbench script. Raises `MigrationFileError` for what is not understood, with its line."""
+    """The scenario in a pgbench script. Raises `MigrationFileError` for what is not understood,
+    with its line.
+    """
     return parse(path.stem, path.read_text())
 
 
@@ -145,7 +158,10 @@ def parse(name: str, text: str) -> Scenario:
 def _statement(scenario: str, text: str, line: int, gset: str | None) -> Statement:
     if not text.strip():
         raise MigrationFileError(
-            f"scenario {scenario}", found="an end of statement without one", expected=KNOWN, action="correct the script"
+            f"scenario {scenario}",
+            found="an end of statement without one",
+            expected=KNOWN,
+            action="correct the script",
         )
     kind = TRANSACTION.get(text.split()[0].upper(), "setting" if SETS.match(text) else "plain")
     if TO_SAVEPOINT.match(text.strip()):
@@ -157,13 +173,19 @@ def _assignment(scenario: str, words: str, line: int) -> Assignment:
     parts = words.split(None, 2)
     if parts[0] != "\\set" or len(parts) < 3 or not parts[1].isidentifier():
         raise MigrationFileError(
-            f"scenario {scenario}, line {line}", found=words, expected=KNOWN, action="write it in those"
+            f"scenario {scenario}, line {line}",
+            found=words,
+            expected=KNOWN,
+            action="write it in those",
         )
     return Assignment(parts[1], parts[2], line)
 
 
-def evaluate(assignment: Assignment, variables: Mapping[str, Value], draw: random.Random) -> int | float:
-    """The value of a `\\set`: numbers, variables, `+ - * / %`, parentheses, and `random(lowest, highest)`.
+def evaluate(
+    assignment: Assignment, variables: Mapping[str, Value], draw: random.Random
+) -> int | float:
+    """The value of a `\\set`: numbers, variables, `+ - * / %`, parentheses, and `random(lowest,
+    highest)`.
 
     Whole numbers divide as in C, toward zero. Raises `MigrationFileError` for anything else.
     """
@@ -190,7 +212,9 @@ def _value(node: ast.expr, variables: Mapping[str, Value], draw: random.Random) 
         case ast.BinOp(left=left, op=op, right=right):
             return _binary(op, _value(left, variables, draw), _value(right, variables, draw))
         case ast.Call(func=ast.Name(id="random"), args=[lowest, highest], keywords=[]):
-            return draw.randint(int(_value(lowest, variables, draw)), int(_value(highest, variables, draw)))
+            return draw.randint(
+                int(_value(lowest, variables, draw)), int(_value(highest, variables, draw))
+            )
     raise ValueError(f"{ast.unparse(node)} is not known")
 
 
@@ -206,14 +230,19 @@ def _binary(op: ast.operator, left: int | float, right: int | float) -> int | fl
 
 
 def bind(text: str, variables: Mapping[str, Value]) -> str:
-    """The statement with its variables' values in place, as literals. Raises `MigrationFileError` for an unset one."""
+    """The statement with its variables' values in place, as literals. Raises `MigrationFileError`
+    for an unset one.
+    """
 
     def put(found: re.Match[str]) -> str:
         if found[1] is not None:
             return found[1]
         if found[2] not in variables:
             raise MigrationFileError(
-                f"variable :{found[2]}", found="no value", expected=r"a \set or \gset before it", action="add one"
+                f"variable :{found[2]}",
+                found="no value",
+                expected=r"a \set or \gset before it",
+                action="add one",
             )
         return _literal(variables[found[2]])
 

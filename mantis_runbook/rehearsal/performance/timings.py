@@ -1,4 +1,6 @@
-"""How long the statements of scenarios take in two databases, side by side, and in one of them against itself."""
+"""How long the statements of scenarios take in two databases, side by side, and in one of them
+against itself.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +41,11 @@ class Timings:
 
 @dataclass(frozen=True)
 class Witness:
-    """What pg_stat_statements counted of the timed executions, after against before; or why it could not.
+    """What pg_stat_statements counted of the timed executions, after against before; or why it
+    could not.
 
-    These are plain executions, with random values and dead rows among them: they confirm EXPLAIN's counts, and do
-    not repeat to the digit.
+    These are plain executions, with random values and dead rows among them: they confirm EXPLAIN's
+    counts, and do not repeat to the digit.
     """
 
     blocks: float | None = None
@@ -52,8 +55,15 @@ class Witness:
     def __str__(self) -> str:
         if self.missing:
             return f"pg_stat_statements is not available ({self.missing}): counted by EXPLAIN alone"
-        shares = [f"{name} {share:.2f}" for name, share in (("blocks", self.blocks), ("WAL", self.wal_bytes)) if share]
-        return f"counted by EXPLAIN; pg_stat_statements on the timed part, after against before: {', '.join(shares)}"
+        shares = [
+            f"{name} {share:.2f}"
+            for name, share in (("blocks", self.blocks), ("WAL", self.wal_bytes))
+            if share
+        ]
+        return (
+            "counted by EXPLAIN; pg_stat_statements on the timed part, after against before:"
+            f" {', '.join(shares)}"
+        )
 
 
 def measure(
@@ -67,24 +77,28 @@ def measure(
     seed: int,
     timeout_s: int,
 ) -> tuple[Timings, Witness]:
-    """Play the scenarios statement by statement, each on all arms before the next, in balanced order.
+    """Play the scenarios statement by statement, each on all arms before the next, in balanced
+    order.
 
-    Three copies are worked in: two of the one before, the second as the control. Both databases must have been
-    levelled. Each session is three fresh connections, one
-    an arm, and plays each scenario with each seed once unmeasured and `rounds` times measured.
+    Three copies are worked in: two of the one before, the second as the control. Both databases
+    must have been levelled. Each session is three fresh connections, one an arm, and plays each
+    scenario with each seed once unmeasured and `rounds` times measured.
     """
     names: dict[str, tuple[str, ...]] = {}
     found: dict[str, list[Times]] = {scenario.name: [] for scenario in scenarios}
     orders = balanced(ARMS)
     with ExitStack() as copies:
-        # Two sessions in one database would wait for each other's rows: the control has a copy of its own.
+        # Two sessions in one database would wait for each other's rows: the control has a copy of
+        # its own.
         copied = [copies.enter_context(replay.copied(one)) for one in (before, before, after)]
         for session in range(sessions):
             turn = [orders[(session * rounds + number) % len(orders)] for number in range(rounds)]
             with ExitStack() as connections:
                 arms = [connections.enter_context(replay.opened(one, timeout_s)) for one in copied]
                 for scenario in scenarios:
-                    names[scenario.name], times = _session(arms, scenario, range(seed, seed + draws), turn)
+                    names[scenario.name], times = _session(
+                        arms, scenario, range(seed, seed + draws), turn
+                    )
                     found[scenario.name].append(times)
         witness = _witness(copied[BEFORE], copied[AFTER])
     return Timings({name: np.stack(each) for name, each in found.items()}, names), witness
@@ -125,9 +139,14 @@ class _Player:
 
 
 def _session(
-    arms: Sequence[Connection], scenario: Scenario, seeds: Sequence[int], orders: Sequence[Sequence[int]]
+    arms: Sequence[Connection],
+    scenario: Scenario,
+    seeds: Sequence[int],
+    orders: Sequence[Sequence[int]],
 ) -> tuple[tuple[str, ...], Times]:
-    """Times (round, statement, arm) of as many rounds as there are orders, after one round for nothing."""
+    """Times (round, statement, arm) of as many rounds as there are orders, after one round for
+    nothing.
+    """
     names: list[str] = []
     times: list[Times] = []
     for seed in seeds:
@@ -140,7 +159,9 @@ def _session(
 def _side_by_side(
     arms: Sequence[Connection], scenario: Scenario, seed: int, order: Sequence[int]
 ) -> tuple[tuple[str, ...], Times]:
-    """One play on all arms in step: the statements' names, and their times (statement, arm) in milliseconds."""
+    """One play on all arms in step: the statements' names, and their times (statement, arm) in
+    milliseconds.
+    """
     names: list[str] = []
     times: list[list[float]] = []
     with ExitStack() as transactions:
