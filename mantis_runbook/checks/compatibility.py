@@ -212,7 +212,7 @@ def _by(connection: Connection, actor: str, user: Acts, script: Script) -> Valid
         with connection.transaction(force_rollback=True):
             bound(connection)
             with acting(connection, *_actor(connection, actor, user)):
-                return validate(connection, script)
+                return validate(connection, script, excuses=False)
     except psycopg.Error as error:
         reason = message_of(error)
         return Validated(

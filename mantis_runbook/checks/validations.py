@@ -177,17 +177,26 @@ def stage(acts: ActsAs) -> tuple[str, ...]:
     return learnt, *(statement.text for step in acting.steps for statement in step.statements)
 
 
-def validate(connection: Connection, script: Script, acting: Sequence[str] = ()) -> Validated:
+def validate(
+    connection: Connection, script: Script, acting: Sequence[str] = (), *, excuses: bool = True
+) -> Validated:
     """Run every statement of a script, each in a transaction that is always rolled back: a
     validation leaves nothing.
 
     A statement that raises, or returns rows, has found something; one that could not run at all is
     found as well. Where the application's own function fails by a fault of its own text, as it
-    would have before any migration, the statement does not apply here. `acting` is run before each
+    would have before any migration, the statement does not apply here: unless there are to be no
+    `excuses`, as where every statement is compared with itself before. `acting` is run before each
     statement.
     """
     results = [
-        _run(connection, step.name if number == 1 else f"{step.name} ({number})", statement, acting)
+        _run(
+            connection,
+            step.name if number == 1 else f"{step.name} ({number})",
+            statement,
+            acting,
+            excuses=excuses,
+        )
         for step in script.steps
         for number, statement in enumerate(step.statements, start=1)
     ]
@@ -235,7 +244,12 @@ def require(validated: Iterable[Validated]) -> None:
 
 
 def _run(
-    connection: Connection, name: str, statement: Statement, acting: Sequence[str]
+    connection: Connection,
+    name: str,
+    statement: Statement,
+    acting: Sequence[str],
+    *,
+    excuses: bool,
 ) -> ValidationResult:
     notices: list[str] = []
 
@@ -247,7 +261,7 @@ def _run(
         columns, violations = _violations(connection, statement, acting)
     except psycopg.Error as error:
         message = message_of(error)
-        if not connection.broken and (culprit := _function_at_fault(connection, error)):
+        if excuses and not connection.broken and (culprit := _function_at_fault(connection, error)):
             message = (
                 f"{NOT_APPLICABLE}{culprit}, which was so before any migration, fails: {message}"
             )
