@@ -22,7 +22,7 @@ from mantis_runbook.postgres.connection import connect
 from mantis_runbook.postgres.target import Target
 from mantis_runbook.runs import run
 
-LIBRARY = Path(__file__).with_name("library")
+LIBRARY = Path(__file__).parent.parent / "library"
 DEVELOPMENT = ("--target", "TEST_DSN", "--environment", "development")
 
 

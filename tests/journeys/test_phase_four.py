@@ -192,6 +192,7 @@ def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(
         before = counts(connection)
         assert failed_tests(connection) == []
         with another(connection) as plain:
+            plain.execute((settings.sql() / "tenants" / "acting.sql").read_text())
             for path in SQL_TESTS:
                 plain.execute(path.read_text())
         assert counts(connection) == before

@@ -308,6 +308,7 @@ def test_a_database_without_users_passes_too(empty_database: Target) -> None:
         connection.execute("TRUNCATE auth.users, organization CASCADE")
         carry_out(prepared(connection), CORE)
         carry_out(connection, UP)
+        assert [found(connection, path) plain.execute((settings.sql() / "tenants" / "acting.sql").read_text())
         assert [found(connection, path) for path in (VALIDATE, UNIT, INTEGRATION)] == ["", "", ""]
 
 
