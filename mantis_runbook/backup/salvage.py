@@ -319,7 +319,7 @@ def _restore(loss: Loss) -> list[str]:
     columns = ", ".join(map(_quoted, loss.columns))
     return [
         (
-            "CREATE TEMPORARY TABLE salvaged ON COMMIT DROP"
+            "CREATE TEMPORARY TABLE salvaged ON COMMIT DROP"  # noqa: S608
             f" AS SELECT {columns} FROM {loss.name} WITH NO DATA;"
         ),
         f"\\copy salvaged FROM '{loss.file}'",
@@ -329,18 +329,21 @@ def _restore(loss: Loss) -> list[str]:
 
 
 def _restore_rows(loss: Loss, columns: str) -> list[str]:
-    insert = f"INSERT INTO {loss.name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM salvaged;"  # noqa: S608
-    return (
-        [f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};", insert]  # noqa: S608
-        if loss.key
-        else [insert]
+    insert = (
+        f"INSERT INTO {loss.name} ({columns}) OVERRIDING SYSTEM VALUE"  # noqa: S608
+        f" SELECT {columns} FROM salvaged;"
     )
+    if not loss.key:
+        return [insert]
+    delete = f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};"  # noqa: S608
+    return [delete, insert]
 
 
 def _restore_column(loss: Loss) -> list[str]:
     only = _quoted(loss.only)
     return [
-        f"UPDATE {loss.name} AS t SET {only} = s.{only} FROM salvaged AS s WHERE {_match(loss)};"  # noqa: S608
+        f"UPDATE {loss.name} AS t SET {only} = s.{only}"  # noqa: S608
+        f" FROM salvaged AS s WHERE {_match(loss)};"
     ]
 
 

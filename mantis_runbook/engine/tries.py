@@ -16,10 +16,10 @@ from mantis_runbook.engine.results import first_line
 from mantis_runbook.engine.session import EngineSession
 from mantis_runbook.errors import LockNotObtained, StepFailed
 from mantis_runbook.migrations.files import Step
-from mantis_runbook.postgres import blockers
+from mantis_runbook.postgres import blockers, catalog
 from mantis_runbook.postgres.connection import is_lost
 
-__all__ = ["RETRIED", "Tries"]
+__all__ = ["RETRIED", "Tries", "catalog_of"]
 
 Result = TypeVar("Result")
 
@@ -172,3 +172,30 @@ def _of_autovacuum(named: str) -> str:
         if "autovacuum worker" in named
         else ""
     )
+
+
+def catalog_of(session: EngineSession) -> str:
+    """The catalogue as JSON. Raises `LockNotObtained`.
+
+    Reading a definition waits for locks on its table, and gives way like a step.
+    """
+    in_the_way = dict[int, str]()
+    deadline_s = session.limits.step_deadline_s
+    try:
+        for attempt in stamina.retry_context(
+            on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0
+        ):
+            session.stop()
+            with attempt, blockers.naming(session.target, session.connection, in_the_way):
+                return catalog.snapshot(session.connection).to_json()
+    except RETRIED as error:
+        raise LockNotObtained(
+            "the catalogue cannot be read",
+            found=(
+                f"tables locked for {deadline_s} s by"
+                f" {'; '.join(in_the_way.values()) or first_line(error)}"
+            ),
+            expected="tables that can be read",
+            action="end or wait for the sessions named, then run again",
+        ) from error
+    raise AssertionError("unreachable")
