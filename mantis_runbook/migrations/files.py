@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from mantis_runbook import settings
 from mantis_runbook.errors import MigrationFileError, ParameterError
-from mantis_runbook.migrations.scripts import Script, Step, header, read_script, sha256
+from mantis_runbook.migrations.scripts import Script, Step, header, read_script
+from mantis_runbook.migrations.steps import sha256
 from mantis_runbook.postgres.statements import Statement, parse_statements
 
 __all__ = [
