@@ -126,16 +126,16 @@ def dress(connection: Connection, like: Likeness) -> tuple[str, ...]:
     )
 
 
-def _setting(here: sql.Identifier, one: Setting) -> sql.Composed:
-    values = _listed(one.value) if one.name in LISTS else [one.value]
+def _setting(here: sql.Identifier, setting: Setting) -> sql.Composed:
+    values = _listed(setting.value) if setting.name in LISTS else [setting.value]
     whose = (
-        sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(one.role), here)
-        if one.role
+        sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(setting.role), here)
+        if setting.role
         else None
     )
     return sql.SQL("ALTER {} SET {} = {}").format(
         whose or sql.SQL("DATABASE {}").format(here),
-        sql.Identifier(*one.name.split(".")),
+        sql.Identifier(*setting.name.split(".")),
         sql.SQL(", ").join(map(sql.Literal, values)),
     )
 

@@ -27,8 +27,21 @@ from mantis_runbook.postgres.target import Target
 from mantis_runbook.runs.run import Run
 
 __all__ = [
-    "PREFIX", "Mark", "Scratch", "adopt", "all_on", "create_scratch", "drop", "drop_scratch", "has_scratch", "make", "mark_of", "name_for", "refuse_same_server", "require_ours",
-]  # fmt: skip
+    "PREFIX",
+    "Mark",
+    "Scratch",
+    "adopt",
+    "all_on",
+    "create_scratch",
+    "drop",
+    "drop_scratch",
+    "has_scratch",
+    "make",
+    "mark_of",
+    "name_for",
+    "refuse_same_server",
+    "require_ours",
+]
 
 #: How the names of scratch databases begin; no other is ever written to or dropped.
 PREFIX = "mantis_scratch_"
@@ -208,8 +221,8 @@ def all_on(server: Target, at_work: Callable[[str], bool]) -> list[Scratch]:
     carried out here.
     """
     with connect(server, "scratch") as connection:
-        found = rows(connection, query("scratch/databases"), (PREFIX,))
-    return [_judged(row, at_work) for row in found]
+        databases = rows(connection, query("scratch/databases"), (PREFIX,))
+    return [_judged(row, at_work) for row in databases]
 
 
 def drop(server: Target, name: str) -> None:

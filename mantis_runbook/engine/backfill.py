@@ -61,21 +61,22 @@ def key_column(connection: Connection, table: str) -> tuple[str, str]:
     """Name and type of the single-column primary key. Raises `StepFailed` where there is none that
     can be paged.
     """
-    found = rows(
+    key_columns = rows(
         connection,
         "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_index JOIN"
         " pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid ="
         " to_regclass(%s) AND indisprimary",
         (table,),
     )
-    if len(found) != 1 or found[0]["type"] not in LOWEST:
+    if len(key_columns) != 1 or key_columns[0]["type"] not in LOWEST:
         raise StepFailed(
             f"table {table} cannot be backfilled in batches",
-            found=", ".join(f"{row['name']} {row['type']}" for row in found) or "no primary key",
+            found=", ".join(f"{row['name']} {row['type']}" for row in key_columns)
+            or "no primary key",
             expected="a primary key of one column: " + ", ".join(LOWEST),
             action="change the step",
         )
-    return found[0]["name"], found[0]["type"]
+    return key_columns[0]["name"], key_columns[0]["type"]
 
 
 def batches(
@@ -108,13 +109,13 @@ def batches(
 
 def _identifier(connection: Connection, table: str) -> sql.Identifier:
     """The table that is meant by a name as SQL writes it, quoted or not."""
-    [found] = rows(
+    [relation] = rows(
         connection,
         "SELECT nspname::text AS schema, relname::text AS name FROM pg_class JOIN pg_namespace"
         " ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass(%s)",
         (table,),
     )
-    return sql.Identifier(found["schema"], found["name"])
+    return sql.Identifier(relation["schema"], relation["name"])
 
 
 def _refuse_lowest(

@@ -123,10 +123,12 @@ class Engine:
         connection, direction = session.connection, session.direction
         self.fence.check(connection, in_transaction=False)
         ledger = Ledger(connection).require()
-        row, last = ledger.all().get(migration.version), journal.last_pass(migration.version)
-        _refuse_impossible(migration, direction, row.status if row else None, last)
+        row, last_pass = ledger.all().get(migration.version), journal.last_pass(migration.version)
+        _refuse_impossible(migration, direction, row.status if row else None, last_pass)
         resumed = (
-            last if last is not None and last.is_open and last.direction == direction else None
+            last_pass
+            if last_pass is not None and last_pass.is_open and last_pass.direction == direction
+            else None
         )
         if resumed:
             _refuse_edited(

@@ -54,11 +54,13 @@ def find(target: Target, migrations: tuple[Migration, ...]) -> Interruption | No
         if not book.exists:
             return None
         states, journal = book.all(), StepJournal(connection)
-        for one in migrations:
-            direction = _direction(one, states.get(one.version), journal)
+        for migration in migrations:
+            direction = _direction(migration, states.get(migration.version), journal)
             if direction:
-                run = journal.run_of(one.version) or "unknown"
-                return Interruption(run, one.version, one.phase, direction, _holder(connection))
+                run = journal.run_of(migration.version) or "unknown"
+                return Interruption(
+                    run, migration.version, migration.phase, direction, _holder(connection)
+                )
     return None
 
 

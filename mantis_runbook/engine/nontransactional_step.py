@@ -67,7 +67,7 @@ class OutsideWork:
         """The statements that the step's SELECT finds, one after the other; a cut run finds those
         that are left.
         """
-        question, made = self.work.step.statements[0], 0
+        question, done = self.work.step.statements[0], 0
         began = time.monotonic()
         for (text,) in self.tries.retried(
             lambda: self.session.connection.execute(question.text).fetchall()
@@ -83,8 +83,8 @@ class OutsideWork:
                 )
             self.was_started = False
             self.tries.retried(partial(self._outside, statement, ends_step=False))
-            made += 1
-        self.work.note = f"{many(made, 'statement')} found in the catalogue"
+            done += 1
+        self.work.note = f"{many(done, 'statement')} found in the catalogue"
         self.tries.retried(
             lambda: self.work.record(
                 "done", duration_ms=(time.monotonic() - began) * 1000, note=self.work.note
@@ -188,10 +188,10 @@ class OutsideWork:
         wait, then name it.
         """
         deadline = time.monotonic() + self.session.limits.step_deadline_s
-        while found := rows(
+        while holders := rows(
             self.session.connection, query("engine/old_snapshots"), {"older_than_s": OLD_SNAPSHOT_S}
         ):
-            named = [f"{row['holder']}, {row['age_s']:.0f} s old" for row in found]
+            named = [f"{row['holder']}, {row['age_s']:.0f} s old" for row in holders]
             self.tries.waiting(*named)
             if time.monotonic() > deadline:
                 raise LockNotObtained(

@@ -85,12 +85,18 @@ def choose(
         )
     first = find(migrations, version)
     applied = [
-        one for one in migrations if one.version in ledger and ledger[one.version].status in APPLIED
+        migration
+        for migration in migrations
+        if migration.version in ledger and ledger[migration.version].status in APPLIED
     ]
     chosen = {
-        "only": [one for one in applied if one.version == first.version],
-        "after": [one for one in applied if int(one.version) > int(first.version)],
-        "from": [one for one in applied if int(one.version) >= int(first.version)],
+        "only": [migration for migration in applied if migration.version == first.version],
+        "after": [
+            migration for migration in applied if int(migration.version) > int(first.version)
+        ],
+        "from": [
+            migration for migration in applied if int(migration.version) >= int(first.version)
+        ],
     }[scope]
     if not chosen:
         status = ledger[version].status if version in ledger else "never applied"
@@ -100,18 +106,18 @@ def choose(
             expected="an applied, failed or interrupted migration",
             action="look at `mantis-runbook status`",
         )
-    names = {one.version for one in chosen}
+    names = {migration.version for migration in chosen}
     standing = [
         later
-        for one in chosen
-        for later in dependents(migrations, one.version)
+        for migration in chosen
+        for later in dependents(migrations, migration.version)
         if later in applied and later.version not in names
     ]
     if standing:
         raise Refused(
             f"migration {version} cannot be rolled back alone",
             found="later migrations stand on it: "
-            + ", ".join(dict.fromkeys(one.label for one in standing)),
+            + ", ".join(dict.fromkeys(migration.label for migration in standing)),
             expected="none",
             action=(
                 f"roll those back first, or all together: `mantis-runbook rollback {version}"

@@ -124,7 +124,7 @@ class StepJournal:
         ).fetchone()
         if begun is None:
             return None
-        found = rows(
+        entries = rows(
             self._connection,
             "SELECT step, state, statement_sha256, detail ->> 'last_key' AS last_key FROM"
             " mantis_runbook.journal WHERE version = %s AND id > %s ORDER BY id",
@@ -132,13 +132,13 @@ class StepJournal:
         )
         return Pass(
             direction=begun[1],
-            done=frozenset(row["step"] for row in found if row["state"] == "done"),
+            done=frozenset(row["step"] for row in entries if row["state"] == "done"),
             carried_out={
                 row["step"]: row["statement_sha256"]
-                for row in found
+                for row in entries
                 if row["state"] in ("done", "batch")
             },
-            started=frozenset(row["step"] for row in found if row["state"] == "started"),
-            last_key={row["step"]: row["last_key"] for row in found if row["state"] == "batch"},
-            is_open=not any(row["state"] == "ended" for row in found),
+            started=frozenset(row["step"] for row in entries if row["state"] == "started"),
+            last_key={row["step"]: row["last_key"] for row in entries if row["state"] == "batch"},
+            is_open=not any(row["state"] == "ended" for row in entries),
         )

@@ -73,22 +73,22 @@ def _made(node: Any) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
         )
     elif kind in TABLES:
         relation = {"ViewStmt": "view", "CreateSeqStmt": "sequence"}.get(kind, "relation")
-        made = node.into.rel if kind == "CreateTableAsStmt" else getattr(node, relation)
+        created = node.into.rel if kind == "CreateTableAsStmt" else getattr(node, relation)
         columns = [
             _column(one.column_def)
             for one in getattr(node, "table_elts", ())
             if one.HasField("column_def")
         ]
-        yield TABLES[kind], _bare(made), columns
+        yield TABLES[kind], _bare(created), columns
 
 
 def _arguments(node: Any) -> list[Any]:
     """Those that tell functions of one name apart."""
     result = ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
     return [
-        one
-        for one in nodes(node, "FunctionParameter")
-        if grammar.FunctionParameterMode.Name(one.mode) not in result
+        argument
+        for argument in nodes(node, "FunctionParameter")
+        if grammar.FunctionParameterMode.Name(argument.mode) not in result
     ]
 
 

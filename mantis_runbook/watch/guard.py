@@ -113,8 +113,8 @@ def judge(now: Gauge, limits: GuardLimits, before: Sequence[Gauge] = ()) -> Trip
     return None
 
 
-def _reaches(name: str, one: Gauge, allowed: float) -> bool:
-    figure: float | None = getattr(one, name)
+def _reaches(name: str, gauge: Gauge, allowed: float) -> bool:
+    figure: float | None = getattr(gauge, name)
     if figure is None:
         return False
     return figure <= allowed if name == "disk_left_mb" else figure >= allowed
@@ -142,23 +142,23 @@ def gauge(reading: Reading, *, patience_s: float) -> Gauge:
 
 def unwatched(limits: GuardLimits, reading: Reading | None, *, probed: bool) -> tuple[str, ...]:
     """Limits that are set and cannot be watched, each with its reason. Pure."""
-    found = []
+    reasons = []
     if not probed:
-        found += [f"{name}: no probe is running" for name in BY_PROBE if getattr(limits, name)]
+        reasons += [f"{name}: no probe is running" for name in BY_PROBE if getattr(limits, name)]
     if reading is None:
         names = [
             name
             for name in GuardLimits.model_fields
             if name not in BY_PROBE and getattr(limits, name)
         ]
-        return (*found, *(f"{name}: the monitor has no reading" for name in names))
+        return (*reasons, *(f"{name}: the monitor has no reading" for name in names))
     if limits.replication_lag_mb and reading.unseen_standbys:
-        found.append(
+        reasons.append(
             "replication_lag_mb: this role does not see the standbys; GRANT pg_read_all_stats TO it"
         )
     if limits.disk_left_mb and reading.disk_left_mb is None:
-        found.append("disk_left_mb: no folder is watched")
-    return tuple(found)
+        reasons.append("disk_left_mb: no folder is watched")
+    return tuple(reasons)
 
 
 class Guard:

@@ -105,18 +105,18 @@ class Reading:
     disk_left_mb: float | None = None
 
     def __str__(self) -> str:
-        said = [
+        parts = [
             f"{self.active_connections} sessions active",
             f"{self.waiting_queries} waiting ({len(self.behind_us)} of them for us)",
             f"{self.avg_query_ms:,.1f} ms an average query",
         ]
         if self.cache_hit_ratio is not None:
-            said.append(f"{self.cache_hit_ratio:.1f} % cache hits")
+            parts.append(f"{self.cache_hit_ratio:.1f} % cache hits")
         if self.wal_bytes_per_s is not None:
-            said.append(f"{self.wal_bytes_per_s / MEGABYTE:,.1f} MB/s of log")
+            parts.append(f"{self.wal_bytes_per_s / MEGABYTE:,.1f} MB/s of log")
         if self.lag_bytes is not None:
-            said.append(f"standby {self.lag_bytes / MEGABYTE:,.1f} MB behind")
-        return ", ".join([*said, *map(str, self.waits[:3])])
+            parts.append(f"standby {self.lag_bytes / MEGABYTE:,.1f} MB behind")
+        return ", ".join([*parts, *map(str, self.waits[:3])])
 
     @property
     def record(self) -> dict[str, Any]:

@@ -311,14 +311,14 @@ class Probe:
     # -- the result --------------------------------------------------------------------------------
 
     def _measured(self) -> ProbeResult:
-        found = (
+        figures = (
             samples.figures(samples.read(self._path))
             if self._path.exists()
             else Figures(None, (), (), False)
         )
         verification = self._verified()
-        problems = [*self._problems, *_problems(found, verification)]
-        return ProbeResult(self._path, self._rate_hz, found, verification, tuple(problems))
+        problems = [*self._problems, *_problems(figures, verification)]
+        return ProbeResult(self._path, self._rate_hz, figures, verification, tuple(problems))
 
     def _has_canary(self) -> bool:
         """Whether there is a table for writes that can be looked for; where nobody answers, the
@@ -369,14 +369,14 @@ class Probe:
         return Verification(total, total - len(missing), missing[:NAMED])
 
 
-def _problems(found: Figures, verification: Verification) -> list[str]:
+def _problems(figures: Figures, verification: Verification) -> list[str]:
     """What keeps the figures from being good evidence, or is worse than a gap. Pure."""
     problems = []
-    if not found.complete:
+    if not figures.complete:
         problems.append("the probe did not come to its end: its figures are a lower bound")
     silent = [
         lane.lane
-        for lane in found.lanes
+        for lane in figures.lanes
         if lane.samples and lane.p50_ms is None and lane.longest_gap.ms >= SILENT_MS
     ]
     if silent:

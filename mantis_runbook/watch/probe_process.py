@@ -228,13 +228,13 @@ class Standing:
         self._longest_ms, self._lane, self._samples, self._marks = 0.0, "", 0, 0
         self._errors = Counter[str]()
 
-    def add(self, one: Sample) -> None:
+    def add(self, sample: Sample) -> None:
         self._samples += 1
-        if one.outcome == OK:
-            self._stretch(one.lane, one.end_s)
-            self._last[one.lane] = one.end_s
+        if sample.outcome == OK:
+            self._stretch(sample.lane, sample.end_s)
+            self._last[sample.lane] = sample.end_s
         else:
-            self._errors[one.outcome] += 1
+            self._errors[sample.outcome] += 1
 
     def _stretch(self, lane: str, until_s: float) -> None:
         gap = (until_s - self._last[lane]) * 1000
@@ -296,7 +296,7 @@ class Process:
 
     def _watch(self) -> float:
         """Write samples until the owner says stop, or is gone; returns when that was."""
-        told = time.monotonic()
+        told_at = time.monotonic()
         while True:
             with suppress(queue.Empty):
                 word = self._words.get(timeout=WRITE_S)
@@ -306,9 +306,9 @@ class Process:
                 self._write(Sample(word["at"] - self._clock.origin, MARK, 0, 0.0, word["mark"]))
                 self._standing.restart()
             self._drain()
-            if time.monotonic() - told > TELL_S:
-                told = time.monotonic()
-                _tell(self._standing.told(told - self._clock.origin))
+            if time.monotonic() - told_at > TELL_S:
+                told_at = time.monotonic()
+                _tell(self._standing.told(told_at - self._clock.origin))
 
     def _end(self, ended: float) -> None:
         self._clock.end(ended)
@@ -319,8 +319,8 @@ class Process:
             lane.cancel()
         self._join(0.5)
         self._drain()
-        for one in (one for lane in stuck for one in lane.unanswered()):
-            self._write(one)
+        for sample in (sample for lane in stuck for sample in lane.unanswered()):
+            self._write(sample)
         self._write(Sample(ended - self._clock.origin, END, 0, 0.0, ""))
         _tell({"ended": True})
 
@@ -332,14 +332,20 @@ class Process:
     def _drain(self) -> None:
         with suppress(queue.Empty):
             while True:
-                one = self._out.get_nowait()
-                self._standing.add(one)
-                self._write(one)
+                sample = self._out.get_nowait()
+                self._standing.add(sample)
+                self._write(sample)
         self._file.flush()
 
-    def _write(self, one: Sample) -> None:
+    def _write(self, sample: Sample) -> None:
         self._writer.writerow(
-            (f"{one.at_s:.4f}", one.lane, one.number, f"{one.latency_ms:.3f}", one.outcome)
+            (
+                f"{sample.at_s:.4f}",
+                sample.lane,
+                sample.number,
+                f"{sample.latency_ms:.3f}",
+                sample.outcome,
+            )
         )
 
 

@@ -488,7 +488,8 @@ MESSAGES = [
     (of(2), of(3), "customer has 3 rows, expected 2"),
     (of(2, 7), of(2, 8), "customer has 2 rows as expected, but their content differs"),
     (of(2), of(2, columns=("name",)), "customer has lost id, so its content cannot be compared"),
-    (of(2), of(2, columns=("id", "x")), "customer was hashed over other columns, so its content cannot be compared"),
+    (of(2), of(2, columns=("id", "x")),
+     "customer was hashed over other columns, so its content cannot be compared"),
     (of(2), None, "customer is missing, expected 2 rows"),
     (None, of(2), "customer was not there before, and has 2 rows"),
     (

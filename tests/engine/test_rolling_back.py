@@ -460,7 +460,8 @@ def test_what_is_written_to_a_column_until_it_goes_is_salvaged_too(
     bench.up(migration)
     assert restore(bench, done.salvage.folder).returncode == 0
     assert bench.sql(MOODS) == [
-        (4, "glad"), (5, "calm"), (6, None), (7, "glad"), (8, "calm"), (5001, "calm"), (5002, "glad")
+        (4, "glad"), (5, "calm"), (6, None), (7, "glad"), (8, "calm"), (5001, "calm"),
+        (5002, "glad")
     ]  # fmt: skip
     assert snapshot(bench) == before
 
