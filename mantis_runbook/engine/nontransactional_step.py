@@ -132,17 +132,15 @@ class OutsideWork:
         if concurrently:
             self.session.connection.execute(USUAL_DEADLOCK_TIMEOUT)
         began = time.monotonic()
-        self.tries.waits = (
-            0  # the first word of who holds it up is news, whatever was waited for before
-        )
-        found = (
-            dict[int, str]() if concurrently else self.tries.in_the_way
-        )  # without a lock timeout there is but one wait
+        # Who holds it up is news when first heard, whatever was waited for before.
+        self.tries.waits = 0
+        # Without a lock timeout there is only one wait.
+        in_the_way = dict[int, str]() if concurrently else self.tries.in_the_way
         try:
             with blockers.naming(
                 self.session.target,
                 self.session.connection,
-                found,
+                in_the_way,
                 tell=self.work.progress,
                 held=self.tries.held_up,
                 keep=not concurrently,
@@ -154,7 +152,7 @@ class OutsideWork:
             raise LockNotObtained(
                 f"step {self.work.step.name!r} of {self.work.version} did not end within its"
                 " deadline",
-                found="; ".join(found.values()) or "no blocker, only work",
+                found="; ".join(in_the_way.values()) or "no blocker, only work",
                 expected=f"{deadline_s} s (concurrently_deadline_s)",
                 action="end the sessions named, then run again: it resumes at this step",
             ) from None

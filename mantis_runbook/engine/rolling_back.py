@@ -166,15 +166,20 @@ def roll_back(
         theirs = others(passes, now)
         engine = Engine(run.target, run.environment, run.name, run.operator, fence, watch)
         try:
-            found = salvage.losses(connection, start, spared=[name for _, name in theirs])
-            seal(connection, [loss.name for loss in found if not loss.only])
-            for loss in found:
+            losses = salvage.losses(connection, start, spared=[name for _, name in theirs])
+            seal(connection, [loss.name for loss in losses if not loss.only])
+            for loss in losses:
                 if loss.only:
                     keep(connection, loss.schema, loss.table, loss.only, loss.key)
-            kept = salvage.take(connection, found, folder)
-            watch("salvage.finished", rows=kept.rows, files=len(kept.files), folder=str(folder))
+            salvaged = salvage.take(connection, losses, folder)
+            watch(
+                "salvage.finished",
+                rows=salvaged.rows,
+                files=len(salvaged.files),
+                folder=str(folder),
+            )
             applied = tuple(engine.rollback(one) for one in chosen)
-            kept = salvage.take_late(connection, kept)
+            salvaged = salvage.take_late(connection, salvaged)
         except FenceLost:
             raise  # the seals are another runner's by now
         except BaseException:
@@ -185,7 +190,7 @@ def roll_back(
         left = catalog.left_behind(
             start, catalog.snapshot(connection), Ledger(connection).added_labels()
         )
-        return RolledBack(kept, applied, _without(left, theirs, now))
+        return RolledBack(salvaged, applied, _without(left, theirs, now))
 
 
 def others(
@@ -206,11 +211,11 @@ def others(
             expected.pop((change.kind, change.name), None)
             if change.after is not None:
                 expected[change.kind, change.name] = change.after
-    found = {
+    present = {
         (kind, name): text for kind, entries in _entries(now) for name, text in entries.items()
     }
     return frozenset(
-        key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+        key for key in expected.keys() | present.keys() if expected.get(key) != present.get(key)
     )
 
 

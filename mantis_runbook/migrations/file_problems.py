@@ -29,7 +29,7 @@ class Problem:
 
 
 def problems_of(source: Source, steps: Sequence[Step], version: str | None) -> list[Problem]:
-    """Everything that has to change in a file, by line; its header only where `version` is given."""
+    """Everything that has to change in a file, by line; its header where `version` is given."""
     problems = [
         *(_problems_of_header(source, version) if version else []),
         *_problems_of_marks(source),

@@ -45,7 +45,7 @@ class Step:
 
     @property
     def sha256(self) -> str:
-        """Over the statements and the markers; comments and the step's place in the file may vary."""
+        """Over the statements and the markers; comments and the step's line may change."""
         marks = [
             self.batched_over or "",
             QUIET if self.without_triggers else "",

@@ -207,13 +207,11 @@ class Guard:
         self._thread.join()
 
     def require(self, reading: Reading | None) -> None:
-        """Raise `Refused` when a limit is set that nobody can watch: a guard that sees nothing
-        guards nothing.
-        """
-        if found := unwatched(self._limits, reading, probed=self._probe is not None):
+        """Raise `Refused` when a limit is set that nobody can watch."""
+        if reasons := unwatched(self._limits, reading, probed=self._probe is not None):
             raise Refused(
                 "the guard cannot watch every limit of this environment",
-                found="; ".join(found),
+                found="; ".join(reasons),
                 expected="a figure for each limit",
                 action="grant what is missing, or set the limit to 0 in environments.toml",
             )

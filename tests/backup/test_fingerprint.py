@@ -34,11 +34,13 @@ SECOND = "22222222-2222-4222-8222-222222222222"
 
 SAMPLE = f"""
 CREATE TABLE sample (
-    id integer, org_id uuid, name text, note text, amount numeric, ratio double precision, at timestamptz,
-    span interval, raw bytea, tags text[], facts jsonb, double numeric GENERATED ALWAYS AS (amount * 2) STORED
+    id integer, org_id uuid, name text, note text, amount numeric, ratio double precision,
+    at timestamptz, span interval, raw bytea, tags text[], facts jsonb,
+    double numeric GENERATED ALWAYS AS (amount * 2) STORED
 );
 INSERT INTO sample (id, org_id, name, note, amount, ratio, at, span, raw, tags, facts) VALUES
-    (1, '{FIRST}', 'Ada', NULL, 1.0, 0.1, '2026-03-29 01:30+00', '1 mon 2 days', 'abc', '{{a,b}}', '{{"k": 1}}'),
+    (1, '{FIRST}', 'Ada', NULL, 1.0, 0.1, '2026-03-29 01:30+00', '1 mon 2 days', 'abc',
+        '{{a,b}}', '{{"k": 1}}'),
     (2, '{FIRST}', 'Bo', 'x', 2.50, 0.30000000000000004, 'infinity', NULL, NULL, NULL, NULL),
     (3, '{SECOND}', '', 'a,b', 0, 'NaN', '0044-03-15 BC', '-1 day', '', '{{}}', '{{}}'),
     (4, NULL, 'Čo', '"q"', NULL, NULL, NULL, NULL, NULL, NULL, NULL),

@@ -274,9 +274,12 @@ INSIDE = [
 ]
 GROUND = """
 CREATE TABLE plain (a int); CREATE INDEX plain_a ON plain (a);
-CREATE TABLE parent (a int) PARTITION BY LIST (a); CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
-CREATE MATERIALIZED VIEW view AS SELECT 1 AS a; CREATE UNIQUE INDEX view_a ON view (a); CREATE TYPE mood AS ENUM ('old');
-CREATE SUBSCRIPTION s1 CONNECTION 'dbname=no' PUBLICATION p WITH (connect = false, slot_name = 'no');
+CREATE TABLE parent (a int) PARTITION BY LIST (a);
+CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
+CREATE MATERIALIZED VIEW view AS SELECT 1 AS a; CREATE UNIQUE INDEX view_a ON view (a);
+CREATE TYPE mood AS ENUM ('old');
+CREATE SUBSCRIPTION s1 CONNECTION 'dbname=no' PUBLICATION p
+    WITH (connect = false, slot_name = 'no');
 ALTER SUBSCRIPTION s1 ENABLE;
 """
 

@@ -81,7 +81,8 @@ CHANGES = [
     ),
     (
         f"{SAMPLE}; {HALVES}; ALTER TABLE half ATTACH PARTITION sample FOR VALUES FROM (0) TO (9)",
-        "ALTER TABLE half DETACH PARTITION sample; ALTER TABLE half ATTACH PARTITION sample FOR VALUES FROM (0) TO (8)",
+        "ALTER TABLE half DETACH PARTITION sample;"
+        " ALTER TABLE half ATTACH PARTITION sample FOR VALUES FROM (0) TO (8)",
         "tables", "public.sample", "changed",
     ),
     ("", "ALTER TABLE customer ADD COLUMN vat_id text", "columns", "public.customer.vat_id",
@@ -190,7 +191,8 @@ CHANGES = [
     ("CREATE SEQUENCE s", "GRANT USAGE ON SEQUENCE s TO PUBLIC", "privileges", "sequence public.s",
      "added"),
     (
-        "", "ALTER DEFAULT PRIVILEGES FOR ROLE catalog_reader IN SCHEMA auth GRANT SELECT ON TABLES TO catalog_writer",
+        "", "ALTER DEFAULT PRIVILEGES FOR ROLE catalog_reader IN SCHEMA auth"
+        " GRANT SELECT ON TABLES TO catalog_writer",
         "privileges", "default for tables of catalog_reader in auth", "added",
     ),
     (
@@ -199,7 +201,8 @@ CHANGES = [
         "triggers", "public.sample.still", "added",
     ),
     (
-        f"{SAMPLE}; {TRIGGER}; CREATE TRIGGER still AFTER INSERT ON sample FOR EACH ROW EXECUTE FUNCTION nothing()",
+        f"{SAMPLE}; {TRIGGER};"
+        " CREATE TRIGGER still AFTER INSERT ON sample FOR EACH ROW EXECUTE FUNCTION nothing()",
         "ALTER TABLE sample DISABLE TRIGGER still", "triggers", "public.sample.still", "changed",
     ),
     (

@@ -145,7 +145,9 @@ def test_a_migration_is_applied_and_rolled_back_there(beset: Bench) -> None:
     )
     beset.up(migration)
     with connect(beset.target, "test") as connection:
-        assert connection.execute("SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'fresh'").fetchone() == ("public",)  # fmt: skip
+        assert connection.execute(
+            "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'fresh'"
+        ).fetchone() == ("public",)
     beset.rollback(migration)
 
 

@@ -235,7 +235,8 @@ def test_the_summary_adds_the_spells_up(tmp_path: Path) -> None:
         (LoadResult(996, 4, 0, 2.0, ("no table", "no column")),
          ["4 of 1,000 transactions of the load failed: no table; no column"]),
         (LoadResult(0, 8, 0, 0.0, ("no table",)),
-         ["8 of 8 transactions of the load failed, more than 10 % (load_failures_share): no table"]),
+         ["8 of 8 transactions of the load failed, more than 10 % (load_failures_share):"
+          " no table"]),
         (LoadResult(0, 0, 0, 0.0), []),
     ],
 )  # fmt: skip

@@ -309,7 +309,9 @@ def test_a_server_that_cannot_be_reached_is_a_finding_and_not_a_crash(tmp_path: 
     )
 
 
-def test_a_crash_of_the_server_is_a_gap_and_the_lanes_come_back(own_server, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_crash_of_the_server_is_a_gap_and_the_lanes_come_back(  # type: ignore[no-untyped-def]
+    own_server, tmp_path: Path
+) -> None:
     server: Server = own_server()
     target = Target("OWN", "variable", server.parameters)
     with connect(target, "test") as connection:

@@ -77,18 +77,17 @@ def lint(migration: Migration) -> tuple[Finding, ...]:
 
 
 def refuse_unsafe(migration: Migration) -> None:
-    """Raise `MigrationFileError` with all errors of the migration that are not exempted; do nothing
-    without any.
-    """
-    found = [str(one) for one in lint(migration) if one.refuses]
-    if found:
-        count = f"{len(found)} statements would" if len(found) > 1 else "one statement would"
+    """Raise `MigrationFileError` with all errors of the migration that are not exempted."""
+    refusals = [str(one) for one in lint(migration) if one.refuses]
+    if refusals:
+        count = f"{len(refusals)} statements would" if len(refusals) > 1 else "one statement would"
         raise MigrationFileError(
             "\n".join(
                 (
                     f"migration {migration.label}: {count} harm the running system",
-                    *found,
-                    "change the files, or exempt a statement in its step: -- lint: allow <rule> because <reason>",
+                    *refusals,
+                    "change the files, or exempt a statement in its step:"
+                    " -- lint: allow <rule> because <reason>",
                 )
             )
         )

@@ -297,14 +297,16 @@ def _triggers_in_company(locks: Sequence[tuple[Statement, set[str]]], scene: Sce
     """Triggers on existing tables, in a step that does more than lock that same table, which costs
     it one wait only.
     """
-    for one, _ in locks:
-        table = target(tree(one.text)) if one.kind == "CreateTrigStmt" else ""
+    for statement, _ in locks:
+        table = target(tree(statement.text)) if statement.kind == "CreateTrigStmt" else ""
         company = [
             other for other, tables in locks if tables != {table} and other.kind != "CommentStmt"
         ]
         if scene.exists(table) and company:
-            name, text = quoted(tree(one.text).trigname), " ".join(one.text.split())
-            yield Hit("trigger-shares-step", one, {"table": table, "name": name, "statement": text})
+            name, text = quoted(tree(statement.text).trigname), " ".join(statement.text.split())
+            yield Hit(
+                "trigger-shares-step", statement, {"table": table, "name": name, "statement": text}
+            )
 
 
 def _many_strong_locks(locks: Sequence[tuple[Statement, set[str]]]) -> Hits:
