@@ -69,8 +69,9 @@ READER_LOCK_TIMEOUT = "60s"
 
 @dataclass(frozen=True)
 class Backup:
-    """A full backup and what was derived from it, all of one instant. Sizes in bytes, checksums
-    SHA-256.
+    """A full backup and what was derived from it, all of one instant.
+
+    Sizes in bytes, checksums SHA-256.
     """
 
     folder: Path
@@ -150,8 +151,9 @@ class Proof:
 
 
 def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int:
-    """Bytes free for a backup in `folder`. Raises `Refused` when they are fewer than `factor` times
-    the database.
+    """Bytes free for a backup in `folder`.
+
+    Raises `Refused` when they are fewer than `factor` times the database.
     """
     folder.mkdir(parents=True, exist_ok=True)
     row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
@@ -167,8 +169,7 @@ def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int
 
 
 def take(target: Target, folder: Path, *, derived: bool = False) -> Backup:
-    """Dump the database and fingerprint it, both inside one exported snapshot, while the
-    application goes on.
+    """Dump and fingerprint the database inside one exported snapshot, while the application runs.
 
     `derived` also writes the schema-only and data-only files, from the dump itself: the same
     instant, and no second load on the server. Whatever fails, nothing half-written stays behind.
@@ -287,9 +288,7 @@ def _snapshot(connection: Connection) -> Iterator[str]:
 
 
 def _globals(target: Target, folder: Path) -> None:
-    """Roles without passwords: they are not in the dump, and restoring on another server needs
-    them.
-    """
+    """Write roles, without passwords: the dump lacks them, and another server needs them."""
     arguments = ["--globals-only", "--no-role-passwords", f"--file={folder / 'globals.sql'}"]
     _run(commands.command("pg_dumpall", target, *arguments), folder)
 
@@ -316,8 +315,7 @@ def sha256(path: Path) -> str:
 
 
 def prove(backup: Backup, scratch: Target) -> Proof:
-    """Restore the full backup into the (empty) scratch database and compare it with its own
-    snapshot.
+    """Restore the full backup into the (empty) scratch database and compare it with its snapshot.
 
     Raises `BackupNotProven` when a file changed since it was written, or the dump does not restore.
     """

@@ -28,8 +28,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SequenceState:
-    """Where a sequence stands. Sequences belong to no transaction: it may be later than the
-    snapshot of the rows.
+    """Where a sequence stands.
+
+    Sequences belong to no transaction: it may be later than the snapshot of the rows.
     """
 
     last_value: int

@@ -84,8 +84,10 @@ class Sums:
 
 @dataclass(frozen=True)
 class TableFingerprint:
-    """One table. `columns` are those that were hashed, in that order; `organisations` is empty
-    where no column tells whose a row is.
+    """One table.
+
+    `columns` are those that were hashed, in that order; `organisations` is empty where no column
+    tells whose a row is.
     """
 
     columns: tuple[str, ...]
@@ -307,9 +309,7 @@ def _work(
     snapshot: str,
     waiting: deque[HashedTable],
 ) -> dict[str, TableFingerprint]:
-    """Hash tables until none is waiting; an error empties the queue, so that the other workers end
-    soon.
-    """
+    """Hash tables until none is waiting; an error empties the queue and so ends all workers."""
     hashed = {}
     try:
         with connect() as connection, _importing(connection, snapshot):

@@ -1,6 +1,4 @@
-"""What a database is beside what a dump of it holds: encoding, locale, its own settings, who may do
-what in it.
-"""
+"""What a dump does not hold of its database: encoding, locale, settings and rights."""
 
 from __future__ import annotations
 
@@ -44,8 +42,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Likeness:
-    """As `read` found it. `rights` are (role, privilege, with grant option), the role empty for
-    PUBLIC; the owner's are not among them, for the copy has an owner of its own.
+    """As `read` found it.
+
+    `rights` are (role, privilege, with grant option), the role empty for PUBLIC; the owner's are
+    not among them, for the copy has an owner of its own.
     """
 
     encoding: str = "UTF8"
@@ -76,9 +76,7 @@ def read(connection: Connection) -> Likeness:
 
 
 def shape(connection: Connection, like: Likeness | None) -> sql.Composable:
-    """The options of CREATE DATABASE by which a new one has the other's encoding and locale; None:
-    as the server makes it.
-    """
+    """The options of CREATE DATABASE for the same encoding and locale; None: the server's own."""
     options = _options(connection, like) if like and like.provider else ()
     return sql.SQL(" ").join(options)
 

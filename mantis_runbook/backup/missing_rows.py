@@ -1,6 +1,4 @@
-"""Rows that are gone since a snapshot, set against the deletions that the server counted
-meanwhile.
-"""
+"""Rows gone since a snapshot, set against the deletions that the server counted meanwhile."""
 
 from __future__ import annotations
 
@@ -69,8 +67,9 @@ class Loss:
 
 
 def deletions(connection: Connection) -> Deletions:
-    """What the statistics say now. To be read before a snapshot: what is deleted between is counted
-    then, not missed.
+    """What the statistics say now.
+
+    To be read before a snapshot: what is deleted between is counted then, not missed.
     """
     counters = rows(connection, query("fingerprint/deletions"), {})
     if not counters:

@@ -1,6 +1,4 @@
-"""What a restored copy may lack: parts of a dump that no other database can hold, and how that
-reads in the comparison.
-"""
+"""What a restored copy may lack: parts of a dump that no other database can hold."""
 
 from __future__ import annotations
 
@@ -101,8 +99,9 @@ def members(connection: Connection) -> dict[str, list[str]]:
 
 
 def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, str]:
-    """Which extensions cannot be created in the (empty) copy, with the server's reason. Each is
-    tried and taken back.
+    """Which extensions cannot be created in the (empty) copy, with the server's reason.
+
+    Each is tried and taken back.
 
     `extensions` as in a catalogue: `version 1.8 in schema public`.
     """

@@ -1,6 +1,4 @@
-"""Salvage: rows that exist only in what a rollback drops, written to files and read back before
-anything is dropped.
-"""
+"""Salvage: rows that only a rollback's tables hold, written to files and read back first."""
 
 from __future__ import annotations
 
@@ -43,6 +41,7 @@ class Salvaged:
 @dataclass(frozen=True)
 class Salvage:
     """All that a rollback would have lost, in `folder`, with a script that brings it back.
+
     `restored` is how, in order.
     """
 
@@ -61,9 +60,10 @@ class Salvage:
 
 @dataclass(frozen=True)
 class Loss:
-    """A table, or a column (`only`) of one, that goes. `key` finds the rows again: the primary key,
-    or, in a table that has none and stays, every column it had before. `late` is what was written
-    to a column after it was salvaged.
+    """A table, or a column (`only`) of one, that goes.
+
+    `key` finds the rows again: the primary key, or, in a table that has none and stays, every
+    column it had before. `late` is what was written to a column after it was salvaged.
     """
 
     schema: str

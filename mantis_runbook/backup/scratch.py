@@ -1,6 +1,4 @@
-"""Scratch databases: names that no other run has, nobody else in them, and a mark that says whose
-they are.
-"""
+"""Scratch databases: a name of its own for each run, and a mark that says whose it is."""
 
 from __future__ import annotations
 
@@ -53,8 +51,9 @@ State = Literal["in use", "left", "unknown"]
 
 @dataclass(frozen=True)
 class Mark:
-    """Who made a scratch database: kept as the database's comment. `process` tells one process from
-    a later one of its id.
+    """Who made a scratch database: kept as the database's comment.
+
+    `process` tells one process from a later one of its id.
     """
 
     run: str
@@ -217,8 +216,9 @@ def require_ours(name: str) -> None:
 
 
 def all_on(server: Target, at_work: Callable[[str], bool]) -> list[Scratch]:
-    """Every scratch database of that server. `at_work` tells whether a run of that name is being
-    carried out here.
+    """Every scratch database of that server.
+
+    `at_work` tells whether a run of that name is being carried out here.
     """
     with connect(server, "scratch") as connection:
         databases = rows(connection, query("scratch/databases"), (PREFIX,))

@@ -52,8 +52,9 @@ class Engine:
     observe: Observer = field(default=lambda *seen: nullcontext())
 
     def up(self, migration: Migration) -> Applied:
-        """Apply a migration, or what is left of it. Raises `StepFailed` or `LockNotObtained`; the
-        ledger says `failed`.
+        """Apply a migration, or what is left of it.
+
+        Raises `StepFailed` or `LockNotObtained`; the ledger says `failed`.
         """
         return self._carry_out(migration, "up")
 
@@ -157,8 +158,9 @@ class Engine:
             Ledger(connection).set(migration, "completed" if direction == "up" else "rolled_back")
 
     def _fail(self, migration: Migration) -> None:
-        """Say `failed`, by a session of its own: the step's may be gone. Without a server the next
-        run reads the journal.
+        """Say `failed`, by a session of its own: the step's may be gone.
+
+        Without a server the next run reads the journal.
         """
         with (
             suppress(psycopg.Error, RunbookError),
@@ -234,9 +236,7 @@ def _carry_out_step(work: StepWork, before: Pass) -> None:
 
 
 def refuse_unable(connection: Connection, migrations: Iterable[Migration]) -> None:
-    """Raise `Refused` when a migration, on its way up or back, needs a right that our role does not
-    have.
-    """
+    """Raise `Refused` when a migration, up or back, needs a right that our role does not have."""
     scripts = [script for migration in migrations for script in (migration.up, migration.rollback)]
     needs = [
         script.path.name

@@ -1,6 +1,4 @@
-"""What was cut off: a migration that is half applied or half rolled back, as ledger and journal of
-the database say.
-"""
+"""What was cut off: a migration half applied or half rolled back, by ledger and journal."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ class Interruption:
 
 
 def find(target: Target, migrations: tuple[Migration, ...]) -> Interruption | None:
-    """The first migration on this target that is half applied or half rolled back, if there is
-    one.
-    """
+    """The first migration on this target that is half applied or half rolled back, if any."""
     with connect(target, "status") as connection:
         book = Ledger(connection)
         if not book.exists:

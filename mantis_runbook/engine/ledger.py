@@ -1,6 +1,4 @@
-"""The ledger: which migrations this database has, in the strategy's own table and its five
-states.
-"""
+"""The ledger: which migrations this database has, in the strategy's table and five states."""
 
 from __future__ import annotations
 
@@ -89,8 +87,9 @@ def close(connection: Connection) -> None:
 
 
 class Ledger:
-    """Reads and writes the ledger of one database. Each write is a transaction of its own, so a
-    failure is on record.
+    """Reads and writes the ledger of one database.
+
+    Each write is a transaction of its own, so a failure is on record.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -1,6 +1,4 @@
-"""Statements that run outside a transaction: what the catalogue says became of one that was cut
-off.
-"""
+"""Statements outside a transaction: what the catalogue says became of one that was cut off."""
 
 from __future__ import annotations
 
@@ -46,8 +44,9 @@ def needs_young_snapshots(statement: Statement) -> bool:
 
 
 def trace(connection: Connection, statement: Statement) -> Trace:
-    """What the catalogue has of the statement. Nothing for those that may simply run again (VACUUM,
-    ALTER SYSTEM …).
+    """What the catalogue has of the statement.
+
+    Nothing for those that may simply run again (VACUUM, ALTER SYSTEM …).
     """
     look = TRACES.get(statement.kind)
     return look(connection, statement) if look else Trace()

@@ -1,6 +1,4 @@
-"""Steps outside a transaction: one statement under a deadline, resumed as the catalogue says,
-waiting without blocking.
-"""
+"""Steps outside a transaction: one statement under a deadline, resumed as the catalogue says."""
 
 from __future__ import annotations
 

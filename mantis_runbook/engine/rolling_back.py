@@ -1,6 +1,4 @@
-"""Rolling back: one version or several, newest first; salvage first; the catalogue compared at the
-end.
-"""
+"""Rolling back one version or several: salvage, scripts, and the catalogue compared."""
 
 from __future__ import annotations
 
@@ -89,15 +87,7 @@ def choose(
         for migration in migrations
         if migration.version in ledger and ledger[migration.version].status in APPLIED
     ]
-    chosen = {
-        "only": [migration for migration in applied if migration.version == first.version],
-        "after": [
-            migration for migration in applied if int(migration.version) > int(first.version)
-        ],
-        "from": [
-            migration for migration in applied if int(migration.version) >= int(first.version)
-        ],
-    }[scope]
+    chosen = _in_scope(applied, first.version, scope)
     if not chosen:
         status = ledger[version].status if version in ledger else "never applied"
         raise Refused(
@@ -125,6 +115,14 @@ def choose(
             ),
         )
     return tuple(reversed(chosen))
+
+
+def _in_scope(applied: Sequence[Migration], first: str, scope: str) -> list[Migration]:
+    return {
+        "only": [migration for migration in applied if migration.version == first],
+        "after": [migration for migration in applied if int(migration.version) > int(first)],
+        "from": [migration for migration in applied if int(migration.version) >= int(first)],
+    }[scope]
 
 
 def require_confirmation(limits: Environment, chosen: Sequence[Migration], typed: str) -> None:
@@ -166,12 +164,7 @@ def roll_back(
         theirs = others(passes, now)
         engine = Engine(run.target, run.environment, run.name, run.operator, fence, watch)
         try:
-            losses = salvage.losses(connection, start, spared=[name for _, name in theirs])
-            seal(connection, [loss.name for loss in losses if not loss.only])
-            for loss in losses:
-                if loss.only:
-                    keep(connection, loss.schema, loss.table, loss.only, loss.key)
-            salvaged = salvage.take(connection, losses, folder)
+            salvaged = _salvaged(connection, start, theirs, folder)
             watch(
                 "salvage.finished",
                 rows=salvaged.rows,
@@ -191,6 +184,18 @@ def roll_back(
             start, catalog.snapshot(connection), Ledger(connection).added_labels()
         )
         return RolledBack(salvaged, applied, _without(left, theirs, now))
+
+
+def _salvaged(
+    connection: Connection, start: Catalog, theirs: frozenset[tuple[str, str]], folder: Path
+) -> salvage.Salvage:
+    """Seal what the rollback drops, and salvage its rows; what is `theirs` stays as it is."""
+    losses = salvage.losses(connection, start, spared=[name for _, name in theirs])
+    seal(connection, [loss.name for loss in losses if not loss.only])
+    for loss in losses:
+        if loss.only:
+            keep(connection, loss.schema, loss.table, loss.only, loss.key)
+    return salvage.take(connection, losses, folder)
 
 
 def others(

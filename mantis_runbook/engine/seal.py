@@ -98,9 +98,7 @@ def keep(
 
 
 def unseal(connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
-    """Take all seals off again, also those that a killed rollback left. Raises
-    `LockNotObtained`.
-    """
+    """Take all seals off, those of a killed rollback too. Raises `LockNotObtained`."""
     for row in rows(connection, query("engine/seals"), {"names": [NAME, BY_ROW], "keeper": KEEPER}):
         table = sql.Identifier(row["schema"], row["table"])
         drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(row["name"]), table)

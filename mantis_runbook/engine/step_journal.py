@@ -1,6 +1,4 @@
-"""The journal of steps in the database: what was done of a migration, step by step, and by which
-run.
-"""
+"""The journal of steps in the database: what was done of a migration, and by which run."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ class StepJournal:
         lock_waits: int | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write one row, through the step's own connection where step and row must commit
-        together.
-        """
+        """Write one row, on the step's own connection where both must commit together."""
         (connection or self._connection).execute(
             "INSERT INTO mantis_runbook.journal (run, version, direction, step, statement_sha256,"
             " state, who, duration_ms, attempts, lock_waits, detail) VALUES (%s, %s, %s, %s, %s,"

@@ -1,6 +1,4 @@
-"""Tries: a step gives way to others, tries again until its deadline, and then says who was in the
-way.
-"""
+"""Tries: a step gives way, tries again until its deadline, then says who was in the way."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ FIRST_PATIENCE, MORE_PATIENCE = 0.3, 1.3
 
 @dataclass
 class Tries:
-    """The tries of one step: how often it began, how often it gave a lock up, and who is in the
-    way.
-    """
+    """The tries of one step: how often it began and gave a lock up, and who is in the way."""
 
     session: EngineSession
     version: str
@@ -108,8 +104,9 @@ class Tries:
         self.held_up(named)
 
     def held_up(self, named: Sequence[str]) -> None:
-        """Tell who is in the way. Never asks to stop: the thread that looks for blockers calls this
-        too.
+        """Tell who is in the way.
+
+        Never asks to stop: the thread that looks for blockers calls this too.
         """
         self.waits += 1
         self.session.watch(
@@ -151,9 +148,7 @@ class Tries:
         )
 
     def limit_statements(self) -> None:
-        """Limit the transaction's statements, and what they wait for a lock: longer with every
-        try.
-        """
+        """Limit the transaction's statements and their lock waits: longer with every try."""
         limits = self.session.limits
         patience_ms = limits.lock_timeout_ms * min(
             1.0, FIRST_PATIENCE * MORE_PATIENCE**self.lock_waits

@@ -1,6 +1,4 @@
-"""What a migration would make: tables with their columns, enums with their labels, indexes,
-functions.
-"""
+"""What a migration would create: tables, columns, enums and their labels, indexes, functions."""
 
 from __future__ import annotations
 
@@ -38,8 +36,9 @@ class Planned:
 
 
 def planned(migration: Migration) -> tuple[Planned, ...]:
-    """All objects that the migration's file creates, in order. What a DO block makes is not
-    seen.
+    """All objects that the migration's file creates, in order.
+
+    What a DO block makes is not seen.
     """
     return tuple(
         Planned(migration.version, kind, name, tuple(parts))

@@ -36,9 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Migration:
-    """A version: its three scripts, the phase (notebook) it belongs to, and the versions it
-    requires.
-    """
+    """A version: its three scripts, its phase (a notebook), and the versions it requires."""
 
     version: str
     name: str
@@ -83,8 +81,9 @@ def load(folder: Path | None = None) -> tuple[Migration, ...]:
 
 
 def first_version() -> str:
-    """The version that comes before all others, by the files' names. Raises `MigrationFileError`
-    where there is none.
+    """The version that comes before all others, by the files' names.
+
+    Raises `MigrationFileError` where there is none.
     """
     folder = settings.sql() / "migrations"
     if not (keys := _versions(folder)):
@@ -138,8 +137,9 @@ def _file_names(folder: Path) -> list[re.Match[str]]:
 
 
 def _versions(folder: Path) -> list[tuple[str, str]]:
-    """Version and name of each migration. Raises for a number used twice, and for files that are
-    missing or stray.
+    """Version and name of each migration.
+
+    Raises for a number used twice, and for files that are missing or stray.
     """
     roles: dict[tuple[str, str], set[str]] = {}
     for match in _file_names(folder):

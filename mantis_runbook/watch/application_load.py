@@ -45,8 +45,9 @@ AFTER_ERRORS_S = 1.0
 
 @dataclass
 class Load:
-    """A load that is running; its figures grow spell by spell. `least_s` is how long it is to last,
-    if the work is shorter.
+    """A load that is running; its figures grow spell by spell.
+
+    `least_s` is how long it is to last, if the work is shorter.
     """
 
     spells: list[LoadResult] = field(default_factory=list)
@@ -80,8 +81,9 @@ def running(
     may_begin: Callable[[], bool] = lambda: True,
     told: Callable[[LoadResult], object] = lambda result: None,
 ) -> Iterator[Load]:
-    """Keep the load up while the block lasts. `rate` is in transactions per second, over all
-    clients; 0 means none.
+    """Keep the load up while the block lasts.
+
+    `rate` is in transactions per second, over all clients; 0 means none.
 
     It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell
     plays what `scripts` names by then, nothing when it names none, and is `told` of, in the load's

@@ -50,8 +50,9 @@ POLL_S, AGAIN_S = 0.05, 0.1
 
 @dataclass(frozen=True)
 class Gauge:
-    """The figures at one instant (UTC), in the units of the limits. None: not known, so not
-    judged.
+    """The figures at one instant (UTC), in the units of the limits.
+
+    None: not known, so not judged.
     """
 
     at: datetime
@@ -98,8 +99,9 @@ class Watched(Protocol):
 
 
 def judge(now: Gauge, limits: GuardLimits, before: Sequence[Gauge] = ()) -> Trip | None:
-    """The first limit that is reached, if any. `before` are the gauges of the same kind before it,
-    oldest first. Pure.
+    """The first limit that is reached, if any.
+
+    `before` are the gauges of the same kind before it, oldest first. Pure.
     """
     for name, allowed in limits.model_dump().items():
         recent = [*before, now][-IN_A_ROW.get(name, 1) :]
@@ -224,8 +226,9 @@ class Guard:
         self._before.append(now)
 
     def stop(self) -> None:
-        """Raise `GuardTripped` if a limit was reached. The engine knows by then, so it is no longer
-        cancelled.
+        """Raise `GuardTripped` if a limit was reached.
+
+        The engine knows by then, so it is no longer cancelled.
         """
         if self.trip is None:
             return

@@ -1,5 +1,4 @@
-"""The probe's own process: reads and writes at a fixed rate, each counted from the instant it was
-scheduled for.
+"""The probe's own process: reads and writes at a fixed rate, each counted from its schedule.
 
 Started by `probe`, which sends what is needed through stdin (never through arguments, which
 everybody can read), one JSON object a line; the answers go the same way through stdout. The end of
@@ -54,8 +53,9 @@ RECONNECT_S, WRITE_S, TELL_S, BEGIN_S, END_S = 0.2, 0.05, 0.2, 5.0, 2.0
 
 @dataclass(frozen=True)
 class Order:
-    """What to probe. The parameters may hold a secret, so an order is only ever sent through a
-    pipe.
+    """What to probe.
+
+    The parameters may hold a secret, so an order is only ever sent through a pipe.
     """
 
     name: str
@@ -123,8 +123,9 @@ class Lane(threading.Thread):
         connection.execute(self._task(connection).execute(self._number))
 
     def _connected(self) -> Connection:
-        """The lane's connection, with its statement prepared. Between two tries it fails at once,
-        as a pool would.
+        """The lane's connection, with its statement prepared.
+
+        Between two tries it fails at once, as a pool would.
         """
         if self._connection is None:
             if time.monotonic() - self._tried_at < RECONNECT_S:
@@ -141,8 +142,9 @@ class Lane(threading.Thread):
         return self._connection
 
     def _try(self, work: Callable[[], object]) -> str:
-        """Do it, and say how it went. What the probe meets is a finding, never the probe's own
-        end.
+        """Do it, and say how it went.
+
+        What the probe meets is a finding, never the probe's own end.
         """
         try:
             work()
@@ -187,8 +189,9 @@ class Clock:
         self.began.set()
 
     def end(self, at: float) -> None:
-        """No instant after this one. What was due before is still carried out, unless it is given
-        up.
+        """No instant after this one.
+
+        What was due before is still carried out, unless it is given up.
         """
         self._ended = at
         self.over.set()

@@ -1,6 +1,4 @@
-"""What a probe saw: one sample a scheduled instant, kept in a file, and the figures that follow
-from them.
-"""
+"""What a probe saw: one sample a scheduled instant, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -106,8 +104,9 @@ class LaneFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """What follows from a file of samples. `complete` is False when the probe did not come to its
-    end.
+    """What follows from a file of samples.
+
+    `complete` is False when the probe did not come to its end.
     """
 
     started_at: datetime | None
@@ -152,8 +151,9 @@ def acknowledged(samples: Iterable[Sample]) -> list[tuple[int, int]]:
 
 
 def figures(samples: Iterable[Sample], begin: str = BEGIN, end: str = DONE) -> Figures:
-    """All figures of a probe. What lies between the marks `begin` and `end` is the migration;
-    before it is the noise.
+    """All figures of a probe.
+
+    What lies between the marks `begin` and `end` is the migration; before it is the noise.
 
     Without the mark `begin` everything counts as migration, without `end` everything after `begin`
     does: what is not known to be quiet is not noise. A gap that touches the migration belongs to

@@ -1,6 +1,4 @@
-"""Strong locks: which tables a migration finds, and on which of them a statement stops writers or
-readers.
-"""
+"""Strong locks: on which existing tables a statement stops writers or readers."""
 
 from __future__ import annotations
 

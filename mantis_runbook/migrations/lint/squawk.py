@@ -73,8 +73,9 @@ class Remark:
 
 
 def remarks(text: str, name: str) -> tuple[Remark, ...]:
-    """What squawk says of a script. Raises `ProgramMissing` or `ProgramError` when it cannot say
-    anything.
+    """What squawk says of a script.
+
+    Raises `ProgramMissing` or `ProgramError` when it cannot say anything.
     """
     command = [
         str(_program()), "--reporter", "json", "--stdin-filepath", name, "--config", "/dev/null",
