@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,11 +18,16 @@ from typing import Any
 import psycopg
 
 from mantis_runbook.backup import beside_tables, fingerprint, likeness, restored_copy
-from mantis_runbook.backup import scratch as scratch_databases
 from mantis_runbook.backup.comparison import Comparison, compare_restored
 from mantis_runbook.backup.fingerprint import Fingerprint
 from mantis_runbook.backup.likeness import Likeness
 from mantis_runbook.backup.restored_copy import LeftOut
+from mantis_runbook.backup.restoring import (
+    require_scratch,
+    restore_dump,
+    restore_file,
+    triggers_at_rest,
+)
 from mantis_runbook.errors import BackupNotProven, Failed, ProgramError, Refused
 from mantis_runbook.postgres import catalog, commands, programs
 from mantis_runbook.postgres.analyse import analyse
@@ -34,8 +37,6 @@ from mantis_runbook.postgres.connection import (
     connect,
     identity,
     message_of,
-    query,
-    rows,
 )
 from mantis_runbook.postgres.programs import Command
 from mantis_runbook.postgres.session_settings import CLIENT_ENCODING
@@ -59,15 +60,6 @@ COMPRESSION = "-Z1"
 #: The file of a backup that says what its database is beside what the dump holds.
 LIKENESS = "database.json"
 
-#: A restore in three calls. In one, a trigger of a partitioned table depends on that table alone,
-#: which has no rows of its own, so that one of several jobs may create it while another still
-#: copies a partition, whose rows then fire it.
-SECTIONS = (
-    ("--section=pre-data",),
-    ("--section=data", "--jobs=2"),
-    ("--section=post-data", "--jobs=2"),
-)
-
 #: How a disk, a quota or a limit on the size of files says that it is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -77,8 +69,9 @@ READER_LOCK_TIMEOUT = "60s"
 
 @dataclass(frozen=True)
 class Backup:
-    """A full backup and what was derived from it, all of one instant. Sizes in bytes, checksums
-    SHA-256.
+    """A full backup and what was derived from it, all of one instant.
+
+    Sizes in bytes, checksums SHA-256.
     """
 
     folder: Path
@@ -90,6 +83,10 @@ class Backup:
     @property
     def full(self) -> Path:
         return self.folder / next(name for name in self.sizes if name.endswith(".backup"))
+
+    def file(self, kind: str) -> Path:
+        """The derived file of a `kind`, "schema" or "data"."""
+        return self.folder / next(name for name in self.sizes if name.startswith(f"mantis_{kind}_"))
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -154,8 +151,9 @@ class Proof:
 
 
 def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int:
-    """Bytes free for a backup in `folder`. Raises `Refused` when they are fewer than `factor` times
-    the database.
+    """Bytes free for a backup in `folder`.
+
+    Raises `Refused` when they are fewer than `factor` times the database.
     """
     folder.mkdir(parents=True, exist_ok=True)
     row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
@@ -171,8 +169,7 @@ def refuse_full_disk(connection: Connection, folder: Path, factor: float) -> int
 
 
 def take(target: Target, folder: Path, *, derived: bool = False) -> Backup:
-    """Dump the database and fingerprint it, both inside one exported snapshot, while the
-    application goes on.
+    """Dump and fingerprint the database inside one exported snapshot, while the application runs.
 
     `derived` also writes the schema-only and data-only files, from the dump itself: the same
     instant, and no second load on the server. Whatever fails, nothing half-written stays behind.
@@ -267,7 +264,11 @@ def _take(target: Target, folder: Path, *, derived: bool) -> Backup:
         "".join(f"{total}  {name}\n" for name, total in sums.items())
     )
     return Backup(
-        folder, who.database, stamp, {path.name: path.stat().st_size for path in files}, sums
+        folder=folder,
+        database=who.database,
+        taken_at=stamp,
+        sizes={path.name: path.stat().st_size for path in files},
+        checksums=sums,
     )
 
 
@@ -287,9 +288,7 @@ def _snapshot(connection: Connection) -> Iterator[str]:
 
 
 def _globals(target: Target, folder: Path) -> None:
-    """Roles without passwords: they are not in the dump, and restoring on another server needs
-    them.
-    """
+    """Write roles, without passwords: the dump lacks them, and another server needs them."""
     arguments = ["--globals-only", "--no-role-passwords", f"--file={folder / 'globals.sql'}"]
     _run(commands.command("pg_dumpall", target, *arguments), folder)
 
@@ -316,8 +315,7 @@ def sha256(path: Path) -> str:
 
 
 def prove(backup: Backup, scratch: Target) -> Proof:
-    """Restore the full backup into the (empty) scratch database and compare it with its own
-    snapshot.
+    """Restore the full backup into the (empty) scratch database and compare it with its snapshot.
 
     Raises `BackupNotProven` when a file changed since it was written, or the dump does not restore.
     """
@@ -329,24 +327,29 @@ def prove(backup: Backup, scratch: Target) -> Proof:
                 expected=f"SHA-256 {total}",
                 action="take the backup again; look at the disk before you trust it",
             )
-    left, without_tablespaces = _restore(backup, scratch)
+    left, without_tablespaces = restore_dump(backup.full, backup.catalog, scratch)
     with connect(scratch, "proof", lock_timeout="0") as connection:
         not_taken_over = [
             f"the copy lacks {what}" for what in likeness.dress(connection, backup.likeness)
         ]
         unanalysed = analyse(connection)
         expected = backup.fingerprint
-        found = fingerprint.take(connection, columns=expected.columns)
-        content = restored_copy.content_as_restored(compare_restored(expected, found), left)
+        restored = fingerprint.take(connection, columns=expected.columns)
+        content = restored_copy.content_as_restored(compare_restored(expected, restored), left)
         catalogue, notes = restored_copy.as_restored(
             backup.catalog,
             catalog.snapshot(connection),
             left,
             without_tablespaces=without_tablespaces,
         )
-    said = dict.fromkeys([*(one.note for one in left), *not_taken_over, *notes, *unanalysed])
+    all_notes = dict.fromkeys([*(one.note for one in left), *not_taken_over, *notes, *unanalysed])
     return Proof(
-        content, catalogue, scratch.parameters["dbname"], tuple(said), left, without_tablespaces
+        content=content,
+        catalogue=catalogue,
+        scratch=scratch.parameters["dbname"],
+        notes=tuple(all_notes),
+        left_out=left,
+        without_tablespaces=without_tablespaces,
     )
 
 
@@ -356,116 +359,12 @@ def prove_derived(backup: Backup, scratch: Target) -> Comparison:
 
     Raises `BackupNotProven` when one of them does not restore.
     """
-    _require_scratch(scratch)
-    _read_file(backup, scratch, "schema")
+    require_scratch(scratch)
+    restore_file(backup.file("schema"), scratch)
     # Rows come table by table, so foreign keys rest meanwhile, and triggers must not do their work
     # a second time.
-    with _triggers_at_rest(scratch):
-        _read_file(backup, scratch, "data", session_replication_role="replica")
+    with triggers_at_rest(scratch):
+        restore_file(backup.file("data"), scratch, session_replication_role="replica")
     expected = backup.fingerprint
     with connect(scratch, "proof", lock_timeout="0") as connection:
         return compare_restored(expected, fingerprint.take(connection, columns=expected.columns))
-
-
-def _read_file(backup: Backup, scratch: Target, kind: str, **session: str) -> None:
-    path = next(backup.folder / name for name in backup.sizes if name.startswith(f"mantis_{kind}_"))
-    arguments = ["--quiet", "--output=/dev/null", f"--file={path}"]
-    try:
-        programs.run(
-            commands.command(
-                "psql", scratch, *arguments, settings=session | {"synchronous_commit": "off"}
-            )
-        )
-    except ProgramError as error:
-        raise BackupNotProven(
-            f"backup {path.name} does not restore",
-            found=str(error),
-            expected="a restore without errors",
-            action=f"the file is kept at {path}; the full backup beside it has a proof of its own",
-        ) from None
-
-
-@contextmanager
-def _triggers_at_rest(scratch: Target) -> Iterator[None]:
-    """Those that fire in a replica's sessions as well (ENABLE ALWAYS, ENABLE REPLICA): the others
-    rest there already.
-    """
-    with connect(scratch, "proof", lock_timeout="0") as connection:
-        found = rows(connection, query("backup/triggers_of_replicas"))
-        for trigger in found:
-            connection.execute(trigger["rest"].encode())
-        yield
-        for trigger in found:
-            connection.execute(trigger["wake"].encode())
-
-
-def _require_scratch(scratch: Target) -> None:
-    """Nothing is ever restored into a database that is not ours, whatever a connection's parameters
-    lead to.
-    """
-    with connect(scratch, "restore") as connection:
-        reached = identity(connection).database
-    if not reached.startswith(scratch_databases.PREFIX) or reached != scratch.parameters["dbname"]:
-        raise Refused(
-            f"a backup would be restored into database {reached}",
-            expected=f"the scratch database {scratch.parameters['dbname']}",
-            action="name the scratch server directly; nothing was restored",
-        )
-
-
-def _restore(backup: Backup, scratch: Target) -> tuple[tuple[LeftOut, ...], bool]:
-    """Restore what the scratch database can hold: what was left out, and whether the original's
-    tablespaces were.
-    """
-    _require_scratch(scratch)
-    with connect(scratch, "restore", lock_timeout="0") as connection:
-        contents, left = _restorable(backup, scratch, connection)
-        elsewhere = not restored_copy.has_tablespaces(connection, backup.catalog)
-    session = {"synchronous_commit": "off", "maintenance_work_mem": "128MB"}
-    # A subscription in a copy would stand on the original's slot.
-    arguments = [
-        "--exit-on-error",
-        "--no-subscriptions",
-        *(["--no-tablespaces"] if elsewhere else []),
-    ]
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="mantis-restore-", suffix=".list") as chosen:
-            if left:
-                chosen.write(restored_copy.kept_list(contents, left))
-                chosen.flush()
-                arguments.append(f"--use-list={chosen.name}")
-            for section in SECTIONS:
-                options = (*section, *arguments, str(backup.full))
-                programs.run(commands.command("pg_restore", scratch, *options, settings=session))
-    except (ProgramError, subprocess.SubprocessError) as error:
-        raise BackupNotProven(
-            f"backup {backup.full.name} does not restore",
-            found=str(error),
-            expected="a restore without errors",
-            action=(
-                f"the dump is kept at {backup.folder}; look at the checks of 00_preparation for"
-                " what it names"
-            ),
-        ) from None
-    return left, elsewhere
-
-
-def _restorable(
-    backup: Backup, scratch: Target, connection: Connection
-) -> tuple[tuple[restored_copy.Entry, ...], tuple[LeftOut, ...]]:
-    """The dump's contents, and the extensions that cannot be created in the scratch database, with
-    all of theirs.
-    """
-    extensions = {
-        name: text for name, text in backup.catalog["extensions"].items() if name != "plpgsql"
-    }
-    reasons = restored_copy.refused(connection, extensions)
-    if not reasons:
-        return (), ()
-    listed = commands.offline(
-        "pg_restore", "--list", "--verbose", str(backup.full), server=identity(connection).major
-    )
-    kept = backup.folder / "extensions.json"
-    of_extension = restored_copy.members_from_json(kept.read_text()) if kept.is_file() else {}
-    contents = restored_copy.entries(programs.run(listed).stdout)
-    return contents, restored_copy.left_out(contents, reasons, of_extension)

@@ -28,8 +28,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SequenceState:
-    """Where a sequence stands. Sequences belong to no transaction: it may be later than the
-    snapshot of the rows.
+    """Where a sequence stands.
+
+    Sequences belong to no transaction: it may be later than the snapshot of the rows.
     """
 
     last_value: int
@@ -62,10 +63,10 @@ def positions(connection: Connection) -> dict[str, SequenceState]:
 
 def sequences(connection: Connection) -> dict[str, SequenceState]:
     """Where the sequences stand, read under the settings that the caller has pinned."""
-    found = database.rows(
+    states = database.rows(
         connection, database.query("fingerprint/sequences"), {"without": [database.SCHEMA]}
     )
-    if not found:
+    if not states:
         return {}
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, last_value, is_called, {} FROM {}").format(
@@ -73,7 +74,7 @@ def sequences(connection: Connection) -> dict[str, SequenceState]:
             sql.Literal(row["increment"]),
             sql.Identifier(row["schema"], row["relation"]),
         )
-        for row in found
+        for row in states
     )
     return {
         str(name): SequenceState(int(value), bool(called), int(increment))
@@ -96,9 +97,11 @@ def large_objects(connection: Connection) -> LargeObjects:
         [row] = database.rows(connection, query)
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
-            "fingerprint of the large objects", found=error.diag.message_primary or "no right to read them",
-            expected="a role that reads all of them, as the dump must", action="GRANT SELECT ON LARGE OBJECT … to our role",
-        ) from error  # fmt: skip
+            "fingerprint of the large objects",
+            found=error.diag.message_primary or "no right to read them",
+            expected="a role that reads all of them, as the dump must",
+            action="GRANT SELECT ON LARGE OBJECT … to our role",
+        ) from error
     return LargeObjects(
         *(int(row[column] or 0) for column in ("objects", "bytes", "first", "second"))
     )

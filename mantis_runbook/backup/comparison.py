@@ -1,6 +1,4 @@
-"""Two fingerprints beside each other: table by table, is what is there now what was there
-before?
-"""
+"""Two fingerprints compared: table by table, is what is there now what was there before?"""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ __all__ = ["Comparison", "Verdict", "compare", "compare_restored"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One table, compared. Either side is None where the table is not there. Rows are `(found,
-    expected)`.
+    """One table, compared.
+
+    Either side is None where the table is not there. Rows are `(found, expected)`.
     """
 
     table: str

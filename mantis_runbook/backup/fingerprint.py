@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from mantis_runbook import application, display
+from mantis_runbook import display
 from mantis_runbook.backup import beside_tables
 from mantis_runbook.backup.beside_tables import (
     LargeObjects,
@@ -22,7 +22,12 @@ from mantis_runbook.backup.beside_tables import (
     sequences_from_plain,
     sequences_to_plain,
 )
-from mantis_runbook.backup.hashed_table import HashedTable, RowType
+from mantis_runbook.backup.hashed_table import (
+    HashedTable,
+    RowType,
+    organisation_in,
+    tables_to_hash,
+)
 from mantis_runbook.errors import Refused
 from mantis_runbook.postgres import connection as database
 from mantis_runbook.postgres.connection import Connection
@@ -79,8 +84,10 @@ class Sums:
 
 @dataclass(frozen=True)
 class TableFingerprint:
-    """One table. `columns` are those that were hashed, in that order; `organisations` is empty
-    where no column tells whose a row is.
+    """One table.
+
+    `columns` are those that were hashed, in that order; `organisations` is empty where no column
+    tells whose a row is.
     """
 
     columns: tuple[str, ...]
@@ -195,8 +202,7 @@ def take(
     tables to leave out. `row_types` (of `row_types(…)`) pins the fields of columns that hold
     another table's rows. `written_before` restricts all tables to rows that transactions before
     that number (as `xmin` shows it) wrote. `sequences` are positions that were read earlier (by
-    `positions`). `sequences` (of `positions(…)`) are where the sequences stood before, if that
-    matters.
+    `positions`).
 
     Inside a transaction of the caller it must be REPEATABLE READ, so that all tables are seen at
     one instant; else one is opened. Raises `Refused` on another isolation level, where row security
@@ -207,7 +213,7 @@ def take(
         pinned_types = row_types or {}
         jobs = [
             replace(job, row_types=pinned_types.get(job.name, {}))
-            for job in _jobs(connection, tables, columns, ignore)
+            for job in tables_to_hash(connection, tables, columns, ignore)
         ]
         stand = beside_tables.sequences(connection) if sequences is None else sequences
         large = (
@@ -223,15 +229,15 @@ def row_types(connection: Connection) -> dict[str, dict[str, RowType]]:
     """Columns that hold rows of a table (its row type, or an array of it), by table: with the
     fields of now.
     """
-    found = dict[str, dict[str, RowType]]()
+    types = dict[str, dict[str, RowType]]()
     with pinned(connection, DEFINITIONS):
         for row in database.rows(
             connection, database.query("fingerprint/row_types"), {"without": [database.SCHEMA]}
         ):
-            found.setdefault(row["name"], {})[row["column"]] = RowType(
+            types.setdefault(row["name"], {})[row["column"]] = RowType(
                 tuple(row["fields"]), row["is_array"]
             )
-    return found
+    return types
 
 
 def take_relation(connection: Connection, schema: str, relation: str) -> TableFingerprint:
@@ -239,14 +245,19 @@ def take_relation(connection: Connection, schema: str, relation: str) -> TableFi
     that inherits.
     """
     with _reading(connection):
-        found = database.rows(connection, database.query("fingerprint/columns"), (schema, relation))
-        columns = tuple(row["name"] for row in found)
-        return _hash(
-            connection,
-            HashedTable(
-                f"{schema}.{relation}", schema, relation, False, columns, _organisation_in(columns)
-            ),
+        of_relation = database.query("fingerprint/columns")
+        columns = tuple(
+            row["name"] for row in database.rows(connection, of_relation, (schema, relation))
         )
+        job = HashedTable(
+            name=f"{schema}.{relation}",
+            schema=schema,
+            relation=relation,
+            partitioned=False,
+            columns=columns,
+            organisation=organisation_in(columns),
+        )
+        return _hash(connection, job)
 
 
 def take_parallel(
@@ -265,7 +276,7 @@ def take_parallel(
     open meanwhile.
     """
     with connect() as first, _importing(first, snapshot):
-        jobs = _jobs(first, tables, columns, ignore)
+        jobs = tables_to_hash(first, tables, columns, ignore)
         sequences = beside_tables.sequences(first)
         large = beside_tables.large_objects(first) if tables is None else None
     waiting = deque(jobs)
@@ -283,8 +294,8 @@ def counts(connection: Connection, tables: Collection[str]) -> dict[str, int]:
     """
     statement = sql.SQL("SELECT count(*) FROM {} AS t")
     with _reading(connection):
-        found = [job for job in _jobs(connection, None, None, ()) if job.name in tables]
-        return {job.name: _count(connection, statement.format(job.source())) for job in found}
+        jobs = [job for job in tables_to_hash(connection, None, None, ()) if job.name in tables]
+        return {job.name: _count(connection, statement.format(job.source())) for job in jobs}
 
 
 def _count(connection: Connection, statement: sql.Composed) -> int:
@@ -298,9 +309,7 @@ def _work(
     snapshot: str,
     waiting: deque[HashedTable],
 ) -> dict[str, TableFingerprint]:
-    """Hash tables until none is waiting; an error empties the queue, so that the other workers end
-    soon.
-    """
+    """Hash tables until none is waiting; an error empties the queue and so ends all workers."""
     hashed = {}
     try:
         with connect() as connection, _importing(connection, snapshot):
@@ -340,76 +349,30 @@ def _reading(connection: Connection) -> Iterator[None]:
 
 def _refuse_unless(connection: Connection, setting: str, expected: str, action: str) -> None:
     row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
-    found = "" if row is None else str(row[0])
-    if found != expected:
+    value = "" if row is None else str(row[0])
+    if value != expected:
         raise Refused(
-            f"fingerprint: setting {setting}", found=found, expected=expected, action=action
+            f"fingerprint: setting {setting}", found=value, expected=expected, action=action
         )
-
-
-def _jobs(
-    connection: Connection,
-    tables: Collection[str] | None,
-    columns: Mapping[str, Sequence[str]] | None,
-    ignore: Collection[str],
-) -> list[HashedTable]:
-    """The tables to hash, the largest first."""
-    scope = {"without": [database.SCHEMA], "ignore": list(ignore)}
-    found = database.rows(connection, database.query("fingerprint/tables"), scope)
-    known = {row["name"]: row for row in found}
-    if unknown := sorted(set(tables or ()) - set(known) - set(columns or ())):
-        raise Refused(
-            "fingerprint", found="no table " + ", ".join(unknown), expected="qualified names as in public.reader",
-            action="correct the names; a partition is hashed with its root",
-        )  # fmt: skip
-    wanted = set(known) if tables is None else set(tables)
-    wanted = wanted if columns is None else wanted & set(columns)
-    return [
-        _job(row, None if columns is None else columns[name])
-        for name, row in known.items()
-        if name in wanted
-    ]
-
-
-def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> HashedTable:
-    there = row["columns"]
-    columns = (
-        there
-        if pinned_columns is None
-        else [column for column in pinned_columns if column in there]
-    )
-    return HashedTable(
-        row["name"],
-        row["schema"],
-        row["relation"],
-        row["partitioned"],
-        tuple(columns),
-        _organisation_in(there),
-        row["condition"],
-    )
-
-
-def _organisation_in(columns: Collection[str]) -> str:
-    """The column that tells whose a row is; empty where none does."""
-    column = application.load().tenant_column
-    return column if column in columns else ""
 
 
 def _hash(
     connection: Connection, job: HashedTable, written_before: int | None = None
 ) -> TableFingerprint:
     try:
-        found = connection.execute(job.query(written_before))
+        sums = connection.execute(job.query(written_before))
     except psycopg.errors.InsufficientPrivilege as error:
         raise Refused(
-            f"fingerprint of {job.name.removeprefix('public.')}", found=error.diag.message_primary or "no right to read it",
-            expected="a role that reads every row", action="connect as a superuser or as a role with BYPASSRLS",
-        ) from error  # fmt: skip
+            f"fingerprint of {job.name.removeprefix('public.')}",
+            found=error.diag.message_primary or "no right to read it",
+            expected="a role that reads every row",
+            action="connect as a superuser or as a role with BYPASSRLS",
+        ) from error
     groups = {
         NO_ORGANISATION if organisation is None else str(organisation): Sums(
             int(rows), int(first), int(second)
         )
-        for organisation, rows, first, second in found
+        for organisation, rows, first, second in sums
     }
     total = reduce(Sums.__add__, groups.values(), Sums())
     return TableFingerprint(job.columns, total, groups if job.organisation else {})

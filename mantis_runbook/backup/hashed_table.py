@@ -1,15 +1,19 @@
-"""How the rows of a table become numbers: the query that hashes them, column by column."""
+"""The tables to hash, and the query that hashes the rows of one, column by column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from psycopg import sql
 
+from mantis_runbook import application
+from mantis_runbook.errors import Refused
 from mantis_runbook.postgres import connection as database
+from mantis_runbook.postgres.connection import Connection
 
-__all__ = ["SEEDS", "HashedTable", "RowType"]
+__all__ = ["SEEDS", "HashedTable", "RowType", "organisation_in", "tables_to_hash"]
 
 #: Two hashes of one row text that have nothing in common but the text.
 SEEDS = (0x4D616E746973, 0x52756E626F6F6B)
@@ -86,3 +90,53 @@ class HashedTable:
             for name in pinned_type.fields
         )
         return rows_of.format(value=value, fields=fields)
+
+
+def tables_to_hash(
+    connection: Connection,
+    tables: Collection[str] | None,
+    columns: Mapping[str, Sequence[str]] | None,
+    ignore: Collection[str],
+) -> list[HashedTable]:
+    """The tables to hash, the largest first."""
+    scope = {"without": [database.SCHEMA], "ignore": list(ignore)}
+    hashable = database.rows(connection, database.query("fingerprint/tables"), scope)
+    known = {row["name"]: row for row in hashable}
+    if unknown := sorted(set(tables or ()) - set(known) - set(columns or ())):
+        raise Refused(
+            "fingerprint",
+            found="no table " + ", ".join(unknown),
+            expected="qualified names as in public.reader",
+            action="correct the names; a partition is hashed with its root",
+        )
+    wanted = set(known) if tables is None else set(tables)
+    wanted = wanted if columns is None else wanted & set(columns)
+    return [
+        _job(row, None if columns is None else columns[name])
+        for name, row in known.items()
+        if name in wanted
+    ]
+
+
+def _job(row: Mapping[str, Any], pinned_columns: Sequence[str] | None) -> HashedTable:
+    present = row["columns"]
+    columns = (
+        present
+        if pinned_columns is None
+        else [column for column in pinned_columns if column in present]
+    )
+    return HashedTable(
+        name=row["name"],
+        schema=row["schema"],
+        relation=row["relation"],
+        partitioned=row["partitioned"],
+        columns=tuple(columns),
+        organisation=organisation_in(present),
+        condition=row["condition"],
+    )
+
+
+def organisation_in(columns: Collection[str]) -> str:
+    """The column that tells whose a row is; empty where none does."""
+    column = application.load().tenant_column
+    return column if column in columns else ""

@@ -27,32 +27,35 @@ def find(place: Target, server: str) -> Leftovers:
     }
 
 
-def tell(found: Leftovers) -> None:
+def tell(leftovers: Leftovers) -> None:
     """One line for each."""
-    for where, one in found.values():
+    for where, database in leftovers.values():
         click.secho(
-            f"  scratch database on {where.name}: {one}",
-            fg="yellow" if one.state != "in use" else None,
+            f"  scratch database on {where.name}: {database}",
+            fg="yellow" if database.state != "in use" else None,
         )
-    if any(one.state != "in use" for _, one in found.values()):
+    if any(database.state != "in use" for _, database in leftovers.values()):
         click.echo("  `mantis-runbook clean` drops what killed runs left")
 
 
-def chosen(found: Leftovers, names: Sequence[str]) -> list[str]:
+def chosen(leftovers: Leftovers, names: Sequence[str]) -> list[str]:
     """The databases to drop: those named, or all that killed runs of this machine left.
 
     Raises `Refused` for a name that is no scratch database, or one that a living run uses.
     """
     for name in names:
         scratch.require_ours(name)
-        if name not in found:
+        if name not in leftovers:
             raise Refused(
                 f"scratch database {name}",
                 found="none of that name",
                 expected="one that `status` names",
             )
-        if found[name][1].state == "in use":
+        if leftovers[name][1].state == "in use":
             raise Refused(
-                f"scratch database {found[name][1]}", action="let that run end; nothing was dropped"
+                f"scratch database {leftovers[name][1]}",
+                action="let that run end; nothing was dropped",
             )
-    return list(names) or [name for name, (_, one) in found.items() if one.state == "left"]
+    return list(names) or [
+        name for name, (_, database) in leftovers.items() if database.state == "left"
+    ]

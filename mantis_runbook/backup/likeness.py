@@ -1,6 +1,4 @@
-"""What a database is beside what a dump of it holds: encoding, locale, its own settings, who may do
-what in it.
-"""
+"""What a dump does not hold of its database: encoding, locale, settings and rights."""
 
 from __future__ import annotations
 
@@ -44,8 +42,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Likeness:
-    """As `read` found it. `rights` are (role, privilege, with grant option), the role empty for
-    PUBLIC; the owner's are not among them, for the copy has an owner of its own.
+    """As `read` found it.
+
+    `rights` are (role, privilege, with grant option), the role empty for PUBLIC; the owner's are
+    not among them, for the copy has an owner of its own.
     """
 
     encoding: str = "UTF8"
@@ -76,9 +76,7 @@ def read(connection: Connection) -> Likeness:
 
 
 def shape(connection: Connection, like: Likeness | None) -> sql.Composable:
-    """The options of CREATE DATABASE by which a new one has the other's encoding and locale; None:
-    as the server makes it.
-    """
+    """The options of CREATE DATABASE for the same encoding and locale; None: the server's own."""
     options = _options(connection, like) if like and like.provider else ()
     return sql.SQL(" ").join(options)
 
@@ -126,16 +124,16 @@ def dress(connection: Connection, like: Likeness) -> tuple[str, ...]:
     )
 
 
-def _setting(here: sql.Identifier, one: Setting) -> sql.Composed:
-    values = _listed(one.value) if one.name in LISTS else [one.value]
+def _setting(here: sql.Identifier, setting: Setting) -> sql.Composed:
+    values = _listed(setting.value) if setting.name in LISTS else [setting.value]
     whose = (
-        sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(one.role), here)
-        if one.role
+        sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(setting.role), here)
+        if setting.role
         else None
     )
     return sql.SQL("ALTER {} SET {} = {}").format(
         whose or sql.SQL("DATABASE {}").format(here),
-        sql.Identifier(*one.name.split(".")),
+        sql.Identifier(*setting.name.split(".")),
         sql.SQL(", ").join(map(sql.Literal, values)),
     )
 

@@ -1,6 +1,4 @@
-"""Rows that are gone since a snapshot, set against the deletions that the server counted
-meanwhile.
-"""
+"""Rows gone since a snapshot, set against the deletions that the server counted meanwhile."""
 
 from __future__ import annotations
 
@@ -69,15 +67,16 @@ class Loss:
 
 
 def deletions(connection: Connection) -> Deletions:
-    """What the statistics say now. To be read before a snapshot: what is deleted between is counted
-    then, not missed.
+    """What the statistics say now.
+
+    To be read before a snapshot: what is deleted between is counted then, not missed.
     """
-    told = rows(connection, query("fingerprint/deletions"), {})
-    if not told:
+    counters = rows(connection, query("fingerprint/deletions"), {})
+    if not counters:
         return Deletions({}, None, 0, counts=False)
-    first = told[0]
+    first = counters[0]
     return Deletions(
-        {row["name"]: row["deleted"] for row in told},
+        {row["name"]: row["deleted"] for row in counters},
         first["reset"],
         first["commits"],
         first["counts"],
@@ -97,8 +96,8 @@ def losses(
         for table in sorted(then)
         if table in now and now[table] < then[table]
     }
-    told = (Loss(table, gone, after.since(before, table)) for table, gone in fewer.items())
-    return tuple(one for one in told if one.deleted is None or one.deleted < one.rows)
+    shrunk = (Loss(table, gone, after.since(before, table)) for table, gone in fewer.items())
+    return tuple(one for one in shrunk if one.deleted is None or one.deleted < one.rows)
 
 
 def found(
@@ -111,8 +110,8 @@ def found(
     it deleted.
     """
     deadline = time.monotonic() + PATIENCE_S
-    while told := losses(then, now, before, deletions(connection)):
-        if all(one.deleted is None for one in told) or time.monotonic() > deadline:
-            return told
+    while lost := losses(then, now, before, deletions(connection)):
+        if all(one.deleted is None for one in lost) or time.monotonic() > deadline:
+            return lost
         time.sleep(PAUSE_S)
     return ()

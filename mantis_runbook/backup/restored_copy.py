@@ -1,6 +1,4 @@
-"""What a restored copy may lack: parts of a dump that no other database can hold, and how that
-reads in the comparison.
-"""
+"""What a restored copy may lack: parts of a dump that no other database can hold."""
 
 from __future__ import annotations
 
@@ -101,8 +99,9 @@ def members(connection: Connection) -> dict[str, list[str]]:
 
 
 def refused(connection: Connection, extensions: Mapping[str, str]) -> dict[str, str]:
-    """Which extensions cannot be created in the (empty) copy, with the server's reason. Each is
-    tried and taken back.
+    """Which extensions cannot be created in the (empty) copy, with the server's reason.
+
+    Each is tried and taken back.
 
     `extensions` as in a catalogue: `version 1.8 in schema public`.
     """
@@ -149,18 +148,20 @@ def left_out(
 
 def _left_out(contents: Sequence[Entry], name: str, why: str, names: frozenset[str]) -> LeftOut:
     gone = {
-        one.number
-        for one in contents
-        if one.text.startswith((f"EXTENSION - {name} ", f"COMMENT - EXTENSION {name} "))
+        entry.number
+        for entry in contents
+        if entry.text.startswith((f"EXTENSION - {name} ", f"COMMENT - EXTENSION {name} "))
     }
-    gone |= {one.number for one in contents if _of_member(one.text) in names}
+    gone |= {entry.number for entry in contents if _of_member(entry.text) in names}
     own = frozenset(gone)
     while more := {
-        one.number for one in contents if one.number not in gone and gone.intersection(one.depends)
+        entry.number
+        for entry in contents
+        if entry.number not in gone and gone.intersection(entry.depends)
     }:
         gone |= more
     if with_rows := [
-        one.text for one in contents if one.number in gone - own and ROWS.match(one.text)
+        entry.text for entry in contents if entry.number in gone - own and ROWS.match(entry.text)
     ]:
         raise BackupNotProven(
             f"the backup needs extension {name}, which the copy's database cannot hold ({why})",
@@ -173,13 +174,13 @@ def _left_out(contents: Sequence[Entry], name: str, why: str, names: frozenset[s
                 " created"
             ),
         )
-    lines = [one for one in contents if one.number in gone]
-    dependent = (_qualified(one.text) for one in lines if one.number not in own)
+    lines = [entry for entry in contents if entry.number in gone]
+    dependent = (_qualified(entry.text) for entry in lines if entry.number not in own)
     return LeftOut(
         name,
         why,
         frozenset(gone),
-        tuple(one.text for one in lines),
+        tuple(entry.text for entry in lines),
         names | frozenset(filter(None, dependent)),
     )
 
@@ -232,9 +233,9 @@ def as_restored(
 
 def _why(change: Change, left: Sequence[LeftOut], *, without_tablespaces: bool) -> str:
     """Why this difference is none of the dump's; empty where it is one."""
-    for one in left:
-        if change.after is None and _concerns(change, one):
-            return one.note
+    for extension in left:
+        if change.after is None and _concerns(change, extension):
+            return extension.note
     if change.kind == "extensions" and change.before and change.after:
         return _other_version(change)
     if change.kind == "other_comments" and change.name.startswith("extension "):
@@ -257,34 +258,35 @@ def _why(change: Change, left: Sequence[LeftOut], *, without_tablespaces: bool) 
     return ""
 
 
-def _concerns(change: Change, one: LeftOut) -> bool:
-    if change.name in (one.extension, f"extension {one.extension}"):
+def _concerns(change: Change, extension: LeftOut) -> bool:
+    if change.name in (extension.extension, f"extension {extension.extension}"):
         return True
     if (
-        f"extension {one.extension}" in (change.before or "")
+        f"extension {extension.extension}" in (change.before or "")
         and change.kind == "extension_dependencies"
     ):
         return True
     return any(
-        re.search(rf"(?<![\w.\"]){re.escape(name)}(?![\w\"])", change.name) for name in one.names
+        re.search(rf"(?<![\w.\"]){re.escape(name)}(?![\w\"])", change.name)
+        for name in extension.names
     )
 
 
 def _other_version(change: Change) -> str:
-    was, found = (VERSION.match(text or "") for text in (change.before, change.after))
+    was, now = (VERSION.match(text or "") for text in (change.before, change.after))
     if (
         was is None
-        or found is None
+        or now is None
         or VERSION.sub("", change.before or "") != VERSION.sub("", change.after or "")
     ):
         return ""
     return (
         f"extension {change.name} is of version {was['version']} in the database and"
-        f" {found['version']} in the copy: a dump names no version, the server restores its default"
+        f" {now['version']} in the copy: a dump names no version, the server restores its default"
     )
 
 
 def members_from_json(text: str) -> dict[str, list[str]]:
     """What `members` found, as a backup keeps it."""
     plain = json.loads(text)
-    return {str(name): [str(member) for member in found] for name, found in plain.items()}
+    return {str(name): [str(member) for member in members] for name, members in plain.items()}

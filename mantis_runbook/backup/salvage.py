@@ -1,6 +1,4 @@
-"""Salvage: rows that exist only in what a rollback drops, written to files and read back before
-anything is dropped.
-"""
+"""Salvage: rows that only a rollback's tables hold, written to files and read back first."""
 
 from __future__ import annotations
 
@@ -43,6 +41,7 @@ class Salvaged:
 @dataclass(frozen=True)
 class Salvage:
     """All that a rollback would have lost, in `folder`, with a script that brings it back.
+
     `restored` is how, in order.
     """
 
@@ -61,9 +60,10 @@ class Salvage:
 
 @dataclass(frozen=True)
 class Loss:
-    """A table, or a column (`only`) of one, that goes. `key` finds the rows again: the primary key,
-    or, in a table that has none and stays, every column it had before. `late` is what was written
-    to a column after it was salvaged.
+    """A table, or a column (`only`) of one, that goes.
+
+    `key` finds the rows again: the primary key, or, in a table that has none and stays, every
+    column it had before. `late` is what was written to a column after it was salvaged.
     """
 
     schema: str
@@ -152,14 +152,14 @@ def losses(
     return (*tables, *columns)
 
 
-def take(connection: Connection, found: Sequence[Loss], folder: Path) -> Salvage:
+def take(connection: Connection, losing: Sequence[Loss], folder: Path) -> Salvage:
     """Copy every row that the rollback would lose into `folder`, read each file back and compare;
     all in one snapshot.
 
     Raises `Failed` when a file cannot be written, or does not read back as what the table holds;
     nothing was dropped by then.
     """
-    return _written(connection, Salvage(folder, ()), found)
+    return _written(connection, Salvage(folder, ()), losing)
 
 
 def take_late(connection: Connection, salvage: Salvage) -> Salvage:
@@ -169,7 +169,7 @@ def take_late(connection: Connection, salvage: Salvage) -> Salvage:
     Raises `Failed` as `take` does; what was kept stays in the database then. So it does when this
     is never reached: the next rollback brings it.
     """
-    found = [
+    late = [
         Loss(
             row["schema"],
             row["name"],
@@ -180,10 +180,10 @@ def take_late(connection: Connection, salvage: Salvage) -> Salvage:
         )
         for row in rows(connection, query("salvage/kept"))
     ]
-    if not found:
+    if not late:
         return salvage
-    complete = _written(connection, salvage, found)
-    for loss in found:
+    complete = _written(connection, salvage, late)
+    for loss in late:
         connection.execute(
             "DELETE FROM mantis_runbook.kept_value WHERE (schema_name, table_name, column_name) ="
             " (%s, %s, %s)",
@@ -192,7 +192,7 @@ def take_late(connection: Connection, salvage: Salvage) -> Salvage:
     return complete
 
 
-def _written(connection: Connection, salvage: Salvage, found: Sequence[Loss]) -> Salvage:
+def _written(connection: Connection, salvage: Salvage, losing: Sequence[Loss]) -> Salvage:
     """The salvage with these added to it; all in one snapshot."""
     folder = salvage.folder
     try:
@@ -200,7 +200,7 @@ def _written(connection: Connection, salvage: Salvage, found: Sequence[Loss]) ->
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             written = [
-                (loss, file) for loss in found if (file := _copy(connection, loss, folder)).rows
+                (loss, file) for loss in losing if (file := _copy(connection, loss, folder)).rows
             ]
         files = (*salvage.files, *(file for _, file in written))
         restored = (*salvage.restored, *(loss for loss, _ in written))
@@ -231,11 +231,11 @@ def _copy(connection: Connection, loss: Loss, folder: Path) -> Salvaged:
         for block in copy:
             file.write(block)
     expected = _digest(connection, loss.source, loss.columns)
-    found = _read_back(connection, loss, path)
-    if found != expected:
+    read_back = _read_back(connection, loss, path)
+    if read_back != expected:
         raise Failed(
             f"salvage of {loss.schema}.{loss.table} does not read back",
-            found=f"{found[0]} rows",
+            found=f"{read_back[0]} rows",
             expected=f"{expected[0]} rows",
             action=f"nothing was dropped; look at {path}",
         )
@@ -319,7 +319,7 @@ def _restore(loss: Loss) -> list[str]:
     columns = ", ".join(map(_quoted, loss.columns))
     return [
         (
-            "CREATE TEMPORARY TABLE salvaged ON COMMIT DROP"
+            "CREATE TEMPORARY TABLE salvaged ON COMMIT DROP"  # noqa: S608
             f" AS SELECT {columns} FROM {loss.name} WITH NO DATA;"
         ),
         f"\\copy salvaged FROM '{loss.file}'",
@@ -329,18 +329,21 @@ def _restore(loss: Loss) -> list[str]:
 
 
 def _restore_rows(loss: Loss, columns: str) -> list[str]:
-    insert = f"INSERT INTO {loss.name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM salvaged;"  # noqa: S608
-    return (
-        [f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};", insert]  # noqa: S608
-        if loss.key
-        else [insert]
+    insert = (
+        f"INSERT INTO {loss.name} ({columns}) OVERRIDING SYSTEM VALUE"  # noqa: S608
+        f" SELECT {columns} FROM salvaged;"
     )
+    if not loss.key:
+        return [insert]
+    delete = f"DELETE FROM {loss.name} AS t USING salvaged AS s WHERE {_match(loss)};"  # noqa: S608
+    return [delete, insert]
 
 
 def _restore_column(loss: Loss) -> list[str]:
     only = _quoted(loss.only)
     return [
-        f"UPDATE {loss.name} AS t SET {only} = s.{only} FROM salvaged AS s WHERE {_match(loss)};"  # noqa: S608
+        f"UPDATE {loss.name} AS t SET {only} = s.{only}"  # noqa: S608
+        f" FROM salvaged AS s WHERE {_match(loss)};"
     ]
 
 

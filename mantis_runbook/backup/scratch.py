@@ -1,6 +1,4 @@
-"""Scratch databases: names that no other run has, nobody else in them, and a mark that says whose
-they are.
-"""
+"""Scratch databases: a name of its own for each run, and a mark that says whose it is."""
 
 from __future__ import annotations
 
@@ -27,8 +25,21 @@ from mantis_runbook.postgres.target import Target
 from mantis_runbook.runs.run import Run
 
 __all__ = [
-    "PREFIX", "Mark", "Scratch", "adopt", "all_on", "create_scratch", "drop", "drop_scratch", "has_scratch", "make", "mark_of", "name_for", "refuse_same_server", "require_ours",
-]  # fmt: skip
+    "PREFIX",
+    "Mark",
+    "Scratch",
+    "adopt",
+    "all_on",
+    "create_scratch",
+    "drop",
+    "drop_scratch",
+    "has_scratch",
+    "make",
+    "mark_of",
+    "name_for",
+    "refuse_same_server",
+    "require_ours",
+]
 
 #: How the names of scratch databases begin; no other is ever written to or dropped.
 PREFIX = "mantis_scratch_"
@@ -40,8 +51,9 @@ State = Literal["in use", "left", "unknown"]
 
 @dataclass(frozen=True)
 class Mark:
-    """Who made a scratch database: kept as the database's comment. `process` tells one process from
-    a later one of its id.
+    """Who made a scratch database: kept as the database's comment.
+
+    `process` tells one process from a later one of its id.
     """
 
     run: str
@@ -204,12 +216,13 @@ def require_ours(name: str) -> None:
 
 
 def all_on(server: Target, at_work: Callable[[str], bool]) -> list[Scratch]:
-    """Every scratch database of that server. `at_work` tells whether a run of that name is being
-    carried out here.
+    """Every scratch database of that server.
+
+    `at_work` tells whether a run of that name is being carried out here.
     """
     with connect(server, "scratch") as connection:
-        found = rows(connection, query("scratch/databases"), (PREFIX,))
-    return [_judged(row, at_work) for row in found]
+        databases = rows(connection, query("scratch/databases"), (PREFIX,))
+    return [_judged(row, at_work) for row in databases]
 
 
 def drop(server: Target, name: str) -> None:

@@ -1,6 +1,4 @@
-"""Subscriptions in a copy: they go without a word to the publisher, whose slot is the
-original's.
-"""
+"""Subscriptions in a copy: dropped without asking the publisher, whose slot is the original's."""
 
 from __future__ import annotations
 
@@ -29,8 +27,9 @@ STEPS = (
 
 
 def forget(server: Target, database: str) -> tuple[str, ...]:
-    """Drop the subscriptions of a copy, whatever restored them there; their names. The publisher is
-    not asked.
+    """Drop the subscriptions of a copy, whatever restored them there; their names.
+
+    The publisher is not asked.
 
     With a subscription in it a database cannot be dropped.
     """

@@ -1,6 +1,4 @@
-"""Backfills: a large table changed in small batches, each its own transaction, resumable at the key
-it reached.
-"""
+"""Backfills: a large table changed in small batches, resumable at the key that was reached."""
 
 from __future__ import annotations
 
@@ -58,24 +56,26 @@ class Batch:
 
 
 def key_column(connection: Connection, table: str) -> tuple[str, str]:
-    """Name and type of the single-column primary key. Raises `StepFailed` where there is none that
-    can be paged.
+    """Name and type of the single-column primary key.
+
+    Raises `StepFailed` where there is none that can be paged.
     """
-    found = rows(
+    key_columns = rows(
         connection,
         "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_index JOIN"
         " pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey) WHERE indrelid ="
         " to_regclass(%s) AND indisprimary",
         (table,),
     )
-    if len(found) != 1 or found[0]["type"] not in LOWEST:
+    if len(key_columns) != 1 or key_columns[0]["type"] not in LOWEST:
         raise StepFailed(
             f"table {table} cannot be backfilled in batches",
-            found=", ".join(f"{row['name']} {row['type']}" for row in found) or "no primary key",
+            found=", ".join(f"{row['name']} {row['type']}" for row in key_columns)
+            or "no primary key",
             expected="a primary key of one column: " + ", ".join(LOWEST),
             action="change the step",
         )
-    return found[0]["name"], found[0]["type"]
+    return key_columns[0]["name"], key_columns[0]["type"]
 
 
 def batches(
@@ -108,13 +108,13 @@ def batches(
 
 def _identifier(connection: Connection, table: str) -> sql.Identifier:
     """The table that is meant by a name as SQL writes it, quoted or not."""
-    [found] = rows(
+    [relation] = rows(
         connection,
         "SELECT nspname::text AS schema, relname::text AS name FROM pg_class JOIN pg_namespace"
         " ON pg_namespace.oid = relnamespace WHERE pg_class.oid = to_regclass(%s)",
         (table,),
     )
-    return sql.Identifier(found["schema"], found["name"])
+    return sql.Identifier(relation["schema"], relation["name"])
 
 
 def _refuse_lowest(
@@ -124,9 +124,7 @@ def _refuse_lowest(
     kind: str,
     after: str | None,
 ) -> None:
-    """The lower bound is exclusive, so a row that has the lowest key of all would never be
-    reached.
-    """
+    """Refuse the lowest key of all: the lower bound is exclusive and would never reach it."""
     if after is not None:
         return
     look = sql.SQL("SELECT 1 FROM {table} WHERE {key} = %s").format(**names)
@@ -142,8 +140,9 @@ def _refuse_lowest(
 def _upper(
     connection: Connection, names: Mapping[str, sql.Composable], lower: str, size: int
 ) -> str | None:
-    """The key that ends the next batch. `t.` matters: ORDER BY a bare name would sort the text that
-    is selected.
+    """The key that ends the next batch.
+
+    `t.` matters: ORDER BY a bare name would sort the text that is selected.
     """
     page = sql.SQL(
         "SELECT t.{key}::text FROM {table} AS t WHERE t.{key} > %s ORDER BY t.{key} "
@@ -155,9 +154,7 @@ def _upper(
 
 
 def _next_size(size: int, target_ms: float, took_ms: float) -> int:
-    """Towards the target, at most doubling or halving, so that one hiccup does not throw the pace
-    off.
-    """
+    """Towards the target, at most doubling or halving: one hiccup shall not set the pace."""
     factor = min(2.0, max(0.5, target_ms / max(took_ms, 1.0)))
     return max(SMALLEST, min(LARGEST, round(size * factor)))
 
@@ -198,8 +195,9 @@ class Courtesy:
     looks: deque[int] = field(default_factory=lambda: deque(maxlen=10))
 
     def rest(self, worked_s: float) -> float:
-        """Returns the seconds rested, `LONGEST_REST_S` at most. `stop` is asked meanwhile, and ends
-        it by raising.
+        """Returns the seconds rested, `LONGEST_REST_S` at most.
+
+        `stop` is asked meanwhile, and ends it by raising.
         """
         self.looks.append(rows(self.connection, query("engine/others_at_work"))[0]["active"])
         seconds = min(LONGEST_REST_S, worked_s * sum(self.looks) / len(self.looks))

@@ -16,9 +16,18 @@ __all__ = ["without_default_rights"]
 #: grant any themselves: a DO block or a function that makes tables grants what it means, and
 #: revokes the rest.
 MAKING = {
-    "CreateStmt", "CreateTableAsStmt", "ViewStmt", "CreateSeqStmt", "CreateFunctionStmt", "CompositeTypeStmt", "CreateEnumStmt",
-    "CreateRangeStmt", "CreateDomainStmt", "DefineStmt", "AlterTableStmt",
-}  # fmt: skip
+    "CreateStmt",
+    "CreateTableAsStmt",
+    "ViewStmt",
+    "CreateSeqStmt",
+    "CreateFunctionStmt",
+    "CompositeTypeStmt",
+    "CreateEnumStmt",
+    "CreateRangeStmt",
+    "CreateDomainStmt",
+    "DefineStmt",
+    "AlterTableStmt",
+}
 
 
 @contextmanager

@@ -1,6 +1,4 @@
-"""The engine: carrying out a migration's steps, up or back, and resuming where a run was cut
-off.
-"""
+"""The engine: carrying out a migration's steps, up or back, and resuming a run that was cut off."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 import psycopg
-import stamina
 
 from mantis_runbook.engine.fence import Fence
 from mantis_runbook.engine.ledger import Ledger, close
@@ -19,17 +16,15 @@ from mantis_runbook.engine.results import Applied, Observer, StepResult, Watcher
 from mantis_runbook.engine.session import EngineSession
 from mantis_runbook.engine.step import StepWork
 from mantis_runbook.engine.step_journal import Pass, StepJournal
-from mantis_runbook.engine.tries import RETRIED, Tries
+from mantis_runbook.engine.tries import Tries, catalog_of
 from mantis_runbook.errors import (
     FenceLost,
-    LockNotObtained,
     MigrationFileError,
     Refused,
     RunbookError,
     StepFailed,
 )
 from mantis_runbook.migrations.files import Migration, Script, Step
-from mantis_runbook.postgres import blockers, catalog
 from mantis_runbook.postgres.connection import Connection, connect, may_set
 from mantis_runbook.postgres.target import Target
 from mantis_runbook.settings import Environment
@@ -57,8 +52,9 @@ class Engine:
     observe: Observer = field(default=lambda *seen: nullcontext())
 
     def up(self, migration: Migration) -> Applied:
-        """Apply a migration, or what is left of it. Raises `StepFailed` or `LockNotObtained`; the
-        ledger says `failed`.
+        """Apply a migration, or what is left of it.
+
+        Raises `StepFailed` or `LockNotObtained`; the ledger says `failed`.
         """
         return self._carry_out(migration, "up")
 
@@ -72,11 +68,8 @@ class Engine:
         began = time.monotonic()
         script = migration.up if direction == "up" else migration.rollback
         with self._session(migration, direction) as session:
-            connection, journal = (
-                session.connection,
-                StepJournal(session.connection, self.run, self.who),
-            )
-            before = self._taken_up(connection, migration, direction, journal)
+            journal = StepJournal(session.connection, self.run, self.who)
+            before = self._taken_up(session, migration, journal)
             try:
                 results = tuple(
                     (
@@ -104,93 +97,70 @@ class Engine:
             # A step may DISCARD ALL, and may change what a plan was made for.
             connection.prepare_threshold = None
             session = EngineSession(
-                connection,
-                direction,
-                self.target,
-                self.environment,
-                self.fence,
-                self.watch,
-                self.stop,
-                self.observe,
+                connection=connection,
+                direction=direction,
+                target=self.target,
+                limits=self.environment,
+                fence=self.fence,
+                watch=self.watch,
+                stop=self.stop,
+                observe=self.observe,
             )
             session.settle()
             yield session
 
-    def _taken_up(
-        self, connection: Connection, migration: Migration, direction: str, journal: StepJournal
-    ) -> Pass:
+    def _taken_up(self, session: EngineSession, migration: Migration, journal: StepJournal) -> Pass:
         try:
-            return self._take_up(connection, migration, direction, journal)
+            return self._take_up(session, migration, journal)
         except psycopg.errors.QueryCanceled:
             self.stop()  # the guard's reason, if it was the guard; nothing was begun
             raise
 
-    def _take_up(
-        self, connection: Connection, migration: Migration, direction: str, journal: StepJournal
-    ) -> Pass:
-        """Begin a pass, or go on with the one that was cut off. The catalogue before it is kept,
-        for the rollback.
+    def _take_up(self, session: EngineSession, migration: Migration, journal: StepJournal) -> Pass:
+        """Begin a pass, or go on with the one that was cut off.
+
+        The catalogue before it is journalled for the rollback.
         """
+        connection, direction = session.connection, session.direction
         self.fence.check(connection, in_transaction=False)
         ledger = Ledger(connection).require()
-        row, last = ledger.all().get(migration.version), journal.last_pass(migration.version)
-        _refuse_impossible(migration, direction, row.status if row else None, last)
+        row, last_pass = ledger.all().get(migration.version), journal.last_pass(migration.version)
+        _refuse_impossible(migration, direction, row.status if row else None, last_pass)
         resumed = (
-            last if last is not None and last.is_open and last.direction == direction else None
+            last_pass
+            if last_pass is not None and last_pass.is_open and last_pass.direction == direction
+            else None
         )
         if resumed:
             _refuse_edited(
                 migration, migration.up if direction == "up" else migration.rollback, resumed
             )
-        seen = {} if resumed else {"catalog": self._catalog(connection)}
+        detail = {} if resumed else {"catalog": catalog_of(session)}
         with connection.transaction():
             self.fence.check(connection, in_transaction=True)
             close(connection)
             ledger.set(migration, "running")
             if not resumed:
-                journal.write(migration.version, direction, "begun", detail=seen)
+                journal.write(migration.version, direction, "begun", detail=detail)
         return resumed or Pass(direction)
 
     def _end(self, session: EngineSession, journal: StepJournal, migration: Migration) -> None:
-        """The last row of a pass; after one up with the catalogue, so that a rollback tells its own
-        from others' work.
+        """Journal the end of a pass.
+
+        After one up with the catalogue, so that a rollback can tell its own work from others'.
         """
         session.settle()
         connection, direction = session.connection, session.direction
-        seen = {"catalog": self._catalog(connection)} if direction == "up" else {}
+        detail = {"catalog": catalog_of(session)} if direction == "up" else {}
         with connection.transaction():
             self.fence.check(connection, in_transaction=True)
-            journal.write(migration.version, direction, "ended", detail=seen)
+            journal.write(migration.version, direction, "ended", detail=detail)
             Ledger(connection).set(migration, "completed" if direction == "up" else "rolled_back")
 
-    def _catalog(self, connection: Connection) -> str:
-        """The catalogue as JSON. Reading a definition waits for locks on its table, and gives way
-        like a step.
-        """
-        in_the_way = dict[int, str]()
-        deadline_s = self.environment.step_deadline_s
-        try:
-            for attempt in stamina.retry_context(
-                on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0
-            ):
-                self.stop()
-                with attempt, blockers.naming(self.target, connection, in_the_way):
-                    return catalog.snapshot(connection).to_json()
-        except RETRIED as error:
-            raise LockNotObtained(
-                "the catalogue cannot be read",
-                found=(
-                    f"tables locked for {deadline_s} s by"
-                    f" {'; '.join(in_the_way.values()) or first_line(error)}"
-                ),
-                expected="tables that can be read",
-                action="end or wait for the sessions named, then run again",
-            ) from error
-        raise AssertionError("unreachable")
-
     def _fail(self, migration: Migration) -> None:
-        """Say `failed`, by a session of its own: the step's may be gone. Without a server the next
-        run reads the journal.
+        """Say `failed`, by a session of its own: the step's may be gone.
+
+        Without a server the next run reads the journal.
         """
         with (
             suppress(psycopg.Error, RunbookError),
@@ -227,14 +197,14 @@ class Engine:
             raise
         took_ms, tries = (time.monotonic() - began) * 1000, work.tries
         result = StepResult(
-            version,
-            step.name,
-            "done",
-            took_ms,
-            tries.attempts,
-            tries.lock_waits,
-            work.rows,
-            work.note,
+            version=version,
+            step=step.name,
+            state="done",
+            duration_ms=took_ms,
+            attempts=tries.attempts,
+            lock_waits=tries.lock_waits,
+            rows=work.rows,
+            note=work.note,
         )
         self.watch(
             "step.finished",
@@ -266,10 +236,8 @@ def _carry_out_step(work: StepWork, before: Pass) -> None:
 
 
 def refuse_unable(connection: Connection, migrations: Iterable[Migration]) -> None:
-    """Raise `Refused` when a migration, on its way up or back, needs a right that our role does not
-    have.
-    """
-    scripts = [script for one in migrations for script in (one.up, one.rollback)]
+    """Raise `Refused` when a migration, up or back, needs a right that our role does not have."""
+    scripts = [script for migration in migrations for script in (migration.up, migration.rollback)]
     needs = [
         script.path.name
         for script in scripts

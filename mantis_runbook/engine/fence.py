@@ -87,8 +87,9 @@ def _acquire(connection: Connection, deadline: float) -> None:
 
 
 def _raise_fence(connection: Connection, run: str, who: str, deadline: float) -> int:
-    """A higher token than any runner before. Waits in short tries for a step of a lost runner to
-    end.
+    """A higher token than any runner before.
+
+    Waits in short tries for a step of a lost runner to end.
     """
     while True:
         try:

@@ -1,6 +1,4 @@
-"""What was cut off: a migration that is half applied or half rolled back, as ledger and journal of
-the database say.
-"""
+"""What was cut off: a migration half applied or half rolled back, by ledger and journal."""
 
 from __future__ import annotations
 
@@ -46,19 +44,19 @@ class Interruption:
 
 
 def find(target: Target, migrations: tuple[Migration, ...]) -> Interruption | None:
-    """The first migration on this target that is half applied or half rolled back, if there is
-    one.
-    """
+    """The first migration on this target that is half applied or half rolled back, if any."""
     with connect(target, "status") as connection:
         book = Ledger(connection)
         if not book.exists:
             return None
         states, journal = book.all(), StepJournal(connection)
-        for one in migrations:
-            direction = _direction(one, states.get(one.version), journal)
+        for migration in migrations:
+            direction = _direction(migration, states.get(migration.version), journal)
             if direction:
-                run = journal.run_of(one.version) or "unknown"
-                return Interruption(run, one.version, one.phase, direction, _holder(connection))
+                run = journal.run_of(migration.version) or "unknown"
+                return Interruption(
+                    run, migration.version, migration.phase, direction, _holder(connection)
+                )
     return None
 
 

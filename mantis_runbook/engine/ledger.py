@@ -1,6 +1,4 @@
-"""The ledger: which migrations this database has, in the strategy's own table and its five
-states.
-"""
+"""The ledger: which migrations this database has, in the strategy's table and five states."""
 
 from __future__ import annotations
 
@@ -89,8 +87,9 @@ def close(connection: Connection) -> None:
 
 
 class Ledger:
-    """Reads and writes the ledger of one database. Each write is a transaction of its own, so a
-    failure is on record.
+    """Reads and writes the ledger of one database.
+
+    Each write is a transaction of its own, so a failure is on record.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -116,13 +115,13 @@ class Ledger:
         """Rows by version; empty before phase 0."""
         if not self.exists:
             return {}
-        found = rows(
+        ledger_rows = rows(
             self._connection,
             sql.SQL(
                 "SELECT version, description, status, applied_at, checksum FROM {} ORDER BY version"
             ).format(self._table("schema_migrations")),
         )
-        return {row["version"]: LedgerRow(**row) for row in found}
+        return {row["version"]: LedgerRow(**row) for row in ledger_rows}
 
     def set(self, migration: Migration, status: str) -> None:
         """Record a state. Raises `Refused` for a change the state machine does not know."""
@@ -223,11 +222,11 @@ class Ledger:
             self._connection, "SELECT to_regclass('mantis_runbook.decision') IS NOT NULL"
         ):
             return {}
-        found = self._connection.execute(
+        decisions = self._connection.execute(
             "SELECT key, value FROM mantis_runbook.decision WHERE subject = %s ORDER BY key",
             (subject,),
         )
-        return {str(key): str(value) for key, value in found}
+        return {str(key): str(value) for key, value in decisions}
 
     def added_labels(self) -> dict[str, tuple[str, ...]]:
         """Enum → labels that the operator added to it: decided to stand for themselves."""

@@ -1,6 +1,4 @@
-"""Statements that run outside a transaction: what the catalogue says became of one that was cut
-off.
-"""
+"""Statements outside a transaction: what the catalogue says became of one that was cut off."""
 
 from __future__ import annotations
 
@@ -46,8 +44,9 @@ def needs_young_snapshots(statement: Statement) -> bool:
 
 
 def trace(connection: Connection, statement: Statement) -> Trace:
-    """What the catalogue has of the statement. Nothing for those that may simply run again (VACUUM,
-    ALTER SYSTEM …).
+    """What the catalogue has of the statement.
+
+    Nothing for those that may simply run again (VACUUM, ALTER SYSTEM …).
     """
     look = TRACES.get(statement.kind)
     return look(connection, statement) if look else Trace()
@@ -59,14 +58,14 @@ def _is_concurrent_reindex(statement: Statement) -> bool:
 
 def _index_build(connection: Connection, statement: Statement) -> Trace:
     name = statement.index or ""
-    found = rows(connection, query("engine/index_state"), {"name": name})
-    if not found:
+    builds = rows(connection, query("engine/index_state"), {"name": name})
+    if not builds:
         return Trace(name)
-    if found[0]["builder"]:
-        return Trace(name, busy=f"index {name} built by {found[0]['builder']}")
-    if found[0]["is_valid"]:
-        return Trace(name, is_done=True, detail=found[0]["definition"])
-    drop = f"DROP INDEX CONCURRENTLY IF EXISTS {found[0]['name']}"
+    if builds[0]["builder"]:
+        return Trace(name, busy=f"index {name} built by {builds[0]['builder']}")
+    if builds[0]["is_valid"]:
+        return Trace(name, is_done=True, detail=builds[0]["definition"])
+    drop = f"DROP INDEX CONCURRENTLY IF EXISTS {builds[0]['name']}"
     return Trace(name, detail="an invalid leftover was dropped and built again", repairs=(drop,))
 
 
@@ -81,12 +80,12 @@ def _detachment(connection: Connection, statement: Statement) -> Trace:
     root = tree(statement.text)
     [command] = nodes(root, "PartitionCmd")
     parent, partition = relation_name(root.relation), relation_name(command.name)
-    found = rows(
+    partitions = rows(
         connection, query("engine/partition_state"), {"parent": parent, "partition": partition}
     )
-    if not found:
+    if not partitions:
         return Trace(partition, is_done=True)
-    if not found[0]["is_pending"]:
+    if not partitions[0]["is_pending"]:
         return Trace(partition)
     finalize = f"ALTER TABLE {parent} DETACH PARTITION {partition} FINALIZE"
     return Trace(partition, detail="a half done detachment was finished", instead=finalize)
@@ -108,10 +107,10 @@ def _whole_object(
 ) -> Callable[[Connection, Statement], Trace]:
     def look(connection: Connection, statement: Statement) -> Trace:
         name = str(getattr(tree(statement.text), attribute))
-        found: list[dict[str, Any]] = rows(
+        objects: list[dict[str, Any]] = rows(
             connection, query("engine/whole_objects"), {"kind": kind, "name": name}
         )
-        return Trace(name, is_done=found[0]["is_there"] != drops)
+        return Trace(name, is_done=objects[0]["is_there"] != drops)
 
     return look
 

@@ -1,6 +1,4 @@
-"""Steps outside a transaction: one statement under a deadline, resumed as the catalogue says,
-waiting without blocking.
-"""
+"""Steps outside a transaction: one statement under a deadline, resumed as the catalogue says."""
 
 from __future__ import annotations
 
@@ -67,7 +65,7 @@ class OutsideWork:
         """The statements that the step's SELECT finds, one after the other; a cut run finds those
         that are left.
         """
-        question, made = self.work.step.statements[0], 0
+        question, done = self.work.step.statements[0], 0
         began = time.monotonic()
         for (text,) in self.tries.retried(
             lambda: self.session.connection.execute(question.text).fetchall()
@@ -83,8 +81,8 @@ class OutsideWork:
                 )
             self.was_started = False
             self.tries.retried(partial(self._outside, statement, ends_step=False))
-            made += 1
-        self.work.note = f"{many(made, 'statement')} found in the catalogue"
+            done += 1
+        self.work.note = f"{many(done, 'statement')} found in the catalogue"
         self.tries.retried(
             lambda: self.work.record(
                 "done", duration_ms=(time.monotonic() - began) * 1000, note=self.work.note
@@ -132,17 +130,15 @@ class OutsideWork:
         if concurrently:
             self.session.connection.execute(USUAL_DEADLOCK_TIMEOUT)
         began = time.monotonic()
-        self.tries.waits = (
-            0  # the first word of who holds it up is news, whatever was waited for before
-        )
-        found = (
-            dict[int, str]() if concurrently else self.tries.in_the_way
-        )  # without a lock timeout there is but one wait
+        # Who holds it up is news when first heard, whatever was waited for before.
+        self.tries.waits = 0
+        # Without a lock timeout there is only one wait.
+        in_the_way = dict[int, str]() if concurrently else self.tries.in_the_way
         try:
             with blockers.naming(
                 self.session.target,
                 self.session.connection,
-                found,
+                in_the_way,
                 tell=self.work.progress,
                 held=self.tries.held_up,
                 keep=not concurrently,
@@ -154,7 +150,7 @@ class OutsideWork:
             raise LockNotObtained(
                 f"step {self.work.step.name!r} of {self.work.version} did not end within its"
                 " deadline",
-                found="; ".join(found.values()) or "no blocker, only work",
+                found="; ".join(in_the_way.values()) or "no blocker, only work",
                 expected=f"{deadline_s} s (concurrently_deadline_s)",
                 action="end the sessions named, then run again: it resumes at this step",
             ) from None
@@ -188,10 +184,10 @@ class OutsideWork:
         wait, then name it.
         """
         deadline = time.monotonic() + self.session.limits.step_deadline_s
-        while found := rows(
+        while holders := rows(
             self.session.connection, query("engine/old_snapshots"), {"older_than_s": OLD_SNAPSHOT_S}
         ):
-            named = [f"{row['holder']}, {row['age_s']:.0f} s old" for row in found]
+            named = [f"{row['holder']}, {row['age_s']:.0f} s old" for row in holders]
             self.tries.waiting(*named)
             if time.monotonic() > deadline:
                 raise LockNotObtained(

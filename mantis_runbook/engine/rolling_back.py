@@ -1,6 +1,4 @@
-"""Rolling back: one version or several, newest first; salvage first; the catalogue compared at the
-end.
-"""
+"""Rolling back one version or several: salvage, scripts, and the catalogue compared."""
 
 from __future__ import annotations
 
@@ -85,13 +83,11 @@ def choose(
         )
     first = find(migrations, version)
     applied = [
-        one for one in migrations if one.version in ledger and ledger[one.version].status in APPLIED
+        migration
+        for migration in migrations
+        if migration.version in ledger and ledger[migration.version].status in APPLIED
     ]
-    chosen = {
-        "only": [one for one in applied if one.version == first.version],
-        "after": [one for one in applied if int(one.version) > int(first.version)],
-        "from": [one for one in applied if int(one.version) >= int(first.version)],
-    }[scope]
+    chosen = _in_scope(applied, first.version, scope)
     if not chosen:
         status = ledger[version].status if version in ledger else "never applied"
         raise Refused(
@@ -100,18 +96,18 @@ def choose(
             expected="an applied, failed or interrupted migration",
             action="look at `mantis-runbook status`",
         )
-    names = {one.version for one in chosen}
+    names = {migration.version for migration in chosen}
     standing = [
         later
-        for one in chosen
-        for later in dependents(migrations, one.version)
+        for migration in chosen
+        for later in dependents(migrations, migration.version)
         if later in applied and later.version not in names
     ]
     if standing:
         raise Refused(
             f"migration {version} cannot be rolled back alone",
             found="later migrations stand on it: "
-            + ", ".join(dict.fromkeys(one.label for one in standing)),
+            + ", ".join(dict.fromkeys(migration.label for migration in standing)),
             expected="none",
             action=(
                 f"roll those back first, or all together: `mantis-runbook rollback {version}"
@@ -119,6 +115,14 @@ def choose(
             ),
         )
     return tuple(reversed(chosen))
+
+
+def _in_scope(applied: Sequence[Migration], first: str, scope: str) -> list[Migration]:
+    return {
+        "only": [migration for migration in applied if migration.version == first],
+        "after": [migration for migration in applied if int(migration.version) > int(first)],
+        "from": [migration for migration in applied if int(migration.version) >= int(first)],
+    }[scope]
 
 
 def require_confirmation(limits: Environment, chosen: Sequence[Migration], typed: str) -> None:
@@ -160,15 +164,15 @@ def roll_back(
         theirs = others(passes, now)
         engine = Engine(run.target, run.environment, run.name, run.operator, fence, watch)
         try:
-            found = salvage.losses(connection, start, spared=[name for _, name in theirs])
-            seal(connection, [loss.name for loss in found if not loss.only])
-            for loss in found:
-                if loss.only:
-                    keep(connection, loss.schema, loss.table, loss.only, loss.key)
-            kept = salvage.take(connection, found, folder)
-            watch("salvage.finished", rows=kept.rows, files=len(kept.files), folder=str(folder))
+            salvaged = _salvaged(connection, start, theirs, folder)
+            watch(
+                "salvage.finished",
+                rows=salvaged.rows,
+                files=len(salvaged.files),
+                folder=str(folder),
+            )
             applied = tuple(engine.rollback(one) for one in chosen)
-            kept = salvage.take_late(connection, kept)
+            salvaged = salvage.take_late(connection, salvaged)
         except FenceLost:
             raise  # the seals are another runner's by now
         except BaseException:
@@ -179,7 +183,19 @@ def roll_back(
         left = catalog.left_behind(
             start, catalog.snapshot(connection), Ledger(connection).added_labels()
         )
-        return RolledBack(kept, applied, _without(left, theirs, now))
+        return RolledBack(salvaged, applied, _without(left, theirs, now))
+
+
+def _salvaged(
+    connection: Connection, start: Catalog, theirs: frozenset[tuple[str, str]], folder: Path
+) -> salvage.Salvage:
+    """Seal what the rollback drops, and salvage its rows; what is `theirs` stays as it is."""
+    losses = salvage.losses(connection, start, spared=[name for _, name in theirs])
+    seal(connection, [loss.name for loss in losses if not loss.only])
+    for loss in losses:
+        if loss.only:
+            keep(connection, loss.schema, loss.table, loss.only, loss.key)
+    return salvage.take(connection, losses, folder)
 
 
 def others(
@@ -200,11 +216,11 @@ def others(
             expected.pop((change.kind, change.name), None)
             if change.after is not None:
                 expected[change.kind, change.name] = change.after
-    found = {
+    present = {
         (kind, name): text for kind, entries in _entries(now) for name, text in entries.items()
     }
     return frozenset(
-        key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+        key for key in expected.keys() | present.keys() if expected.get(key) != present.get(key)
     )
 
 

@@ -47,11 +47,21 @@ def seal(connection: Connection, tables: Iterable[str], *, patience_s: float = P
         # partition.
         wanted = [(NAME, "INSERT OR UPDATE OR DELETE OR TRUNCATE", "STATEMENT")]
         wanted += [(BY_ROW, "INSERT OR UPDATE OR DELETE", "ROW")] if row["is_partition"] else []
-        _quickly(connection, f"seal {row['schema']}.{row['name']}", patience_s, [
-            statement.format(name=sql.Identifier(name), table=table, writes=sql.SQL(writes), level=sql.SQL(level))
-            for name, writes, level in wanted
-            for statement in (CREATE, ALWAYS)
-        ])  # fmt: skip
+        _quickly(
+            connection,
+            f"seal {row['schema']}.{row['name']}",
+            patience_s,
+            [
+                statement.format(
+                    name=sql.Identifier(name),
+                    table=table,
+                    writes=sql.SQL(writes),
+                    level=sql.SQL(level),
+                )
+                for name, writes, level in wanted
+                for statement in (CREATE, ALWAYS)
+            ],
+        )
 
 
 def keep(
@@ -75,15 +85,20 @@ def keep(
         "DELETE FROM mantis_runbook.kept_value WHERE (schema_name, table_name, column_name) = ({},"
         " {}, {})"
     ).format(*map(sql.Literal, (schema, table, column)))
-    _quickly(connection, f"keep the values of {schema}.{table}.{column}", patience_s, [
-        forget, KEEP.format(name=name, table=place, arguments=arguments), ALWAYS.format(name=name, table=place)
-    ])  # fmt: skip
+    _quickly(
+        connection,
+        f"keep the values of {schema}.{table}.{column}",
+        patience_s,
+        [
+            forget,
+            KEEP.format(name=name, table=place, arguments=arguments),
+            ALWAYS.format(name=name, table=place),
+        ],
+    )
 
 
 def unseal(connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
-    """Take all seals off again, also those that a killed rollback left. Raises
-    `LockNotObtained`.
-    """
+    """Take all seals off, those of a killed rollback too. Raises `LockNotObtained`."""
     for row in rows(connection, query("engine/seals"), {"names": [NAME, BY_ROW], "keeper": KEEPER}):
         table = sql.Identifier(row["schema"], row["table"])
         drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(row["name"]), table)

@@ -1,6 +1,4 @@
-"""The session that carries out a migration's steps: its settings, its limits, its fence, and who
-may stop it.
-"""
+"""The session that carries out a migration's steps: its settings, limits and fence."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ class EngineSession:
     observe: Observer
 
     def settle(self) -> None:
-        """The session's settings as they must be: a step before this one may have SET what it
-        liked.
-        """
+        """Reset the session's settings: an earlier step may have SET others."""
         self.connection.execute("RESET ROLE")
         self.connection.execute("RESET ALL")
         settle(

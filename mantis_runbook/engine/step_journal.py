@@ -1,6 +1,4 @@
-"""The journal of steps in the database: what was done of a migration, step by step, and by which
-run.
-"""
+"""The journal of steps in the database: what was done of a migration, and by which run."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ class StepJournal:
         lock_waits: int | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write one row, through the step's own connection where step and row must commit
-        together.
-        """
+        """Write one row, on the step's own connection where both must commit together."""
         (connection or self._connection).execute(
             "INSERT INTO mantis_runbook.journal (run, version, direction, step, statement_sha256,"
             " state, who, duration_ms, attempts, lock_waits, detail) VALUES (%s, %s, %s, %s, %s,"
@@ -124,7 +120,7 @@ class StepJournal:
         ).fetchone()
         if begun is None:
             return None
-        found = rows(
+        entries = rows(
             self._connection,
             "SELECT step, state, statement_sha256, detail ->> 'last_key' AS last_key FROM"
             " mantis_runbook.journal WHERE version = %s AND id > %s ORDER BY id",
@@ -132,13 +128,13 @@ class StepJournal:
         )
         return Pass(
             direction=begun[1],
-            done=frozenset(row["step"] for row in found if row["state"] == "done"),
+            done=frozenset(row["step"] for row in entries if row["state"] == "done"),
             carried_out={
                 row["step"]: row["statement_sha256"]
-                for row in found
+                for row in entries
                 if row["state"] in ("done", "batch")
             },
-            started=frozenset(row["step"] for row in found if row["state"] == "started"),
-            last_key={row["step"]: row["last_key"] for row in found if row["state"] == "batch"},
-            is_open=not any(row["state"] == "ended" for row in found),
+            started=frozenset(row["step"] for row in entries if row["state"] == "started"),
+            last_key={row["step"]: row["last_key"] for row in entries if row["state"] == "batch"},
+            is_open=not any(row["state"] == "ended" for row in entries),
         )

@@ -1,6 +1,4 @@
-"""Tries: a step gives way to others, tries again until its deadline, and then says who was in the
-way.
-"""
+"""Tries: a step gives way, tries again until its deadline, then says who was in the way."""
 
 from __future__ import annotations
 
@@ -16,10 +14,10 @@ from mantis_runbook.engine.results import first_line
 from mantis_runbook.engine.session import EngineSession
 from mantis_runbook.errors import LockNotObtained, StepFailed
 from mantis_runbook.migrations.files import Step
-from mantis_runbook.postgres import blockers
+from mantis_runbook.postgres import blockers, catalog
 from mantis_runbook.postgres.connection import is_lost
 
-__all__ = ["RETRIED", "Tries"]
+__all__ = ["RETRIED", "Tries", "catalog_of"]
 
 Result = TypeVar("Result")
 
@@ -42,9 +40,7 @@ FIRST_PATIENCE, MORE_PATIENCE = 0.3, 1.3
 
 @dataclass
 class Tries:
-    """The tries of one step: how often it began, how often it gave a lock up, and who is in the
-    way.
-    """
+    """The tries of one step: how often it began and gave a lock up, and who is in the way."""
 
     session: EngineSession
     version: str
@@ -108,8 +104,9 @@ class Tries:
         self.held_up(named)
 
     def held_up(self, named: Sequence[str]) -> None:
-        """Tell who is in the way. Never asks to stop: the thread that looks for blockers calls this
-        too.
+        """Tell who is in the way.
+
+        Never asks to stop: the thread that looks for blockers calls this too.
         """
         self.waits += 1
         self.session.watch(
@@ -151,9 +148,7 @@ class Tries:
         )
 
     def limit_statements(self) -> None:
-        """Limit the transaction's statements, and what they wait for a lock: longer with every
-        try.
-        """
+        """Limit the transaction's statements and their lock waits: longer with every try."""
         limits = self.session.limits
         patience_ms = limits.lock_timeout_ms * min(
             1.0, FIRST_PATIENCE * MORE_PATIENCE**self.lock_waits
@@ -172,3 +167,30 @@ def _of_autovacuum(named: str) -> str:
         if "autovacuum worker" in named
         else ""
     )
+
+
+def catalog_of(session: EngineSession) -> str:
+    """The catalogue as JSON. Raises `LockNotObtained`.
+
+    Reading a definition waits for locks on its table, and gives way like a step.
+    """
+    in_the_way = dict[int, str]()
+    deadline_s = session.limits.step_deadline_s
+    try:
+        for attempt in stamina.retry_context(
+            on=RETRIED, attempts=None, timeout=deadline_s, wait_max=1.0
+        ):
+            session.stop()
+            with attempt, blockers.naming(session.target, session.connection, in_the_way):
+                return catalog.snapshot(session.connection).to_json()
+    except RETRIED as error:
+        raise LockNotObtained(
+            "the catalogue cannot be read",
+            found=(
+                f"tables locked for {deadline_s} s by"
+                f" {'; '.join(in_the_way.values()) or first_line(error)}"
+            ),
+            expected="tables that can be read",
+            action="end or wait for the sessions named, then run again",
+        ) from error
+    raise AssertionError("unreachable")

@@ -50,35 +50,40 @@ def _is_batchable(statement: Statement) -> bool:
 def _wrong_bounds(statement: Statement) -> str:
     comparisons = list(_comparisons(tree(statement.text)))
     for number in (1, 2):
-        found = [(side, operator) for given, side, operator in comparisons if given == number]
+        bounds = [(side, operator) for given, side, operator in comparisons if given == number]
         if wrong := [
-            operator for side, operator in found if (side, operator) not in BOUNDS[number]
+            operator for side, operator in bounds if (side, operator) not in BOUNDS[number]
         ]:
             return f"compares ${number} by {wrong[0]}"
-        if not found:
+        if not bounds:
             return f"compares nothing with ${number}"
     return ""
 
 
 def _comparisons(root: Any) -> Iterable[tuple[int, str, str]]:
     """Each comparison of a parameter, cast or not: its number, its side, the operator."""
-    for one in nodes(root, "A_Expr"):
-        operator = one.name[-1].string.sval
-        if one.kind in (grammar.AEXPR_BETWEEN, grammar.AEXPR_NOT_BETWEEN):
+    for comparison in nodes(root, "A_Expr"):
+        operator = comparison.name[-1].string.sval
+        if comparison.kind in (grammar.AEXPR_BETWEEN, grammar.AEXPR_NOT_BETWEEN):
             yield from (
-                (number, "right", operator) for number in _direct_parameters(one.rexpr.list.items)
+                (number, "right", operator)
+                for number in _direct_parameters(comparison.rexpr.list.items)
             )
         elif operator in {"<", "<=", ">", ">=", "=", "<>"}:
-            yield from ((number, "left", operator) for number in _direct_parameters([one.lexpr]))
-            yield from ((number, "right", operator) for number in _direct_parameters([one.rexpr]))
+            yield from (
+                (number, "left", operator) for number in _direct_parameters([comparison.lexpr])
+            )
+            yield from (
+                (number, "right", operator) for number in _direct_parameters([comparison.rexpr])
+            )
 
 
 def _direct_parameters(wrapped: Iterable[Any]) -> list[int]:
-    found = []
-    for one in wrapped:
-        inner = one
+    numbers = []
+    for node in wrapped:
+        inner = node
         while inner.WhichOneof("node") == "type_cast":
             inner = inner.type_cast.arg
         if inner.WhichOneof("node") == "param_ref":
-            found.append(inner.param_ref.number)
-    return found
+            numbers.append(inner.param_ref.number)
+    return numbers

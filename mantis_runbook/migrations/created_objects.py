@@ -1,6 +1,4 @@
-"""What a migration would make: tables with their columns, enums with their labels, indexes,
-functions.
-"""
+"""What a migration would create: tables, columns, enums and their labels, indexes, functions."""
 
 from __future__ import annotations
 
@@ -38,8 +36,9 @@ class Planned:
 
 
 def planned(migration: Migration) -> tuple[Planned, ...]:
-    """All objects that the migration's file creates, in order. What a DO block makes is not
-    seen.
+    """All objects that the migration's file creates, in order.
+
+    What a DO block makes is not seen.
     """
     return tuple(
         Planned(migration.version, kind, name, tuple(parts))
@@ -73,22 +72,22 @@ def _made(node: Any) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
         )
     elif kind in TABLES:
         relation = {"ViewStmt": "view", "CreateSeqStmt": "sequence"}.get(kind, "relation")
-        made = node.into.rel if kind == "CreateTableAsStmt" else getattr(node, relation)
+        created = node.into.rel if kind == "CreateTableAsStmt" else getattr(node, relation)
         columns = [
             _column(one.column_def)
             for one in getattr(node, "table_elts", ())
             if one.HasField("column_def")
         ]
-        yield TABLES[kind], _bare(made), columns
+        yield TABLES[kind], _bare(created), columns
 
 
 def _arguments(node: Any) -> list[Any]:
     """Those that tell functions of one name apart."""
     result = ("FUNC_PARAM_OUT", "FUNC_PARAM_TABLE")
     return [
-        one
-        for one in nodes(node, "FunctionParameter")
-        if grammar.FunctionParameterMode.Name(one.mode) not in result
+        argument
+        for argument in nodes(node, "FunctionParameter")
+        if grammar.FunctionParameterMode.Name(argument.mode) not in result
     ]
 
 

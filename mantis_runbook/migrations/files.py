@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from mantis_runbook import settings
 from mantis_runbook.errors import MigrationFileError, ParameterError
-from mantis_runbook.migrations.scripts import Script, Step, header, read_script, sha256
+from mantis_runbook.migrations.scripts import Script, Step, header, read_script
+from mantis_runbook.migrations.steps import sha256
 from mantis_runbook.postgres.statements import Statement, parse_statements
 
 __all__ = [
@@ -35,9 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Migration:
-    """A version: its three scripts, the phase (notebook) it belongs to, and the versions it
-    requires.
-    """
+    """A version: its three scripts, its phase (a notebook), and the versions it requires."""
 
     version: str
     name: str
@@ -82,8 +81,9 @@ def load(folder: Path | None = None) -> tuple[Migration, ...]:
 
 
 def first_version() -> str:
-    """The version that comes before all others, by the files' names. Raises `MigrationFileError`
-    where there is none.
+    """The version that comes before all others, by the files' names.
+
+    Raises `MigrationFileError` where there is none.
     """
     folder = settings.sql() / "migrations"
     if not (keys := _versions(folder)):
@@ -112,12 +112,12 @@ def find(migrations: Iterable[Migration], version: str) -> Migration:
 def dependents(migrations: Iterable[Migration], version: str) -> tuple[Migration, ...]:
     """Those that require the version, directly or by way of others, in order."""
     reached = {version}
-    found = []
-    for one in sorted(migrations, key=_order):
-        if reached & set(one.requires):
-            reached.add(one.version)
-            found.append(one)
-    return tuple(found)
+    dependent = []
+    for migration in sorted(migrations, key=_order):
+        if reached & set(migration.requires):
+            reached.add(migration.version)
+            dependent.append(migration)
+    return tuple(dependent)
 
 
 def _file_names(folder: Path) -> list[re.Match[str]]:
@@ -137,8 +137,9 @@ def _file_names(folder: Path) -> list[re.Match[str]]:
 
 
 def _versions(folder: Path) -> list[tuple[str, str]]:
-    """Version and name of each migration. Raises for a number used twice, and for files that are
-    missing or stray.
+    """Version and name of each migration.
+
+    Raises for a number used twice, and for files that are missing or stray.
     """
     roles: dict[tuple[str, str], set[str]] = {}
     for match in _file_names(folder):
@@ -148,9 +149,11 @@ def _versions(folder: Path) -> list[tuple[str, str]]:
     for first, second in pairwise(ordered):
         if int(first[0]) == int(second[0]):
             raise MigrationFileError(
-                f"migration number {first[0]}", found=f"{'_'.join(first)}.sql and {'_'.join(second)}.sql",
-                expected="each number once", action="give the later one the next free number",
-            )  # fmt: skip
+                f"migration number {first[0]}",
+                found=f"{'_'.join(first)}.sql and {'_'.join(second)}.sql",
+                expected="each number once",
+                action="give the later one the next free number",
+            )
     return ordered
 
 
@@ -159,9 +162,11 @@ def _refuse_incomplete(folder: Path, key: tuple[str, str], roles: set[str]) -> N
     if "" not in roles:
         strays = " and ".join(f"{stem}{role}.sql" for role in sorted(roles))
         raise MigrationFileError(
-            f"{folder.name}/{strays}", found="no migration of that name", expected=f"{stem}.sql beside it",
+            f"{folder.name}/{strays}",
+            found="no migration of that name",
+            expected=f"{stem}.sql beside it",
             action="give both the same number and name, or remove what is left over",
-        )  # fmt: skip
+        )
     if missing := [f"{stem}{role}.sql" for role in ("_rollback", "_validate") if role not in roles]:
         raise MigrationFileError(
             f"{folder.name}/{stem}.sql", found=f"no {' and no '.join(missing)}",
@@ -204,20 +209,22 @@ def _collect(tasks: Iterable[Callable[[], Result]]) -> list[Result]:
 
 def _refuse_unknown_requirements(migrations: Sequence[Migration]) -> None:
     """Requirements must be known and earlier: that also keeps them free of circles."""
-    known = {one.version for one in migrations}
-    for one in migrations:
-        for required in one.requires:
-            if required in known and int(required) < int(one.version):
+    known = {migration.version for migration in migrations}
+    for migration in migrations:
+        for required in migration.requires:
+            if required in known and int(required) < int(migration.version):
                 continue
             earlier = (
-                ", ".join(other.version for other in migrations if _order(other) < _order(one))
+                ", ".join(
+                    other.version for other in migrations if _order(other) < _order(migration)
+                )
                 or "none"
             )
             raise MigrationFileError(
-                f"{one.up.path.name} requires {required}",
+                f"{migration.up.path.name} requires {required}",
                 found=(
                     "a later version"
-                    if required in known - {one.version}
+                    if required in known - {migration.version}
                     else "no such version before it"
                 ),
                 expected=f"an earlier one ({earlier})",

@@ -95,17 +95,22 @@ def recut(groups: Iterable[tuple[str, Sequence[Statement]]]) -> tuple[Proposed, 
     steps: list[Proposed] = []
     for name, statements in groups:
         kept = [
-            one
-            for one in statements
-            if one.kind != "TransactionStmt" and not is_ledger_statement(one)
+            statement
+            for statement in statements
+            if statement.kind != "TransactionStmt" and not is_ledger_statement(statement)
         ]
         for topic, together in _by_topic(kept):
-            tables = [one for one in together if one.kind == "CreateStmt"]
-            created |= {_table(one) for one in tables}
+            tables = [statement for statement in together if statement.kind == "CreateStmt"]
+            created |= {_table(statement) for statement in tables}
             keys = [
-                key for one in tables for key in foreign_keys(one) if key.referenced not in created
+                key
+                for statement in tables
+                for key in foreign_keys(statement)
+                if key.referenced not in created
             ]
-            steps.append(Proposed(name or topic, tuple(_line(one, keys) for one in together)))
+            steps.append(
+                Proposed(name or topic, tuple(_line(statement, keys) for statement in together))
+            )
             steps += steps_of(keys)
             name = ""
     return _with_own_names(steps)
@@ -251,7 +256,13 @@ def _foreign_key(
         constraint.deferrable |= one.contype == grammar.CONSTR_ATTR_DEFERRABLE
         constraint.initdeferred |= one.contype == grammar.CONSTR_ATTR_DEFERRED
     return ForeignKey(
-        table_key(relation), name, table_key(key.pktable), postgast.deparse(parsed) + ";",
-        f"ALTER TABLE {relation_name(relation)} VALIDATE CONSTRAINT {quoted(name)};" if not_valid else "",
-        not key.skip_validation, column,
-    )  # fmt: skip
+        table_key(relation),
+        name,
+        table_key(key.pktable),
+        postgast.deparse(parsed) + ";",
+        f"ALTER TABLE {relation_name(relation)} VALIDATE CONSTRAINT {quoted(name)};"
+        if not_valid
+        else "",
+        not key.skip_validation,
+        column,
+    )

@@ -45,8 +45,9 @@ AFTER_ERRORS_S = 1.0
 
 @dataclass
 class Load:
-    """A load that is running; its figures grow spell by spell. `least_s` is how long it is to last,
-    if the work is shorter.
+    """A load that is running; its figures grow spell by spell.
+
+    `least_s` is how long it is to last, if the work is shorter.
     """
 
     spells: list[LoadResult] = field(default_factory=list)
@@ -80,8 +81,9 @@ def running(
     may_begin: Callable[[], bool] = lambda: True,
     told: Callable[[LoadResult], object] = lambda result: None,
 ) -> Iterator[Load]:
-    """Keep the load up while the block lasts. `rate` is in transactions per second, over all
-    clients; 0 means none.
+    """Keep the load up while the block lasts.
+
+    `rate` is in transactions per second, over all clients; 0 means none.
 
     It writes, so it waits until it `may_begin`: a target that is refused is not touched. Each spell
     plays what `scripts` names by then, nothing when it names none, and is `told` of, in the load's
@@ -153,7 +155,8 @@ class _Chain:
                 told(result)
                 if result.errors:
                     self.over.wait(AFTER_ERRORS_S)
-        except Exception as error:  # raised by whoever waits for the load, not in its thread, where nobody would hear
+        except Exception as error:
+            # Raised by whoever waits for the load: in this thread nobody would hear of it.
             self.error = error
         finally:
             self.over.set()
@@ -168,15 +171,19 @@ class _Chain:
 
     def _spell(self, scripts: Sequence[Path], seed: int) -> LoadResult:
         options = [
-            "--no-vacuum", f"--time={SPELL_S}", "--latency-limit=10000", "--protocol=prepared",
-            "--max-tries=10", f"--random-seed={seed}", *map(str, self.options), *(f"--file={one}" for one in scripts),
-        ]  # fmt: skip
+            "--no-vacuum",
+            f"--time={SPELL_S}",
+            "--latency-limit=10000",
+            "--protocol=prepared",
+            "--max-tries=10",
+            f"--random-seed={seed}",
+            *map(str, self.options),
+            *(f"--file={one}" for one in scripts),
+        ]
         try:
             pgbench = commands.command("pgbench", self.target, *options)
-        except (
-            TargetError,
-            psycopg.Error,
-        ) as error:  # nobody answers: as bad for the application, and no end of the load
+        except (TargetError, psycopg.Error) as error:
+            # Nobody answers: as bad for the application, and no end of the load.
             return LoadResult(0, 1, 0, 0.0, (str(error),))
         self.process = pgbench.start(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.over.is_set():  # it was set before there was a process to tell
@@ -197,8 +204,8 @@ class _Chain:
 
 def _errors(text: str) -> tuple[str, ...]:
     """Each error once; where the server said none, how the client ended."""
-    said = [error for error in ERROR.findall(text) if not UNPREPARED.fullmatch(error)]
-    return tuple(dict.fromkeys(said or ABORTED.findall(text)))
+    errors = [error for error in ERROR.findall(text) if not UNPREPARED.fullmatch(error)]
+    return tuple(dict.fromkeys(errors or ABORTED.findall(text)))
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int:

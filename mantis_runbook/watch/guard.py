@@ -50,8 +50,9 @@ POLL_S, AGAIN_S = 0.05, 0.1
 
 @dataclass(frozen=True)
 class Gauge:
-    """The figures at one instant (UTC), in the units of the limits. None: not known, so not
-    judged.
+    """The figures at one instant (UTC), in the units of the limits.
+
+    None: not known, so not judged.
     """
 
     at: datetime
@@ -98,8 +99,9 @@ class Watched(Protocol):
 
 
 def judge(now: Gauge, limits: GuardLimits, before: Sequence[Gauge] = ()) -> Trip | None:
-    """The first limit that is reached, if any. `before` are the gauges of the same kind before it,
-    oldest first. Pure.
+    """The first limit that is reached, if any.
+
+    `before` are the gauges of the same kind before it, oldest first. Pure.
     """
     for name, allowed in limits.model_dump().items():
         recent = [*before, now][-IN_A_ROW.get(name, 1) :]
@@ -113,8 +115,8 @@ def judge(now: Gauge, limits: GuardLimits, before: Sequence[Gauge] = ()) -> Trip
     return None
 
 
-def _reaches(name: str, one: Gauge, allowed: float) -> bool:
-    figure: float | None = getattr(one, name)
+def _reaches(name: str, gauge: Gauge, allowed: float) -> bool:
+    figure: float | None = getattr(gauge, name)
     if figure is None:
         return False
     return figure <= allowed if name == "disk_left_mb" else figure >= allowed
@@ -142,23 +144,23 @@ def gauge(reading: Reading, *, patience_s: float) -> Gauge:
 
 def unwatched(limits: GuardLimits, reading: Reading | None, *, probed: bool) -> tuple[str, ...]:
     """Limits that are set and cannot be watched, each with its reason. Pure."""
-    found = []
+    reasons = []
     if not probed:
-        found += [f"{name}: no probe is running" for name in BY_PROBE if getattr(limits, name)]
+        reasons += [f"{name}: no probe is running" for name in BY_PROBE if getattr(limits, name)]
     if reading is None:
         names = [
             name
             for name in GuardLimits.model_fields
             if name not in BY_PROBE and getattr(limits, name)
         ]
-        return (*found, *(f"{name}: the monitor has no reading" for name in names))
+        return (*reasons, *(f"{name}: the monitor has no reading" for name in names))
     if limits.replication_lag_mb and reading.unseen_standbys:
-        found.append(
+        reasons.append(
             "replication_lag_mb: this role does not see the standbys; GRANT pg_read_all_stats TO it"
         )
     if limits.disk_left_mb and reading.disk_left_mb is None:
-        found.append("disk_left_mb: no folder is watched")
-    return tuple(found)
+        reasons.append("disk_left_mb: no folder is watched")
+    return tuple(reasons)
 
 
 class Guard:
@@ -207,13 +209,11 @@ class Guard:
         self._thread.join()
 
     def require(self, reading: Reading | None) -> None:
-        """Raise `Refused` when a limit is set that nobody can watch: a guard that sees nothing
-        guards nothing.
-        """
-        if found := unwatched(self._limits, reading, probed=self._probe is not None):
+        """Raise `Refused` when a limit is set that nobody can watch."""
+        if reasons := unwatched(self._limits, reading, probed=self._probe is not None):
             raise Refused(
                 "the guard cannot watch every limit of this environment",
-                found="; ".join(found),
+                found="; ".join(reasons),
                 expected="a figure for each limit",
                 action="grant what is missing, or set the limit to 0 in environments.toml",
             )
@@ -226,8 +226,9 @@ class Guard:
         self._before.append(now)
 
     def stop(self) -> None:
-        """Raise `GuardTripped` if a limit was reached. The engine knows by then, so it is no longer
-        cancelled.
+        """Raise `GuardTripped` if a limit was reached.
+
+        The engine knows by then, so it is no longer cancelled.
         """
         if self.trip is None:
             return

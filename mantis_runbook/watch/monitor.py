@@ -1,6 +1,4 @@
-"""The monitor: the strategy's figures and who waits for whom, once a second while a migration
-runs.
-"""
+"""The monitor: the strategy's figures and who waits for whom, once a second."""
 
 from __future__ import annotations
 
@@ -51,8 +49,9 @@ NO_FUNCTION = (
 
 @dataclass(frozen=True)
 class Wait:
-    """A session that waits for a lock, and one of those it waits for. Of commands the first word
-    only.
+    """A session that waits for a lock, and one of those it waits for.
+
+    Of commands the first word only.
     """
 
     pid: int
@@ -81,8 +80,9 @@ class Wait:
 
 @dataclass(frozen=True)
 class Reading:
-    """One sample. None: not known to this role, or not there (a standby, a second reading to take a
-    rate from).
+    """One sample.
+
+    None: not known to this role, or not there (a standby, a second reading to take a rate from).
 
     `waiting_queries` are all sessions that wait for a lock, `behind_us` those of the application
     that wait for the runbook, at first or second hand, with the seconds each has waited;
@@ -105,18 +105,18 @@ class Reading:
     disk_left_mb: float | None = None
 
     def __str__(self) -> str:
-        said = [
+        parts = [
             f"{self.active_connections} sessions active",
             f"{self.waiting_queries} waiting ({len(self.behind_us)} of them for us)",
             f"{self.avg_query_ms:,.1f} ms an average query",
         ]
         if self.cache_hit_ratio is not None:
-            said.append(f"{self.cache_hit_ratio:.1f} % cache hits")
+            parts.append(f"{self.cache_hit_ratio:.1f} % cache hits")
         if self.wal_bytes_per_s is not None:
-            said.append(f"{self.wal_bytes_per_s / MEGABYTE:,.1f} MB/s of log")
+            parts.append(f"{self.wal_bytes_per_s / MEGABYTE:,.1f} MB/s of log")
         if self.lag_bytes is not None:
-            said.append(f"standby {self.lag_bytes / MEGABYTE:,.1f} MB behind")
-        return ", ".join([*said, *map(str, self.waits[:3])])
+            parts.append(f"standby {self.lag_bytes / MEGABYTE:,.1f} MB behind")
+        return ", ".join([*parts, *map(str, self.waits[:3])])
 
     @property
     def record(self) -> dict[str, Any]:
@@ -144,8 +144,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What the monitor saw: peaks over all readings, and where the readings are. `notes` say what
-    it could not see.
+    """What the monitor saw: peaks over all readings, and where the readings are.
+
+    `notes` say what it could not see.
     """
 
     file: Path

@@ -1,6 +1,4 @@
-"""The probe: what an application would notice of a migration, measured from outside while it
-runs.
-"""
+"""The probe: what an application would notice of a migration, measured from outside."""
 
 from __future__ import annotations
 
@@ -49,8 +47,9 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class Live:
-    """How it stands since the last mark. A gap that is open by now counts as long as it is; `at` is
-    monotonic.
+    """How it stands since the last mark.
+
+    A gap that is open by now counts as long as it is; `at` is monotonic.
     """
 
     longest_gap_ms: float = 0.0
@@ -80,8 +79,9 @@ class Verification:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What the probe saw. `problems` is empty when it saw all there was to see, and nothing was
-    lost.
+    """What the probe saw.
+
+    `problems` is empty when it saw all there was to see, and nothing was lost.
 
     "Downtime" in our reports is `longest_gap_ms`, and nothing else.
     """
@@ -249,8 +249,9 @@ class Probe:
         return self
 
     def mark(self, name: str = samples.BEGIN) -> None:
-        """What comes now begins: "migration", "migrated", or a step's name. The live figures start
-        anew.
+        """What comes now begins: "migration", "migrated", or a step's name.
+
+        The live figures start anew.
         """
         self._marks += 1
         self.live = Live(marks=self._marks, at=time.monotonic())
@@ -311,14 +312,14 @@ class Probe:
     # -- the result --------------------------------------------------------------------------------
 
     def _measured(self) -> ProbeResult:
-        found = (
+        figures = (
             samples.figures(samples.read(self._path))
             if self._path.exists()
             else Figures(None, (), (), False)
         )
         verification = self._verified()
-        problems = [*self._problems, *_problems(found, verification)]
-        return ProbeResult(self._path, self._rate_hz, found, verification, tuple(problems))
+        problems = [*self._problems, *_problems(figures, verification)]
+        return ProbeResult(self._path, self._rate_hz, figures, verification, tuple(problems))
 
     def _has_canary(self) -> bool:
         """Whether there is a table for writes that can be looked for; where nobody answers, the
@@ -340,8 +341,9 @@ class Probe:
         return False
 
     def _verified(self) -> Verification:
-        """Look for every acknowledged write. The rows are deleted once all are found; otherwise
-        they stay as evidence.
+        """Look for every acknowledged write.
+
+        The rows are deleted once all are found; otherwise they stay as evidence.
         """
         ranges = samples.acknowledged(samples.read(self._path)) if self._path.exists() else []
         total = sum(last - first + 1 for first, last in ranges)
@@ -369,14 +371,14 @@ class Probe:
         return Verification(total, total - len(missing), missing[:NAMED])
 
 
-def _problems(found: Figures, verification: Verification) -> list[str]:
+def _problems(figures: Figures, verification: Verification) -> list[str]:
     """What keeps the figures from being good evidence, or is worse than a gap. Pure."""
     problems = []
-    if not found.complete:
+    if not figures.complete:
         problems.append("the probe did not come to its end: its figures are a lower bound")
     silent = [
         lane.lane
-        for lane in found.lanes
+        for lane in figures.lanes
         if lane.samples and lane.p50_ms is None and lane.longest_gap.ms >= SILENT_MS
     ]
     if silent:

@@ -1,5 +1,4 @@
-"""The probe's own process: reads and writes at a fixed rate, each counted from the instant it was
-scheduled for.
+"""The probe's own process: reads and writes at a fixed rate, each counted from its schedule.
 
 Started by `probe`, which sends what is needed through stdin (never through arguments, which
 everybody can read), one JSON object a line; the answers go the same way through stdout. The end of
@@ -54,8 +53,9 @@ RECONNECT_S, WRITE_S, TELL_S, BEGIN_S, END_S = 0.2, 0.05, 0.2, 5.0, 2.0
 
 @dataclass(frozen=True)
 class Order:
-    """What to probe. The parameters may hold a secret, so an order is only ever sent through a
-    pipe.
+    """What to probe.
+
+    The parameters may hold a secret, so an order is only ever sent through a pipe.
     """
 
     name: str
@@ -123,8 +123,9 @@ class Lane(threading.Thread):
         connection.execute(self._task(connection).execute(self._number))
 
     def _connected(self) -> Connection:
-        """The lane's connection, with its statement prepared. Between two tries it fails at once,
-        as a pool would.
+        """The lane's connection, with its statement prepared.
+
+        Between two tries it fails at once, as a pool would.
         """
         if self._connection is None:
             if time.monotonic() - self._tried_at < RECONNECT_S:
@@ -141,8 +142,9 @@ class Lane(threading.Thread):
         return self._connection
 
     def _try(self, work: Callable[[], object]) -> str:
-        """Do it, and say how it went. What the probe meets is a finding, never the probe's own
-        end.
+        """Do it, and say how it went.
+
+        What the probe meets is a finding, never the probe's own end.
         """
         try:
             work()
@@ -187,8 +189,9 @@ class Clock:
         self.began.set()
 
     def end(self, at: float) -> None:
-        """No instant after this one. What was due before is still carried out, unless it is given
-        up.
+        """No instant after this one.
+
+        What was due before is still carried out, unless it is given up.
         """
         self._ended = at
         self.over.set()
@@ -228,13 +231,13 @@ class Standing:
         self._longest_ms, self._lane, self._samples, self._marks = 0.0, "", 0, 0
         self._errors = Counter[str]()
 
-    def add(self, one: Sample) -> None:
+    def add(self, sample: Sample) -> None:
         self._samples += 1
-        if one.outcome == OK:
-            self._stretch(one.lane, one.end_s)
-            self._last[one.lane] = one.end_s
+        if sample.outcome == OK:
+            self._stretch(sample.lane, sample.end_s)
+            self._last[sample.lane] = sample.end_s
         else:
-            self._errors[one.outcome] += 1
+            self._errors[sample.outcome] += 1
 
     def _stretch(self, lane: str, until_s: float) -> None:
         gap = (until_s - self._last[lane]) * 1000
@@ -296,7 +299,7 @@ class Process:
 
     def _watch(self) -> float:
         """Write samples until the owner says stop, or is gone; returns when that was."""
-        told = time.monotonic()
+        told_at = time.monotonic()
         while True:
             with suppress(queue.Empty):
                 word = self._words.get(timeout=WRITE_S)
@@ -306,9 +309,9 @@ class Process:
                 self._write(Sample(word["at"] - self._clock.origin, MARK, 0, 0.0, word["mark"]))
                 self._standing.restart()
             self._drain()
-            if time.monotonic() - told > TELL_S:
-                told = time.monotonic()
-                _tell(self._standing.told(told - self._clock.origin))
+            if time.monotonic() - told_at > TELL_S:
+                told_at = time.monotonic()
+                _tell(self._standing.told(told_at - self._clock.origin))
 
     def _end(self, ended: float) -> None:
         self._clock.end(ended)
@@ -319,8 +322,8 @@ class Process:
             lane.cancel()
         self._join(0.5)
         self._drain()
-        for one in (one for lane in stuck for one in lane.unanswered()):
-            self._write(one)
+        for sample in (sample for lane in stuck for sample in lane.unanswered()):
+            self._write(sample)
         self._write(Sample(ended - self._clock.origin, END, 0, 0.0, ""))
         _tell({"ended": True})
 
@@ -332,14 +335,20 @@ class Process:
     def _drain(self) -> None:
         with suppress(queue.Empty):
             while True:
-                one = self._out.get_nowait()
-                self._standing.add(one)
-                self._write(one)
+                sample = self._out.get_nowait()
+                self._standing.add(sample)
+                self._write(sample)
         self._file.flush()
 
-    def _write(self, one: Sample) -> None:
+    def _write(self, sample: Sample) -> None:
         self._writer.writerow(
-            (f"{one.at_s:.4f}", one.lane, one.number, f"{one.latency_ms:.3f}", one.outcome)
+            (
+                f"{sample.at_s:.4f}",
+                sample.lane,
+                sample.number,
+                f"{sample.latency_ms:.3f}",
+                sample.outcome,
+            )
         )
 
 

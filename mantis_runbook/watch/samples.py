@@ -1,6 +1,4 @@
-"""What a probe saw: one sample a scheduled instant, kept in a file, and the figures that follow
-from them.
-"""
+"""What a probe saw: one sample a scheduled instant, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -15,9 +13,26 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "ACKNOWLEDGED", "CACHED_PLAN", "CLOCK", "COLUMNS", "END", "MARK", "OK", "UNANSWERED", "Figures", "Gap",
-    "LaneFigures", "Sample", "acknowledged", "curable", "figures", "frame", "longest_gaps", "migration_span", "read",
-]  # fmt: skip
+    "ACKNOWLEDGED",
+    "CACHED_PLAN",
+    "CLOCK",
+    "COLUMNS",
+    "END",
+    "MARK",
+    "OK",
+    "UNANSWERED",
+    "Figures",
+    "Gap",
+    "LaneFigures",
+    "Sample",
+    "acknowledged",
+    "curable",
+    "figures",
+    "frame",
+    "longest_gaps",
+    "migration_span",
+    "read",
+]
 
 COLUMNS = ("at_s", "lane", "number", "latency_ms", "outcome")
 
@@ -89,8 +104,9 @@ class LaneFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """What follows from a file of samples. `complete` is False when the probe did not come to its
-    end.
+    """What follows from a file of samples.
+
+    `complete` is False when the probe did not come to its end.
     """
 
     started_at: datetime | None
@@ -124,19 +140,20 @@ def read(path: Path) -> Iterator[Sample]:
 def acknowledged(samples: Iterable[Sample]) -> list[tuple[int, int]]:
     """Numbers of the acknowledged writes, as ranges."""
     ranges: list[tuple[int, int]] = []
-    for one in samples:
-        if one.lane != ACKNOWLEDGED or one.outcome != OK:
+    for sample in samples:
+        if sample.lane != ACKNOWLEDGED or sample.outcome != OK:
             continue
-        if ranges and ranges[-1][1] == one.number - 1:
-            ranges[-1] = (ranges[-1][0], one.number)
+        if ranges and ranges[-1][1] == sample.number - 1:
+            ranges[-1] = (ranges[-1][0], sample.number)
         else:
-            ranges.append((one.number, one.number))
+            ranges.append((sample.number, sample.number))
     return ranges
 
 
 def figures(samples: Iterable[Sample], begin: str = BEGIN, end: str = DONE) -> Figures:
-    """All figures of a probe. What lies between the marks `begin` and `end` is the migration;
-    before it is the noise.
+    """All figures of a probe.
+
+    What lies between the marks `begin` and `end` is the migration; before it is the noise.
 
     Without the mark `begin` everything counts as migration, without `end` everything after `begin`
     does: what is not known to be quiet is not noise. A gap that touches the migration belongs to
@@ -146,18 +163,18 @@ def figures(samples: Iterable[Sample], begin: str = BEGIN, end: str = DONE) -> F
     marks: list[tuple[str, float]] = []
     started: datetime | None = None
     ended: float | None = None
-    for one in samples:
-        if one.lane == CLOCK:
-            started = datetime.fromisoformat(one.outcome)
-        elif one.lane == MARK:
-            marks.append((one.outcome, one.at_s))
-        elif one.lane == END:
-            ended = one.at_s
+    for sample in samples:
+        if sample.lane == CLOCK:
+            started = datetime.fromisoformat(sample.outcome)
+        elif sample.lane == MARK:
+            marks.append((sample.outcome, sample.at_s))
+        elif sample.lane == END:
+            ended = sample.at_s
         else:
-            lanes.setdefault(one.lane, _Lane()).add(one)
+            lanes.setdefault(sample.lane, _Lane()).add(sample)
     span = _span(marks, begin, end)
-    made = tuple(lane.figures(name, span, ended) for name, lane in sorted(lanes.items()))
-    return Figures(started, tuple(marks), made, ended is not None)
+    lane_figures = tuple(lane.figures(name, span, ended) for name, lane in sorted(lanes.items()))
+    return Figures(started, tuple(marks), lane_figures, ended is not None)
 
 
 def _span(marks: Iterable[tuple[str, float]], begin: str, end: str) -> tuple[float, float]:
@@ -172,12 +189,12 @@ def migration_span(path: Path) -> tuple[datetime, datetime] | None:
     started: datetime | None = None
     marks: list[tuple[str, float]] = []
     last = 0.0
-    for one in read(path):
-        last = max(last, one.end_s)
-        if one.lane == CLOCK:
-            started = datetime.fromisoformat(one.outcome)
-        elif one.lane == MARK:
-            marks.append((one.outcome, one.at_s))
+    for sample in read(path):
+        last = max(last, sample.end_s)
+        if sample.lane == CLOCK:
+            started = datetime.fromisoformat(sample.outcome)
+        elif sample.lane == MARK:
+            marks.append((sample.outcome, sample.at_s))
     if started is None or not marks:
         return None
     begin, end = _span(marks, BEGIN, DONE)
@@ -194,19 +211,19 @@ def longest_gaps(
     """
     started: datetime | None = None
     answered: dict[str, list[float]] = {}
-    for one in samples:
-        if one.lane == CLOCK:
-            started = datetime.fromisoformat(one.outcome)
-        elif one.lane not in (MARK, END) and one.outcome == OK:
-            answered.setdefault(one.lane, [0.0]).append(one.end_s)
+    for sample in samples:
+        if sample.lane == CLOCK:
+            started = datetime.fromisoformat(sample.outcome)
+        elif sample.lane not in (MARK, END) and sample.outcome == OK:
+            answered.setdefault(sample.lane, [0.0]).append(sample.end_s)
     if started is None:
         return {}
     gaps = [gap for ends in answered.values() for gap in pairwise(sorted(ends))]
-    found = {}
+    longest = {}
     for name, (begin, end) in spans.items():
         first, last = (begin - started).total_seconds(), (end - started).total_seconds()
-        found[name] = _longest(gap for gap in gaps if gap[1] > first and gap[0] < last).ms
-    return found
+        longest[name] = _longest(gap for gap in gaps if gap[1] > first and gap[0] < last).ms
+    return longest
 
 
 class _Lane:
@@ -218,14 +235,14 @@ class _Lane:
         self.scheduled, self.latencies, self.successes = array("d"), array("d"), array("d")
         self.errors: list[tuple[float, str]] = []
 
-    def add(self, one: Sample) -> None:
-        if one.outcome in (OK, UNANSWERED):
-            self.scheduled.append(one.at_s)
-            self.latencies.append(one.latency_ms)
-        if one.outcome == OK:
-            self.successes.append(one.end_s)
+    def add(self, sample: Sample) -> None:
+        if sample.outcome in (OK, UNANSWERED):
+            self.scheduled.append(sample.at_s)
+            self.latencies.append(sample.latency_ms)
+        if sample.outcome == OK:
+            self.successes.append(sample.end_s)
         else:
-            self.errors.append((one.at_s, one.outcome))
+            self.errors.append((sample.at_s, sample.outcome))
 
     def figures(self, name: str, span: tuple[float, float], ended: float | None) -> LaneFigures:
         begin, end = span

@@ -99,8 +99,9 @@ def watching(
     show: Callable[[Reading], None] = lambda reading: None,
     told: Callable[[Trip], None] = lambda trip: None,
 ) -> Iterator[Watch]:
-    """Probe, monitor and guard for the length of the block. The machine's own noise is measured
-    before it begins.
+    """Probe, monitor and guard for the length of the block.
+
+    The machine's own noise is measured before it begins.
 
     `tables` come most important first: those beyond `MOST_TABLES` are not probed, and named. `show`
     is handed each of the monitor's readings, once a second, in the monitor's thread. `told` hears

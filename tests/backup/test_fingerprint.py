@@ -34,11 +34,13 @@ SECOND = "22222222-2222-4222-8222-222222222222"
 
 SAMPLE = f"""
 CREATE TABLE sample (
-    id integer, org_id uuid, name text, note text, amount numeric, ratio double precision, at timestamptz,
-    span interval, raw bytea, tags text[], facts jsonb, double numeric GENERATED ALWAYS AS (amount * 2) STORED
+    id integer, org_id uuid, name text, note text, amount numeric, ratio double precision,
+    at timestamptz, span interval, raw bytea, tags text[], facts jsonb,
+    double numeric GENERATED ALWAYS AS (amount * 2) STORED
 );
 INSERT INTO sample (id, org_id, name, note, amount, ratio, at, span, raw, tags, facts) VALUES
-    (1, '{FIRST}', 'Ada', NULL, 1.0, 0.1, '2026-03-29 01:30+00', '1 mon 2 days', 'abc', '{{a,b}}', '{{"k": 1}}'),
+    (1, '{FIRST}', 'Ada', NULL, 1.0, 0.1, '2026-03-29 01:30+00', '1 mon 2 days', 'abc',
+        '{{a,b}}', '{{"k": 1}}'),
     (2, '{FIRST}', 'Bo', 'x', 2.50, 0.30000000000000004, 'infinity', NULL, NULL, NULL, NULL),
     (3, '{SECOND}', '', 'a,b', 0, 'NaN', '0044-03-15 BC', '-1 day', '', '{{}}', '{{}}'),
     (4, NULL, 'Čo', '"q"', NULL, NULL, NULL, NULL, NULL, NULL, NULL),
@@ -488,7 +490,8 @@ MESSAGES = [
     (of(2), of(3), "customer has 3 rows, expected 2"),
     (of(2, 7), of(2, 8), "customer has 2 rows as expected, but their content differs"),
     (of(2), of(2, columns=("name",)), "customer has lost id, so its content cannot be compared"),
-    (of(2), of(2, columns=("id", "x")), "customer was hashed over other columns, so its content cannot be compared"),
+    (of(2), of(2, columns=("id", "x")),
+     "customer was hashed over other columns, so its content cannot be compared"),
     (of(2), None, "customer is missing, expected 2 rows"),
     (None, of(2), "customer was not there before, and has 2 rows"),
     (

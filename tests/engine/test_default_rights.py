@@ -31,9 +31,12 @@ DEFAULTS = """
         CREATE ROLE reporting;
     EXCEPTION WHEN duplicate_object THEN NULL;
     END $$;
-    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anon, authenticated, service_role, reporting;
-    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO anon, authenticated, service_role;
-    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon, authenticated, service_role, reporting;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public
+        GRANT ALL ON TABLES TO anon, authenticated, service_role, reporting;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public
+        GRANT ALL ON SEQUENCES TO anon, authenticated, service_role;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public
+        GRANT ALL ON FUNCTIONS TO anon, authenticated, service_role, reporting;
     ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO reporting;
     ALTER DEFAULT PRIVILEGES GRANT ALL ON TYPES TO reporting;
     ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO anon, authenticated;
@@ -42,12 +45,15 @@ DEFAULTS = """
 
 #: Who may do what with which object of the application, the usual rights of PUBLIC written out.
 RIGHTS = """
-    SELECT object, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee)::text END AS role,
+    SELECT object,
+        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee)::text END AS role,
         privilege_type, is_grantable
     FROM (
-        SELECT oid::regclass::text AS object, tableoid, oid, coalesce(relacl, acldefault('r', relowner)) AS acl
+        SELECT oid::regclass::text AS object, tableoid, oid,
+            coalesce(relacl, acldefault('r', relowner)) AS acl
         FROM pg_class
-        WHERE relnamespace IN (to_regnamespace('public'), to_regnamespace('mantis_runbook')) AND relkind IN ('r', 'p', 'v', 'm', 'S')
+        WHERE relnamespace IN (to_regnamespace('public'), to_regnamespace('mantis_runbook'))
+            AND relkind IN ('r', 'p', 'v', 'm', 'S')
         UNION ALL
         SELECT oid::regprocedure::text, tableoid, oid, coalesce(proacl, acldefault('f', proowner))
         FROM pg_proc
@@ -61,7 +67,10 @@ RIGHTS = """
         FROM pg_namespace WHERE nspname = 'mantis_runbook'
     ) AS held, aclexplode(acl)
     WHERE grantee <> (SELECT datdba FROM pg_database WHERE datname = current_database())
-      AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = held.tableoid AND objid = held.oid AND deptype = 'e')
+      AND NOT EXISTS (
+          SELECT FROM pg_depend
+          WHERE classid = held.tableoid AND objid = held.oid AND deptype = 'e'
+      )
 """
 USERS = ("anon", "authenticated", "service_role")
 

@@ -165,7 +165,8 @@ SET ROLE nobody_special;
 -- step: discarding
 DISCARD ALL;
 -- step: careful
-CREATE TABLE fresh AS SELECT current_setting('lock_timeout') AS wait, current_setting('search_path') AS path, current_user AS me,
+CREATE TABLE fresh AS SELECT current_setting('lock_timeout') AS wait,
+    current_setting('search_path') AS path, current_user AS me,
     current_setting('client_connection_check_interval') AS alive;
 """)
         bench.up(migration)

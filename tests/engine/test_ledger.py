@@ -41,7 +41,8 @@ def test_the_ledger_has_the_strategys_columns(bench: Bench) -> None:
         ("status", "text", False),
     ]
     assert [name for name, _, _ in columns(bench, "mantis_runbook.migration_backups")] == [
-        "id", "phase", "backup_location", "backup_size_bytes", "checksum", "created_at", "verified_at", "is_valid",
+        "id", "phase", "backup_location", "backup_size_bytes", "checksum", "created_at",
+        "verified_at", "is_valid",
     ]  # fmt: skip
 
 

@@ -181,7 +181,8 @@ def test_statements_are_cut_where_postgresql_cuts_them(
 
 def test_line_ends_of_windows_stay_as_they_are(written: Written) -> None:
     lines = [
-        "-- Migration 001: Title", "-- phase: 1", "-- step: a", "SELECT $$x", "y$$;", "-- step: b  batched over t",
+        "-- Migration 001: Title", "-- phase: 1", "-- step: a", "SELECT $$x", "y$$;",
+        "-- step: b  batched over t",
         "DELETE FROM t", "WHERE id > $1 AND id <= $2;", "",
     ]  # fmt: skip
     text = "\r\n".join(lines)
@@ -273,9 +274,12 @@ INSIDE = [
 ]
 GROUND = """
 CREATE TABLE plain (a int); CREATE INDEX plain_a ON plain (a);
-CREATE TABLE parent (a int) PARTITION BY LIST (a); CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
-CREATE MATERIALIZED VIEW view AS SELECT 1 AS a; CREATE UNIQUE INDEX view_a ON view (a); CREATE TYPE mood AS ENUM ('old');
-CREATE SUBSCRIPTION s1 CONNECTION 'dbname=no' PUBLICATION p WITH (connect = false, slot_name = 'no');
+CREATE TABLE parent (a int) PARTITION BY LIST (a);
+CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
+CREATE MATERIALIZED VIEW view AS SELECT 1 AS a; CREATE UNIQUE INDEX view_a ON view (a);
+CREATE TYPE mood AS ENUM ('old');
+CREATE SUBSCRIPTION s1 CONNECTION 'dbname=no' PUBLICATION p
+    WITH (connect = false, slot_name = 'no');
 ALTER SUBSCRIPTION s1 ENABLE;
 """
 
@@ -455,8 +459,10 @@ def test_a_refusal_says_where_what_and_what_to_do(
 @pytest.mark.parametrize(
     "statement",
     [
-        "BEGIN", "START TRANSACTION", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT s", "RELEASE s",
-        "ROLLBACK TO SAVEPOINT s", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'x'", "COMMIT PREPARED 'x'",
+        "BEGIN", "START TRANSACTION", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT s",
+        "RELEASE s",
+        "ROLLBACK TO SAVEPOINT s", "COMMIT AND CHAIN", "PREPARE TRANSACTION 'x'",
+        "COMMIT PREPARED 'x'",
         "ROLLBACK PREPARED 'x'",
     ],
 )  # fmt: skip

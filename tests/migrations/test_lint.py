@@ -805,10 +805,14 @@ LOCKING = {
     "ANALYZE one": set(),
 }
 GROUND = """
-CREATE TABLE one (a int PRIMARY KEY); CREATE TABLE two (a int PRIMARY KEY); CREATE TABLE single (a int);
-CREATE TABLE parent (a int) PARTITION BY LIST (a); CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
-ALTER TABLE one ADD CONSTRAINT pending CHECK (a > 0) NOT VALID; CREATE POLICY kept ON one USING (true);
-CREATE TRIGGER kept BEFORE UPDATE ON one FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TABLE one (a int PRIMARY KEY); CREATE TABLE two (a int PRIMARY KEY);
+CREATE TABLE single (a int);
+CREATE TABLE parent (a int) PARTITION BY LIST (a);
+CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
+ALTER TABLE one ADD CONSTRAINT pending CHECK (a > 0) NOT VALID;
+CREATE POLICY kept ON one USING (true);
+CREATE TRIGGER kept BEFORE UPDATE ON one
+    FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 """
 
 
@@ -824,8 +828,12 @@ def ground(baseline: Connection) -> Connection:
 
 def locked_by(connection: Connection, statement: str) -> set[str]:
     """The tables of the ground that a statement locks strongly, by the server's own account."""
-    before = dict(connection.execute("SELECT oid, relname FROM pg_class WHERE relnamespace = 'ground'::regnamespace"
-                                     " AND relkind IN ('r', 'p')").fetchall())  # fmt: skip
+    before = dict(
+        connection.execute(
+            "SELECT oid, relname FROM pg_class"
+            " WHERE relnamespace = 'ground'::regnamespace AND relkind IN ('r', 'p')"
+        ).fetchall()
+    )
     with connection.transaction(force_rollback=True):
         connection.execute(statement)
         held = connection.execute(

@@ -12,7 +12,8 @@ from mantis_runbook.postgres.expressions import flattened
     ("before", "after"),
     [
         ("CHECK (((a AND b) AND c))", "CHECK ((a AND b AND c))"),
-        ("CHECK ((((a >= 0) AND (a <= 9)) AND ((b >= 0) AND (b <= 9))))", "CHECK (((a >= 0) AND (a <= 9) AND ((b >= 0) AND (b <= 9))))"),
+        ("CHECK ((((a >= 0) AND (a <= 9)) AND ((b >= 0) AND (b <= 9))))",
+         "CHECK (((a >= 0) AND (a <= 9) AND ((b >= 0) AND (b <= 9))))"),
         ("(((a OR b) OR c) OR d)", "(a OR b OR c OR d)"),
         ("((a OR b) AND c)", "((a OR b) AND c)"),
         ("(c AND (a AND b))", "(c AND (a AND b))"),

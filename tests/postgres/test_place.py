@@ -64,7 +64,8 @@ def ways(
         "PG with a service, another database": resolve("PG").database(meant),
         "a uri": resolve("A_URI"),
         "several hosts": Target("many", "variable", parameters | {
-            "host": f"/nonexistent,{parameters['host']}", "port": f"5432,{port}", "target_session_attrs": "read-write",
+            "host": f"/nonexistent,{parameters['host']}", "port": f"5432,{port}",
+            "target_session_attrs": "read-write",
         }),
     }  # fmt: skip
 
@@ -318,7 +319,8 @@ def encrypted(tmp_path: Path) -> Iterator[Target]:
     with made_server(debian, listen="127.0.0.1", port=free_port()) as server:
         key, certificate = server.data / "server.key", server.data / "server.crt"
         subprocess.run(
-            ["openssl", "req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-out", certificate, "-keyout", key],
+            ["openssl", "req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-out", certificate, "-keyout", key],
             check=True, capture_output=True,
         )  # fmt: skip
         owner = server.data.stat()

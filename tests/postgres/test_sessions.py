@@ -145,7 +145,9 @@ def test_a_migration_is_applied_and_rolled_back_there(beset: Bench) -> None:
     )
     beset.up(migration)
     with connect(beset.target, "test") as connection:
-        assert connection.execute("SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'fresh'").fetchone() == ("public",)  # fmt: skip
+        assert connection.execute(
+            "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'fresh'"
+        ).fetchone() == ("public",)
     beset.rollback(migration)
 
 
@@ -258,7 +260,8 @@ def test_a_database_that_cannot_be_read_as_text_is_refused(
     monkeypatch.setenv("TEST_DSN", make_conninfo(**ascii_database | {"dbname": name}))
     refused(
         project.call(*words, "--target", "TEST_DSN"),
-        "in an encoding that cannot be read as text", encoding, "expected UTF8", "restore it into a database",
+        "in an encoding that cannot be read as text", encoding, "expected UTF8",
+        "restore it into a database",
     )  # fmt: skip
     assert project.runs() == []
 
@@ -271,7 +274,8 @@ def test_a_database_that_is_closed_for_writing_is_refused(
     execute(unprepared, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     refused(
         project.call(*words, "--target", "TEST_DSN", "--environment", "development"),
-        "target TEST_DSN is read-only", "default_transaction_read_only = on, set by database", "find out why",
+        "target TEST_DSN is read-only", "default_transaction_read_only = on, set by database",
+        "find out why",
     )  # fmt: skip
     assert project.runs() == []
     assert project.call("status", "--target", "TEST_DSN").exit_code == 0

@@ -230,9 +230,13 @@ def test_the_summary_adds_the_spells_up(tmp_path: Path) -> None:
     ("result", "said"),
     [
         (LoadResult(1000, 0, 10, 2.0), []),
-        (LoadResult(980, 0, 20, 2.0), ["20 of 1,000 transactions of the load were due and could not be begun in time"]),
-        (LoadResult(996, 4, 0, 2.0, ("no table", "no column")), ["4 of 1,000 transactions of the load failed: no table; no column"]),
-        (LoadResult(0, 8, 0, 0.0, ("no table",)), ["8 of 8 transactions of the load failed, more than 10 % (load_failures_share): no table"]),
+        (LoadResult(980, 0, 20, 2.0),
+         ["20 of 1,000 transactions of the load were due and could not be begun in time"]),
+        (LoadResult(996, 4, 0, 2.0, ("no table", "no column")),
+         ["4 of 1,000 transactions of the load failed: no table; no column"]),
+        (LoadResult(0, 8, 0, 0.0, ("no table",)),
+         ["8 of 8 transactions of the load failed, more than 10 % (load_failures_share):"
+          " no table"]),
         (LoadResult(0, 0, 0, 0.0), []),
     ],
 )  # fmt: skip

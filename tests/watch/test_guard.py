@@ -390,7 +390,8 @@ def reading(**figures: object) -> Reading:
 
 
 CASES: dict[str, tuple[dict[str, float], dict[str, float], str | None]] = {
-    "below every limit": ({"longest_gap_ms": 999.0, "errors": 4, "deadlocks": 0}, {"longest_gap_ms": 1000, "errors": 5, "deadlocks": 1}, None),
+    "below every limit": ({"longest_gap_ms": 999.0, "errors": 4, "deadlocks": 0},
+                          {"longest_gap_ms": 1000, "errors": 5, "deadlocks": 1}, None),
     "a gap": ({"longest_gap_ms": 1000.0}, {"longest_gap_ms": 1000}, "longest_gap_ms"),
     "errors": ({"errors": 5}, {"errors": 5}, "errors"),
     "deadlocks": ({"deadlocks": 1}, {"deadlocks": 1}, "deadlocks"),
@@ -399,7 +400,8 @@ CASES: dict[str, tuple[dict[str, float], dict[str, float], str | None]] = {
     "disk left": ({"disk_left_mb": 99.0}, {"disk_left_mb": 100}, "disk_left_mb"),
     "disk enough": ({"disk_left_mb": 101.0}, {"disk_left_mb": 100}, None),
     "off": ({"longest_gap_ms": 1e9, "errors": 10_000, "disk_left_mb": 0.0}, {}, None),
-    "not known": ({}, {"longest_gap_ms": 1000, "errors": 1, "replication_lag_mb": 1, "disk_left_mb": 1}, None),
+    "not known": ({}, {"longest_gap_ms": 1000, "errors": 1, "replication_lag_mb": 1,
+                       "disk_left_mb": 1}, None),
 }  # fmt: skip
 
 

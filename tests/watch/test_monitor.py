@@ -207,7 +207,9 @@ def test_before_phase_0_the_figures_are_read_without_its_function(
     assert monitor.result.notes == (NO_FUNCTION,)
 
 
-def test_a_server_that_goes_away_is_noted_and_asked_again(own_server, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_server_that_goes_away_is_noted_and_asked_again(  # type: ignore[no-untyped-def]
+    own_server, tmp_path: Path
+) -> None:
     server: Server = own_server()
     with Monitor(Target("OWN", "variable", server.parameters), tmp_path, interval_s=0.1) as monitor:
         before = until(monitor, lambda reading: True)

@@ -119,7 +119,8 @@ def test_an_open_loop_shows_a_stall_that_a_closed_loop_hides(
     result = probe.result
     lanes = {lane.lane: lane for lane in result.lanes}
     assert set(lanes) == {
-        "read public.customer", "write public.customer", "read organization", "write organization", "write canary",
+        "read public.customer", "write public.customer", "read organization", "write organization",
+        "write canary",
     }  # fmt: skip
     for name in ("read public.customer", "write public.customer"):
         assert 950 < lanes[name].longest_gap.ms < 2500
@@ -308,7 +309,9 @@ def test_a_server_that_cannot_be_reached_is_a_finding_and_not_a_crash(tmp_path: 
     )
 
 
-def test_a_crash_of_the_server_is_a_gap_and_the_lanes_come_back(own_server, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_crash_of_the_server_is_a_gap_and_the_lanes_come_back(  # type: ignore[no-untyped-def]
+    own_server, tmp_path: Path
+) -> None:
     server: Server = own_server()
     target = Target("OWN", "variable", server.parameters)
     with connect(target, "test") as connection:
@@ -429,15 +432,22 @@ TEN = [(second / 10, 1.0, "ok") for second in range(10)]
 
 CASES = {
     "steady": (TEN, [], 1.0, 100.0, None, 1.0, {}),
-    "a stall in the middle": ([*TEN[:4], (0.4, 450.0, "ok"), (0.5, 360.0, "ok"), *TEN[9:]], [], 1.0, 549.0, None, 450.0, {}),
+    "a stall in the middle": ([*TEN[:4], (0.4, 450.0, "ok"), (0.5, 360.0, "ok"), *TEN[9:]], [], 1.0,
+                              549.0, None, 450.0, {}),
     "nothing until late": ([(0.8, 1.0, "ok")], [], 1.0, 801.0, None, 1.0, {}),
     "nothing after an early end": (TEN[:3], [], 1.0, 799.0, None, 1.0, {}),
-    "never an answer": ([(0.0, 900.0, "unanswered")], [], 1.0, 1000.0, None, 900.0, {"unanswered": 1}),
-    "errors are no success": ([(at, ms, "40P01" if 0.2 < at < 0.7 else "ok") for at, ms, _ in TEN], [], 1.0, 500.0, None, 1.0, {"40P01": 4}),
-    "noise is what was before": ([*TEN[:2], (0.2, 250.0, "ok"), *TEN[5:]], [("migration", 0.55)], 1.0, 100.0, 349.0, 1.0, {}),
-    "a stall across the mark is the migration's": ([*TEN[:3], (0.3, 450.0, "ok"), *TEN[8:]], [("migration", 0.5)], 1.0, 549.0, 100.0, 1.0, {}),
-    "errors before it are not": ([(0.0, 1.0, "08006"), *TEN[1:]], [("migration", 0.5)], 1.0, 100.0, 101.0, 1.0, {}),
-    "what comes after it is not": ([*TEN[:7], (0.7, 200.0, "57P01")], [("migration", 0.15), ("migrated", 0.6)], 1.0, 100.0, 100.0, 1.0, {}),
+    "never an answer": ([(0.0, 900.0, "unanswered")], [], 1.0, 1000.0, None, 900.0,
+                        {"unanswered": 1}),
+    "errors are no success": ([(at, ms, "40P01" if 0.2 < at < 0.7 else "ok") for at, ms, _ in TEN],
+                              [], 1.0, 500.0, None, 1.0, {"40P01": 4}),
+    "noise is what was before": ([*TEN[:2], (0.2, 250.0, "ok"), *TEN[5:]], [("migration", 0.55)],
+                                 1.0, 100.0, 349.0, 1.0, {}),
+    "a stall across the mark is the migration's": ([*TEN[:3], (0.3, 450.0, "ok"), *TEN[8:]],
+        [("migration", 0.5)], 1.0, 549.0, 100.0, 1.0, {}),
+    "errors before it are not": ([(0.0, 1.0, "08006"), *TEN[1:]], [("migration", 0.5)], 1.0, 100.0,
+                                 101.0, 1.0, {}),
+    "what comes after it is not": ([*TEN[:7], (0.7, 200.0, "57P01")],
+        [("migration", 0.15), ("migrated", 0.6)], 1.0, 100.0, 100.0, 1.0, {}),
 }  # fmt: skip
 
 
@@ -485,8 +495,10 @@ def test_acknowledged_writes_are_ranges_of_numbers() -> None:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("40001", True), ("40P01", True), ("55P03", True), ("08006", True), ("57P01", True), (CACHED_PLAN, True),
-        ("42703", False), ("42P01", False), ("23505", False), ("57014", False), ("unanswered", False), ("0A000", False),
+        ("40001", True), ("40P01", True), ("55P03", True), ("08006", True), ("57P01", True),
+        (CACHED_PLAN, True),
+        ("42703", False), ("42P01", False), ("23505", False), ("57014", False),
+        ("unanswered", False), ("0A000", False),
     ],
 )  # fmt: skip
 def test_some_errors_are_cured_by_a_retry(kind: str, expected: bool) -> None:

@@ -22,10 +22,23 @@ __all__ = ["Hit", "Hits", "hits_of_alter_table"]
 
 #: Functions whose result is the same for all rows, so that a column's default needs no rewrite.
 STABLE = {
-    "now", "transaction_timestamp", "statement_timestamp", "current_setting", "date_trunc", "make_date",
-    "make_interval", "lower", "upper", "concat", "md5", "to_jsonb", "jsonb_build_object", "jsonb_build_array",
-    "json_build_object", "json_build_array",
-}  # fmt: skip
+    "now",
+    "transaction_timestamp",
+    "statement_timestamp",
+    "current_setting",
+    "date_trunc",
+    "make_date",
+    "make_interval",
+    "lower",
+    "upper",
+    "concat",
+    "md5",
+    "to_jsonb",
+    "jsonb_build_object",
+    "jsonb_build_array",
+    "json_build_object",
+    "json_build_array",
+}
 SERIAL = {"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"}
 REWRITING = {
     "AT_SetTableSpace": "SET TABLESPACE",
@@ -150,10 +163,15 @@ def _indexed(statement: Statement, table: str, constraint: Any, columns: Sequenc
     suffix = ["pkey"] if kind == "PRIMARY KEY" else [*columns, "key"]
     name = quoted(constraint.conname or "_".join([plain, *suffix]))
     of = ", ".join(map(quoted, columns))
-    steps = "\n".join((
-        _step(f"build {name}", f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({of});"),
-        _step(f"{name} as a constraint", f"ALTER TABLE {table} ADD CONSTRAINT {name} {kind} USING INDEX {name};"),
-    ))  # fmt: skip
+    steps = "\n".join(
+        (
+            _step(f"build {name}", f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({of});"),
+            _step(
+                f"{name} as a constraint",
+                f"ALTER TABLE {table} ADD CONSTRAINT {name} {kind} USING INDEX {name};",
+            ),
+        )
+    )
     return Hit("constraint-builds-index", statement, {"table": table, "kind": kind, "steps": steps})
 
 

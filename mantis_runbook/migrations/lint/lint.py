@@ -77,17 +77,20 @@ def lint(migration: Migration) -> tuple[Finding, ...]:
 
 
 def refuse_unsafe(migration: Migration) -> None:
-    """Raise `MigrationFileError` with all errors of the migration that are not exempted; do nothing
-    without any.
-    """
-    found = [str(one) for one in lint(migration) if one.refuses]
-    if found:
-        count = f"{len(found)} statements would" if len(found) > 1 else "one statement would"
-        raise MigrationFileError("\n".join((
-            f"migration {migration.label}: {count} harm the running system",
-            *found,
-            "change the files, or exempt a statement in its step: -- lint: allow <rule> because <reason>",
-        )))  # fmt: skip
+    """Raise `MigrationFileError` with all errors of the migration that are not exempted."""
+    refusals = [str(one) for one in lint(migration) if one.refuses]
+    if refusals:
+        count = f"{len(refusals)} statements would" if len(refusals) > 1 else "one statement would"
+        raise MigrationFileError(
+            "\n".join(
+                (
+                    f"migration {migration.label}: {count} harm the running system",
+                    *refusals,
+                    "change the files, or exempt a statement in its step:"
+                    " -- lint: allow <rule> because <reason>",
+                )
+            )
+        )
 
 
 def _findings(script: Script, scene: Scene, *, rollback: bool) -> Iterator[Finding]:
@@ -122,9 +125,16 @@ def _finding(script: Script, step: Step, hit: Hit, outer: Statement) -> Finding:
     advice = ADVICE[hit.rule]
     inside = "" if hit.statement == outer else f", in the DO block of line {outer.line}"
     return Finding(
-        hit.rule, advice.severity, script.path.name, step.name, outer.line, hit.statement.summary + inside,
-        _filled(advice.blocks, hit), _filled(advice.why, hit), _filled(advice.instead, hit),
-    )  # fmt: skip
+        hit.rule,
+        advice.severity,
+        script.path.name,
+        step.name,
+        outer.line,
+        hit.statement.summary + inside,
+        _filled(advice.blocks, hit),
+        _filled(advice.why, hit),
+        _filled(advice.instead, hit),
+    )
 
 
 def _filled(text: str, hit: Hit) -> str:
@@ -142,9 +152,16 @@ def _remarks(script: Script, remarks: Iterable[squawk.Remark]) -> Iterator[Findi
             step.statements[0],
         )
         yield Finding(
-            remark.rule, "error" if remark.is_error else "warning", script.path.name, step.name, statement.line,
-            statement.summary, "squawk does not say", remark.message, f"-- {remark.advice}" if remark.advice else "",
-        )  # fmt: skip
+            remark.rule,
+            "error" if remark.is_error else "warning",
+            script.path.name,
+            step.name,
+            statement.line,
+            statement.summary,
+            "squawk does not say",
+            remark.message,
+            f"-- {remark.advice}" if remark.advice else "",
+        )
 
 
 def _step_at(steps: Sequence[Step], line: int) -> Step:
@@ -193,6 +210,13 @@ def _hidden(script: Script, comment: Comment) -> Finding:
 def _about(script: Script, comment: Comment, rule: str, facts: dict[str, str]) -> Finding:
     advice, step = ADVICE[rule], _step_at(script.steps, comment.line)
     return Finding(
-        rule, advice.severity, script.path.name, step.name, comment.line, comment.text, advice.blocks,
-        advice.why.format_map(facts), advice.instead,
-    )  # fmt: skip
+        rule,
+        advice.severity,
+        script.path.name,
+        step.name,
+        comment.line,
+        comment.text,
+        advice.blocks,
+        advice.why.format_map(facts),
+        advice.instead,
+    )

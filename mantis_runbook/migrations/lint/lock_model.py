@@ -1,6 +1,4 @@
-"""Strong locks: which tables a migration finds, and on which of them a statement stops writers or
-readers.
-"""
+"""Strong locks: on which existing tables a statement stops writers or readers."""
 
 from __future__ import annotations
 
@@ -113,16 +111,16 @@ def _queries(parsed: Any) -> Iterator[str]:
     out.
     """
     if isinstance(parsed, list):
-        for one in parsed:
-            yield from _queries(one)
+        for part in parsed:
+            yield from _queries(part)
     elif isinstance(parsed, dict):
-        for name, one in parsed.items():
+        for name, part in parsed.items():
             if name == "PLpgSQL_stmt_execsql":
-                yield one["sqlstmt"]["PLpgSQL_expr"]["query"]
+                yield part["sqlstmt"]["PLpgSQL_expr"]["query"]
             elif name == "PLpgSQL_stmt_dynexecute":
-                yield from _constant(one["query"]["PLpgSQL_expr"]["query"])
+                yield from _constant(part["query"]["PLpgSQL_expr"]["query"])
             else:
-                yield from _queries(one)
+                yield from _queries(part)
 
 
 def _constant(expression: str) -> list[str]:

@@ -1,5 +1,4 @@
-"""What lint says: for each rule whom the statement blocks, why, and the safe steps, with the
-reader's names filled in.
+"""What lint says: for each rule whom the statement blocks, why, and the safe steps.
 
 Durations are the worst write stalls measured on 2 million rows (PostgreSQL 15, two cores); locks
 are those of https://www.postgresql.org/docs/current/explicit-locking.html and of each command's own
@@ -18,8 +17,9 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Advice:
-    """A rule's texts. Names in braces are filled in; `{steps}` stands for steps that the rule
-    itself works out.
+    """A rule's texts.
+
+    Names in braces are filled in; `{steps}` stands for steps that the rule itself works out.
     """
 
     severity: Severity

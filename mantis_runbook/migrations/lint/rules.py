@@ -40,9 +40,16 @@ from mantis_runbook.postgres.statements import (
 __all__ = ["ENGINE_SETTINGS", "cascades", "hits_of_statement", "hits_of_step"]
 
 LOCK_MODES = (
-    "", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE",
-    "EXCLUSIVE", "ACCESS EXCLUSIVE",
-)  # fmt: skip
+    "",
+    "ACCESS SHARE",
+    "ROW SHARE",
+    "ROW EXCLUSIVE",
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+    "EXCLUSIVE",
+    "ACCESS EXCLUSIVE",
+)
 ENGINE_SETTINGS = {name.lower() for name in SESSION | GIVING_WAY} | {
     "transaction_timeout",
     "idle_session_timeout",
@@ -225,10 +232,18 @@ def _unbatched_writes(statement: Statement, node: Any, step: Step, scene: Scene)
         table = table_key(writer.relation)
         kind = writer.DESCRIPTOR.name.removesuffix("Stmt").upper()
         if scene.exists(table) and not _changes_nothing(writer):
-            yield Hit("unbatched-write", statement, {
-                "table": table, "kind": kind, "statement": " ".join(statement.text.split()),
-                "conjunction": "AND" if statement.kind != "MergeStmt" and writer.HasField("where_clause") else "WHERE",
-            })  # fmt: skip
+            yield Hit(
+                "unbatched-write",
+                statement,
+                {
+                    "table": table,
+                    "kind": kind,
+                    "statement": " ".join(statement.text.split()),
+                    "conjunction": "AND"
+                    if statement.kind != "MergeStmt" and writer.HasField("where_clause")
+                    else "WHERE",
+                },
+            )
 
 
 def _changes_nothing(writer: Any) -> bool:
@@ -282,14 +297,16 @@ def _triggers_in_company(locks: Sequence[tuple[Statement, set[str]]], scene: Sce
     """Triggers on existing tables, in a step that does more than lock that same table, which costs
     it one wait only.
     """
-    for one, _ in locks:
-        table = target(tree(one.text)) if one.kind == "CreateTrigStmt" else ""
+    for statement, _ in locks:
+        table = target(tree(statement.text)) if statement.kind == "CreateTrigStmt" else ""
         company = [
             other for other, tables in locks if tables != {table} and other.kind != "CommentStmt"
         ]
         if scene.exists(table) and company:
-            name, text = quoted(tree(one.text).trigname), " ".join(one.text.split())
-            yield Hit("trigger-shares-step", one, {"table": table, "name": name, "statement": text})
+            name, text = quoted(tree(statement.text).trigname), " ".join(statement.text.split())
+            yield Hit(
+                "trigger-shares-step", statement, {"table": table, "name": name, "statement": text}
+            )
 
 
 def _many_strong_locks(locks: Sequence[tuple[Statement, set[str]]]) -> Hits:

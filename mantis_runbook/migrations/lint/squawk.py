@@ -73,8 +73,9 @@ class Remark:
 
 
 def remarks(text: str, name: str) -> tuple[Remark, ...]:
-    """What squawk says of a script. Raises `ProgramMissing` or `ProgramError` when it cannot say
-    anything.
+    """What squawk says of a script.
+
+    Raises `ProgramMissing` or `ProgramError` when it cannot say anything.
     """
     command = [
         str(_program()), "--reporter", "json", "--stdin-filepath", name, "--config", "/dev/null",
@@ -82,23 +83,23 @@ def remarks(text: str, name: str) -> tuple[Remark, ...]:
     ]  # fmt: skip
     result = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
     try:
-        found: list[dict[str, Any]] = json.loads(result.stdout)
+        reports: list[dict[str, Any]] = json.loads(result.stdout)
     except json.JSONDecodeError:
         words = (result.stderr or result.stdout).strip()[:500]
         raise ProgramError(
             "squawk gave no report", found=words or f"exit code {result.returncode}"
         ) from None
-    return tuple(_remark(one) for one in found if one["rule_name"] not in EXCLUDED)
+    return tuple(_remark(one) for one in reports if one["rule_name"] not in EXCLUDED)
 
 
 def _program() -> Path:
-    found = programs.on_path("squawk")
-    if found is None:
+    program = programs.on_path("squawk")
+    if program is None:
         raise programs.ProgramMissing(
             "squawk was not found", action="install it: pip install squawk-cli"
         )
-    return found
+    return program
 
 
-def _remark(one: dict[str, Any]) -> Remark:
-    return Remark(one["rule_name"], one["line"] + 1, one["message"], one["help"] or "")
+def _remark(remark: dict[str, Any]) -> Remark:
+    return Remark(remark["rule_name"], remark["line"] + 1, remark["message"], remark["help"] or "")
