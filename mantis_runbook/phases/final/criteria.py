@@ -27,6 +27,8 @@ MIGRATING = ("1", "2", "3", "4")
 #: The strategy's limit: downtime of a phase, in ms.
 LONGEST_DOWNTIME_MS = 60_000.0
 
+PERFORMANCE = "Performance degradation below 5 %"
+
 RISKS: Sequence[Mapping[str, str]] = (
     {
         "risk": "high",
@@ -243,31 +245,10 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
     itself: it is for a person to sign. So is what all phases together cost beyond it, which no
     single gate sees.
     """
-    name = "Performance degradation below 5 %"
     facts = _rehearsed(kept)
-    missing = [phase for phase, found in facts.items() if not found.get("performance")]
-    unjudged = {
-        phase: facts[phase]["performance_unjudged"]
-        for phase in missing
-        if "performance_unjudged" in facts[phase]
-    }
-    if missing and asked and len(unjudged) == len(missing):
-        evidence = f"not judged in phase {', '.join(unjudged)}: {next(iter(unjudged.values()))}"
-        return Criterion(
-            "technical",
-            name,
-            f"{evidence}. To be accepted by the owner of the application",
-            "",
-            "to sign",
-        )
-    if missing and not asked:
-        evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
-        return Criterion("technical", name, evidence, "", "not asked")
-    if missing:
-        return Criterion(
-            "technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive"
-        )
-    words = {phase: str(found["performance"]) for phase, found in facts.items()}
+    if unmeasured := _unmeasured(facts, asked=asked):
+        return unmeasured
+    words = {phase: str(of_phase["performance"]) for phase, of_phase in facts.items()}
     bad = [f"phase {phase}: {word}" for phase, word in words.items() if word != "passed"]
     dear = _beyond(facts)
     if bad:
@@ -281,13 +262,40 @@ def _performance(kept: Kept, *, asked: bool) -> Criterion:
             "the gate passed in every rehearsal, and nothing costs 5 % more, from the baseline to"
             " the end neither" + _untimed(facts)
         )
-    found = [kept[phase, "rehearse"] for phase in MIGRATING]
-    shown = kept[
-        max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"])), "rehearse"
-    ]
+    slowest = max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"]))
     return Criterion(
-        "technical", name, evidence, _times(facts), verdict, _runs(found), _link(shown)
+        "technical",
+        PERFORMANCE,
+        evidence,
+        figure=_times(facts),
+        verdict=verdict,
+        run=_runs([kept[phase, "rehearse"] for phase in MIGRATING]),
+        link=_link(kept[slowest, "rehearse"]),
     )
+
+
+def _unmeasured(facts: Mapping[str, Mapping[str, Any]], *, asked: bool) -> Criterion | None:
+    """The answer where a rehearsal left no verdict on performance; None where each left one."""
+    missing = [phase for phase, of_phase in facts.items() if not of_phase.get("performance")]
+    if not missing:
+        return None
+    reasons = [
+        facts[phase]["performance_unjudged"]
+        for phase in missing
+        if "performance_unjudged" in facts[phase]
+    ]
+    if not asked:
+        evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
+        verdict = "not asked"
+    elif len(reasons) == len(missing):
+        evidence = (
+            f"not judged in phase {', '.join(missing)}: {reasons[0]}."
+            " To be accepted by the owner of the application"
+        )
+        verdict = "to sign"
+    else:
+        evidence, verdict = f"not measured in phase {', '.join(missing)}", "inconclusive"
+    return Criterion("technical", PERFORMANCE, evidence, figure="", verdict=verdict)
 
 
 def _rehearsed(kept: Kept) -> dict[str, Mapping[str, Any]]:
