@@ -194,10 +194,13 @@ def _read(path: Path) -> PhaseDefinition:
         return PhaseDefinition(kind, path, title["title"], kind)
     if kind in BESIDE or not re.fullmatch(r"0|[1-9]\d*", number):
         raise ParameterError(
-            f"notebooks/{path.name}", found=f"{title[0].strip()!r} for the kind {kind}",
-            expected="`# Rollback`, without a number" if kind in BESIDE else "a number, as in `# Phase 1 · Its title`",
+            f"notebooks/{path.name}",
+            found=f"{title[0].strip()!r} for the kind {kind}",
+            expected="`# Rollback`, without a number"
+            if kind in BESIDE
+            else "a number, as in `# Phase 1 · Its title`",
             action="correct the title in its first cell",
-        )  # fmt: skip
+        )
     if (kind == PREPARATION) != (number == "0"):
         raise ParameterError(
             f"notebooks/{path.name}", found=f"phase {number} of the kind {kind}",
@@ -214,9 +217,11 @@ def _first_cell(path: Path) -> str:
         source = cells[0]["source"] if cells and cells[0]["cell_type"] == "markdown" else ""
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParameterError(
-            f"notebooks/{path.name} cannot be read", found=f"no notebook ({error})", expected="a Jupyter notebook",
+            f"notebooks/{path.name} cannot be read",
+            found=f"no notebook ({error})",
+            expected="a Jupyter notebook",
             action="restore it from version control",
-        ) from None  # fmt: skip
+        ) from None
     return source if isinstance(source, str) else "".join(source)
 
 

@@ -252,7 +252,8 @@ def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
             request_save_on_cell_execute=True,
             extra_arguments=["--log-level=ERROR"],
         )
-    except Exception as error:  # a failing cell, a dead kernel, a timeout: all are on record or tell by their absence
+    except Exception as error:
+        # A failing cell, a dead kernel, a timeout: the journal has each, or lacks what should follow.
         run.journal.append("notebook.failed", notebook=notebook.name, error=_last_line(error))
 
 

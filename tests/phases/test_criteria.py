@@ -259,7 +259,7 @@ def test_audit_trails_are_complete_when_they_were_verified(trail, word, said):
     assert row.figure == "5 phases before this one on record"
 
 
-def test_performance_that_the_environment_does_not_ask_for_is_said_not_to_be_asked_and_never_passed():
+def test_performance_that_the_environment_does_not_ask_for_is_not_asked_and_never_passed():
     kept = complete() | {("1", "rehearse"): evidence({})}
     [row] = [
         row for row in judge(kept, {}, performance_asked=False) if "degradation" in row.criterion

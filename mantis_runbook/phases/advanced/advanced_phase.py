@@ -71,7 +71,10 @@ class AdvancedPhase(MigrationPhase):
             rebuilt = sum(one.state == "rebuilt" for one in done.tables)
             summary += f"; {done.note or f'{rebuilt} of {len(done.tables)} rebuilt'}"
         else:
-            summary += f"; {why_not or 'pg_repack is installed, and rebuilds them where the parameter repack says yes'}"
+            summary += "; " + (
+                why_not
+                or "pg_repack is installed, and rebuilds them where the parameter repack says yes"
+            )
         if stale := [one for one in left if not one.at_work]:
             summary += (
                 f"; {many(len(stale), 'table')} with remains of a killed pg_repack, which a rebuild"

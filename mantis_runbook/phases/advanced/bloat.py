@@ -49,7 +49,8 @@ State = Literal["rebuilt", "unproven", "lost", "skipped", "failed", "not install
 class Bloat:
     """A table, its size in bytes, and the share of it, 0 to 1, that holds no row.
 
-    The share is None where it is unknown. The method: `pgstattuple`, `estimate` (from statistics), `empty` or `unknown`.
+    The share is None where it is unknown. The method: `pgstattuple`, `estimate` (from statistics),
+    `empty` or `unknown`.
     """
 
     table: str
@@ -177,13 +178,14 @@ def rebuild(
 ) -> Rebuilding:
     """Rebuild tables above the threshold, one after the other, while they are in use.
 
-    All of them, or those of them that `tables` names. What an earlier pg_repack left is removed first. pg_repack copies a table beside itself and
-    keeps up with writes by a trigger; it asks for ACCESS EXCLUSIVE twice, for up to a second at a
-    time, ends nobody's session, and leaves a table that it cannot lock as it is. Where it is not
-    installed, in the database and as a program of the same version, nothing is done and the result
-    says so. A table that could not be rebuilt is reported, never raised: bloat is a matter of
-    comfort. After one that lost rows (`lost`) no other is begun. Raises `FenceLost` before a table
-    when another runner took over from the one with this fence.
+    All of them, or those of them that `tables` names. What an earlier pg_repack left is removed
+    first. pg_repack copies a table beside itself and keeps up with writes by a trigger; it asks for
+    ACCESS EXCLUSIVE twice, for up to a second at a time, ends nobody's session, and leaves a table
+    that it cannot lock as it is. Where it is not installed, in the database and as a program of the
+    same version, nothing is done and the result says so. A table that could not be rebuilt is
+    reported, never raised: bloat is a matter of comfort. After one that lost rows (`lost`) no other
+    is begun. Raises `FenceLost` before a table when another runner took over from the one with this
+    fence.
     """
     with connect(target, "bloat") as connection:
         above = measure(connection).above(threshold, smallest)
@@ -196,7 +198,8 @@ def rebuild(
             fence.check(connection, in_transaction=False)
         remaining = _removed(connection)
         options = [] if repackable.is_superuser(connection) else ["--no-superuser-check"]
-        # Without a password in its environment it would ask the terminal for one; 1.4.8 never stops.
+        # Without a password in its environment it would ask the terminal for one; 1.4.8 never
+        # stops asking.
         options += ["--no-password", "--no-order", "--no-kill-backend", f"--wait-timeout={wait_s}"]
         done: list[Rebuilt] = []
         for table in wanted:

@@ -34,13 +34,17 @@ def criteria(record: PhaseRecord) -> Evidence:
     signatures = [row for row in found if row.verdict == "to sign"]
     unasked = [row for row in found if row.verdict == "not asked"]
     evidence = Evidence(
-        record.number, "criteria", "failed" if failed else "passed",
-        f"{len(found)} criteria: {len(found) - len(failed) - len(signatures) - len(unasked)} met, {len(failed)} not, {len(signatures)} to be signed, {len(unasked)} not asked in {record.run.environment.name}",
+        record.number,
+        "criteria",
+        "failed" if failed else "passed",
+        f"{len(found)} criteria: {len(found) - len(failed) - len(signatures) - len(unasked)}"
+        f" met, {len(failed)} not, {len(signatures)} to be signed, {len(unasked)} not asked in"
+        f" {record.run.environment.name}",
         (
             Table("success criteria", [row.record for row in found], "verdict", link_column="link"),
             *([Table("costs beyond 5 %", costs, link_column="link")] if costs else []),
         ),
-    )  # fmt: skip
+    )
     return required(evidence, "success criteria are not met", "; ".join(failed))
 
 

@@ -34,15 +34,21 @@ def tenants(record: PhaseRecord) -> Evidence:
         )
     worse, warned = worsened.problems(found), worsened.warnings(found)
     evidence = Evidence(
-        record.number, "tenants", _verdict(found),
-        f"{said} on {len(records)} tables, views and functions, {len(worse)} got through{_warned(warned)}",
+        record.number,
+        "tenants",
+        _verdict(found),
+        f"{said} on {len(records)} tables, views and functions, {len(worse)} got"
+        f" through{_warned(warned)}",
         (
             Table(
-                "tenant isolation: tables, views and functions", records, "verdict", folded=not worse,
+                "tenant isolation: tables, views and functions",
+                records,
+                "verdict",
+                folded=not worse,
                 note=acts.summary if acts else "",
             ),
         ),
-    )  # fmt: skip
+    )
     return required(evidence, "tenant isolation is broken", "; ".join(map(str, worse)))
 
 
@@ -56,9 +62,12 @@ def compatibility(record: PhaseRecord) -> Evidence:
         )
     worse, warned = worsened.problems(found), worsened.warnings(found)
     evidence = Evidence(
-        record.number, "compatibility", _verdict(found), f"{said}, {len(worse)} broken{_warned(warned)}",
+        record.number,
+        "compatibility",
+        _verdict(found),
+        f"{said}, {len(worse)} broken{_warned(warned)}",
         (Table("compatibility contract", records, "verdict", folded=not worse),),
-    )  # fmt: skip
+    )
     return required(evidence, "the old application would not work", "; ".join(map(str, worse)))
 
 

@@ -30,9 +30,11 @@ def precheck(record: PhaseRecord) -> Evidence:
         ]
         if missing:
             raise Refused(
-                "the final validation needs every migration", found=f"not completed: {', '.join(missing)}",
-                expected="all completed", action="run the notebooks of their phases first",
-            )  # fmt: skip
+                "the final validation needs every migration",
+                found=f"not completed: {', '.join(missing)}",
+                expected="all completed",
+                action="run the notebooks of their phases first",
+            )
         lax = {"durability"} if record.run.environment.unsafe_durability else set[str]()
         found = named_checks.run(connection, record.number, tolerate=lax)
     verdict = {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict]
@@ -59,9 +61,12 @@ def integrity(record: PhaseRecord) -> Evidence:
         for row in found
     ]
     evidence = Evidence(
-        record.number, "integrity", "failed" if failed or not found else "passed",
-        f"{len(found)} checks of the final suite, {len(failed)} failed", (Table("validate_schema_integrity()", records, "verdict"),),
-    )  # fmt: skip
+        record.number,
+        "integrity",
+        "failed" if failed or not found else "passed",
+        f"{len(found)} checks of the final suite, {len(failed)} failed",
+        (Table("validate_schema_integrity()", records, "verdict"),),
+    )
     return required(evidence, "the final suite failed", ", ".join(failed))
 
 
@@ -77,10 +82,14 @@ def validate(record: PhaseRecord) -> Evidence:
         for script in suite.scripts
     ]
     evidence = Evidence(
-        record.number, "validate", "failed" if failed else "passed",
-        f"{many(suite.statements, 'statement')} of {many(len(suite.scripts), 'file')}, {len(failed)} failed",
-        (Table("validations and tests", records, "verdict"),), {"statements": suite.statements},
-    )  # fmt: skip
+        record.number,
+        "validate",
+        "failed" if failed else "passed",
+        f"{many(suite.statements, 'statement')} of {many(len(suite.scripts), 'file')},"
+        f" {len(failed)} failed",
+        (Table("validations and tests", records, "verdict"),),
+        {"statements": suite.statements},
+    )
     return required(evidence, f"{many(len(failed), 'validation')} failed", "; ".join(failed))
 
 

@@ -167,9 +167,15 @@ def render(
     """
     sections = [(cell, _content(cell, folder, pages)) for cell in notebook.cells]
     return archive_pages.render(
-        "notebook", title=f"{title(notebook.cells, notebook.name)} – {folder.name}", notebook=notebook,
-        verdict=verdict, index=index, run=run, sections=sections, states=STATES,
-    )  # fmt: skip
+        "notebook",
+        title=f"{title(notebook.cells, notebook.name)} – {folder.name}",
+        notebook=notebook,
+        verdict=verdict,
+        index=index,
+        run=run,
+        sections=sections,
+        states=STATES,
+    )
 
 
 def _read(path: Path) -> Any:
@@ -180,9 +186,11 @@ def _read(path: Path) -> Any:
         Exception
     ) as error:  # whatever the file may hold, it is evidence and must not stop the report
         raise NotebookError(
-            f"notebook {path.name} of run {path.parent.name}", found=f"{type(error).__name__} while reading it",
-            expected="an executed notebook", action="the journal says what was done all the same",
-        ) from None  # fmt: skip
+            f"notebook {path.name} of run {path.parent.name}",
+            found=f"{type(error).__name__} while reading it",
+            expected="an executed notebook",
+            action="the journal says what was done all the same",
+        ) from None
     return notebook
 
 

@@ -48,14 +48,21 @@ class Picture:
 def overview(folder: Path, told: Summary, notebooks: Mapping[str, Notebook]) -> str:
     """The page `index.html` of a run; `notebooks` by the names of their files, without suffix."""
     return render(
-        "overview", title=f"{told.verdict.word}: run {told.run}", told=told, folder=folder,
-        failures=[*_failures(told, notebooks)], identity=_shown(_identity(told.identity)),
-        parameters=_shown(told.parameters or _parameters(notebooks)), versions=_shown(told.versions),
-        limits=_shown(told.limits), deviations=[_pointer(item, notebooks) for item in told.deviations],
+        "overview",
+        title=f"{told.verdict.word}: run {told.run}",
+        told=told,
+        folder=folder,
+        failures=[*_failures(told, notebooks)],
+        identity=_shown(_identity(told.identity)),
+        parameters=_shown(told.parameters or _parameters(notebooks)),
+        versions=_shown(told.versions),
+        limits=_shown(told.limits),
+        deviations=[_pointer(item, notebooks) for item in told.deviations],
         phases=[(phase, notebooks.get(phase.notebook), _begun(phase)) for phase in told.phases],
-        longest=_longest(told), pictures=_pictures(folder),
+        longest=_longest(told),
+        pictures=_pictures(folder),
         files=_files(folder, notebooks),
-    )  # fmt: skip
+    )
 
 
 def _failures(told: Summary, notebooks: Mapping[str, Notebook]) -> Iterator[Pointer]:
