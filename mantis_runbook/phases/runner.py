@@ -253,7 +253,8 @@ def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
             extra_arguments=["--log-level=ERROR"],
         )
     except Exception as error:
-        # A failing cell, a dead kernel, a timeout: the journal has each, or lacks what should follow.
+        # A failing cell, a dead kernel, a timeout: the journal records each of them, or shows it by
+        # what is missing.
         run.journal.append("notebook.failed", notebook=notebook.name, error=_last_line(error))
 
 

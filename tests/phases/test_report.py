@@ -40,7 +40,8 @@ NASTY = "<script>alert('customer')</script>"
 SETUP = f"""
 from mantis_runbook.display import table
 class Phase:
-    def precheck(self): return table([{{"name": "{NASTY}", "verdict": "warn"}}], verdict_column="verdict")
+    def precheck(self):
+        return table([{{"name": "{NASTY}", "verdict": "warn"}}], verdict_column="verdict")
     def migrate(self): print("{NASTY}")
     def validate(self): raise ValueError("{NASTY}")
 phase = Phase()
@@ -58,8 +59,8 @@ def notebook(trouble: str = "") -> nbformat.NotebookNode:
     cells = [
         new_markdown_cell(
             "# Core enhancements\n\nSee [preparation](00_preparation.ipynb),"
-            " [rollback](90_rollback.ipynb), "
-            "[manual](https://www.postgresql.org/docs/).\n\n![tracker](http://tracker.example/pixel.png)"
+            " [rollback](90_rollback.ipynb), [manual](https://www.postgresql.org/docs/).\n\n"
+            "![tracker](http://tracker.example/pixel.png)"
         ),
         new_code_cell("environment: str = 'production'", metadata={"tags": ["parameters"]}),
         new_code_cell(SETUP + "phase.precheck()"),
