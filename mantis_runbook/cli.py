@@ -150,19 +150,26 @@ def _tell(folder: Path) -> None:
     """The end of a run: the steps as a table, what went wrong, the verdict, where the report
     lies.
     """
-    told = read_summary(folder)
+    run_summary = read_summary(folder)
     click.echo(f"\n{'phase':28}{'step':16}{'result':14}{'duration':>10}")
-    for phase in told.phases:
+    for phase in run_summary.phases:
         for verb in phase.verbs:
             took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
             click.echo(f"{phase.notebook or phase.name:28}{verb.verb:16}{verb.result:14}{took:>10}")
-    bad = [one for one in told.deviations if one.grade != "warned" and not told.verdict.passed]
-    for one in [one for one in bad if one.verb] or bad:
-        click.secho(f"\n{one.where}: {one.what}" if one.where else f"\n{one.what}", fg="red")
-    for said in alerts.undelivered(Journal(folder).entries()):
-        click.secho(f"\n{said}", err=True, fg="yellow")
-    colour = {"passed": "green", "inconclusive": "yellow"}.get(told.verdict.word, "red")
-    click.secho(f"\nverdict: {told.verdict}", fg=colour, bold=True)
+    bad = [
+        deviation
+        for deviation in run_summary.deviations
+        if deviation.grade != "warned" and not run_summary.verdict.passed
+    ]
+    for deviation in [deviation for deviation in bad if deviation.verb] or bad:
+        click.secho(
+            f"\n{deviation.where}: {deviation.what}" if deviation.where else f"\n{deviation.what}",
+            fg="red",
+        )
+    for problem in alerts.undelivered(Journal(folder).entries()):
+        click.secho(f"\n{problem}", err=True, fg="yellow")
+    colour = {"passed": "green", "inconclusive": "yellow"}.get(run_summary.verdict.word, "red")
+    click.secho(f"\nverdict: {run_summary.verdict}", fg=colour, bold=True)
     click.echo(f"report:  {folder / 'index.html'}")
 
 
@@ -182,9 +189,11 @@ def plan_(target: str, environment: str, wanted: str) -> None:
     with connect(place, "plan") as connection:
         recognition.require_baseline(connection, chosen[0].number)
     planned = approvals.plans_for(place, chosen)
-    for one in planned:
-        click.secho(f"phase {one.phase}: {definitions.find(one.phase).title}", bold=True)
-        _tell_plan(one)
+    for phase_plan in planned:
+        click.secho(
+            f"phase {phase_plan.phase}: {definitions.find(phase_plan.phase).title}", bold=True
+        )
+        _tell_plan(phase_plan)
     needed = "needed" if limits.approval_required else "not needed"
     click.echo(
         f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in"
@@ -224,10 +233,10 @@ def status(target: str, scratch: str) -> None:
     click.echo(
         "no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}"
     )
-    for one in migration_files.load():
-        row = states.get(one.version)
+    for migration in migration_files.load():
+        row = states.get(migration.version)
         when = f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC" if row and row.applied_at else ""
-        click.echo(f"  {one.label:32} {row.status if row else 'not applied':14} {when}")
+        click.echo(f"  {migration.label:32} {row.status if row else 'not applied':14} {when}")
     for backup in kept:
         proof = {True: "proven", False: "NOT VALID", None: "not proven"}[backup["is_valid"]]
         click.echo(f"  backup of phase {backup['phase']}: {proof:11} {backup['backup_location']}")
@@ -237,8 +246,8 @@ def status(target: str, scratch: str) -> None:
     leftovers.tell(leftovers.find(place, scratch))
     here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
     for folder in here[-5:]:
-        said = "at work" if run.at_work(folder) else read_summary(folder).verdict
-        click.echo(f"  run {folder.name}: {said}")
+        ending = "at work" if run.at_work(folder) else read_summary(folder).verdict
+        click.echo(f"  run {folder.name}: {ending}")
 
 
 @main.command()
@@ -253,9 +262,9 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
 
     One that a living run uses is never dropped.
     """
-    found = leftovers.find(targets.resolve(target), scratch)
-    chosen = leftovers.chosen(found, names)
-    leftovers.tell(found)
+    databases = leftovers.find(targets.resolve(target), scratch)
+    chosen = leftovers.chosen(databases, names)
+    leftovers.tell(databases)
     if not chosen:
         click.echo("nothing to drop")
         return
@@ -263,7 +272,7 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
         click.echo(f"nothing was dropped; run it with --yes to drop {', '.join(chosen)}")
         return
     for name in chosen:
-        scratches.drop(found[name][0], name)
+        scratches.drop(databases[name][0], name)
         click.echo(f"dropped {name}")
 
 

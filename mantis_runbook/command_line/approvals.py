@@ -65,5 +65,6 @@ def plans_for(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> lis
         who = identity(connection)
         plan.refuse_edited(known, Ledger(connection).all())
     return [
-        plan.Plan(one.number, who, migration_files.order_for(known, one.number)) for one in chosen
+        plan.Plan(phase.number, who, migration_files.order_for(known, phase.number))
+        for phase in chosen
     ]

@@ -201,13 +201,13 @@ class _Programme:
     def _folder(self) -> Path:
         return self.run.folder / "workload" / "load"
 
-    def _play(self, found: Repertoire) -> None:
-        self.playing = found
+    def _play(self, workload: Repertoire) -> None:
+        self.playing = workload
         self.run.journal.append(
             "load.workload",
-            workload=str(found),
-            scripts=[path.stem for path in found.scripts],
-            left_out=dict(found.left_out),
+            workload=str(workload),
+            scripts=[path.stem for path in workload.scripts],
+            left_out=dict(workload.left_out),
         )
 
 

@@ -91,11 +91,11 @@ class Trail:
     unsure: tuple[str, ...] = ()
 
 
-def counts(found: Mapping[str, Any]) -> bool:
+def counts(evidence: Mapping[str, Any]) -> bool:
     """Whether this is evidence at all, and not only the word that nothing had to be done. Older
     archives have no mark.
     """
-    return not found["facts"].get(NOT_NEEDED) and not str(found["summary"]).startswith(
+    return not evidence["facts"].get(NOT_NEEDED) and not str(evidence["summary"]).startswith(
         "not needed: "
     )
 
@@ -114,7 +114,7 @@ def judge(
     What was not measured is inconclusive, which is not met; what the environment does not ask for
     is said not to be asked.
     """
-    real = {key: found for key, found in kept.items() if counts(found)}
+    real = {key: evidence for key, evidence in kept.items() if counts(evidence)}
     return tuple(_judged(real, verdicts, trail, performance_asked=performance_asked))
 
 
@@ -123,8 +123,8 @@ def costs(kept: Kept) -> list[dict[str, Any]]:
     with its link.
     """
     return [
-        one.record | {"link": _link(kept.get((one.phase, "rehearse")))}
-        for one in _beyond(_rehearsed(kept))
+        cost.record | {"link": _link(kept.get((cost.phase, "rehearse")))}
+        for cost in _beyond(_rehearsed(kept))
     ]
 
 
@@ -167,14 +167,14 @@ def _judged(
 def _of_verbs(
     kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[str, ...]
 ) -> Criterion:
-    found = [kept.get((phase, verb)) for verb in verbs]
-    missing = [verb for verb, one in zip(verbs, found, strict=True) if one is None]
+    results = [kept.get((phase, verb)) for verb in verbs]
+    missing = [verb for verb, result in zip(verbs, results, strict=True) if result is None]
     if missing:
         return Criterion(kind, criterion, f"not run: {', '.join(missing)}", "", "inconclusive")
-    figure = "; ".join(str(one["summary"]) for one in found if one)
+    figure = "; ".join(str(result["summary"]) for result in results if result)
     evidence = f"phase {phase}: {', '.join(verbs)}"
     return Criterion(
-        kind, criterion, evidence, figure, _word(found), _runs(found), _link(found[-1])
+        kind, criterion, evidence, figure, _word(results), _runs(results), _link(results[-1])
     )
 
 
@@ -182,27 +182,29 @@ def _of_phases(
     kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], evidence: str
 ) -> Criterion:
     wanted = [(phase, verb) for phase in MIGRATING for verb in verbs]
-    found = [kept.get(key) for key in wanted]
+    results = [kept.get(key) for key in wanted]
     missing = [
         f"{verb} of phase {phase}"
-        for (phase, verb), one in zip(wanted, found, strict=True)
-        if one is None
+        for (phase, verb), result in zip(wanted, results, strict=True)
+        if result is None
     ]
     if missing:
         return Criterion(
             kind, criterion, f"no evidence of {', '.join(missing)}", "", "inconclusive"
         )
-    figure = f"{len(found)} of {len(wanted)} pieces of evidence passed"
+    figure = f"{len(results)} of {len(wanted)} pieces of evidence passed"
     warned = [
-        f"phase {one['phase']}: {one['summary']}"
-        for one in found
-        if one and one["verdict"] == "warned"
+        f"phase {result['phase']}: {result['summary']}"
+        for result in results
+        if result and result["verdict"] == "warned"
     ]
-    word = "to sign" if warned and _word(found) == "pass" else _word(found)
-    told = f"to be signed by the owner of the data: {'; '.join(warned)}" if warned else evidence
+    word = "to sign" if warned and _word(results) == "pass" else _word(results)
+    grounds = f"to be signed by the owner of the data: {'; '.join(warned)}" if warned else evidence
     # What is broken is what one wants to see; else the first stands for all.
-    shown = next((one for one in found if one and one["verdict"] != "passed"), found[0])
-    return Criterion(kind, criterion, told, figure, word, _runs(found), _link(shown))
+    shown = next(
+        (result for result in results if result and result["verdict"] != "passed"), results[0]
+    )
+    return Criterion(kind, criterion, grounds, figure, word, _runs(results), _link(shown))
 
 
 def _downtime(kept: Kept) -> Criterion:
@@ -211,7 +213,7 @@ def _downtime(kept: Kept) -> Criterion:
     """
     name = "Less than 1 minute downtime per phase"
     facts = {phase: kept.get((phase, "migrate"), {}).get("facts", {}) for phase in MIGRATING}
-    gaps = {phase: found.get("longest_gap_ms") for phase, found in facts.items()}
+    gaps = {phase: of_phase.get("longest_gap_ms") for phase, of_phase in facts.items()}
     if missing := [phase for phase, gap in gaps.items() if gap is None]:
         return Criterion(
             "technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive"
@@ -219,9 +221,9 @@ def _downtime(kept: Kept) -> Criterion:
     worst = max(gaps, key=lambda phase: float(gaps[phase] or 0))
     longest = float(gaps[worst] or 0)
     unseen = [
-        f"{', '.join(one['not_probed'])} in phase {phase}"
-        for phase, one in facts.items()
-        if one.get("not_probed")
+        f"{', '.join(of_phase['not_probed'])} in phase {phase}"
+        for phase, of_phase in facts.items()
+        if of_phase.get("not_probed")
     ]
     evidence = "the longest gap that readers or writers saw in each phase" + (
         f"; not probed, for others are locked longer: {'; '.join(unseen)}" if unseen else ""
@@ -303,7 +305,7 @@ def _rehearsed(kept: Kept) -> dict[str, Mapping[str, Any]]:
 
 
 def _beyond(facts: Mapping[str, Mapping[str, Any]]) -> tuple[Cost, ...]:
-    measured = all("performance_ratio" in found for found in facts.values())
+    measured = all("performance_ratio" in of_phase for of_phase in facts.values())
     return (*degradation.beyond(facts), *(degradation.from_baseline(facts) if measured else ()))
 
 
@@ -319,10 +321,10 @@ def _untimed(facts: Mapping[str, Mapping[str, Any]]) -> str:
     """What a passed gate does not say about time."""
     unjudged = [
         phase
-        for phase, one in facts.items()
-        if one.get("performance_timed") not in ("passed", "failed")
+        for phase, of_phase in facts.items()
+        if of_phase.get("performance_timed") not in ("passed", "failed")
     ]
-    reported = any(one.get("performance_time_decides") is False for one in facts.values())
+    reported = any(of_phase.get("performance_time_decides") is False for of_phase in facts.values())
     return ("; time is only reported in this environment" if reported else "") + (
         f"; block gate passed, time not judged in phase {', '.join(unjudged)} (inconclusive)"
         if unjudged
@@ -333,13 +335,13 @@ def _untimed(facts: Mapping[str, Mapping[str, Any]]) -> str:
 def _times(facts: Mapping[str, Mapping[str, Any]]) -> str:
     """Time over all scenarios, and of the scenario that lost most."""
     each = degradation.overall(facts)
-    said = (
+    overall = (
         f"time {_compound(each)} from the baseline to the end"
         f" ({', '.join(map(degradation.percent, each))})"
     )
     scenarios = degradation.ratios(facts)
     worst = max(scenarios, key=lambda name: math.prod(scenarios[name]), default="")
-    return f"{said}; worst scenario {worst} {_compound(scenarios[worst])}" if worst else said
+    return f"{overall}; worst scenario {worst} {_compound(scenarios[worst])}" if worst else overall
 
 
 def _compound(each: Sequence[float]) -> str:
@@ -383,15 +385,19 @@ def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
     )
 
 
-def _word(found: Sequence[Mapping[str, Any] | None]) -> str:
+def _word(results: Sequence[Mapping[str, Any] | None]) -> str:
     return (
-        "pass" if all(one and one["verdict"] in ("passed", "warned") for one in found) else "fail"
+        "pass"
+        if all(result and result["verdict"] in ("passed", "warned") for result in results)
+        else "fail"
     )
 
 
-def _runs(found: Sequence[Mapping[str, Any] | None]) -> str:
-    return ", ".join(sorted({str(one["run"]) for one in found if one and one.get("run")}))
+def _runs(results: Sequence[Mapping[str, Any] | None]) -> str:
+    return ", ".join(
+        sorted({str(result["run"]) for result in results if result and result.get("run")})
+    )
 
 
-def _link(found: Mapping[str, Any] | None) -> str:
-    return str(found.get("page", "")) if found else ""
+def _link(evidence: Mapping[str, Any] | None) -> str:
+    return str(evidence.get("page", "")) if evidence else ""

@@ -25,19 +25,19 @@ def tenants(record: PhaseRecord) -> Evidence:
     """Tenant isolation, tried as users of two organisations, as a user of none, and as nobody."""
     with record.run.connect("tenants") as connection, record.proving() as watch:
         now = snapshot(connection)
-        found, records, said, acts = promises.weigh_tenants(
+        findings, records, tried, acts = promises.weigh_tenants(
             connection,
             _before(record, connection),
             now,
             watch=watch,
             is_ours=_made(connection, now),
         )
-    worse, warned = worsened.problems(found), worsened.warnings(found)
+    worse, warned = worsened.problems(findings), worsened.warnings(findings)
     evidence = Evidence(
         record.number,
         "tenants",
-        _verdict(found),
-        f"{said} on {len(records)} tables, views and functions, {len(worse)} got"
+        _verdict(findings),
+        f"{tried} on {len(records)} tables, views and functions, {len(worse)} got"
         f" through{_warned(warned)}",
         (
             Table(
@@ -57,15 +57,15 @@ def compatibility(record: PhaseRecord) -> Evidence:
     catalogue.
     """
     with record.run.read("compatibility") as connection, record.proving() as watch:
-        found, records, said = promises.weigh_contract(
+        findings, records, tried = promises.weigh_contract(
             connection, _before(record, connection), snapshot(connection), watch=watch
         )
-    worse, warned = worsened.problems(found), worsened.warnings(found)
+    worse, warned = worsened.problems(findings), worsened.warnings(findings)
     evidence = Evidence(
         record.number,
         "compatibility",
-        _verdict(found),
-        f"{said}, {len(worse)} broken{_warned(warned)}",
+        _verdict(findings),
+        f"{tried}, {len(worse)} broken{_warned(warned)}",
         (Table("compatibility contract", records, "verdict", folded=not worse),),
     )
     return required(evidence, "the old application would not work", "; ".join(map(str, worse)))
@@ -95,8 +95,11 @@ def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
     """
     journal = StepJournal(connection)
     made: set[str] = set()
-    for one in migration_files.load():
-        then, after = journal.catalog_before(one.version), journal.catalog_after(one.version)
+    for migration in migration_files.load():
+        then, after = (
+            journal.catalog_before(migration.version),
+            journal.catalog_after(migration.version),
+        )
         if then and after:
             old, new = Catalog.from_json(then), Catalog.from_json(after)
             for kind in ("tables", "views", "functions"):

@@ -141,14 +141,16 @@ def cells(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False)
     return found
 
 
-def cell_of(found: Collection[Cell], verb: str) -> Cell | None:
+def cell_of(candidates: Collection[Cell], verb: str) -> Cell | None:
     """The cell that calls a verb: the first code cell with `verb(` in it."""
-    return next((cell for cell in found if cell.state != "text" and calls(cell.source, verb)), None)
+    return next(
+        (cell for cell in candidates if cell.state != "text" and calls(cell.source, verb)), None
+    )
 
 
-def title(found: Collection[Cell], otherwise: str) -> str:
+def title(candidates: Collection[Cell], otherwise: str) -> str:
     """The notebook's first heading."""
-    texts = (cell.source for cell in found if cell.state == "text")
+    texts = (cell.source for cell in candidates if cell.state == "text")
     matches = (re.search(r"^#\s+(.+)$", text, re.MULTILINE) for text in texts)
     return next((match[1].strip() for match in matches if match), otherwise)
 

@@ -96,7 +96,7 @@ def _refuse_another_schema(record: PhaseRecord, connection: Connection) -> None:
     if recognised.kind != "baseline":
         there = Table(
             "what is there already",
-            [dict(one) for one in recognised.objects],
+            [dict(item) for item in recognised.objects],
             folded=len(recognised.objects) > 12,
         )
         tables = (there,) if recognised.objects else ()
@@ -131,11 +131,13 @@ def _refuse_unready(record: PhaseRecord, book: Ledger, states: Mapping[str, Ledg
 def _state_table(states: Mapping[str, LedgerRow]) -> Table:
     records = [
         {
-            "migration": one.label,
-            "title": one.title,
-            "state": states[one.version].status if one.version in states else "not applied",
+            "migration": migration.label,
+            "title": migration.title,
+            "state": states[migration.version].status
+            if migration.version in states
+            else "not applied",
         }
-        for one in migration_files.load()
+        for migration in migration_files.load()
     ]
     return Table("ledger", records)
 
@@ -144,9 +146,13 @@ def _left_behind(server: Target) -> tuple[Table, ...]:
     """Scratch databases of runs that were killed: they hold personal data, and disk."""
     found = scratch_databases.all_on(server, is_at_work)
     records = [
-        {"database": one.name, "MiB": round((one.bytes or 0) / 2**20, 1), "what": one.why}
-        for one in found
-        if one.state == "left"
+        {
+            "database": database.name,
+            "MiB": round((database.bytes or 0) / 2**20, 1),
+            "what": database.why,
+        }
+        for database in found
+        if database.state == "left"
     ]
     what = "scratch databases that killed runs left: `mantis-runbook clean` drops them"
     return (Table(what, records),) if records else ()

@@ -40,10 +40,10 @@ def rehearse(record: PhaseRecord) -> Evidence:
     copy = PhaseCopy(record)
     copy.require_fresh()
     before = copy.promises_before()
-    found, gate, played = _rehearsed_and_measured(record, copy)
+    rehearsed, gate, played = _rehearsed_and_measured(record, copy)
     with record.proving() as watch:
         kept = promises.kept(copy.target, before, watch)
-    outcome = _Outcome(record.run.environment, found, kept, gate, played)
+    outcome = _Outcome(record.run.environment, rehearsed, kept, gate, played)
     evidence = Evidence(
         record.number,
         "rehearse",
@@ -124,20 +124,20 @@ class _Outcome:
     @property
     def summary(self) -> str:
         """How it went, where there is no problem."""
-        found, left = self.found, self.found.left_behind
-        tested = f"validated with {found.suite.statements_of_tests} statements of tests"
+        rehearsed, left = self.found, self.found.left_behind
+        tested = f"validated with {rehearsed.suite.statements_of_tests} statements of tests"
         undone = (
             f"rolled back ({left.summary})"
             if left.labels_left and left.summary
             else "rolled back without a trace"
         )
         aside = (
-            f"; {display.many(len(found.side_effects), 'side effect')} of the rehearsal"
-            if found.side_effects
+            f"; {display.many(len(rehearsed.side_effects), 'side effect')} of the rehearsal"
+            if rehearsed.side_effects
             else ""
         )
         text = (
-            f"applied, {tested}, {undone} and applied again; {found.content.message}{aside};"
+            f"applied, {tested}, {undone} and applied again; {rehearsed.content.message}{aside};"
             f" {self.kept.summary}"
         )
         return evidence_tables.with_performance(text, self.gate, self.played)
