@@ -4,30 +4,22 @@ it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook.display import many
-from mantis_runbook.phases.final import costs as degradation
-from mantis_runbook.phases.final.costs import Cost
+from mantis_runbook.phases.final import performance_criterion as performance
+from mantis_runbook.phases.final.criterion import MIGRATING, Criterion, Kept, link_to, runs_of
 
-__all__ = ["NOT_NEEDED", "RISKS", "Criterion", "Trail", "costs", "counts", "judge"]
-
-Kept = Mapping[tuple[str, str], Mapping[str, Any]]
+__all__ = ["NOT_NEEDED", "RISKS", "Trail", "counts", "judge"]
 
 #: The fact that marks what a verb left which had nothing to do: it says nothing about what the
 #: criteria ask.
 NOT_NEEDED = "not_needed"
 
-#: Phases that migrate, and so are rehearsed.
-MIGRATING = ("1", "2", "3", "4")
-
 #: The strategy's limit: downtime of a phase, in ms.
 LONGEST_DOWNTIME_MS = 60_000.0
-
-PERFORMANCE = "Performance degradation below 5 %"
 
 RISKS: Sequence[Mapping[str, str]] = (
     {
@@ -55,25 +47,6 @@ RISKS: Sequence[Mapping[str, str]] = (
         ),
     },
 )
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """One success criterion. `verdict`: pass, fail, inconclusive, or to sign (then `evidence` says
-    by whom). `run` names the runs that the evidence comes from, `link` leads to it.
-    """
-
-    kind: str
-    criterion: str
-    evidence: str
-    figure: str
-    verdict: str
-    run: str = ""
-    link: str = ""
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -118,16 +91,6 @@ def judge(
     return tuple(_judged(real, verdicts, trail, performance_asked=performance_asked))
 
 
-def costs(kept: Kept) -> list[dict[str, Any]]:
-    """A record for each cost beyond 5 %: of single phases, then from the baseline to the end, each
-    with its link.
-    """
-    return [
-        cost.record | {"link": _link(kept.get((cost.phase, "rehearse")))}
-        for cost in _beyond(_rehearsed(kept))
-    ]
-
-
 def _judged(
     kept: Kept, verdicts: Mapping[str, str], trail: Trail | None, *, performance_asked: bool
 ) -> Iterator[Criterion]:
@@ -140,7 +103,7 @@ def _judged(
         " and no row that nobody deleted",
     )
     yield _downtime(kept)
-    yield _performance(kept, asked=performance_asked)
+    yield performance.criterion(kept, asked=performance_asked)
     yield _of_verbs("technical", "All validation tests pass", kept, "5", ("integrity", "validate"))
     yield _of_phases(
         "technical",
@@ -174,7 +137,7 @@ def _of_verbs(
     figure = "; ".join(str(result["summary"]) for result in results if result)
     evidence = f"phase {phase}: {', '.join(verbs)}"
     return Criterion(
-        kind, criterion, evidence, figure, _word(results), _runs(results), _link(results[-1])
+        kind, criterion, evidence, figure, _word(results), runs_of(results), link_to(results[-1])
     )
 
 
@@ -204,7 +167,7 @@ def _of_phases(
     shown = next(
         (result for result in results if result and result["verdict"] != "passed"), results[0]
     )
-    return Criterion(kind, criterion, grounds, figure, word, _runs(results), _link(shown))
+    return Criterion(kind, criterion, grounds, figure, word, runs_of(results), link_to(shown))
 
 
 def _downtime(kept: Kept) -> Criterion:
@@ -234,118 +197,9 @@ def _downtime(kept: Kept) -> Criterion:
         evidence,
         f"worst {longest:,.0f} ms in phase {worst}",
         "pass" if longest < LONGEST_DOWNTIME_MS else "fail",
-        _runs([kept[phase, "migrate"] for phase in MIGRATING]),
-        _link(kept[worst, "migrate"]),
+        runs_of([kept[phase, "migrate"] for phase in MIGRATING]),
+        link_to(kept[worst, "migrate"]),
     )
-
-
-def _performance(kept: Kept, *, asked: bool) -> Criterion:
-    """The gate's verdict on each rehearsal: blocks, write-ahead log and plans; time where the
-    environment lets it decide.
-
-    A cost beyond 5 % that the gate let pass, because it is accepted or only reported, is not met by
-    itself: it is for a person to sign. So is what all phases together cost beyond it, which no
-    single gate sees.
-    """
-    facts = _rehearsed(kept)
-    if unmeasured := _unmeasured(facts, asked=asked):
-        return unmeasured
-    words = {phase: str(of_phase["performance"]) for phase, of_phase in facts.items()}
-    bad = [f"phase {phase}: {word}" for phase, word in words.items() if word != "passed"]
-    dear = _beyond(facts)
-    if bad:
-        verdict, evidence = "fail" if "failed" in words.values() else "inconclusive", "; ".join(bad)
-    elif dear:
-        verdict = "to sign"
-        evidence = f"{_told(dear)}. To be accepted by the owner of the application{_untimed(facts)}"
-    else:
-        verdict = "pass"
-        evidence = (
-            "the gate passed in every rehearsal, and nothing costs 5 % more, from the baseline to"
-            " the end neither" + _untimed(facts)
-        )
-    slowest = max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"]))
-    return Criterion(
-        "technical",
-        PERFORMANCE,
-        evidence,
-        figure=_times(facts),
-        verdict=verdict,
-        run=_runs([kept[phase, "rehearse"] for phase in MIGRATING]),
-        link=_link(kept[slowest, "rehearse"]),
-    )
-
-
-def _unmeasured(facts: Mapping[str, Mapping[str, Any]], *, asked: bool) -> Criterion | None:
-    """The answer where a rehearsal left no verdict on performance; None where each left one."""
-    missing = [phase for phase, of_phase in facts.items() if not of_phase.get("performance")]
-    if not missing:
-        return None
-    reasons = [
-        facts[phase]["performance_unjudged"]
-        for phase in missing
-        if "performance_unjudged" in facts[phase]
-    ]
-    if not asked:
-        evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
-        verdict = "not asked"
-    elif len(reasons) == len(missing):
-        evidence = (
-            f"not judged in phase {', '.join(missing)}: {reasons[0]}."
-            " To be accepted by the owner of the application"
-        )
-        verdict = "to sign"
-    else:
-        evidence, verdict = f"not measured in phase {', '.join(missing)}", "inconclusive"
-    return Criterion("technical", PERFORMANCE, evidence, figure="", verdict=verdict)
-
-
-def _rehearsed(kept: Kept) -> dict[str, Mapping[str, Any]]:
-    return {phase: kept.get((phase, "rehearse"), {}).get("facts", {}) for phase in MIGRATING}
-
-
-def _beyond(facts: Mapping[str, Mapping[str, Any]]) -> tuple[Cost, ...]:
-    measured = all("performance_ratio" in of_phase for of_phase in facts.values())
-    return (*degradation.beyond(facts), *(degradation.from_baseline(facts) if measured else ()))
-
-
-def _told(dear: Sequence[Cost]) -> str:
-    largest = max(dear, key=lambda cost: cost.ratio or 0)
-    return (
-        f"the gate passed in every rehearsal, with {many(len(dear), 'cost')} beyond 5 %, listed"
-        f" below, the largest: {largest}"
-    )
-
-
-def _untimed(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a passed gate does not say about time."""
-    unjudged = [
-        phase
-        for phase, of_phase in facts.items()
-        if of_phase.get("performance_timed") not in ("passed", "failed")
-    ]
-    reported = any(of_phase.get("performance_time_decides") is False for of_phase in facts.values())
-    return ("; time is only reported in this environment" if reported else "") + (
-        f"; block gate passed, time not judged in phase {', '.join(unjudged)} (inconclusive)"
-        if unjudged
-        else ""
-    )
-
-
-def _times(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Time over all scenarios, and of the scenario that lost most."""
-    each = degradation.overall(facts)
-    overall = (
-        f"time {_compound(each)} from the baseline to the end"
-        f" ({', '.join(map(degradation.percent, each))})"
-    )
-    scenarios = degradation.ratios(facts)
-    worst = max(scenarios, key=lambda name: math.prod(scenarios[name]), default="")
-    return f"{overall}; worst scenario {worst} {_compound(scenarios[worst])}" if worst else overall
-
-
-def _compound(each: Sequence[float]) -> str:
-    return degradation.percent(math.prod(each))
 
 
 def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
@@ -391,13 +245,3 @@ def _word(results: Sequence[Mapping[str, Any] | None]) -> str:
         if all(result and result["verdict"] in ("passed", "warned") for result in results)
         else "fail"
     )
-
-
-def _runs(results: Sequence[Mapping[str, Any] | None]) -> str:
-    return ", ".join(
-        sorted({str(result["run"]) for result in results if result and result.get("run")})
-    )
-
-
-def _link(evidence: Mapping[str, Any] | None) -> str:
-    return str(evidence.get("page", "")) if evidence else ""

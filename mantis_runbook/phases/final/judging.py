@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from mantis_runbook.engine.step_journal import StepJournal
 from mantis_runbook.migrations import files as migration_files
-from mantis_runbook.phases.final import audit_trail
+from mantis_runbook.phases.final import audit_trail, performance_criterion
 from mantis_runbook.phases.final import criteria as success
 from mantis_runbook.phases.final.criteria import Trail
 from mantis_runbook.phases.final.history import Earlier
@@ -29,7 +29,7 @@ def criteria(record: PhaseRecord) -> Evidence:
         verified_trail(record, earlier),
         performance_asked=record.run.environment.performance.in_rehearsal,
     )
-    costs = success.costs(earlier.evidence)
+    costs = performance_criterion.costs(earlier.evidence)
     failed = [
         row.criterion for row in judged if row.verdict not in ("pass", "to sign", "not asked")
     ]
