@@ -1,6 +1,4 @@
-"""Running the notebooks of a run unattended, by papermill, and telling the truth about how it
-ended.
-"""
+"""Running a run's notebooks unattended by papermill, and recording how it really ended."""
 
 from __future__ import annotations
 

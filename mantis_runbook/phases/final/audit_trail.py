@@ -1,6 +1,4 @@
-"""Whether the audit trails are whole: the archives of earlier runs, this run's journal, and the
-database's own.
-"""
+"""Whether the audit trails are whole: earlier archives, this run's journal, the database's own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the phases cost the application, one by one and all together: the costs beyond the
-strategy's 5 %.
-"""
+"""What the phases cost the application, singly and together, beyond the strategy's 5 %."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cost:
-    """A statement or a scenario that costs more than the limit allows. `ratio` is after against
-    before.
+    """A statement or a scenario that costs more than the limit allows.
+
+    `ratio` is after against before.
     """
 
     phase: str

@@ -1,6 +1,4 @@
-"""The strategy's success criteria and risks: what each means, and which evidence of the run answers
-it.
-"""
+"""The strategy's success criteria and risks, and which evidence of the run answers each."""
 
 from __future__ import annotations
 
@@ -65,8 +63,9 @@ class Trail:
 
 
 def counts(evidence: Mapping[str, Any]) -> bool:
-    """Whether this is evidence at all, and not only the word that nothing had to be done. Older
-    archives have no mark.
+    """Whether this is evidence at all, not only a note that nothing had to be done.
+
+    Older archives have no mark; their summary tells.
     """
     return not evidence["facts"].get(NOT_NEEDED) and not str(evidence["summary"]).startswith(
         "not needed: "
@@ -171,8 +170,9 @@ def _of_phases(
 
 
 def _downtime(kept: Kept) -> Criterion:
-    """The probe's longest gap between two successes: nothing else is called downtime. Tables
-    without a lane are named.
+    """The probe's longest gap between two successes: nothing else is called downtime.
+
+    Tables that no probe covered are named.
     """
     name = "Less than 1 minute downtime per phase"
     facts = {phase: kept.get((phase, "migrate"), {}).get("facts", {}) for phase in MIGRATING}

@@ -1,6 +1,4 @@
-"""What the phases left on record of one database: of each verb the newest evidence, verdicts, and
-instants.
-"""
+"""What the phases left on record of one database: newest evidence, verdicts and instants."""
 
 from __future__ import annotations
 

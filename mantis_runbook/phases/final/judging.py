@@ -1,6 +1,4 @@
-"""The strategy's success criteria as a verb: what earlier runs left, the audit trails verified now,
-and the verdicts.
-"""
+"""The strategy's success criteria as a verb: earlier runs, audit trails, and the verdicts."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ __all__ = ["criteria", "earlier_runs", "verified_trail"]
 
 
 def criteria(record: PhaseRecord) -> Evidence:
-    """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign
-    it.
-    """
+    """The strategy's success criteria, each with evidence, figure, and verdict or signatory."""
     earlier = earlier_runs(record)
     judged = success.judge(
         earlier.evidence,

@@ -17,9 +17,7 @@ PERFORMANCE = "Performance degradation below 5 %"
 
 
 def costs(kept: Kept) -> list[dict[str, Any]]:
-    """A record for each cost beyond 5 %: of single phases, then from the baseline to the end, each
-    with its link.
-    """
+    """A record for each cost beyond 5 %, with its link: by phase, then from baseline to end."""
     return [
         cost.record | {"link": link_to(kept.get((cost.phase, "rehearse")))}
         for cost in _beyond(_rehearsed(kept))

@@ -1,6 +1,4 @@
-"""What must hold for users after every migration: tenant isolation, and what the old application
-needs.
-"""
+"""What users rely on after every migration: tenant isolation, and the old application's needs."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def tenants(record: PhaseRecord) -> Evidence:
 
 
 def compatibility(record: PhaseRecord) -> Evidence:
-    """What the old application needs is still there: the baseline's own statements and
-    catalogue.
-    """
+    """Whether the baseline's own statements and catalogue still serve the old application."""
     with record.run.read("compatibility") as connection, record.proving() as watch:
         findings, records, tried = promises.weigh_contract(
             connection, _before(record, connection), snapshot(connection), watch=watch
@@ -72,8 +68,9 @@ def compatibility(record: PhaseRecord) -> Evidence:
 
 
 def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
-    """What was so before any migration: kept by the rehearsal of the first; without it the whole
-    promise must hold.
+    """What held before any migration, as the first rehearsal kept it.
+
+    Without that record the whole promise must hold.
     """
     text = StepJournal(connection).catalog_before(migration_files.first_version())
     catalog = Catalog.from_json(text) if text else None
@@ -90,8 +87,9 @@ def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
 
 
 def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
-    """Whether a migration made a table, a view or a function; a partition is its table's, whoever
-    made it.
+    """Whether a migration made a table, a view or a function.
+
+    A partition belongs to its table, whoever made it.
     """
     journal = StepJournal(connection)
     made: set[str] = set()

@@ -71,9 +71,7 @@ def integrity(record: PhaseRecord) -> Evidence:
 
 
 def validate(record: PhaseRecord) -> Evidence:
-    """Every validation of every migration, and the strategy's unit, integration and data-integrity
-    tests.
-    """
+    """Every validation of every migration, and the strategy's own tests."""
     with record.run.read("validation") as connection:
         suite = validations.validate_suite(connection, migration_files.load())
     failed = suite.problems
@@ -94,9 +92,7 @@ def validate(record: PhaseRecord) -> Evidence:
 
 
 def required(evidence: Evidence, what: str, failures: str) -> Evidence:
-    """The evidence, where it is good. Raises what its verdict says where it is not, once it is
-    shown.
-    """
+    """The evidence, where it is good; otherwise shows it and raises what its verdict means."""
     if evidence.good:
         return evidence
     show(evidence)

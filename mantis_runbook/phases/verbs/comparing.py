@@ -1,6 +1,4 @@
-"""Compare: what the rehearsal predicted beside what happened, and the rows of the snapshot beside
-those of now.
-"""
+"""Compare: the rehearsal's prediction with what happened, the snapshot's rows with today's."""
 
 from __future__ import annotations
 
@@ -27,7 +25,9 @@ READ_LOST = (
 
 
 def compare(record: PhaseRecord) -> Evidence:
-    """Failed where a table is gone, or rows that nobody deleted; a step that took longer is only
+    """Compare forecast and rows with what is there now.
+
+    Failed where a table is gone, or rows that nobody deleted; a step that took longer is only
     shown.
     """
     if "backup" not in record.facts("back_up"):

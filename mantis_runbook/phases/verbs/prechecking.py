@@ -36,8 +36,9 @@ READ_AMBER = (
 
 
 def precheck(record: PhaseRecord) -> Evidence:
-    """Read only: is everything as the phase needs it? Raises `PrecheckFailed` or `Refused` when it
-    is not.
+    """Check, read only, that everything is as the phase needs it.
+
+    Raises `PrecheckFailed` or `Refused` when it is not.
     """
     run, copy = record.run, PhaseCopy(record)
     repertoire.refuse_unfit(run.environment)
@@ -89,9 +90,7 @@ def _checked(record: PhaseRecord, connection: Connection, copy: PhaseCopy) -> Ch
 
 
 def _refuse_another_schema(record: PhaseRecord, connection: Connection) -> None:
-    """What the database is, in one sentence and before all details, where it is not the one to be
-    migrated.
-    """
+    """One sentence, before all details, on a database that is not the one to be migrated."""
     recognised = recognition.recognise(connection, record.number)
     if recognised.kind != "baseline":
         there = Table(
