@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import click
 
-from mantis_runbook import logs, settings
+from mantis_runbook import logs
 from mantis_runbook.backup import leftovers
 from mantis_runbook.backup import scratch as scratches
+from mantis_runbook.command_line import approvals, interrupted_run
 from mantis_runbook.command_line.archives import report_, verify
 from mantis_runbook.command_line.errors import told
 from mantis_runbook.command_line.options import ENVIRONMENT, OPERATOR, PHASES, SCRATCH, TARGET
 from mantis_runbook.command_line.sandbox import sandbox
 from mantis_runbook.engine import interruption
 from mantis_runbook.engine import rolling_back as rollbacks
-from mantis_runbook.engine.interruption import Interruption
 from mantis_runbook.engine.ledger import Ledger
-from mantis_runbook.errors import ApprovalMissing, Refused
+from mantis_runbook.errors import ApprovalMissing
 from mantis_runbook.migrations import files as migration_files
 from mantis_runbook.migrations.lint import lint
 from mantis_runbook.phases import definitions, plan
-from mantis_runbook.phases.definitions import PhaseDefinition
 from mantis_runbook.postgres import target as targets
 from mantis_runbook.postgres.connection import connect, identity, refuse_read_only
 from mantis_runbook.runs import alerts, archive, run
@@ -51,9 +49,6 @@ PLACES = (
         "PGSSLCRL",
     ),
 )
-
-#: How long a `run` waits for the lock of a runner that was killed to be freed by the server.
-PATIENCE_S = 10.0
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -134,130 +129,47 @@ def run_(
     given |= {"repack": repack} if repack else {}
     runner.refuse_unknown(chosen, given)
     repertoire.refuse_unfit(limits)
-    approvals = _approvals(place, limits, chosen, approve)
+    hashes = approvals.approvals_for(place, limits, chosen, approve)
     if limits.load_clients and limits.load_rate:
         application_load.program(place)
     if scratch and limits.scratch == "other":
         scratches.refuse_same_server(place, targets.resolve(scratch), limits.name)
     leftovers.tell(leftovers.find(place, scratch))
-    begun = _resumed(place, limits, operator, chosen)
+    begun = interrupted_run.resumed(place, limits, operator, chosen)
     if begun is None:
         begun = run.start(
             place, limits, operator, phases={one.number: list(one.verbs) for one in chosen}
         )
     click.echo(f"run {begun.name} on {place.name} ({limits.name})")
-    finished = runner.execute(begun, chosen, given, approvals)
+    finished = runner.execute(begun, chosen, given, hashes)
     _tell(begun.folder)
     sys.exit(finished.verdict.exit_code)
-
-
-def _approvals(
-    place: targets.Target,
-    limits: settings.Environment,
-    chosen: tuple[PhaseDefinition, ...],
-    given: str,
-) -> dict[str, str]:
-    """The hash each notebook is given.
-
-    Raises `ApprovalMissing`, before anything runs, where one is needed; a hash that was given must
-    fit everywhere.
-    """
-    planned = _plans(place, chosen)
-    if limits.approval_required or given:
-        try:
-            plan.require_approval(plan.combined(planned), given, what="the plan of this run")
-        except ApprovalMissing as missing:
-            _await_approval(place, limits, missing)
-            raise
-    return {one.phase: one.hash for one in planned} if given else {}
-
-
-def _await_approval(
-    place: targets.Target, limits: settings.Environment, missing: ApprovalMissing
-) -> None:
-    """Tell the team that a plan waits for its approval. There is no run yet, so what failed is told
-    here alone.
-    """
-    if not alerts.is_wanted(limits.alerts):
-        return
-    title = f"Mantis Runbook: approval waiting on {place.name}"
-    body = f"{missing.what}, in {limits.name}: expected {missing.expected}; {missing.action}"
-    found = alerts.deliver(limits.alerts, alerts.Alert("approval waiting", title, body, "warning"))
-    for problem in found.problems:
-        click.secho(f"the alert “{title}” was not delivered: {problem}", err=True, fg="yellow")
-
-
-def _plans(place: targets.Target, chosen: tuple[PhaseDefinition, ...]) -> list[plan.Plan]:
-    known = migration_files.load()
-    definitions.refuse_unreached(known)
-    with connect(place, "plan") as connection:
-        refuse_read_only(connection, place)
-        who = identity(connection)
-        plan.refuse_edited(known, Ledger(connection).all())
-    return [
-        plan.Plan(one.number, who, migration_files.order_for(known, one.number)) for one in chosen
-    ]
-
-
-def _resumed(
-    place: targets.Target,
-    limits: settings.Environment,
-    operator: str,
-    chosen: tuple[PhaseDefinition, ...],
-) -> run.Run | None:
-    """The interrupted run that left a migration half done, to be finished by this command."""
-    half = _left_alone(place)
-    if half is None:
-        return None
-    ways = f"`mantis-runbook rollback {half.version}`"
-    if half.direction == "rollback":
-        raise Refused(
-            str(half), expected="a rollback that ended", action=f"finish it first with {ways}"
-        )
-    if half.phase not in {phase.number for phase in chosen}:
-        raise Refused(
-            str(half),
-            expected=f"phase {half.phase} among --phases",
-            action=f"add it, or take it back: {ways}",
-        )
-    resumed = run.resume(place, limits, operator, half.run)
-    click.echo(f"resuming run {half.run}, which was interrupted in migration {half.version}")
-    return resumed
-
-
-def _left_alone(place: targets.Target) -> Interruption | None:
-    """A migration that is half way with nobody behind it. Raises `Refused` when somebody is at work
-    on it.
-    """
-    deadline = time.monotonic() + PATIENCE_S
-    while (half := interruption.find(place, migration_files.load())) and half.holder:
-        if time.monotonic() > deadline:
-            raise Refused(
-                str(half),
-                expected="no other run",
-                action="wait for it to end; `mantis-runbook status` shows it",
-            )
-        time.sleep(0.2)
-    return half
 
 
 def _tell(folder: Path) -> None:
     """The end of a run: the steps as a table, what went wrong, the verdict, where the report
     lies.
     """
-    told = read_summary(folder)
+    run_summary = read_summary(folder)
     click.echo(f"\n{'phase':28}{'step':16}{'result':14}{'duration':>10}")
-    for phase in told.phases:
+    for phase in run_summary.phases:
         for verb in phase.verbs:
             took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
             click.echo(f"{phase.notebook or phase.name:28}{verb.verb:16}{verb.result:14}{took:>10}")
-    bad = [one for one in told.deviations if one.grade != "warned" and not told.verdict.passed]
-    for one in [one for one in bad if one.verb] or bad:
-        click.secho(f"\n{one.where}: {one.what}" if one.where else f"\n{one.what}", fg="red")
-    for said in alerts.undelivered(Journal(folder).entries()):
-        click.secho(f"\n{said}", err=True, fg="yellow")
-    colour = {"passed": "green", "inconclusive": "yellow"}.get(told.verdict.word, "red")
-    click.secho(f"\nverdict: {told.verdict}", fg=colour, bold=True)
+    bad = [
+        deviation
+        for deviation in run_summary.deviations
+        if deviation.grade != "warned" and not run_summary.verdict.passed
+    ]
+    for deviation in [deviation for deviation in bad if deviation.verb] or bad:
+        click.secho(
+            f"\n{deviation.where}: {deviation.what}" if deviation.where else f"\n{deviation.what}",
+            fg="red",
+        )
+    for problem in alerts.undelivered(Journal(folder).entries()):
+        click.secho(f"\n{problem}", err=True, fg="yellow")
+    colour = {"passed": "green", "inconclusive": "yellow"}.get(run_summary.verdict.word, "red")
+    click.secho(f"\nverdict: {run_summary.verdict}", fg=colour, bold=True)
     click.echo(f"report:  {folder / 'index.html'}")
 
 
@@ -276,10 +188,12 @@ def plan_(target: str, environment: str, wanted: str) -> None:
 
     with connect(place, "plan") as connection:
         recognition.require_baseline(connection, chosen[0].number)
-    planned = _plans(place, chosen)
-    for one in planned:
-        click.secho(f"phase {one.phase}: {definitions.find(one.phase).title}", bold=True)
-        _tell_plan(one)
+    planned = approvals.plans_for(place, chosen)
+    for phase_plan in planned:
+        click.secho(
+            f"phase {phase_plan.phase}: {definitions.find(phase_plan.phase).title}", bold=True
+        )
+        _tell_plan(phase_plan)
     needed = "needed" if limits.approval_required else "not needed"
     click.echo(
         f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in"
@@ -319,10 +233,10 @@ def status(target: str, scratch: str) -> None:
     click.echo(
         "no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}"
     )
-    for one in migration_files.load():
-        row = states.get(one.version)
+    for migration in migration_files.load():
+        row = states.get(migration.version)
         when = f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC" if row and row.applied_at else ""
-        click.echo(f"  {one.label:32} {row.status if row else 'not applied':14} {when}")
+        click.echo(f"  {migration.label:32} {row.status if row else 'not applied':14} {when}")
     for backup in kept:
         proof = {True: "proven", False: "NOT VALID", None: "not proven"}[backup["is_valid"]]
         click.echo(f"  backup of phase {backup['phase']}: {proof:11} {backup['backup_location']}")
@@ -332,8 +246,8 @@ def status(target: str, scratch: str) -> None:
     leftovers.tell(leftovers.find(place, scratch))
     here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
     for folder in here[-5:]:
-        said = "at work" if run.at_work(folder) else read_summary(folder).verdict
-        click.echo(f"  run {folder.name}: {said}")
+        ending = "at work" if run.at_work(folder) else read_summary(folder).verdict
+        click.echo(f"  run {folder.name}: {ending}")
 
 
 @main.command()
@@ -348,9 +262,9 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
 
     One that a living run uses is never dropped.
     """
-    found = leftovers.find(targets.resolve(target), scratch)
-    chosen = leftovers.chosen(found, names)
-    leftovers.tell(found)
+    databases = leftovers.find(targets.resolve(target), scratch)
+    chosen = leftovers.chosen(databases, names)
+    leftovers.tell(databases)
     if not chosen:
         click.echo("nothing to drop")
         return
@@ -358,7 +272,7 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
         click.echo(f"nothing was dropped; run it with --yes to drop {', '.join(chosen)}")
         return
     for name in chosen:
-        scratches.drop(found[name][0], name)
+        scratches.drop(databases[name][0], name)
         click.echo(f"dropped {name}")
 
 
@@ -404,7 +318,7 @@ def rollback(
     try:
         rollbacks.require_confirmation(limits, chosen, confirm)
     except ApprovalMissing as missing:
-        _await_approval(place, limits, missing)
+        approvals.announce_missing(place, limits, missing)
         raise
     from mantis_runbook.phases import runner
 

@@ -190,7 +190,9 @@ def own_server(server_programs: Path) -> Iterator[Callable[..., Server]]:
     with ExitStack() as servers:
 
         def make(**options: str | int) -> Server:
-            server: Server = servers.enter_context(made_server(server_programs, **options))  # type: ignore[arg-type]
+            server: Server = servers.enter_context(
+                made_server(server_programs, **options)  # type: ignore[arg-type]
+            )
             server.start()
             return server
 
@@ -240,7 +242,9 @@ def own_newest_server() -> Iterator[Callable[..., Server]]:
     with ExitStack() as servers:
 
         def make(**options: str | int) -> Server:
-            server = servers.enter_context(made_server(next(iter(chosen().values())), **options))  # type: ignore[arg-type]
+            server = servers.enter_context(
+                made_server(next(iter(chosen().values())), **options)  # type: ignore[arg-type]
+            )
             server.start()
             return server
 

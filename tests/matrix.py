@@ -52,14 +52,25 @@ ROW = re.compile(r"^\| (\w+) \| (\d+) \| ([^|]*) \| (.*) \| ([\d.]+) \|$", re.MU
 #: name is read, so that it works in any encoding; what ANALYZE notes is written in place and does
 #: not count.
 CATALOGUES = (
-    "pg_class", "pg_proc", "pg_namespace", "pg_type", "pg_constraint", "pg_trigger", "pg_policy", "pg_extension",
-    "pg_publication", "pg_default_acl", "pg_event_trigger",
-)  # fmt: skip
+    "pg_class",
+    "pg_proc",
+    "pg_namespace",
+    "pg_type",
+    "pg_constraint",
+    "pg_trigger",
+    "pg_policy",
+    "pg_extension",
+    "pg_publication",
+    "pg_default_acl",
+    "pg_event_trigger",
+)
 TABLES = """
     SELECT pg_class.oid::bigint, format('%I.%I', nspname, relname)
     FROM pg_class
     JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg\\_temp%'
+    WHERE relkind = 'r'
+        AND nspname NOT IN ('pg_catalog', 'information_schema')
+        AND nspname NOT LIKE 'pg\\_temp%'
     ORDER BY pg_class.oid
 """
 COPIES = (

@@ -25,9 +25,13 @@ def main() -> None:
         for path in sorted(NOTEBOOKS.glob("*.ipynb")):
             print(path.name, file=sys.stderr)
             executed = papermill.execute_notebook(
-                path, Path(folder) / path.name, kernel_name="python3", progress_bar=False, store_widget_state=False,
+                path,
+                Path(folder) / path.name,
+                kernel_name="python3",
+                progress_bar=False,
+                store_widget_state=False,
                 extra_arguments=["--log-level=ERROR"],
-            )  # fmt: skip
+            )
             nbformat.write(refreshed(nbformat.read(path, as_version=4), executed), path)
 
 

@@ -18,9 +18,21 @@ BASELINE = REPOSITORY / "sql" / "baseline"
 #: Modules that are MantisNXT's own: its phases, its contract, its tenants, its sandbox, and the two
 #: doors' options.
 OWN = {
-    "acting", "acts_as", "advanced_phase", "audit_trail", "cli", "compatibility", "contract", "control_totals", "criteria",
-    "crossing", "final_phase", "finance_phase", "iso_4217", "sandbox",
-}  # fmt: skip
+    "acting",
+    "acts_as",
+    "advanced_phase",
+    "audit_trail",
+    "cli",
+    "compatibility",
+    "contract",
+    "control_totals",
+    "criteria",
+    "crossing",
+    "final_phase",
+    "finance_phase",
+    "iso_4217",
+    "sandbox",
+}
 
 #: Words of plain English, or of other programs, that are names of MantisNXT's too: (module, word) →
 #: what it means there.
@@ -31,8 +43,16 @@ HONEST = {
 
 #: Folders of SQL that are MantisNXT's own.
 OF_MANTISNXT = {
-    "application", "baseline", "compatibility", "finance", "migrations", "roles", "tenants", "tests", "workload",
-}  # fmt: skip
+    "application",
+    "baseline",
+    "compatibility",
+    "finance",
+    "migrations",
+    "roles",
+    "tenants",
+    "tests",
+    "workload",
+}
 
 SQL_NAME = (
     r"(?m)^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|FUNCTION|TYPE) (?:IF NOT EXISTS"

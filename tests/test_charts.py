@@ -75,11 +75,19 @@ def gantt() -> Picture:
     weeks = pd.date_range("2026-11-02", periods=3, freq="W-MON")
     return charts.gantt(
         pd.DataFrame(
-            {"phase": ["0", "1", "2"], "planned_start": weeks, "planned_end": weeks + pd.Timedelta(days=5),
-             "actual_start": [weeks[0], weeks[1], None],
-             "actual_end": [weeks[0] + pd.Timedelta(hours=1), weeks[1] + pd.Timedelta(days=6), None]}
+            {
+                "phase": ["0", "1", "2"],
+                "planned_start": weeks,
+                "planned_end": weeks + pd.Timedelta(days=5),
+                "actual_start": [weeks[0], weeks[1], None],
+                "actual_end": [
+                    weeks[0] + pd.Timedelta(hours=1),
+                    weeks[1] + pd.Timedelta(days=6),
+                    None,
+                ],
+            }
         )
-    )  # fmt: skip
+    )
 
 
 FINDINGS = {
@@ -219,11 +227,16 @@ def test_a_phase_that_goes_on_ends_where_it_was_seen_and_is_not_counted() -> Non
     weeks = pd.date_range("2026-11-02", periods=2, freq="W-MON")
     picture = charts.gantt(
         pd.DataFrame(
-            {"phase": ["4 Advanced", "5 Final"], "planned_start": weeks, "planned_end": weeks + pd.Timedelta(days=7),
-             "actual_start": weeks, "actual_end": [weeks[0] + pd.Timedelta(days=1), None],
-             "going_on_at": [None, weeks[1] + pd.Timedelta(days=2)]}
+            {
+                "phase": ["4 Advanced", "5 Final"],
+                "planned_start": weeks,
+                "planned_end": weeks + pd.Timedelta(days=7),
+                "actual_start": weeks,
+                "actual_end": [weeks[0] + pd.Timedelta(days=1), None],
+                "going_on_at": [None, weeks[1] + pd.Timedelta(days=2)],
+            }
         )
-    )  # fmt: skip
+    )
     assert (
         picture.finding
         == "1 of 1 other phase finished, all in time; “5 Final” was going on when this was drawn"

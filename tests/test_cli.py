@@ -24,7 +24,10 @@ STAGING = ("--target", "TEST_DSN", "--environment", "staging")
 
 COMMANDS = [
     *([name] for name in cli.main.commands),
-    *(["sandbox", name] for name in cli.main.commands["sandbox"].commands),  # type: ignore[attr-defined]
+    *(
+        ["sandbox", name]
+        for name in cli.main.commands["sandbox"].commands  # type: ignore[attr-defined]
+    ),
 ]
 
 

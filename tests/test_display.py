@@ -61,8 +61,13 @@ class Row:
 
 @pytest.mark.parametrize(
     "rows",
-    [[Row("customer", 3)], [{"table_name": "customer", "rows": 3}], pd.DataFrame([Row("customer", 3)]), iter([Row("customer", 3)])],
-)  # fmt: skip
+    [
+        [Row("customer", 3)],
+        [{"table_name": "customer", "rows": 3}],
+        pd.DataFrame([Row("customer", 3)]),
+        iter([Row("customer", 3)]),
+    ],
+)
 def test_rows_may_be_frames_mappings_or_dataclasses(rows: object) -> None:
     assert re.sub(r"<[^>]+>", " ", table(rows)).split() == [
         "table",
@@ -76,30 +81,59 @@ def test_rows_may_be_frames_mappings_or_dataclasses(rows: object) -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, "–"), (float("nan"), "–"), (pd.NaT, "–"), ("", ""), (0, "0"), (987, "987"), (5432, "5,432"), (-12345, "-12,345"),
-        (1.5, "1.5"), (2.0, "2"), (0.000123456, "0.0001235"), (True, "yes"), (np.bool_(False), "no"),
-        (np.int64(70000), "70,000"), (datetime(2026, 11, 22, 13, 5, tzinfo=UTC), "2026-11-22 13:05:00 UTC"),
-        (timedelta(seconds=2.4), "2.4 s"), (["a", "b"], "a, b"), ({"a": 1}, "{&quot;a&quot;: 1}"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (pd.NaT, "–"),
+        ("", ""),
+        (0, "0"),
+        (987, "987"),
+        (5432, "5,432"),
+        (-12345, "-12,345"),
+        (1.5, "1.5"),
+        (2.0, "2"),
+        (0.000123456, "0.0001235"),
+        (True, "yes"),
+        (np.bool_(False), "no"),
+        (np.int64(70000), "70,000"),
+        (datetime(2026, 11, 22, 13, 5, tzinfo=UTC), "2026-11-22 13:05:00 UTC"),
+        (timedelta(seconds=2.4), "2.4 s"),
+        (["a", "b"], "a, b"),
+        ({"a": 1}, "{&quot;a&quot;: 1}"),
     ],
-)  # fmt: skip
+)
 def test_values_are_shown_for_reading(value: object, shown: str) -> None:
     assert f">{shown}</td>" in table([{"x": value}])
 
 
 @pytest.mark.parametrize(
     ("values", "right"),
-    [([1, 2], True), (["1,204 ms", "3 ms"], True), (["001", "002"], False), ([1, "x"], False), (["", ""], False),
-     ([None, 3], True), ([True, False], False)],
-)  # fmt: skip
+    [
+        ([1, 2], True),
+        (["1,204 ms", "3 ms"], True),
+        (["001", "002"], False),
+        ([1, "x"], False),
+        (["", ""], False),
+        ([None, 3], True),
+        ([True, False], False),
+    ],
+)
 def test_numbers_stand_right(values: list[object], right: bool) -> None:
     assert ("text-align:right" in table([{"x": value} for value in values])) == right
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
-    [(None, "–"), (0.123, "0.12 ms"), (340, "340 ms"), (999.6, "1.0 s"), (2400, "2.4 s"), (59_960, "1 min 00 s"),
-     (63_400, "1 min 03 s"), (7_500_000, "2 h 05 min")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (0.123, "0.12 ms"),
+        (340, "340 ms"),
+        (999.6, "1.0 s"),
+        (2400, "2.4 s"),
+        (59_960, "1 min 00 s"),
+        (63_400, "1 min 03 s"),
+        (7_500_000, "2 h 05 min"),
+    ],
+)
 def test_durations_are_shown_for_reading(milliseconds: float | None, text: str) -> None:
     assert duration(milliseconds) == text
 
@@ -159,9 +193,19 @@ def test_words_have_contrast_enough_and_a_mark_of_their_own(family: str) -> None
 
 @pytest.mark.parametrize(
     ("word", "family"),
-    [("passed", "pass"), ("PASS", "pass"), ("warned", "warn"), ("FAIL", "fail"), ("refused", "refused"),
-     ("rolled back", "rolled back"), ("rolled_back", "rolled back"), ("interrupted", "inconclusive"), ("info", "info"), ("odd", "none")],
-)  # fmt: skip
+    [
+        ("passed", "pass"),
+        ("PASS", "pass"),
+        ("warned", "warn"),
+        ("FAIL", "fail"),
+        ("refused", "refused"),
+        ("rolled back", "rolled back"),
+        ("rolled_back", "rolled back"),
+        ("interrupted", "inconclusive"),
+        ("info", "info"),
+        ("odd", "none"),
+    ],
+)
 def test_every_verdict_word_has_its_family(word: str, family: str) -> None:
     assert f">{COLOURS[family][0]}<" in badge(word)
 
@@ -173,8 +217,12 @@ def test_what_is_only_said_does_not_look_like_a_question() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words", "said"),
-    [(0, ("lock wait",), "0 lock waits"), (1, ("lock wait",), "1 lock wait"), (1204, ("index", "indexes"), "1,204 indexes")],
-)  # fmt: skip
+    [
+        (0, ("lock wait",), "0 lock waits"),
+        (1, ("lock wait",), "1 lock wait"),
+        (1204, ("index", "indexes"), "1,204 indexes"),
+    ],
+)
 def test_a_noun_agrees_with_its_number(number: int, words: tuple[str, ...], said: str) -> None:
     assert many(number, *words) == said
 

@@ -25,10 +25,16 @@ def environment(python: str, platform: str) -> dict[str, str]:
     """What pip on such a machine holds the markers against."""
     system, machine = PLATFORMS[platform]
     return {
-        "python_version": ".".join(python.split(".")[:2]), "python_full_version": python,
-        "implementation_version": python, "implementation_name": "cpython", "platform_python_implementation": "CPython",
-        "os_name": "posix", "sys_platform": platform, "platform_system": system, "platform_machine": machine,
-    }  # fmt: skip
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "implementation_version": python,
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+        "sys_platform": platform,
+        "platform_system": system,
+        "platform_machine": machine,
+    }
 
 
 def entries(lock: str) -> list[tuple[Requirement, int]]:

@@ -55,8 +55,11 @@ def test_the_wheel_holds_every_file_of_the_package(installed: Path) -> None:
 def test_an_installed_command_starts(installed: Path, words: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, installed / "bin" / "mantis-runbook", *words],
-        cwd=installed, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=installed,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: mantis-runbook")
 
@@ -68,7 +71,10 @@ def test_what_is_imported_is_what_was_installed(installed: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=installed, env=os.environ | {"PYTHONPATH": str(installed)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=installed,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()) == installed / "mantis_runbook" / "engine" / "engine.py"

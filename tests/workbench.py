@@ -152,7 +152,8 @@ class Bench:
 RUNNER = """
 import ast, sys
 from pathlib import Path
-from mantis_runbook.migrations import files as migrations; from mantis_runbook.postgres import target
+from mantis_runbook.migrations import files as migrations
+from mantis_runbook.postgres import target
 from workbench import Bench
 direction, run, version, folder, changes = sys.argv[1:]
 bench = Bench(target.resolve("TEST_DSN"), Path(folder))

@@ -52,9 +52,9 @@ def sandbox_status() -> None:
     """Show whether the sandbox runs, and what it holds."""
     from mantis_runbook import sandbox as box
 
-    found = box.status()
-    click.echo(found or "not running; start it with `mantis-runbook sandbox start`")
-    sys.exit(0 if found else 1)
+    sandbox_status = box.status()
+    click.echo(sandbox_status or "not running; start it with `mantis-runbook sandbox start`")
+    sys.exit(0 if sandbox_status else 1)
 
 
 @sandbox.command("reset")

@@ -131,13 +131,16 @@ def refuse_unreached(migrations: Iterable[Migration]) -> None:
     ever apply it.
     """
     known = present()
-    for one in migrations:
-        if one.phase not in {phase.number for phase in known}:
+    for migration in migrations:
+        if migration.phase not in {phase.number for phase in known}:
             raise ParameterError(
-                f"migration {one.label} belongs to phase {one.phase}",
+                f"migration {migration.label} belongs to phase {migration.phase}",
                 found="no notebook of that phase",
                 expected="one of " + ", ".join(phase.number for phase in known),
-                action=f"write the notebook, or correct the line `-- phase:` of {one.up.path.name}",
+                action=(
+                    "write the notebook, or correct the line `-- phase:` of"
+                    f" {migration.up.path.name}"
+                ),
             )
 
 
@@ -154,9 +157,9 @@ def _find(known: Iterable[PhaseDefinition], number: str) -> PhaseDefinition:
 
 
 def _beside(kind: str) -> PhaseDefinition:
-    found = [one for one in _declared() if one.kind == kind]
-    _refuse_twice(found)
-    return found[0]
+    candidates = [one for one in _declared() if one.kind == kind]
+    _refuse_twice(candidates)
+    return candidates[0]
 
 
 def _declared() -> list[PhaseDefinition]:
@@ -164,11 +167,11 @@ def _declared() -> list[PhaseDefinition]:
     application has none of.
     """
     theirs = [_read(path) for path in sorted(settings.notebooks().glob("*.ipynb"))]
-    kinds = {one.kind for one in theirs}
+    kinds = {phase.kind for phase in theirs}
     ours = (_read(path) for path in sorted(settings.own_notebooks().glob("*.ipynb")))
     return [
         *theirs,
-        *(one for one in ours if one.kind in OF_ANY_APPLICATION and one.kind not in kinds),
+        *(phase for phase in ours if phase.kind in OF_ANY_APPLICATION and phase.kind not in kinds),
     ]
 
 
@@ -194,10 +197,13 @@ def _read(path: Path) -> PhaseDefinition:
         return PhaseDefinition(kind, path, title["title"], kind)
     if kind in BESIDE or not re.fullmatch(r"0|[1-9]\d*", number):
         raise ParameterError(
-            f"notebooks/{path.name}", found=f"{title[0].strip()!r} for the kind {kind}",
-            expected="`# Rollback`, without a number" if kind in BESIDE else "a number, as in `# Phase 1 · Its title`",
+            f"notebooks/{path.name}",
+            found=f"{title[0].strip()!r} for the kind {kind}",
+            expected="`# Rollback`, without a number"
+            if kind in BESIDE
+            else "a number, as in `# Phase 1 · Its title`",
             action="correct the title in its first cell",
-        )  # fmt: skip
+        )
     if (kind == PREPARATION) != (number == "0"):
         raise ParameterError(
             f"notebooks/{path.name}", found=f"phase {number} of the kind {kind}",
@@ -214,9 +220,11 @@ def _first_cell(path: Path) -> str:
         source = cells[0]["source"] if cells and cells[0]["cell_type"] == "markdown" else ""
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParameterError(
-            f"notebooks/{path.name} cannot be read", found=f"no notebook ({error})", expected="a Jupyter notebook",
+            f"notebooks/{path.name} cannot be read",
+            found=f"no notebook ({error})",
+            expected="a Jupyter notebook",
             action="restore it from version control",
-        ) from None  # fmt: skip
+        ) from None
     return source if isinstance(source, str) else "".join(source)
 
 

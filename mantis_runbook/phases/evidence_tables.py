@@ -82,16 +82,17 @@ def proof_tables(proof: Proof) -> tuple[Table, ...]:
     )
 
 
-def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
+def rehearsal_tables(rehearsal: Rehearsal) -> tuple[Table, ...]:
     """Locks on existing tables, red ones first, the steps up and down on the copy, validations and
     tests.
     """
     order = ("fail", "warn", "pass")
     locks = sorted(
-        (one for one in found.locks if one.locks.table), key=lambda one: order.index(one.verdict)
+        (lock for lock in rehearsal.locks if lock.locks.table),
+        key=lambda lock: order.index(lock.verdict),
     )
-    red = any(one.verdict == "fail" for one in locks)
-    aside = [{"verdict": "warn", "side effect": effect} for effect in found.side_effects]
+    red = any(lock.verdict == "fail" for lock in locks)
+    aside = [{"verdict": "warn", "side effect": effect} for effect in rehearsal.side_effects]
     return (
         *(
             (
@@ -108,14 +109,14 @@ def rehearsal_tables(found: Rehearsal) -> tuple[Table, ...]:
         ),
         Table(
             f"locks on existing tables, {many(len(locks), 'statement')}",
-            [one.record for one in locks],
+            [lock.record for lock in locks],
             "verdict",
             folded=not red,
         ),
-        steps_table("applied on the copy", found.applied, folded=True),
-        steps_table("rolled back on the copy", found.rolled_back, folded=True),
-        validations(found.suite.validations),
-        validations(found.suite.tests, "statement of tests", "statements of tests"),
+        steps_table("applied on the copy", rehearsal.applied, folded=True),
+        steps_table("rolled back on the copy", rehearsal.rolled_back, folded=True),
+        validations(rehearsal.suite.validations),
+        validations(rehearsal.suite.tests, "statement of tests", "statements of tests"),
     )
 
 

@@ -45,12 +45,14 @@ class Mission:
             states = Ledger(connection).all()
         records = [
             {
-                "phase": one.phase,
-                "migration": one.label,
-                "title": one.title,
-                "state": states[one.version].status if one.version in states else "not applied",
+                "phase": migration.phase,
+                "migration": migration.label,
+                "title": migration.title,
+                "state": states[migration.version].status
+                if migration.version in states
+                else "not applied",
             }
-            for one in migration_files.load()
+            for migration in migration_files.load()
         ]
         done = sum(record["state"] == "completed" for record in records)
         return self._shown(
@@ -70,9 +72,10 @@ class Mission:
         for phase in definitions.present():
             ahead = migration_files.order_for(migration_files.load(), phase.number)
             open_ones = [
-                one.label
-                for one in ahead
-                if one.version not in states or states[one.version].status != "completed"
+                migration.label
+                for migration in ahead
+                if migration.version not in states
+                or states[migration.version].status != "completed"
             ]
             if (phase.kind == "preparation" and not exists) or open_ones:
                 what = f" for {', '.join(open_ones)}" if open_ones else ""
@@ -135,9 +138,11 @@ class Mission:
         records = []
         for folder in reversed(archive.all_runs()):
             if archive.target_of(folder) == self.target.name:
-                told = summary.read(folder)
-                word = "at work" if at_work(folder) else told.verdict.word
-                records.append({"verdict": word, "run": told.run, "reason": told.verdict.reason})
+                run_summary = summary.read(folder)
+                word = "at work" if at_work(folder) else run_summary.verdict.word
+                records.append(
+                    {"verdict": word, "run": run_summary.run, "reason": run_summary.verdict.reason}
+                )
         return self._shown(
             "runs",
             f"{display.many(len(records), 'run')} on {self.target.name}",

@@ -93,8 +93,8 @@ def _injected(namespace: Mapping[str, Any]) -> list[str]:
         if cell.startswith(INJECTED):
             for node in ast.parse(cell).body:
                 names += [
-                    one.id
-                    for one in ast.walk(node)
-                    if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+                    child.id
+                    for child in ast.walk(node)
+                    if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
                 ]
     return names

@@ -51,7 +51,7 @@ class Plan:
         """One record a step of every migration."""
         return [
             {
-                "migration": one.label,
+                "migration": migration.label,
                 "step": step.name,
                 "statements": len(step.statements),
                 "how": (
@@ -70,8 +70,8 @@ class Plan:
                     + (f"; and {len(step.statements) - 3} more" if len(step.statements) > 3 else "")
                 ),
             }
-            for one in self.migrations
-            for step in one.up.steps
+            for migration in self.migrations
+            for step in migration.up.steps
         ]
 
 
@@ -100,12 +100,12 @@ def refuse_edited(migrations: Iterable[Migration], ledger: Mapping[str, LedgerRo
     """Raise `MigrationFileError` when a file was changed after it was applied."""
     from mantis_runbook.errors import MigrationFileError
 
-    for one in migrations:
-        row = ledger.get(one.version)
-        if row and row.status == "completed" and row.checksum != one.checksum:
+    for migration in migrations:
+        row = ledger.get(migration.version)
+        if row and row.status == "completed" and row.checksum != migration.checksum:
             raise MigrationFileError(
-                f"migration {one.label} was edited after it was applied",
-                found=f"checksum {one.checksum[:12]}…",
+                f"migration {migration.label} was edited after it was applied",
+                found=f"checksum {migration.checksum[:12]}…",
                 expected=f"{str(row.checksum)[:12]}… as recorded in schema_migrations",
                 action=(
                     "restore the files from version control; changes belong into a new migration"

@@ -1,6 +1,4 @@
-"""Phase 0: ledger, journal and monitoring functions; the first proven backup; what the existing
-data looks like.
-"""
+"""Phase 0: ledger, journal, monitoring, the first proven backup, and a look at the data."""
 
 from __future__ import annotations
 

@@ -57,12 +57,12 @@ class RollbackPhase(RecordedPhase):
         )
         records = [
             {
-                "version": one.version,
-                "migration": one.label,
-                "title": one.title,
-                "steps": len(one.rollback.steps),
+                "version": migration.version,
+                "migration": migration.label,
+                "title": migration.title,
+                "steps": len(migration.rollback.steps),
             }
-            for one in chosen
+            for migration in chosen
         ]
         return Evidence(
             self.number,
@@ -70,7 +70,7 @@ class RollbackPhase(RecordedPhase):
             "passed",
             f"{len(chosen)} to roll back, newest first",
             (Table("to roll back", records),),
-            {"versions": [one.version for one in chosen]},
+            {"versions": [migration.version for migration in chosen]},
         )
 
     def _chosen(self) -> tuple[Migration, ...]:
@@ -83,7 +83,7 @@ class RollbackPhase(RecordedPhase):
     def _confirm(self, answer: str) -> Evidence:
         chosen, typed = self._chosen(), answer or self.parameters.confirm
         if self.run.environment.rollback_confirmation and not typed:
-            names = " ".join(one.version for one in chosen)
+            names = " ".join(migration.version for migration in chosen)
             typed = self.record.ask(f"type {names} to roll back: ", names)
         rollbacks.require_confirmation(self.run.environment, chosen, typed)
         if not typed:
@@ -103,7 +103,9 @@ class RollbackPhase(RecordedPhase):
             done = rollbacks.roll_back(
                 self.run, self._chosen(), rollbacks.salvage_folder(self.run), watch=progress
             )
-        steps: list[dict[str, Any]] = [record for one in done.applied for record in one.records]
+        steps: list[dict[str, Any]] = [
+            record for applied in done.applied for record in applied.records
+        ]
         tables = [
             Table("steps", steps, "state"),
             Table(f"salvaged into {done.salvage.folder}", done.salvage.records),
@@ -182,19 +184,21 @@ def candidates(connection: Connection) -> Evidence:
     applied = {version for version, row in states.items() if row.status in rollbacks.APPLIED}
     records = [
         {
-            "version": one.version,
-            "migration": one.label,
-            "state": states[one.version].status if one.version in states else "not applied",
+            "version": migration.version,
+            "migration": migration.label,
+            "state": states[migration.version].status
+            if migration.version in states
+            else "not applied",
             "stand on it": (
                 ", ".join(
                     later.version
-                    for later in migration_files.dependents(known, one.version)
+                    for later in migration_files.dependents(known, migration.version)
                     if later.version in applied
                 )
                 or "none"
             ),
         }
-        for one in known
+        for migration in known
     ]
     return Evidence(
         "rollback",

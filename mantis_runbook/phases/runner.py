@@ -1,6 +1,4 @@
-"""Running the notebooks of a run unattended, by papermill, and telling the truth about how it
-ended.
-"""
+"""Running a run's notebooks unattended by papermill, and recording how it really ended."""
 
 from __future__ import annotations
 
@@ -201,13 +199,13 @@ class _Programme:
     def _folder(self) -> Path:
         return self.run.folder / "workload" / "load"
 
-    def _play(self, found: Repertoire) -> None:
-        self.playing = found
+    def _play(self, workload: Repertoire) -> None:
+        self.playing = workload
         self.run.journal.append(
             "load.workload",
-            workload=str(found),
-            scripts=[path.stem for path in found.scripts],
-            left_out=dict(found.left_out),
+            workload=str(workload),
+            scripts=[path.stem for path in workload.scripts],
+            left_out=dict(workload.left_out),
         )
 
 
@@ -252,7 +250,9 @@ def _execute(run: Run, notebook: Path, parameters: dict[str, str]) -> None:
             request_save_on_cell_execute=True,
             extra_arguments=["--log-level=ERROR"],
         )
-    except Exception as error:  # a failing cell, a dead kernel, a timeout: all are on record or tell by their absence
+    except Exception as error:
+        # A failing cell, a dead kernel, a timeout: the journal records each of them, or shows it by
+        # what is missing.
         run.journal.append("notebook.failed", notebook=notebook.name, error=_last_line(error))
 
 

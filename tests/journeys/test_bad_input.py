@@ -204,8 +204,10 @@ def test_a_server_that_is_too_old(
     monkeypatch.setattr(database, "OLDEST", 99)
     refused(
         project.call("run", "--phases", "1", *DEVELOPMENT),
-        "the server of target TEST_DSN is too old: found PostgreSQL 1", "expected 99 or newer", "upgrade the server",
-    )  # fmt: skip
+        "the server of target TEST_DSN is too old: found PostgreSQL 1",
+        "expected 99 or newer",
+        "upgrade the server",
+    )
     assert project.runs() == []
 
 
@@ -296,8 +298,11 @@ def test_too_little_disk_for_a_backup(project: Project, prepared: Target) -> Non
     with nothing_changes(prepared):
         refused(
             project.call("run", "--phases", "1", *DEVELOPMENT),
-            "too little disk for a backup in", "MiB free", "times the database", "MANTIS_RUNBOOK_BACKUPS",
-        )  # fmt: skip
+            "too little disk for a backup in",
+            "MiB free",
+            "times the database",
+            "MANTIS_RUNBOOK_BACKUPS",
+        )
 
 
 def test_a_disk_that_fills_up_under_the_backup(
@@ -391,9 +396,10 @@ def test_a_migration_file_edited_after_it_was_applied(
     with nothing_changes(migrated):
         refused(
             project.call(*words, *DEVELOPMENT),
-            "migration 001 core_enhancements was edited after it was applied", "as recorded in schema_migrations",
+            "migration 001 core_enhancements was edited after it was applied",
+            "as recorded in schema_migrations",
             "restore the files from version control",
-        )  # fmt: skip
+        )
     assert project.runs() == []
 
 
@@ -497,8 +503,10 @@ def test_rows_that_violate_a_foreign_key(project: Project, unprepared: Target) -
     with nothing_changes(unprepared):
         refused(
             project.call("run", "--phases", "0", *DEVELOPMENT),
-            "broken_foreign_keys: found", "support_ticket_customer_id_fkey", "1 row(s) without their row",
-        )  # fmt: skip
+            "broken_foreign_keys: found",
+            "support_ticket_customer_id_fkey",
+            "1 row(s) without their row",
+        )
 
 
 def test_leftovers_of_earlier_tooling(project: Project, prepared: Target) -> None:

@@ -52,9 +52,12 @@ ALTER TABLE customer ADD COLUMN tier integer;
 -- step: default
 ALTER TABLE organization ADD COLUMN first_tier integer;
 -- step: notes
-CREATE TABLE customer_note (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), customer_id uuid NOT NULL);
+CREATE TABLE customer_note (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), customer_id uuid NOT NULL
+);
 -- step: notes belong to customers
-ALTER TABLE customer_note ADD CONSTRAINT customer_note_customer FOREIGN KEY (customer_id) REFERENCES customer NOT VALID;
+ALTER TABLE customer_note ADD CONSTRAINT customer_note_customer
+    FOREIGN KEY (customer_id) REFERENCES customer NOT VALID;
 -- step: index
 CREATE INDEX CONCURRENTLY customer_tier_idx ON customer (tier);
 """

@@ -46,12 +46,18 @@ GROWING = (AUDIT, "public.schema_migrations", "public.migration_backups")
 #: schema_migrations and what its writer does.
 INSTALLATIONS = {
     "supabase, older tooling a": (
-        "supabase", False, "older_tooling_a", "INSERT INTO schema_migrations (migration_name) VALUES ('0006_next')",
+        "supabase",
+        False,
+        "older_tooling_a",
+        "INSERT INTO schema_migrations (migration_name) VALUES ('0006_next')",
     ),
     "extended, forced, older tooling b": (
-        "extended", True, "older_tooling_b", "INSERT INTO schema_migrations (id, name, filename) VALUES ('009', 'n', 'n.sql')",
+        "extended",
+        True,
+        "older_tooling_b",
+        "INSERT INTO schema_migrations (id, name, filename) VALUES ('009', 'n', 'n.sql')",
     ),
-}  # fmt: skip
+}
 
 
 def up(target: Target, chosen: tuple[Migration, ...]) -> None:
@@ -183,7 +189,13 @@ def test_every_migration_goes_up_and_back_with_rows_and_what_was_salvaged_comes_
     monkeypatch.setenv("MANTIS_RUNBOOK_BACKUPS", str(tmp_path / "backups"))
     auth, forced, older, writes = INSTALLATIONS[installation]
     target = empty_database
-    sandbox.load_baseline(target.parameters, scale=0.01, seed=1, auth=auth, force_rls=forced)  # type: ignore[arg-type]
+    sandbox.load_baseline(
+        target.parameters,
+        scale=0.01,
+        seed=1,
+        auth=auth,  # type: ignore[arg-type]
+        force_rls=forced,
+    )
     with connect(target, "test") as connection:
         theirs, baseline = prepare(connection, older), content(connection)
         states = climb(connection, target)

@@ -24,27 +24,32 @@ BEFORE = {"004": "003", "005": "004", "006": "005", "007": "006", "008": "007", 
 
 #: Rows that an application would have written by the time of a rollback.
 ROWS = """
-INSERT INTO document (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by)
+INSERT INTO document
+    (org_id, name, file_name, file_size_bytes, mime_type, file_hash, storage_path, uploaded_by)
 SELECT org_id, 'kept', 'a.txt', 1, 'text/plain', 'h', 'p', id FROM profile;
 SELECT add_document_version(id, 'b.txt', 2, 'text/plain', 'h2', 'p2') FROM document;
 INSERT INTO document_permission (document_id, user_id, permission_type, granted_by)
 SELECT id, uploaded_by, 'read', uploaded_by FROM document;
-INSERT INTO document_access_log (document_id, user_id, action) SELECT id, uploaded_by, 'view' FROM document;
+INSERT INTO document_access_log (document_id, user_id, action)
+SELECT id, uploaded_by, 'view' FROM document;
 INSERT INTO communication_template (org_id, name, template_type, content, created_by)
 SELECT org_id, 'greeting', 'email', 'Hello', id FROM profile;
 INSERT INTO communication_campaign (org_id, name, template_id, created_by)
 SELECT org_id, 'all', id, created_by FROM communication_template;
-INSERT INTO communication_log (org_id, campaign_id, recipient_type, recipient_id, template_id, content, sent_at)
+INSERT INTO communication_log
+    (org_id, campaign_id, recipient_type, recipient_id, template_id, content, sent_at)
 SELECT org_id, id, 'customer', id, template_id, 'Hello', times.dated FROM communication_campaign,
     (VALUES (now()), ('1999-01-01')) AS times (dated);
-INSERT INTO ai_message (conversation_id, role, content, timestamp) SELECT id, 'user', 'hi', now() FROM ai_conversation;
+INSERT INTO ai_message (conversation_id, role, content, timestamp)
+SELECT id, 'user', 'hi', now() FROM ai_conversation;
 INSERT INTO customer_interaction (org_id, customer_id, channel, type, content, timestamp)
 SELECT org_id, id, 'chat', 'inquiry', 'hi', now() FROM customer;
 INSERT INTO pipeline_execution (pipeline_id, started_at) SELECT id, now() FROM automation_pipeline;
 INSERT INTO system_metric (org_id, metric_name, metric_type, metric_value, timestamp)
 SELECT id, 'm', 'gauge', 1, '2099-01-01' FROM organization;
 INSERT INTO audit_log (action, table_name, timestamp)
-SELECT 'API_CALL', 'load', dated FROM (VALUES (NULL::timestamptz), (now()), ('2099-01-01'), ('infinity')) AS times (dated);
+SELECT 'API_CALL', 'load', dated
+FROM (VALUES (NULL::timestamptz), (now()), ('2099-01-01'), ('infinity')) AS times (dated);
 """
 
 
@@ -59,8 +64,13 @@ def test_nothing_in_them_blocks_readers_or_writers(version: str) -> None:
 
 
 def test_what_is_allowed_says_why() -> None:
-    found = [(one.rule, migration.version) for migration in migration_files.load() if migration.phase == "4"
-             for one in lint.lint(migration) if one.allowed_because]  # fmt: skip
+    found = [
+        (one.rule, migration.version)
+        for migration in migration_files.load()
+        if migration.phase == "4"
+        for one in lint.lint(migration)
+        if one.allowed_because
+    ]
     assert {version for _, version in found} == {"007"}
 
 
@@ -148,11 +158,21 @@ def test_the_thresholds_of_the_strategy_hold(server: Server, baseline_template: 
 
 def test_afterwards_the_checks_find_nothing(server: Server, baseline_template: str) -> None:
     names = (
-        "partitions_missing", "unindexed_foreign_keys", "duplicate_indexes", "invalid_indexes", "unvalidated_constraints",
-        "tenant_tables_without_rls", "tables_without_primary_key", "ways_around_rls", "broken_objects",
-        "partitions_in_the_way", "audit_log_dependents", "audit_log_dated_ahead", "foreign_keys_indexed_already",
+        "partitions_missing",
+        "unindexed_foreign_keys",
+        "duplicate_indexes",
+        "invalid_indexes",
+        "unvalidated_constraints",
+        "tenant_tables_without_rls",
+        "tables_without_primary_key",
+        "ways_around_rls",
+        "broken_objects",
+        "partitions_in_the_way",
+        "audit_log_dependents",
+        "audit_log_dated_ahead",
+        "foreign_keys_indexed_already",
         "unmarked_personal_data",
-    )  # fmt: skip
+    )
     with migrated(server, baseline_template, "009") as connection:
         results = named_checks.run(connection, 5, names).results
         assert [
@@ -210,25 +230,99 @@ DOCUMENTS, COMMUNICATION, ANALYTICS = (
     path for path in SQL_TESTS if path.stem.startswith("integration_")
 )
 BREAKS = [
-    (DOCUMENTS, "ALTER TABLE document DISABLE ROW LEVEL SECURITY", "a colleague should not see a private document"),
-    (DOCUMENTS, "ALTER TABLE document DISABLE TRIGGER keep_document_versions", "document_first_version_has_no_parent"),
-    (DOCUMENTS, "ALTER TABLE document DISABLE TRIGGER promote_document_version", "the version that is left should be"),
-    (DOCUMENTS, "ALTER TABLE document_permission DISABLE ROW LEVEL SECURITY", "a permission that a reader gives should be refused"),
-    (DOCUMENTS, "ALTER TABLE document_access_log DISABLE ROW LEVEL SECURITY", "access to a document that is not seen"),
-    (DOCUMENTS, "GRANT DELETE ON document_access_log TO authenticated", "taking an access back should be refused"),
-    (DOCUMENTS, "ALTER TABLE document_permission DISABLE TRIGGER record_audit", "the audit trail should tell"),
-    (DOCUMENTS, "ALTER TABLE document_access_log DROP CONSTRAINT document_access_log_document_id_fkey", "1 rows outlived"),
-    (COMMUNICATION, "ALTER TABLE communication_log DISABLE ROW LEVEL SECURITY", "should see nothing"),
-    (COMMUNICATION, "ALTER TABLE communication_campaign DISABLE TRIGGER same_organization", "another organisation's template should be refused"),
-    (COMMUNICATION, "ALTER TABLE communication_campaign DROP CONSTRAINT communication_campaign_sends_have_recipients", "more sends than recipients"),
-    (COMMUNICATION, "ALTER TABLE communication_log DROP CONSTRAINT communication_log_campaign_id_fkey", "what was sent should stay"),
-    (COMMUNICATION, "ALTER TABLE communication_template DISABLE TRIGGER record_audit", "the audit trail should tell"),
-    (ANALYTICS, "CREATE OR REPLACE FUNCTION refresh_analytics() RETURNS void LANGUAGE sql SECURITY DEFINER AS ''", "customer_analytics should tell"),
-    (ANALYTICS, "GRANT EXECUTE ON FUNCTION refresh_analytics() TO authenticated", "a refresh by a user should be refused"),
-    (ANALYTICS, "GRANT SELECT ON inventory_performance TO authenticated", "reading inventory_performance, which is of every organisation"),
-    (ANALYTICS, "CREATE OR REPLACE VIEW sales_performance_of_tenant AS SELECT * FROM sales_performance", "1 rows of sales_performance are seen"),
-    (ANALYTICS, "CREATE OR REPLACE VIEW customer_analytics_of_tenant AS SELECT * FROM customer_analytics", "analytics should know nothing"),
-]  # fmt: skip
+    (
+        DOCUMENTS,
+        "ALTER TABLE document DISABLE ROW LEVEL SECURITY",
+        "a colleague should not see a private document",
+    ),
+    (
+        DOCUMENTS,
+        "ALTER TABLE document DISABLE TRIGGER keep_document_versions",
+        "document_first_version_has_no_parent",
+    ),
+    (
+        DOCUMENTS,
+        "ALTER TABLE document DISABLE TRIGGER promote_document_version",
+        "the version that is left should be",
+    ),
+    (
+        DOCUMENTS,
+        "ALTER TABLE document_permission DISABLE ROW LEVEL SECURITY",
+        "a permission that a reader gives should be refused",
+    ),
+    (
+        DOCUMENTS,
+        "ALTER TABLE document_access_log DISABLE ROW LEVEL SECURITY",
+        "access to a document that is not seen",
+    ),
+    (
+        DOCUMENTS,
+        "GRANT DELETE ON document_access_log TO authenticated",
+        "taking an access back should be refused",
+    ),
+    (
+        DOCUMENTS,
+        "ALTER TABLE document_permission DISABLE TRIGGER record_audit",
+        "the audit trail should tell",
+    ),
+    (
+        DOCUMENTS,
+        "ALTER TABLE document_access_log DROP CONSTRAINT document_access_log_document_id_fkey",
+        "1 rows outlived",
+    ),
+    (
+        COMMUNICATION,
+        "ALTER TABLE communication_log DISABLE ROW LEVEL SECURITY",
+        "should see nothing",
+    ),
+    (
+        COMMUNICATION,
+        "ALTER TABLE communication_campaign DISABLE TRIGGER same_organization",
+        "another organisation's template should be refused",
+    ),
+    (
+        COMMUNICATION,
+        "ALTER TABLE communication_campaign DROP CONSTRAINT"
+        " communication_campaign_sends_have_recipients",
+        "more sends than recipients",
+    ),
+    (
+        COMMUNICATION,
+        "ALTER TABLE communication_log DROP CONSTRAINT communication_log_campaign_id_fkey",
+        "what was sent should stay",
+    ),
+    (
+        COMMUNICATION,
+        "ALTER TABLE communication_template DISABLE TRIGGER record_audit",
+        "the audit trail should tell",
+    ),
+    (
+        ANALYTICS,
+        "CREATE OR REPLACE FUNCTION refresh_analytics() RETURNS void LANGUAGE sql SECURITY"
+        " DEFINER AS ''",
+        "customer_analytics should tell",
+    ),
+    (
+        ANALYTICS,
+        "GRANT EXECUTE ON FUNCTION refresh_analytics() TO authenticated",
+        "a refresh by a user should be refused",
+    ),
+    (
+        ANALYTICS,
+        "GRANT SELECT ON inventory_performance TO authenticated",
+        "reading inventory_performance, which is of every organisation",
+    ),
+    (
+        ANALYTICS,
+        "CREATE OR REPLACE VIEW sales_performance_of_tenant AS SELECT * FROM sales_performance",
+        "1 rows of sales_performance are seen",
+    ),
+    (
+        ANALYTICS,
+        "CREATE OR REPLACE VIEW customer_analytics_of_tenant AS SELECT * FROM customer_analytics",
+        "analytics should know nothing",
+    ),
+]
 
 
 def test_the_sql_tests_can_fail(server: Server, baseline_template: str) -> None:

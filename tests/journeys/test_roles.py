@@ -34,7 +34,11 @@ LACKS = {
         ("GRANT SET ON PARAMETER session_replication_role",),
         f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}",
     ),
-    "scratch": (f"ALTER ROLE {ROLE} NOCREATEDB", (f"ALTER ROLE {ROLE} CREATEDB",), f"ALTER ROLE {ROLE} CREATEDB"),
+    "scratch": (
+        f"ALTER ROLE {ROLE} NOCREATEDB",
+        (f"ALTER ROLE {ROLE} CREATEDB",),
+        f"ALTER ROLE {ROLE} CREATEDB",
+    ),
     "half of the tables": (
         f"ALTER TABLE customer OWNER TO {SUPERUSER}; ALTER TABLE supplier OWNER TO {SUPERUSER}",
         ("customer: belongs to mantis", "supplier: belongs to mantis", "migration_role.sql"),
@@ -46,7 +50,8 @@ LACKS = {
         f"GRANT supabase_auth_admin TO {ROLE}",
     ),
     "somebody's schema": (
-        f"CREATE SCHEMA theirs CREATE TABLE secret (id integer); REVOKE pg_read_all_data FROM {ROLE}",
+        f"CREATE SCHEMA theirs CREATE TABLE secret (id integer); REVOKE pg_read_all_data"
+        f" FROM {ROLE}",
         ("schema theirs: no USAGE", "theirs.secret: no SELECT", "GRANT pg_read_all_data"),
         f"DROP SCHEMA theirs CASCADE; GRANT pg_read_all_data TO {ROLE}",
     ),
@@ -71,12 +76,13 @@ LACKS = {
         "GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC",
     ),
     "what only a superuser makes": (
-        "CREATE EXTENSION pg_stat_statements; CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        "CREATE EXTENSION pg_stat_statements; CREATE FUNCTION noted() RETURNS event_trigger"
+        " LANGUAGE plpgsql AS 'BEGIN END';"
         " CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION noted()",
         ("extension pg_stat_statements", "event trigger noted", "--scratch"),
         "DROP EVENT TRIGGER noted; DROP FUNCTION noted(); DROP EXTENSION pg_stat_statements",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

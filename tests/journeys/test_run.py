@@ -186,10 +186,10 @@ def test_a_run_that_left_a_migration_half_done_and_whose_folder_is_gone_says_wha
 def test_a_run_that_another_runner_is_at_work_on_is_not_taken_over(
     project: Project, prepared: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mantis_runbook import cli
+    from mantis_runbook.command_line import interrupted_run
     from mantis_runbook.engine.fence import hold
 
-    monkeypatch.setattr(cli, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(interrupted_run, "PATIENCE_S", 0.3)
     execute(
         prepared,
         "INSERT INTO mantis_runbook.journal (run, version, direction, state, who) VALUES ('other',"

@@ -374,7 +374,7 @@ def until(happened: Any) -> None:
         time.sleep(0.05)
 
 
-def test_what_a_killed_pg_repack_left_is_named_and_removed_by_the_next_and_a_running_one_is_left_alone(
+def test_the_next_pg_repack_names_and_removes_what_a_killed_one_left_and_spares_a_running_one(
     repackable: Target,
 ) -> None:
     before = content(repackable)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mantis_runbook.phases.final import criteria
-from mantis_runbook.phases.final.criteria import MIGRATING, Trail, judge
+from mantis_runbook.phases.final import criteria, performance_criterion
+from mantis_runbook.phases.final.criteria import Trail, judge
+from mantis_runbook.phases.final.criterion import MIGRATING, Criterion
 
 VERBS = ("prove", "rehearse", "compare", "migrate")
 WHOLE = Trail(("20261120T100000Z-TEST_DSN",), 16)
@@ -49,7 +50,7 @@ def timed(**facts) -> dict[tuple[str, str], dict]:
     return complete() | {(phase, "rehearse"): evidence(usual | facts) for phase in MIGRATING}
 
 
-def performance(kept: dict) -> criteria.Criterion:
+def performance(kept: dict) -> Criterion:
     return next(row for row in judge(kept, {}) if row.criterion == PERFORMANCE)
 
 
@@ -141,7 +142,7 @@ def test_a_cost_beyond_the_limit_that_the_gate_let_pass_is_for_a_person_to_sign_
         "1 cost beyond 5 %, listed below, the largest: phase 2, customer_crud:111 DELETE customer"
         " +41.7 %" in row.evidence
     )
-    [listed] = criteria.costs(kept)
+    [listed] = performance_criterion.costs(kept)
     assert (listed["phase"], listed["change"], listed["reason"]) == (
         "2",
         "+41.7 %",
@@ -172,7 +173,7 @@ def test_so_is_a_scenario_or_a_statement_that_costs_more_from_the_baseline_to_th
         }
     )
     assert performance(counted).verdict == "to sign"
-    [cost] = criteria.costs(counted)
+    [cost] = performance_criterion.costs(counted)
     assert (cost["statement or scenario"], cost["change"]) == ("blocks of s:1 SELECT", "+17.0 %")
 
 
@@ -180,7 +181,7 @@ def test_what_costs_the_same_passes_and_has_no_sign():
     row = performance(timed(performance_ratio=0.9999))
     assert row.verdict == "pass"
     assert row.figure == "time 0.0 % from the baseline to the end (0.0 %, 0.0 %, 0.0 %, 0.0 %)"
-    assert criteria.costs(timed()) == []
+    assert performance_criterion.costs(timed()) == []
 
 
 def test_time_that_could_not_be_judged_is_said_not_to_be():
@@ -259,7 +260,7 @@ def test_audit_trails_are_complete_when_they_were_verified(trail, word, said):
     assert row.figure == "5 phases before this one on record"
 
 
-def test_performance_that_the_environment_does_not_ask_for_is_said_not_to_be_asked_and_never_passed():
+def test_performance_that_the_environment_does_not_ask_for_is_not_asked_and_never_passed():
     kept = complete() | {("1", "rehearse"): evidence({})}
     [row] = [
         row for row in judge(kept, {}, performance_asked=False) if "degradation" in row.criterion

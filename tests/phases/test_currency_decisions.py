@@ -137,15 +137,24 @@ REFUSED = [
     ({"currency_add": "XQQ"}, "", "currency_add: found 'XQQ', expected codes of ISO 4217"),
     ({"currency_add": "zar"}, "", "currency_add: found 'zar'"),
     ({"currency_add": "BHD"}, "", "found BHD, whose amounts have 3 digits"),
-    ({"currency_add": "ZAR", "currency_map": "ZAR=USD"}, "", "currency_map: found ZAR=USD, expected codes that are no currency of the schema"),
+    (
+        {"currency_add": "ZAR", "currency_map": "ZAR=USD"},
+        "",
+        "currency_map: found ZAR=USD, expected codes that are no currency of the schema",
+    ),
     ({"currency_map": "EUR=USD"}, "", "currency_map: found EUR=USD"),
-    ({"currency_map": "RAND=ZAR"}, "", "currency_map: found ZAR, expected one of AUD.*or add that one too"),
+    (
+        {"currency_map": "RAND=ZAR"},
+        "",
+        "currency_map: found ZAR, expected one of AUD.*or add that one too",
+    ),
     (
         {},
-        "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES ('currency', 'XQQ', 'XQQ', 'eve')",
+        "INSERT INTO mantis_runbook.decision (subject, key, value, decided_by) VALUES"
+        " ('currency', 'XQQ', 'XQQ', 'eve')",
         "mantis_runbook.decision, where it stands to be added: found 'XQQ'",
     ),
-]  # fmt: skip
+]
 
 
 def test_what_cannot_be_added_or_mapped_is_refused_and_not_recorded(target: Target) -> None:
@@ -272,26 +281,45 @@ IN_THE_WAY = [
     (
         "3",
         "ALTER TABLE purchase_order ALTER COLUMN shipping_amount TYPE numeric;"
-        " UPDATE purchase_order SET shipping_amount = 99999999999 WHERE id = (SELECT min(id::text)::uuid FROM purchase_order)",
+        " UPDATE purchase_order SET shipping_amount = 99999999999 WHERE id = (SELECT"
+        " min(id::text)::uuid FROM purchase_order)",
         "amounts_out_of_range",
         "SELECT id::text FROM purchase_order WHERE shipping_amount > 9999999999",
     ),
     (
         "3",
-        "UPDATE organization SET settings = '{\"currency\": \"\"}' WHERE id = (SELECT min(id::text)::uuid FROM organization)",
+        'UPDATE organization SET settings = \'{"currency": ""}\' WHERE id = (SELECT'
+        " min(id::text)::uuid FROM organization)",
         "currencies_undecided",
         "SELECT id::text FROM organization WHERE settings ->> 'currency' = ''",
     ),
     (
         "3",
-        "UPDATE organization SET settings = '{\"currency\": \"XQQ\"}' WHERE id = (SELECT min(id::text)::uuid FROM organization)",
+        'UPDATE organization SET settings = \'{"currency": "XQQ"}\' WHERE id = (SELECT'
+        " min(id::text)::uuid FROM organization)",
         "currencies_undecided",
         "SELECT 'XQQ'",
     ),
-    ("4", "CREATE VIEW theirs AS SELECT id FROM audit_log", "audit_log_dependents", "SELECT 'theirs'"),
-    ("4", "CREATE TABLE ai_message_default (a integer)", "partitions_in_the_way", "SELECT 'ai_message_default'"),
-    ("4", "INSERT INTO audit_log (action, table_name, timestamp) VALUES ('API_CALL', 'ahead', '2099-01-01')", "audit_log_dated_ahead", "SELECT id::text FROM audit_log WHERE table_name = 'ahead'"),
-]  # fmt: skip
+    (
+        "4",
+        "CREATE VIEW theirs AS SELECT id FROM audit_log",
+        "audit_log_dependents",
+        "SELECT 'theirs'",
+    ),
+    (
+        "4",
+        "CREATE TABLE ai_message_default (a integer)",
+        "partitions_in_the_way",
+        "SELECT 'ai_message_default'",
+    ),
+    (
+        "4",
+        "INSERT INTO audit_log (action, table_name, timestamp) VALUES ('API_CALL', 'ahead',"
+        " '2099-01-01')",
+        "audit_log_dated_ahead",
+        "SELECT id::text FROM audit_log WHERE table_name = 'ahead'",
+    ),
+]
 
 
 def test_what_is_in_the_way_of_a_phase_is_named_with_its_key_before_anything_is_changed(

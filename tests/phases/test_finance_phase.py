@@ -132,17 +132,24 @@ CUSTOMER = f"(SELECT id FROM customer WHERE org_id = {ORG} ORDER BY 1 LIMIT 1)"
 #: are left out.
 RIGHTFUL = {
     "SELECT 1": set(),
-    f"UPDATE organization SET settings = settings || '{{\"currency\": \"GBP\"}}' WHERE id = {ORG}": {"currency not judged"},
-    f"UPDATE organization SET settings = settings || '{{\"currency\": \"XQQ\"}}' WHERE id = {ORG}": {"currency not judged"},
+    f'UPDATE organization SET settings = settings || \'{{"currency": "GBP"}}\' WHERE id = {ORG}': {
+        "currency not judged"
+    },
+    f'UPDATE organization SET settings = settings || \'{{"currency": "XQQ"}}\' WHERE id = {ORG}': {
+        "currency not judged"
+    },
     f"UPDATE purchase_order SET currency = 'GBP' WHERE id = {ORDER}": {"changed"},
-    f"UPDATE customer SET lifetime_value = lifetime_value + 0.01, currency = 'GBP' WHERE id = {CUSTOMER}": {"changed"},
-    f"UPDATE purchase_order_item SET unit_price = unit_price + 1 WHERE purchase_order_id = {ORDER}": {"changed"},
+    f"UPDATE customer SET lifetime_value = lifetime_value + 0.01, currency = 'GBP' WHERE id ="
+    f" {CUSTOMER}": {"changed"},
+    f"UPDATE purchase_order_item SET unit_price = unit_price + 1 WHERE purchase_order_id ="
+    f" {ORDER}": {"changed"},
     f"UPDATE customer SET name = 'Another' WHERE id = {CUSTOMER}": set(),
-    f"INSERT INTO customer (org_id, name, lifetime_value, currency) VALUES ({ORG}, 'New', 7, 'GBP')": set(),
+    f"INSERT INTO customer (org_id, name, lifetime_value, currency) VALUES ({ORG}, 'New',"
+    f" 7, 'GBP')": set(),
     f"DELETE FROM purchase_order_item WHERE purchase_order_id = {ORDER}": {"changed", "deleted"},
     f"DELETE FROM purchase_order WHERE id = {ORDER}": {"deleted"},
     f"DELETE FROM customer WHERE org_id = {ORG}": {"deleted"},
-}  # fmt: skip
+}
 
 QUIETLY = "SET LOCAL session_replication_role = replica"
 
@@ -154,19 +161,40 @@ AS_A_STEP = (
 
 #: What a migration must never do → how many totals differ.
 WRONG = {
-    (QUIETLY, f"UPDATE customer SET lifetime_value = lifetime_value + 0.01 WHERE id = {CUSTOMER}"): 1,
+    (
+        QUIETLY,
+        f"UPDATE customer SET lifetime_value = lifetime_value + 0.01 WHERE id = {CUSTOMER}",
+    ): 1,
     (QUIETLY, f"UPDATE inventory_item SET unit_price = NULL WHERE org_id = {ORG}"): 1,
-    (QUIETLY, f"UPDATE purchase_order SET tax_amount = tax_amount + 1, shipping_amount = 5000 WHERE id = {ORDER}"): 2,
-    (QUIETLY, f"UPDATE purchase_order_item SET unit_price = unit_price + 1 WHERE purchase_order_id = {ORDER}"): 2,
+    (
+        QUIETLY,
+        f"UPDATE purchase_order SET tax_amount = tax_amount + 1, shipping_amount = 5000 WHERE"
+        f" id = {ORDER}",
+    ): 2,
+    (
+        QUIETLY,
+        f"UPDATE purchase_order_item SET unit_price = unit_price + 1 WHERE purchase_order_id ="
+        f" {ORDER}",
+    ): 2,
     (QUIETLY, f"UPDATE customer SET currency = 'GBP' WHERE id = {CUSTOMER}"): 2,
     (QUIETLY, f"DELETE FROM customer WHERE id = {CUSTOMER}"): 1,
-    (QUIETLY, f"UPDATE customer SET org_id = (SELECT id FROM organization WHERE id <> {ORG} LIMIT 1)"
-     f" WHERE id = {CUSTOMER}"): 2,
-    (AS_A_STEP, f"UPDATE customer SET lifetime_value = lifetime_value + 0.01 WHERE id = {CUSTOMER}"): 1,
+    (
+        QUIETLY,
+        f"UPDATE customer SET org_id = (SELECT id FROM organization WHERE id <> {ORG} LIMIT 1)"
+        f" WHERE id = {CUSTOMER}",
+    ): 2,
+    (
+        AS_A_STEP,
+        f"UPDATE customer SET lifetime_value = lifetime_value + 0.01 WHERE id = {CUSTOMER}",
+    ): 1,
     (AS_A_STEP, f"DELETE FROM customer WHERE id = {CUSTOMER}"): 1,
-    (f"UPDATE purchase_order SET notes = 'touched' WHERE id = {ORDER}", QUIETLY,
-     f"UPDATE purchase_order_item SET unit_price = unit_price + 1 WHERE purchase_order_id = {ORDER}"): 2,
-}  # fmt: skip
+    (
+        f"UPDATE purchase_order SET notes = 'touched' WHERE id = {ORDER}",
+        QUIETLY,
+        f"UPDATE purchase_order_item SET unit_price = unit_price + 1 WHERE purchase_order_id ="
+        f" {ORDER}",
+    ): 2,
+}
 
 
 def test_amounts_kept_before_the_migration_are_found_again_whatever_the_application_does(

@@ -14,7 +14,8 @@ import pytest
 from mantis_runbook import settings
 from mantis_runbook.phases.definitions import present
 from mantis_runbook.phases.final import criteria
-from mantis_runbook.phases.final.criteria import MIGRATING, Trail
+from mantis_runbook.phases.final.criteria import Trail
+from mantis_runbook.phases.final.criterion import MIGRATING
 from mantis_runbook.phases.final.history import Earlier
 from mantis_runbook.postgres.connection import Identity
 from mantis_runbook.postgres.target import Target

@@ -40,7 +40,8 @@ NASTY = "<script>alert('customer')</script>"
 SETUP = f"""
 from mantis_runbook.display import table
 class Phase:
-    def precheck(self): return table([{{"name": "{NASTY}", "verdict": "warn"}}], verdict_column="verdict")
+    def precheck(self):
+        return table([{{"name": "{NASTY}", "verdict": "warn"}}], verdict_column="verdict")
     def migrate(self): print("{NASTY}")
     def validate(self): raise ValueError("{NASTY}")
 phase = Phase()
@@ -58,8 +59,8 @@ def notebook(trouble: str = "") -> nbformat.NotebookNode:
     cells = [
         new_markdown_cell(
             "# Core enhancements\n\nSee [preparation](00_preparation.ipynb),"
-            " [rollback](90_rollback.ipynb), "
-            "[manual](https://www.postgresql.org/docs/).\n\n![tracker](http://tracker.example/pixel.png)"
+            " [rollback](90_rollback.ipynb), [manual](https://www.postgresql.org/docs/).\n\n"
+            "![tracker](http://tracker.example/pixel.png)"
         ),
         new_code_cell("environment: str = 'production'", metadata={"tags": ["parameters"]}),
         new_code_cell(SETUP + "phase.precheck()"),
@@ -84,9 +85,13 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         nbformat.write(notebook(trouble), source)
         try:
             papermill.execute_notebook(
-                source, found[name], progress_bar=False, store_widget_state=False,
-                execution_timeout=3 if name == "timeout" else None, parameters={"environment": "staging"},
-            )  # fmt: skip
+                source,
+                found[name],
+                progress_bar=False,
+                store_widget_state=False,
+                execution_timeout=3 if name == "timeout" else None,
+                parameters={"environment": "staging"},
+            )
         except Exception:
             if name == "whole":
                 raise
@@ -116,24 +121,52 @@ def run(
 def write_journal(folder: Path, outcome: str, until: str) -> None:
     phase = {"phase": "01_core_enhancements"}
     events = [
-        ("run.started", {
-            "target": "sandbox", "environment": "staging", "operator": f"dba {NASTY}", "phases": {phase["phase"]: VERBS},
-            "versions": {"python": "3.11.9", "postgres": "18.1"}, "commit": "4f0c1d2e",
-            "identity": {"database": "mantisnxt", "server_version": 180001, "role": "postgres"},
-        }),
-        ("phase.started", phase | {"notebook": "01_core_enhancements.ipynb", "parameters": {"scale": 0.5}}),
+        (
+            "run.started",
+            {
+                "target": "sandbox",
+                "environment": "staging",
+                "operator": f"dba {NASTY}",
+                "phases": {phase["phase"]: VERBS},
+                "versions": {"python": "3.11.9", "postgres": "18.1"},
+                "commit": "4f0c1d2e",
+                "identity": {"database": "mantisnxt", "server_version": 180001, "role": "postgres"},
+            },
+        ),
+        (
+            "phase.started",
+            phase | {"notebook": "01_core_enhancements.ipynb", "parameters": {"scale": 0.5}},
+        ),
         ("verb.started", phase | {"verb": "precheck"}),
-        ("verb.finished", phase | {"verb": "precheck", "verdict": "warned", "duration_ms": 340, "summary": NASTY}),
+        (
+            "verb.finished",
+            phase | {"verb": "precheck", "verdict": "warned", "duration_ms": 340, "summary": NASTY},
+        ),
         ("verb.started", phase | {"verb": "migrate"}),
         ("step.started", phase | {"version": "001", "step": "enums"}),
-        ("step.finished", phase | {"version": "001", "step": "enums", "state": "done", "duration_ms": 52,
-                                   "attempts": 3, "lock_waits": 2, "lsn": "0/3A0F2C8"}),
-        ("verb.finished", phase | {"verb": "migrate", "verdict": outcome, "duration_ms": 63_400, "approver": "m.ilves"}),
+        (
+            "step.finished",
+            phase
+            | {
+                "version": "001",
+                "step": "enums",
+                "state": "done",
+                "duration_ms": 52,
+                "attempts": 3,
+                "lock_waits": 2,
+                "lsn": "0/3A0F2C8",
+            },
+        ),
+        (
+            "verb.finished",
+            phase
+            | {"verb": "migrate", "verdict": outcome, "duration_ms": 63_400, "approver": "m.ilves"},
+        ),
         ("verb.started", phase | {"verb": "validate"}),
         ("verb.finished", phase | {"verb": "validate", "verdict": "passed", "duration_ms": 2_200}),
         ("phase.finished", phase | {"verdict": outcome}),
         ("run.finished", {"verdict": outcome}),
-    ]  # fmt: skip
+    ]
     for number, (event, facts) in enumerate(events):
         if until == f"{event} {facts.get('verb', '')}".strip() or (until and number == len(events)):
             return
@@ -222,10 +255,17 @@ def test_no_fact_of_a_journal_can_become_markup(tmp_path: Path) -> None:
     phase, step = {"phase": BREAKOUT}, {"version": BREAKOUT, "step": BREAKOUT}
     journal = Journal(folder)
     journal.append(
-        "run.started", target=BREAKOUT, environment=BREAKOUT, operator=BREAKOUT, phases={BREAKOUT: [BREAKOUT]},
-        versions={BREAKOUT: BREAKOUT}, commit=BREAKOUT, identity={"database": BREAKOUT, BREAKOUT: BREAKOUT},
-        machine=BREAKOUT, limits={BREAKOUT: [BREAKOUT]},
-    )  # fmt: skip
+        "run.started",
+        target=BREAKOUT,
+        environment=BREAKOUT,
+        operator=BREAKOUT,
+        phases={BREAKOUT: [BREAKOUT]},
+        versions={BREAKOUT: BREAKOUT},
+        commit=BREAKOUT,
+        identity={"database": BREAKOUT, BREAKOUT: BREAKOUT},
+        machine=BREAKOUT,
+        limits={BREAKOUT: [BREAKOUT]},
+    )
     journal.append(
         "phase.started", **phase, notebook=BREAKOUT, parameters={BREAKOUT: {BREAKOUT: BREAKOUT}}
     )
@@ -442,8 +482,21 @@ def test_the_first_page_has_the_facts(run: Callable[..., Path]) -> None:
     folder = run()
     report.build(folder)
     text = pages(folder)["index.html"].text
-    for fact in ("sandbox", "staging", "mantisnxt", "18.1", "m.ilves", "4f0c1d2e", "scale 0.5", "UTC", "340 ms",
-                 "1 min 03 s", "0/3A0F2C8", "took 3 attempts (2 ended waiting for a lock)", "precheck warned"):  # fmt: skip
+    for fact in (
+        "sandbox",
+        "staging",
+        "mantisnxt",
+        "18.1",
+        "m.ilves",
+        "4f0c1d2e",
+        "scale 0.5",
+        "UTC",
+        "340 ms",
+        "1 min 03 s",
+        "0/3A0F2C8",
+        "took 3 attempts (2 ended waiting for a lock)",
+        "precheck warned",
+    ):
         assert fact in text, fact
 
 
@@ -610,9 +663,14 @@ def test_a_widget_is_shown_by_its_html(run: Callable[..., Path]) -> None:
     folder = run("")
     cell = new_code_cell("live", id="w1", execution_count=1)
     bundle = {
-        "application/vnd.jupyter.widget-view+json": {"model_id": "x", "version_major": 2, "version_minor": 0},
-        "text/html": "<b>the final picture</b>", "text/plain": "Widget()",
-    }  # fmt: skip
+        "application/vnd.jupyter.widget-view+json": {
+            "model_id": "x",
+            "version_major": 2,
+            "version_minor": 0,
+        },
+        "text/html": "<b>the final picture</b>",
+        "text/plain": "Widget()",
+    }
     cell.outputs = [nbformat.v4.new_output("display_data", data=bundle)]
     nbformat.write(new_notebook(cells=[cell]), folder / "01_core_enhancements.ipynb")
     report.build(folder)
@@ -650,9 +708,13 @@ def as_left_by_the_run(tmp_path: Path) -> Path:
 
 
 DRAWN = [
-    "phase_0_back_up_organisations.png", "phase_0_compare_monitoring.png", "phase_1_back_up_organisations.png",
-    "phase_1_compare_durations.png", "phase_1_migrate_latency.png", "phase_1_migrate_monitoring.png",
-]  # fmt: skip
+    "phase_0_back_up_organisations.png",
+    "phase_0_compare_monitoring.png",
+    "phase_1_back_up_organisations.png",
+    "phase_1_compare_durations.png",
+    "phase_1_migrate_latency.png",
+    "phase_1_migrate_monitoring.png",
+]
 
 
 def test_an_archive_has_its_pictures_as_files_in_the_manifest_and_in_the_report(
@@ -784,11 +846,22 @@ def test_a_browser_draws_the_overview_without_complaint(
 ) -> None:
     folder = run("failing", outcome="failed")
     overview = report.build(folder)
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-               "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]  # fmt: skip
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
     result = subprocess.run(
-        ["chromium", *options, "--enable-logging=stderr", "--dump-dom", overview.as_uri()], capture_output=True,
-        text=True, timeout=60, env=os.environ | {"HOME": str(tmp_path)},
-    )  # fmt: skip
+        ["chromium", *options, "--enable-logging=stderr", "--dump-dom", overview.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"HOME": str(tmp_path)},
+    )
     assert "CONSOLE" not in result.stderr, result.stderr
     assert "Look here first" in result.stdout

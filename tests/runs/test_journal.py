@@ -91,7 +91,9 @@ def test_one_flipped_bit_anywhere_but_in_the_last_line_breaks_the_chain(
     ],
     ids=["deleted", "first deleted", "swapped", "inserted", "torn"],
 )
-def test_lines_removed_swapped_or_added_are_found(journal: Journal, break_it, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_lines_removed_swapped_or_added_are_found(  # type: ignore[no-untyped-def]
+    journal: Journal, break_it, says: str
+) -> None:
     journal.path.write_bytes(b"\n".join(break_it(three(journal))) + b"\n")
     assert any(says in problem for problem in verify_chain(journal.path))
 

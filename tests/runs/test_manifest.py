@@ -110,7 +110,9 @@ def test_a_file_replaced_by_a_link_is_found(folder: Path, tmp_path: Path) -> Non
         (lambda raw: raw.replace(b"3", b"4"), "was changed: same size, other content"),
     ],
 )
-def test_a_problem_says_what_happened(folder: Path, change, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_problem_says_what_happened(  # type: ignore[no-untyped-def]
+    folder: Path, change, says: str
+) -> None:
     path = folder / "evidence" / "1.plan.json"
     path.write_bytes(change(path.read_bytes()))
     assert [str(problem) for problem in verify(folder)] == [f"evidence/1.plan.json {says}"]

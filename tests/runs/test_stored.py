@@ -21,15 +21,27 @@ from mantis_runbook.runs.journal import plain
 
 KEPT: list[Any] = [
     Evidence(
-        "1", "compare", "warned", "it went", (Table("steps", [{"step": "a", "ms": 1.5, "none": None}], "verdict"),),
-        {"count": 3, "nested": {"list": [1, "2"]}}, "look", "durations", 0,
+        "1",
+        "compare",
+        "warned",
+        "it went",
+        (Table("steps", [{"step": "a", "ms": 1.5, "none": None}], "verdict"),),
+        {"count": 3, "nested": {"list": [1, "2"]}},
+        "look",
+        "durations",
+        0,
     ),
-    Backup(Path("/b"), "mantis", "2026-11-28T12:00:00.000+00:00", {"a.backup": 12}, {"a.backup": "0f"}),
+    Backup(
+        Path("/b"), "mantis", "2026-11-28T12:00:00.000+00:00", {"a.backup": 12}, {"a.backup": "0f"}
+    ),
     Described(
-        (Description("SELECT 1", "app", 7, ("integer",), (("one", "integer"),)), Description("x", "app", 1, error="no")),
+        (
+            Description("SELECT 1", "app", 7, ("integer",), (("one", "integer"),)),
+            Description("x", "app", 1, error="no"),
+        ),
         {"SET ROLE refused": 2},
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("kept", KEPT, ids=lambda kept: type(kept).__name__)

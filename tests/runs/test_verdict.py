@@ -50,80 +50,201 @@ ALL = [*verb("precheck"), *verb("migrate"), *verb("validate")]
 PHASES = {
     "all passed": ([*started(), *ALL, *ended()], "passed", ""),
     "a warning passes": (
-        [*started(), *verb("precheck", "warned"), *ALL[2:], *ended()], "passed", "with warnings in precheck"),
+        [*started(), *verb("precheck", "warned"), *ALL[2:], *ended()],
+        "passed",
+        "with warnings in precheck",
+    ),
     "nothing at all": ([], "inconclusive", "never started"),
     "started only": (started(), "inconclusive", "interrupted before precheck"),
-    "killed in a verb": ([*started(), *ALL[:2], begun("migrate")], "inconclusive", "interrupted in migrate"),
+    "killed in a verb": (
+        [*started(), *ALL[:2], begun("migrate")],
+        "inconclusive",
+        "interrupted in migrate",
+    ),
     "killed between verbs": ([*started(), *ALL[:2]], "inconclusive", "interrupted before migrate"),
     "killed before the end": ([*started(), *ALL], "inconclusive", "interrupted after validate"),
     "a verb left out": ([*started(), *ALL[:4], *ended()], "inconclusive", "validate was not run"),
     "said passed, but a verb failed": (
-        [*started(), *ALL[:4], *verb("validate", "failed"), *ended()], "failed", "validate failed"),
+        [*started(), *ALL[:4], *verb("validate", "failed"), *ended()],
+        "failed",
+        "validate failed",
+    ),
     "said passed, but a verb never ended": (
-        [*started(), *ALL, begun("validate"), *ended()], "inconclusive", "interrupted in validate"),
+        [*started(), *ALL, begun("validate"), *ended()],
+        "inconclusive",
+        "interrupted in validate",
+    ),
     "said passed, but a verb says something unknown": (
-        [*started(), *ALL[:4], *verb("validate", "fine"), *ended()], "inconclusive", "validate ended fine"),
+        [*started(), *ALL[:4], *verb("validate", "fine"), *ended()],
+        "inconclusive",
+        "validate ended fine",
+    ),
     "a verb without a verdict": (
-        [*started(), *ALL, begun("compare"), E("verb.finished", {"phase": "1", "verb": "compare"}), *ended()],
-        "inconclusive", "compare ended of no verdict"),
-    "said something unknown": ([*started(), *ALL, *ended("splendid")], "inconclusive", "finished splendid"),
+        [
+            *started(),
+            *ALL,
+            begun("compare"),
+            E("verb.finished", {"phase": "1", "verb": "compare"}),
+            *ended(),
+        ],
+        "inconclusive",
+        "compare ended of no verdict",
+    ),
+    "said something unknown": (
+        [*started(), *ALL, *ended("splendid")],
+        "inconclusive",
+        "finished splendid",
+    ),
     "said nothing": (
-        [*started(), *ALL, E("phase.finished", {"phase": "1"})], "inconclusive", "finished of no verdict"),
+        [*started(), *ALL, E("phase.finished", {"phase": "1"})],
+        "inconclusive",
+        "finished of no verdict",
+    ),
     "said failed, though all verbs passed": (
-        [*started(), *ALL, *ended("failed", "guard tripped")], "failed", "guard tripped"),
-    "refused": ([*started(), *verb("precheck", "refused"), *ended("refused")], "refused", "precheck refused"),
-    "refused, killed before the end": ([*started(), *verb("precheck", "refused")], "refused", "precheck refused"),
+        [*started(), *ALL, *ended("failed", "guard tripped")],
+        "failed",
+        "guard tripped",
+    ),
+    "refused": (
+        [*started(), *verb("precheck", "refused"), *ended("refused")],
+        "refused",
+        "precheck refused",
+    ),
+    "refused, killed before the end": (
+        [*started(), *verb("precheck", "refused")],
+        "refused",
+        "precheck refused",
+    ),
     "refused after the migration had begun": (
         [*started(), *ALL[:4], *verb("validate", "refused"), *ended("refused")],
-        "failed", "validate refused after the migration had begun"),
+        "failed",
+        "validate refused after the migration had begun",
+    ),
     "inconclusive": (
         [*started(), *ALL[:4], *verb("validate", "inconclusive"), *ended("inconclusive")],
-        "inconclusive", "validate is inconclusive"),
+        "inconclusive",
+        "validate is inconclusive",
+    ),
     "failed and inconclusive": (
-        [*started(), *verb("precheck", "inconclusive"), *verb("migrate", "failed"), *ended("failed")],
-        "failed", "migrate failed"),
+        [
+            *started(),
+            *verb("precheck", "inconclusive"),
+            *verb("migrate", "failed"),
+            *ended("failed"),
+        ],
+        "failed",
+        "migrate failed",
+    ),
     "rolled back": (
         [*started(), *ALL[:2], *verb("migrate", "failed"), *ended("rolled back", "gap of 2 s")],
-        "rolled back", "gap of 2 s"),
+        "rolled back",
+        "gap of 2 s",
+    ),
     "failed, then taken back": (
-        [*started(), *ALL[:2], *verb("migrate", "failed"), *verb("roll_back"), *ended("rolled back")],
-        "rolled back", "migrate failed"),
+        [
+            *started(),
+            *ALL[:2],
+            *verb("migrate", "failed"),
+            *verb("roll_back"),
+            *ended("rolled back"),
+        ],
+        "rolled back",
+        "migrate failed",
+    ),
     "interrupted, then taken back, and nothing said": (
-        [*started(), *ALL[:2], begun("migrate"), *verb("roll_back")], "rolled back", "migrate was interrupted"),
+        [*started(), *ALL[:2], begun("migrate"), *verb("roll_back")],
+        "rolled back",
+        "migrate was interrupted",
+    ),
     "taken back, then tried again and failed": (
-        [*started(), *ALL[:2], *verb("roll_back"), *verb("migrate", "failed")], "failed", "migrate failed"),
+        [*started(), *ALL[:2], *verb("roll_back"), *verb("migrate", "failed")],
+        "failed",
+        "migrate failed",
+    ),
     "taken back, then tried again and passed": (
-        [*started(), *verb("migrate", "failed"), *verb("roll_back"), *ALL, *ended()], "passed", ""),
+        [*started(), *verb("migrate", "failed"), *verb("roll_back"), *ALL, *ended()],
+        "passed",
+        "",
+    ),
     "failed, taken back, and said passed": (
         [*started(), *ALL[:2], *verb("migrate", "failed"), *verb("roll_back"), *ended("passed")],
-        "rolled back", "migrate failed"),
+        "rolled back",
+        "migrate failed",
+    ),
     "said rolled back, but the rollback failed": (
-        [*started(), *ALL[:2], *verb("migrate", "failed"), *verb("roll_back", "failed"), *ended("rolled back")],
-        "failed", "migrate failed"),
+        [
+            *started(),
+            *ALL[:2],
+            *verb("migrate", "failed"),
+            *verb("roll_back", "failed"),
+            *ended("rolled back"),
+        ],
+        "failed",
+        "migrate failed",
+    ),
     "failed, then run again and passed": (
-        [*started(), *ALL[:2], *verb("migrate", "failed"), *ended("failed"),
-         *started(), *ALL[2:], *ended()], "passed", ""),
+        [
+            *started(),
+            *ALL[:2],
+            *verb("migrate", "failed"),
+            *ended("failed"),
+            *started(),
+            *ALL[2:],
+            *ended(),
+        ],
+        "passed",
+        "",
+    ),
     "finished, then begun again": (
-        [*started(), *ALL, *ended(), *started(), begun("precheck")], "inconclusive", "interrupted in precheck"),
+        [*started(), *ALL, *ended(), *started(), begun("precheck")],
+        "inconclusive",
+        "interrupted in precheck",
+    ),
     "finished, then begun again, no verb yet": (
-        [*started(), *ALL, *ended(), *started()], "inconclusive", "interrupted after validate"),
+        [*started(), *ALL, *ended(), *started()],
+        "inconclusive",
+        "interrupted after validate",
+    ),
     "all verbs passed, a step failed": (
         [*started(), *ALL[:2], begun("migrate"), *step("a", "failed"), ALL[3], *ALL[4:], *ended()],
-        "failed", "step a of 001 failed"),
+        "failed",
+        "step a of 001 failed",
+    ),
     "all verbs passed, a step never ended": (
         [*started(), *ALL[:2], begun("migrate"), *step("a"), ALL[3], *ALL[4:], *ended()],
-        "inconclusive", "step a of 001 was interrupted"),
+        "inconclusive",
+        "step a of 001 was interrupted",
+    ),
     "a step that failed and was done in the end": (
-        [*started(), *ALL[:2], begun("migrate"), *step("a", "failed"), *step("a", "done"), ALL[3], *ALL[4:], *ended()],
-        "passed", ""),
+        [
+            *started(),
+            *ALL[:2],
+            begun("migrate"),
+            *step("a", "failed"),
+            *step("a", "done"),
+            ALL[3],
+            *ALL[4:],
+            *ended(),
+        ],
+        "passed",
+        "",
+    ),
     "steps of an earlier try are over": (
-        [*started(), *ALL[:2], begun("migrate"), *step("a"), *started(), *ALL, *ended()], "passed", ""),
+        [*started(), *ALL[:2], begun("migrate"), *step("a"), *started(), *ALL, *ended()],
+        "passed",
+        "",
+    ),
     "a skipped step": (
-        [*started(), *ALL[:2], begun("migrate"), *step("a", "skipped"), ALL[3], *ALL[4:], *ended()], "passed", ""),
+        [*started(), *ALL[:2], begun("migrate"), *step("a", "skipped"), ALL[3], *ALL[4:], *ended()],
+        "passed",
+        "",
+    ),
     "another phase's verbs do not count": (
         [*started(), *ALL[:2], *verb("migrate", phase="2"), *verb("validate", phase="2"), *ended()],
-        "inconclusive", "migrate was not run"),
-}  # fmt: skip
+        "inconclusive",
+        "migrate was not run",
+    ),
+}
 
 
 @pytest.mark.parametrize(("entries", "word", "reason"), PHASES.values(), ids=PHASES)
@@ -157,36 +278,94 @@ RUNS = {
     "both passed": ([RUN, *whole("1"), *whole("2")], "passed", ""),
     "both passed, and closed": ([RUN, *whole("1"), *whole("2"), *closed("passed")], "passed", ""),
     "one reason of several phases is said once": (
-        [E("run.started", {"phases": dict.fromkeys("012345", NEEDED)}), *warned("0"), *warned("1"), *warned("2"), *whole("3"),
-         *warned("4", "migrate"), *warned("5", "migrate")],
-        "passed", "phases 0 to 2: with warnings in precheck; phases 4 and 5: with warnings in migrate"),
+        [
+            E("run.started", {"phases": dict.fromkeys("012345", NEEDED)}),
+            *warned("0"),
+            *warned("1"),
+            *warned("2"),
+            *whole("3"),
+            *warned("4", "migrate"),
+            *warned("5", "migrate"),
+        ],
+        "passed",
+        "phases 0 to 2: with warnings in precheck; phases 4 and 5: with warnings in migrate",
+    ),
     "phases that do not follow one another are named": (
-        [E("run.started", {"phases": dict.fromkeys("0123", NEEDED)}), *warned("0"), *whole("1"), *warned("2"), *warned("3")],
-        "passed", "phases 0, 2 and 3: with warnings in precheck"),
+        [
+            E("run.started", {"phases": dict.fromkeys("0123", NEEDED)}),
+            *warned("0"),
+            *whole("1"),
+            *warned("2"),
+            *warned("3"),
+        ],
+        "passed",
+        "phases 0, 2 and 3: with warnings in precheck",
+    ),
     "nothing written": ([], "inconclusive", "no phase was started"),
     "planned and never started": ([RUN], "inconclusive", "phase 1: never started"),
     "second never started": ([RUN, *whole("1")], "inconclusive", "phase 2: never started"),
-    "said passed, second never started": ([RUN, *whole("1"), *closed("passed")], "inconclusive", "phase 2: never started"),
+    "said passed, second never started": (
+        [RUN, *whole("1"), *closed("passed")],
+        "inconclusive",
+        "phase 2: never started",
+    ),
     "first failed": ([RUN, *whole("1", "failed")], "failed", "phase 1: as said"),
-    "first refused": ([RUN, *started(), *verb("precheck", "refused"), *ended("refused")], "refused",
-                      "phase 1: precheck refused"),
-    "rolled back": ([RUN, *whole("1"), *whole("2", "rolled back")], "rolled back", "phase 2: as said"),
-    "one rolled back, one failed": ([RUN, *whole("1", "failed"), *whole("2", "rolled back")], "failed", "phase 1: as said"),
+    "first refused": (
+        [RUN, *started(), *verb("precheck", "refused"), *ended("refused")],
+        "refused",
+        "phase 1: precheck refused",
+    ),
+    "rolled back": (
+        [RUN, *whole("1"), *whole("2", "rolled back")],
+        "rolled back",
+        "phase 2: as said",
+    ),
+    "one rolled back, one failed": (
+        [RUN, *whole("1", "failed"), *whole("2", "rolled back")],
+        "failed",
+        "phase 1: as said",
+    ),
     "passed, but closed as failed": (
-        [RUN, *whole("1"), *whole("2"), *closed("failed", "archive not written")], "failed", "archive not written"),
+        [RUN, *whole("1"), *whole("2"), *closed("failed", "archive not written")],
+        "failed",
+        "archive not written",
+    ),
     "failed, said rolled back without a rollback": (
-        [RUN, *whole("1", "failed"), *closed("rolled back")], "failed", "phase 1: as said"),
+        [RUN, *whole("1", "failed"), *closed("rolled back")],
+        "failed",
+        "phase 1: as said",
+    ),
     "failed, and rolled back": (
-        [RUN, *whole("1", "failed"), *verb("roll_back", phase="90"), *ended(phase="90"), *closed("rolled back")],
-        "rolled back", "phase 1: as said"),
+        [
+            RUN,
+            *whole("1", "failed"),
+            *verb("roll_back", phase="90"),
+            *ended(phase="90"),
+            *closed("rolled back"),
+        ],
+        "rolled back",
+        "phase 1: as said",
+    ),
     "a phase that nobody planned failed": (
-        [RUN, *whole("1"), *whole("2"), *verb("precheck", "failed", phase="3")], "failed", "phase 3: precheck failed"),
+        [RUN, *whole("1"), *whole("2"), *verb("precheck", "failed", phase="3")],
+        "failed",
+        "phase 3: precheck failed",
+    ),
     "phases by name need all verbs": (
-        [E("run.started", {"phases": ["1"]}), *whole("1")], "inconclusive", "phase 1: back_up was not run"),
+        [E("run.started", {"phases": ["1"]}), *whole("1")],
+        "inconclusive",
+        "phase 1: back_up was not run",
+    ),
     "a phase says which verbs it needs": (
-        [E("run.started", {"phases": ["1"]}), E("phase.started", {"phase": "1", "verbs": list(NEEDED)}),
-         *whole("1")[1:]], "passed", ""),
-}  # fmt: skip
+        [
+            E("run.started", {"phases": ["1"]}),
+            E("phase.started", {"phase": "1", "verbs": list(NEEDED)}),
+            *whole("1")[1:],
+        ],
+        "passed",
+        "",
+    ),
+}
 
 
 def under_load(
@@ -201,22 +380,39 @@ def under_load(
         "latency_ms": 1.0,
     }
     return [
-        E("run.started", {"phases": TWO, **limits}), *whole("1"), E("load.progress", done | {"errors": ["no table"]}),
-        *whole("2", verdict), *closed(verdict),
-    ]  # fmt: skip
+        E("run.started", {"phases": TWO, **limits}),
+        *whole("1"),
+        E("load.progress", done | {"errors": ["no table"]}),
+        *whole("2", verdict),
+        *closed(verdict),
+    ]
 
 
 RUNS |= {
-    "the load failed": (under_load(100), "inconclusive",
-                        "100 of 100 transactions of the load failed, more than 1 % (load_failures_share): no table"),
+    "the load failed": (
+        under_load(100),
+        "inconclusive",
+        "100 of 100 transactions of the load failed, more than 1 % (load_failures_share): no table",
+    ),
     "the load failed a little": (under_load(1), "passed", ""),
     "the load failed where it may": (under_load(9, share=0.1), "passed", ""),
     "the load was skipped by a busy machine": (under_load(0, skipped=50), "passed", ""),
-    "the load failed, and a phase, too": (under_load(100, verdict="failed"), "failed", "phase 2: as said"),
+    "the load failed, and a phase, too": (
+        under_load(100, verdict="failed"),
+        "failed",
+        "phase 2: as said",
+    ),
     "the load failed before there was a limit": (
-        [RUN, *whole("1"), *whole("2"),
-         E("load.progress", {"processed": 0, "failed": 9, "skipped": 0, "latency_ms": 0.0})], "passed", ""),
-}  # fmt: skip
+        [
+            RUN,
+            *whole("1"),
+            *whole("2"),
+            E("load.progress", {"processed": 0, "failed": 9, "skipped": 0, "latency_ms": 0.0}),
+        ],
+        "passed",
+        "",
+    ),
+}
 
 
 @pytest.mark.parametrize(("entries", "word", "reason"), RUNS.values(), ids=RUNS)

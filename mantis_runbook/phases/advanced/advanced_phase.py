@@ -51,11 +51,13 @@ class AdvancedPhase(MigrationPhase):
         phase did not migrate in this run, or another runner is at work.
         """
         with self.run.read("bloat") as connection:
-            found, why_not = bloat.measure(connection), bloat.why_not(connection)
+            measured, why_not = bloat.measure(connection), bloat.why_not(connection)
             left = repack_leftovers.leftovers(connection)
-        above = found.above()
-        tables = [_bloat_table(found)]
-        summary = f"{many(len(above), 'table')} of {len(found.tables)} worth a rebuild ({WORTH_IT})"
+        above = measured.above()
+        tables = [_bloat_table(measured)]
+        summary = (
+            f"{many(len(above), 'table')} of {len(measured.tables)} worth a rebuild ({WORTH_IT})"
+        )
         if left:
             tables.append(
                 Table(
@@ -71,7 +73,10 @@ class AdvancedPhase(MigrationPhase):
             rebuilt = sum(one.state == "rebuilt" for one in done.tables)
             summary += f"; {done.note or f'{rebuilt} of {len(done.tables)} rebuilt'}"
         else:
-            summary += f"; {why_not or 'pg_repack is installed, and rebuilds them where the parameter repack says yes'}"
+            summary += "; " + (
+                why_not
+                or "pg_repack is installed, and rebuilds them where the parameter repack says yes"
+            )
         if stale := [one for one in left if not one.at_work]:
             summary += (
                 f"; {many(len(stale), 'table')} with remains of a killed pg_repack, which a rebuild"
@@ -122,34 +127,34 @@ class AdvancedPhase(MigrationPhase):
         return Evidence(self.number, "indexes", "info", ", ".join(counts.values()), tables)
 
 
-def _bloat_table(found: bloat.Bloated) -> Table:
-    above = found.above()
+def _bloat_table(measured: bloat.Bloated) -> Table:
+    above = measured.above()
     records = [
         {
-            "table": one.table,
-            "MiB": round(_mebibytes(one.bytes), 1),
-            "wasted": None if one.bloat is None else f"{one.bloat * 100:.1f} %",
-            "worth a rebuild": one.table in above,
-            "method": one.method,
+            "table": table.table,
+            "MiB": round(_mebibytes(table.bytes), 1),
+            "wasted": None if table.bloat is None else f"{table.bloat * 100:.1f} %",
+            "worth a rebuild": table.table in above,
+            "method": table.method,
         }
-        for one in found.tables[:SHOWN]
+        for table in measured.tables[:SHOWN]
     ]
     note = (
         f"Worth a rebuild: {WORTH_IT}. In a smaller table a few half-filled pages are a large"
         " share, and little space."
     )
-    caption = f"{many(len(found.tables), 'table')} by wasted space{_cut(len(found.tables))}"
+    caption = f"{many(len(measured.tables), 'table')} by wasted space{_cut(len(measured.tables))}"
     return Table(caption, records, folded=not above, note=note)
 
 
-def _rebuilt_record(one: bloat.Rebuilt) -> dict[str, Any]:
+def _rebuilt_record(rebuilt: bloat.Rebuilt) -> dict[str, Any]:
     return {
-        "table": one.table,
-        "state": one.state,
-        "MiB before": round(_mebibytes(one.before), 1),
-        "MiB after": round(_mebibytes(one.after), 1),
-        "duration": duration(one.duration_s * 1000),
-        "note": one.note,
+        "table": rebuilt.table,
+        "state": rebuilt.state,
+        "MiB before": round(_mebibytes(rebuilt.before), 1),
+        "MiB after": round(_mebibytes(rebuilt.after), 1),
+        "duration": duration(rebuilt.duration_s * 1000),
+        "note": rebuilt.note,
     }
 
 

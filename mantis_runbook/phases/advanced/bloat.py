@@ -1,6 +1,4 @@
-"""Bloat: how much of the tables is dead or empty space, and rebuilding them by pg_repack where it
-is installed.
-"""
+"""Bloat: how much of each table is wasted space, and the rebuild by pg_repack where installed."""
 
 from __future__ import annotations
 
@@ -41,7 +39,7 @@ WAIT_S = 30
 #: (https://github.com/reorg/pg_repack/pull/298). What that leaves is removed here.
 SESSION = {"row_security": "off", "lock_timeout": "2s", "client_connection_check_interval": "200ms"}
 
-#: How a note begins of a program that ended well and left the table as it was.
+#: How the note begins when pg_repack ended well but left the table as it was.
 GIVEN_UP = "pg_repack gave it up: "
 
 State = Literal["rebuilt", "unproven", "lost", "skipped", "failed", "not installed"]
@@ -49,10 +47,10 @@ State = Literal["rebuilt", "unproven", "lost", "skipped", "failed", "not install
 
 @dataclass(frozen=True)
 class Bloat:
-    """A table with its size in bytes and the share of it, 0 to 1, that holds no row; None where
-    nobody knows.
+    """A table, its size in bytes, and the share of it, 0 to 1, that holds no row.
 
-    The method: `pgstattuple`, `estimate` (from statistics), `empty` or `unknown`.
+    The share is None where it is unknown. The method: `pgstattuple`, `estimate` (from statistics),
+    `empty` or `unknown`.
     """
 
     table: str
@@ -63,8 +61,9 @@ class Bloat:
 
 @dataclass(frozen=True)
 class Bloated:
-    """All tables of the schema public, the worst first. Partitioned tables hold nothing: their
-    partitions are here.
+    """All tables of the schema public, the worst first.
+
+    Partitioned tables hold no rows themselves; their partitions are listed instead.
     """
 
     tables: tuple[Bloat, ...]
@@ -72,9 +71,9 @@ class Bloated:
     def above(self, threshold: float = THRESHOLD, smallest: int = SMALLEST) -> tuple[str, ...]:
         """Names of the tables with at least this share wasted, of at least so many bytes."""
         return tuple(
-            one.table
-            for one in self.tables
-            if one.bloat is not None and one.bloat >= threshold and one.bytes >= smallest
+            table.table
+            for table in self.tables
+            if table.bloat is not None and table.bloat >= threshold and table.bytes >= smallest
         )
 
     @cached_property
@@ -94,9 +93,9 @@ class Bloated:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What became of one table. Sizes in bytes, of the table with its indexes and TOAST; duration
-    in seconds.
+    """What became of one table.
 
+    Sizes are in bytes, of the table with its indexes and TOAST; the duration is in seconds.
     `rebuilt`: its content was compared, and is what it was. `unproven`: rebuilt, and what was
     written meanwhile leaves open whether all of it is there. `lost`: it is not.
     """
@@ -111,9 +110,7 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class Rebuilding:
-    """What became of all tables; `note` says why none was rebuilt, where the tool is not
-    installed.
-    """
+    """What became of all tables; without the tool, `note` says why none was rebuilt."""
 
     tables: tuple[Rebuilt, ...]
     note: str = ""
@@ -143,9 +140,7 @@ class Rebuilding:
 
 
 def measure(connection: Connection) -> Bloated:
-    """The bloat of every table, measured by pgstattuple where that extension is installed, else
-    estimated.
-    """
+    """The bloat of every table: measured where pgstattuple is installed, else estimated."""
     installed = rows(
         connection,
         "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
@@ -155,18 +150,18 @@ def measure(connection: Connection) -> Bloated:
         statement = sql.SQL(query("monitoring/bloat_measured")).format(
             schema=sql.Identifier(installed[0]["nspname"])
         )
-        found = rows(connection, statement)
+        records = rows(connection, statement)
     else:
-        found = rows(connection, query("checks/report_bloat"))
+        records = rows(connection, query("checks/report_bloat"))
     return Bloated(
         tuple(
             Bloat(
-                row["table_name"],
-                row["bytes"],
-                None if row["bloat"] is None else float(row["bloat"]),
-                row["method"],
+                table=row["table_name"],
+                bytes=row["bytes"],
+                bloat=None if row["bloat"] is None else float(row["bloat"]),
+                method=row["method"],
             )
-            for row in found
+            for row in records
         )
     )
 
@@ -181,69 +176,69 @@ def rebuild(
     wait_s: int = WAIT_S,
     deadline_s: float = 3600,
 ) -> Rebuilding:
-    """Rebuild the tables named, or all, that are above the threshold, one after the other, while
-    they are in use.
+    """Rebuild tables above the threshold, one after the other, while they are in use.
 
-    What an earlier pg_repack left is removed first. pg_repack copies a table beside itself and
-    keeps up with writes by a trigger; it asks for ACCESS EXCLUSIVE twice, for up to a second at a
-    time, ends nobody's session, and leaves a table that it cannot lock as it is. Where it is not
-    installed, in the database and as a program of the same version, nothing is done and the result
-    says so. A table that could not be rebuilt is reported, never raised: bloat is a matter of
-    comfort. After one that lost rows (`lost`) no other is begun. Raises `FenceLost` before a table
-    when another runner took over from the one with this fence.
+    All of them, or those of them that `tables` names. What an earlier pg_repack left is removed
+    first. pg_repack copies a table beside itself and keeps up with writes by a trigger; it asks for
+    ACCESS EXCLUSIVE twice, for up to a second at a time, ends nobody's session, and leaves a table
+    that it cannot lock as it is. Where it is not installed, in the database and as a program of the
+    same version, nothing is done and the result says so. A table that could not be rebuilt is
+    reported, never raised: bloat is a matter of comfort. After one that lost rows (`lost`) no other
+    is begun. Raises `FenceLost` before a table when another runner took over from the one with this
+    fence.
     """
     with connect(target, "bloat") as connection:
-        found = measure(connection)
-        wanted = [
-            one for one in found.above(threshold, smallest) if tables is None or one in tables
-        ]
-        program, why_not = repackable.program(connection)
+        above = measure(connection).above(threshold, smallest)
+        wanted = [table for table in above if tables is None or table in tables]
+        program, reason = repackable.program(connection)
         if program is None:
-            sizes = {one: _size(connection, one) for one in wanted}
-            missing = [
-                Rebuilt(one, "not installed", sizes[one], sizes[one], 0.0, why_not)
-                for one in wanted
-            ]
-            return Rebuilding(tuple(missing), why_not)
+            left = [_left_as_it_is(connection, table, "not installed", reason) for table in wanted]
+            return Rebuilding(tuple(left), reason)
         if fence:
             fence.check(connection, in_transaction=False)
         remaining = _removed(connection)
         options = [] if repackable.is_superuser(connection) else ["--no-superuser-check"]
-        # Without a password in its environment it would ask the terminal for one, and 1.4.8 does so
-        # for ever.
+        # Without a password in its environment it would ask the terminal for one; 1.4.8 never
+        # stops asking.
         options += ["--no-password", "--no-order", "--no-kill-backend", f"--wait-timeout={wait_s}"]
         done: list[Rebuilt] = []
-        for one in wanted:
+        for table in wanted:
             if fence:
                 fence.check(connection, in_transaction=False)
-            reason = remaining.get(one) or repackable.refusal(connection, one)
-            if reason:
-                size = _size(connection, one)
-                done.append(Rebuilt(one, "skipped", size, size, 0.0, reason))
+            if reason := remaining.get(table) or repackable.refusal(connection, table):
+                done.append(_left_as_it_is(connection, table, "skipped", reason))
                 continue
-            arguments = [*options, f"--table={sql.Identifier('public', one).as_string(connection)}"]
-            command = commands.command(program, target, *arguments, settings=SESSION)
-            done.append(_rebuilt(connection, command, one, deadline_s))
+            name = sql.Identifier("public", table).as_string(connection)
+            command = commands.command(
+                program, target, *options, f"--table={name}", settings=SESSION
+            )
+            done.append(_rebuilt(connection, command, table, deadline_s))
             if done[-1].state == "lost":
                 break
         return Rebuilding(tuple(done))
 
 
 def why_not(connection: Connection) -> str:
-    """Why no table can be rebuilt here; empty where pg_repack is installed, in the database and as
-    a program.
-    """
+    """Why no table can be rebuilt here; empty where pg_repack and its extension are installed."""
     return repackable.program(connection)[1]
 
 
+def _left_as_it_is(connection: Connection, table: str, state: State, reason: str) -> Rebuilt:
+    size = _size(connection, table)
+    return Rebuilt(table=table, state=state, before=size, after=size, duration_s=0.0, note=reason)
+
+
 def _removed(connection: Connection) -> dict[str, str]:
-    """Remove what killed ones left; tables of which something had to stay, and why: nothing begins
-    beside that.
+    """Remove what killed runs of pg_repack left behind.
+
+    Returns the tables where something had to stay, each with the reason: no rebuild of such a
+    table may begin.
     """
-    found = repack_leftovers.leftovers(connection)
     reasons = {
-        one.table: one.message if one.at_work else repack_leftovers.remove(connection, one)
-        for one in found
+        leftover.table: (
+            leftover.message if leftover.at_work else repack_leftovers.remove(connection, leftover)
+        )
+        for leftover in repack_leftovers.leftovers(connection)
     }
     return {table: reason for table, reason in reasons.items() if reason}
 
@@ -257,8 +252,8 @@ def _rebuilt(
     note = _run(connection, command, deadline_s)
     left = _removed(connection).get(table, "")
     duration = time.monotonic() - began
-    # Its exit code says nothing: 0 as well when it gave the table up, 1 when it failed after the
-    # swap. The file tells.
+    # Its exit code proves nothing: 0 also when it gave the table up, 1 also when it failed after
+    # the swap. A new file does.
     is_new = _file(connection, table) != file
     judgement = rebuild_proof.prove(connection, table, before) if is_new else None
     if judgement:
@@ -269,16 +264,17 @@ def _rebuilt(
     return Rebuilt(
         table,
         state,
-        size,
-        _size(connection, table),
-        duration,
-        "; ".join(filter(None, (note, left))),
+        before=size,
+        after=_size(connection, table),
+        duration_s=duration,
+        note="; ".join(filter(None, (note, left))),
     )
 
 
 def _run(connection: Connection, command: programs.Command, deadline_s: float) -> str:
-    """Its last words. A program that did not end in time is ended, and so are its sessions, which
-    could go on.
+    """Run pg_repack and return the last line it wrote.
+
+    A program that does not end in time is ended, and so are its sessions, which could go on.
     """
     mark = f"repack-{secrets.token_hex(6)}"
     marked = replace(command, environment=command.environment | {"PGAPPNAME": mark})

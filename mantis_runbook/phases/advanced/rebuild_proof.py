@@ -147,8 +147,8 @@ def judge(
 
 def _writes(connection: Connection, table: str) -> Writes | None:
     (counting,) = rows(connection, "SELECT current_setting('track_counts')::boolean AS counting")
-    found = rows(connection, query("repack/writes"), (table,))
-    return Writes(**found[0]) if counting["counting"] and found else None
+    counted = rows(connection, query("repack/writes"), (table,))
+    return Writes(**counted[0]) if counting["counting"] and counted else None
 
 
 def _since(before: Writes | None, now: Writes | None) -> Writes | None:

@@ -108,10 +108,10 @@ def is_older(version: str, than: tuple[int, int]) -> bool:
 def _version(path: Path) -> str:
     """Its version, as `pg_repack 1.4.8` says it; "" when it does not say."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    match = re.search(r"pg_repack (\S+)", said)
+    match = re.search(r"pg_repack (\S+)", output)
     return match[1] if match else ""

@@ -1,6 +1,4 @@
-"""Whether the audit trails are whole: the archives of earlier runs, this run's journal, and the
-database's own.
-"""
+"""Whether the audit trails are whole: earlier archives, this run's journal, the database's own."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ def verify(
     database, `sources` the names of the runs that evidence comes from; `before` the catalogue
     before the first migration, `now` the present one.
     """
-    found = of_archives(present, folders, sources, Ledger(connection).archived_heads())
+    archives = of_archives(present, folders, sources, Ledger(connection).archived_heads())
     chain = [f"this run's {what}" for what in verify_chain(present / "journal.jsonl")]
     lost = [f"audit trigger {one}" for one in lost_triggers(before, now)] if before else []
     gaps, unasked = _gaps(connection)
@@ -44,11 +42,11 @@ def verify(
         [] if before else ["which tables were audited before the first migration is not on record"]
     )
     return Trail(
-        found.verified,
+        archives.verified,
         len(_audited(now)),
-        (*found.broken, *chain, *lost),
-        (*found.open, *unasked, *unknown),
-        (*found.unsure, *gaps),
+        (*archives.broken, *chain, *lost),
+        (*archives.open, *unasked, *unknown),
+        (*archives.unsure, *gaps),
     )
 
 

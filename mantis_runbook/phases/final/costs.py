@@ -1,6 +1,4 @@
-"""What the phases cost the application, one by one and all together: the costs beyond the
-strategy's 5 %.
-"""
+"""What the phases cost the application, singly and together, beyond the strategy's 5 %."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ Facts = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cost:
-    """A statement or a scenario that costs more than the limit allows. `ratio` is after against
-    before.
+    """A statement or a scenario that costs more than the limit allows.
+
+    `ratio` is after against before.
     """
 
     phase: str
@@ -62,8 +61,8 @@ def beyond(facts: Facts) -> tuple[Cost, ...]:
         (
             Cost(phase, **cost) if isinstance(cost, Mapping) else Cost(phase, str(cost))
         )  # a sentence in older archives
-        for phase, found in facts.items()
-        for cost in found.get("performance_beyond", ())
+        for phase, of_phase in facts.items()
+        for cost in of_phase.get("performance_beyond", ())
     )
 
 
@@ -75,7 +74,7 @@ def from_baseline(facts: Facts) -> tuple[Cost, ...]:
     two phases: so the ratios are multiplied, not the first figure set against the last.
     """
     phases = f"{min(facts)} to {max(facts)}"
-    found = [*_times(facts), *_counts(facts)]
+    ratios_by_name = [*_times(facts), *_counts(facts)]
     return tuple(
         Cost(
             phases,
@@ -83,23 +82,23 @@ def from_baseline(facts: Facts) -> tuple[Cost, ...]:
             ratio=math.prod(each),
             reason=f"phase by phase {', '.join(map(percent, each))}",
         )
-        for what, each in found
+        for what, each in ratios_by_name
         if math.prod(each) > LIMIT
     )
 
 
 def overall(facts: Facts) -> list[float]:
     """Time after against before, over all scenarios, phase by phase."""
-    return [float(found["performance_ratio"]) for found in facts.values()]
+    return [float(of_phase["performance_ratio"]) for of_phase in facts.values()]
 
 
 def ratios(facts: Facts) -> dict[str, list[float]]:
     """Time after against before of each scenario that every phase timed, phase by phase."""
-    each = [found.get("performance_scenarios", {}) for found in facts.values()]
+    each = [of_phase.get("performance_scenarios", {}) for of_phase in facts.values()]
     return {
-        name: [float(one[name]) for one in each]
+        name: [float(measured[name]) for measured in each]
         for name in each[0]
-        if all(name in one for one in each)
+        if all(name in measured for measured in each)
     }
 
 
@@ -112,10 +111,10 @@ def _counts(facts: Facts) -> Iterator[tuple[str, list[float]]]:
     """Blocks and log of each statement that every phase counted; of few blocks one more is much,
     and is spared.
     """
-    each = [found.get("performance_counts", {}) for found in facts.values()]
-    for statement in (name for name in each[0] if all(name in one for one in each)):
+    each = [of_phase.get("performance_counts", {}) for of_phase in facts.values()]
+    for statement in (name for name in each[0] if all(name in measured for measured in each)):
         for unit in each[0][statement]:
-            counted = [one[statement][unit] for one in each]
+            counted = [measured[statement][unit] for measured in each]
             if sum(after - before for before, after, _ in counted) > max(
                 spared for *_, spared in counted
             ):

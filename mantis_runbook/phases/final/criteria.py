@@ -1,28 +1,20 @@
-"""The strategy's success criteria and risks: what each means, and which evidence of the run answers
-it.
-"""
+"""The strategy's success criteria and risks, and which evidence of the run answers each."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook.display import many
-from mantis_runbook.phases.final import costs as degradation
-from mantis_runbook.phases.final.costs import Cost
+from mantis_runbook.phases.final import performance_criterion as performance
+from mantis_runbook.phases.final.criterion import MIGRATING, Criterion, Kept, link_to, runs_of
 
-__all__ = ["NOT_NEEDED", "RISKS", "Criterion", "Trail", "costs", "counts", "judge"]
-
-Kept = Mapping[tuple[str, str], Mapping[str, Any]]
+__all__ = ["NOT_NEEDED", "RISKS", "Trail", "counts", "judge"]
 
 #: The fact that marks what a verb left which had nothing to do: it says nothing about what the
 #: criteria ask.
 NOT_NEEDED = "not_needed"
-
-#: Phases that migrate, and so are rehearsed.
-MIGRATING = ("1", "2", "3", "4")
 
 #: The strategy's limit: downtime of a phase, in ms.
 LONGEST_DOWNTIME_MS = 60_000.0
@@ -56,25 +48,6 @@ RISKS: Sequence[Mapping[str, str]] = (
 
 
 @dataclass(frozen=True)
-class Criterion:
-    """One success criterion. `verdict`: pass, fail, inconclusive, or to sign (then `evidence` says
-    by whom). `run` names the runs that the evidence comes from, `link` leads to it.
-    """
-
-    kind: str
-    criterion: str
-    evidence: str
-    figure: str
-    verdict: str
-    run: str = ""
-    link: str = ""
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
 class Trail:
     """What was verified of the audit trails: archives, this run's journal, and the database's own.
 
@@ -89,11 +62,12 @@ class Trail:
     unsure: tuple[str, ...] = ()
 
 
-def counts(found: Mapping[str, Any]) -> bool:
-    """Whether this is evidence at all, and not only the word that nothing had to be done. Older
-    archives have no mark.
+def counts(evidence: Mapping[str, Any]) -> bool:
+    """Whether this is evidence at all, not only a note that nothing had to be done.
+
+    Older archives have no mark; their summary tells.
     """
-    return not found["facts"].get(NOT_NEEDED) and not str(found["summary"]).startswith(
+    return not evidence["facts"].get(NOT_NEEDED) and not str(evidence["summary"]).startswith(
         "not needed: "
     )
 
@@ -112,18 +86,8 @@ def judge(
     What was not measured is inconclusive, which is not met; what the environment does not ask for
     is said not to be asked.
     """
-    real = {key: found for key, found in kept.items() if counts(found)}
+    real = {key: evidence for key, evidence in kept.items() if counts(evidence)}
     return tuple(_judged(real, verdicts, trail, performance_asked=performance_asked))
-
-
-def costs(kept: Kept) -> list[dict[str, Any]]:
-    """A record for each cost beyond 5 %: of single phases, then from the baseline to the end, each
-    with its link.
-    """
-    return [
-        one.record | {"link": _link(kept.get((one.phase, "rehearse")))}
-        for one in _beyond(_rehearsed(kept))
-    ]
 
 
 def _judged(
@@ -138,7 +102,7 @@ def _judged(
         " and no row that nobody deleted",
     )
     yield _downtime(kept)
-    yield _performance(kept, asked=performance_asked)
+    yield performance.criterion(kept, asked=performance_asked)
     yield _of_verbs("technical", "All validation tests pass", kept, "5", ("integrity", "validate"))
     yield _of_phases(
         "technical",
@@ -165,14 +129,14 @@ def _judged(
 def _of_verbs(
     kind: str, criterion: str, kept: Kept, phase: str, verbs: tuple[str, ...]
 ) -> Criterion:
-    found = [kept.get((phase, verb)) for verb in verbs]
-    missing = [verb for verb, one in zip(verbs, found, strict=True) if one is None]
+    results = [kept.get((phase, verb)) for verb in verbs]
+    missing = [verb for verb, result in zip(verbs, results, strict=True) if result is None]
     if missing:
         return Criterion(kind, criterion, f"not run: {', '.join(missing)}", "", "inconclusive")
-    figure = "; ".join(str(one["summary"]) for one in found if one)
+    figure = "; ".join(str(result["summary"]) for result in results if result)
     evidence = f"phase {phase}: {', '.join(verbs)}"
     return Criterion(
-        kind, criterion, evidence, figure, _word(found), _runs(found), _link(found[-1])
+        kind, criterion, evidence, figure, _word(results), runs_of(results), link_to(results[-1])
     )
 
 
@@ -180,36 +144,39 @@ def _of_phases(
     kind: str, criterion: str, kept: Kept, verbs: tuple[str, ...], evidence: str
 ) -> Criterion:
     wanted = [(phase, verb) for phase in MIGRATING for verb in verbs]
-    found = [kept.get(key) for key in wanted]
+    results = [kept.get(key) for key in wanted]
     missing = [
         f"{verb} of phase {phase}"
-        for (phase, verb), one in zip(wanted, found, strict=True)
-        if one is None
+        for (phase, verb), result in zip(wanted, results, strict=True)
+        if result is None
     ]
     if missing:
         return Criterion(
             kind, criterion, f"no evidence of {', '.join(missing)}", "", "inconclusive"
         )
-    figure = f"{len(found)} of {len(wanted)} pieces of evidence passed"
+    figure = f"{len(results)} of {len(wanted)} pieces of evidence passed"
     warned = [
-        f"phase {one['phase']}: {one['summary']}"
-        for one in found
-        if one and one["verdict"] == "warned"
+        f"phase {result['phase']}: {result['summary']}"
+        for result in results
+        if result and result["verdict"] == "warned"
     ]
-    word = "to sign" if warned and _word(found) == "pass" else _word(found)
-    told = f"to be signed by the owner of the data: {'; '.join(warned)}" if warned else evidence
+    word = "to sign" if warned and _word(results) == "pass" else _word(results)
+    grounds = f"to be signed by the owner of the data: {'; '.join(warned)}" if warned else evidence
     # What is broken is what one wants to see; else the first stands for all.
-    shown = next((one for one in found if one and one["verdict"] != "passed"), found[0])
-    return Criterion(kind, criterion, told, figure, word, _runs(found), _link(shown))
+    shown = next(
+        (result for result in results if result and result["verdict"] != "passed"), results[0]
+    )
+    return Criterion(kind, criterion, grounds, figure, word, runs_of(results), link_to(shown))
 
 
 def _downtime(kept: Kept) -> Criterion:
-    """The probe's longest gap between two successes: nothing else is called downtime. Tables
-    without a lane are named.
+    """The probe's longest gap between two successes: nothing else is called downtime.
+
+    Tables that no probe covered are named.
     """
     name = "Less than 1 minute downtime per phase"
     facts = {phase: kept.get((phase, "migrate"), {}).get("facts", {}) for phase in MIGRATING}
-    gaps = {phase: found.get("longest_gap_ms") for phase, found in facts.items()}
+    gaps = {phase: of_phase.get("longest_gap_ms") for phase, of_phase in facts.items()}
     if missing := [phase for phase, gap in gaps.items() if gap is None]:
         return Criterion(
             "technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive"
@@ -217,9 +184,9 @@ def _downtime(kept: Kept) -> Criterion:
     worst = max(gaps, key=lambda phase: float(gaps[phase] or 0))
     longest = float(gaps[worst] or 0)
     unseen = [
-        f"{', '.join(one['not_probed'])} in phase {phase}"
-        for phase, one in facts.items()
-        if one.get("not_probed")
+        f"{', '.join(of_phase['not_probed'])} in phase {phase}"
+        for phase, of_phase in facts.items()
+        if of_phase.get("not_probed")
     ]
     evidence = "the longest gap that readers or writers saw in each phase" + (
         f"; not probed, for others are locked longer: {'; '.join(unseen)}" if unseen else ""
@@ -230,112 +197,9 @@ def _downtime(kept: Kept) -> Criterion:
         evidence,
         f"worst {longest:,.0f} ms in phase {worst}",
         "pass" if longest < LONGEST_DOWNTIME_MS else "fail",
-        _runs([kept[phase, "migrate"] for phase in MIGRATING]),
-        _link(kept[worst, "migrate"]),
+        runs_of([kept[phase, "migrate"] for phase in MIGRATING]),
+        link_to(kept[worst, "migrate"]),
     )
-
-
-def _performance(kept: Kept, *, asked: bool) -> Criterion:
-    """The gate's verdict on each rehearsal: blocks, write-ahead log and plans; time where the
-    environment lets it decide.
-
-    A cost beyond 5 % that the gate let pass, because it is accepted or only reported, is not met by
-    itself: it is for a person to sign. So is what all phases together cost beyond it, which no
-    single gate sees.
-    """
-    name = "Performance degradation below 5 %"
-    facts = _rehearsed(kept)
-    missing = [phase for phase, found in facts.items() if not found.get("performance")]
-    unjudged = {
-        phase: facts[phase]["performance_unjudged"]
-        for phase in missing
-        if "performance_unjudged" in facts[phase]
-    }
-    if missing and asked and len(unjudged) == len(missing):
-        evidence = f"not judged in phase {', '.join(unjudged)}: {next(iter(unjudged.values()))}"
-        return Criterion(
-            "technical",
-            name,
-            f"{evidence}. To be accepted by the owner of the application",
-            "",
-            "to sign",
-        )
-    if missing and not asked:
-        evidence = "not measured: this environment does not ask for it (performance.in_rehearsal)"
-        return Criterion("technical", name, evidence, "", "not asked")
-    if missing:
-        return Criterion(
-            "technical", name, f"not measured in phase {', '.join(missing)}", "", "inconclusive"
-        )
-    words = {phase: str(found["performance"]) for phase, found in facts.items()}
-    bad = [f"phase {phase}: {word}" for phase, word in words.items() if word != "passed"]
-    dear = _beyond(facts)
-    if bad:
-        verdict, evidence = "fail" if "failed" in words.values() else "inconclusive", "; ".join(bad)
-    elif dear:
-        verdict = "to sign"
-        evidence = f"{_told(dear)}. To be accepted by the owner of the application{_untimed(facts)}"
-    else:
-        verdict = "pass"
-        evidence = (
-            "the gate passed in every rehearsal, and nothing costs 5 % more, from the baseline to"
-            " the end neither" + _untimed(facts)
-        )
-    found = [kept[phase, "rehearse"] for phase in MIGRATING]
-    shown = kept[
-        max(MIGRATING, key=lambda phase: float(facts[phase]["performance_ratio"])), "rehearse"
-    ]
-    return Criterion(
-        "technical", name, evidence, _times(facts), verdict, _runs(found), _link(shown)
-    )
-
-
-def _rehearsed(kept: Kept) -> dict[str, Mapping[str, Any]]:
-    return {phase: kept.get((phase, "rehearse"), {}).get("facts", {}) for phase in MIGRATING}
-
-
-def _beyond(facts: Mapping[str, Mapping[str, Any]]) -> tuple[Cost, ...]:
-    measured = all("performance_ratio" in found for found in facts.values())
-    return (*degradation.beyond(facts), *(degradation.from_baseline(facts) if measured else ()))
-
-
-def _told(dear: Sequence[Cost]) -> str:
-    largest = max(dear, key=lambda cost: cost.ratio or 0)
-    return (
-        f"the gate passed in every rehearsal, with {many(len(dear), 'cost')} beyond 5 %, listed"
-        f" below, the largest: {largest}"
-    )
-
-
-def _untimed(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a passed gate does not say about time."""
-    unjudged = [
-        phase
-        for phase, one in facts.items()
-        if one.get("performance_timed") not in ("passed", "failed")
-    ]
-    reported = any(one.get("performance_time_decides") is False for one in facts.values())
-    return ("; time is only reported in this environment" if reported else "") + (
-        f"; block gate passed, time not judged in phase {', '.join(unjudged)} (inconclusive)"
-        if unjudged
-        else ""
-    )
-
-
-def _times(facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Time over all scenarios, and of the scenario that lost most."""
-    each = degradation.overall(facts)
-    said = (
-        f"time {_compound(each)} from the baseline to the end"
-        f" ({', '.join(map(degradation.percent, each))})"
-    )
-    scenarios = degradation.ratios(facts)
-    worst = max(scenarios, key=lambda name: math.prod(scenarios[name]), default="")
-    return f"{said}; worst scenario {worst} {_compound(scenarios[worst])}" if worst else said
-
-
-def _compound(each: Sequence[float]) -> str:
-    return degradation.percent(math.prod(each))
 
 
 def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
@@ -375,15 +239,9 @@ def _audit(verdicts: Mapping[str, str], trail: Trail | None) -> Criterion:
     )
 
 
-def _word(found: Sequence[Mapping[str, Any] | None]) -> str:
+def _word(results: Sequence[Mapping[str, Any] | None]) -> str:
     return (
-        "pass" if all(one and one["verdict"] in ("passed", "warned") for one in found) else "fail"
+        "pass"
+        if all(result and result["verdict"] in ("passed", "warned") for result in results)
+        else "fail"
     )
-
-
-def _runs(found: Sequence[Mapping[str, Any] | None]) -> str:
-    return ", ".join(sorted({str(one["run"]) for one in found if one and one.get("run")}))
-
-
-def _link(found: Mapping[str, Any] | None) -> str:
-    return str(found.get("page", "")) if found else ""

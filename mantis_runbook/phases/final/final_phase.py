@@ -27,33 +27,23 @@ class FinalPhase(RecordedPhase):
         return self.record.once("precheck", lambda: suite.precheck(self.record))
 
     def integrity(self) -> Evidence:
-        """The strategy's `validate_schema_integrity()`, with its thresholds and the sharper
-        checks.
-        """
+        """The strategy's `validate_schema_integrity()`, with its thresholds and sharper checks."""
         return self.record.once("integrity", lambda: suite.integrity(self.record))
 
     def validate(self) -> Evidence:
-        """Every validation of every migration, and the strategy's unit, integration and
-        data-integrity tests.
-        """
+        """Every validation of every migration, and the strategy's own tests."""
         return self.record.once("validate", lambda: suite.validate(self.record))
 
     def tenants(self) -> Evidence:
-        """Tenants are apart: tried by acting as users of two organisations, as a user of none, and
-        as nobody.
-        """
+        """Tenant isolation, tried as users of two organisations, of none, and as nobody."""
         return self.record.once("tenants", lambda: promises.tenants(self.record))
 
     def compatibility(self) -> Evidence:
-        """The baseline's own statements and catalogue: what the old application needs is still
-        there.
-        """
+        """Whether the baseline's own statements and catalogue still serve the old application."""
         return self.record.once("compatibility", lambda: promises.compatibility(self.record))
 
     def criteria(self) -> Evidence:
-        """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign
-        it.
-        """
+        """The strategy's success criteria, each with evidence, figure, and verdict or signatory."""
         return self.record.once("criteria", lambda: judging.criteria(self.record))
 
     def schedule(self) -> Evidence:

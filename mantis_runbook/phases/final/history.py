@@ -1,6 +1,4 @@
-"""What the phases left on record of one database: of each verb the newest evidence, verdicts, and
-instants.
-"""
+"""What the phases left on record of one database: newest evidence, verdicts and instants."""
 
 from __future__ import annotations
 
@@ -90,11 +88,15 @@ class Earlier:
     def _runs_of(self, phase: PhaseDefinition) -> list[Path]:
         """Runs in which the phase passed, and the present one if it came to it."""
         return [
-            folder for folder, entries in self.journals.items()
+            folder
+            for folder, entries in self.journals.items()
             if folder.name >= self.since.get(phase.number, "")
             and any(entry.facts.get("phase") == phase.number for entry in entries)
-            and (folder == self.run.folder or phase_verdict(entries, phase.number, phase.verbs).passed)
-        ]  # fmt: skip
+            and (
+                folder == self.run.folder
+                or phase_verdict(entries, phase.number, phase.verbs).passed
+            )
+        ]
 
     def _places(self, phase: PhaseDefinition, folder: Path) -> dict[str, str]:
         """Verb → where it is to be read; under '' the page: of this run the notebook, of another

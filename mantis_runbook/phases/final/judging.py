@@ -1,12 +1,10 @@
-"""The strategy's success criteria as a verb: what earlier runs left, the audit trails verified now,
-and the verdicts.
-"""
+"""The strategy's success criteria as a verb: earlier runs, audit trails, and the verdicts."""
 
 from __future__ import annotations
 
 from mantis_runbook.engine.step_journal import StepJournal
 from mantis_runbook.migrations import files as migration_files
-from mantis_runbook.phases.final import audit_trail
+from mantis_runbook.phases.final import audit_trail, performance_criterion
 from mantis_runbook.phases.final import criteria as success
 from mantis_runbook.phases.final.criteria import Trail
 from mantis_runbook.phases.final.history import Earlier
@@ -19,28 +17,34 @@ __all__ = ["criteria", "earlier_runs", "verified_trail"]
 
 
 def criteria(record: PhaseRecord) -> Evidence:
-    """The strategy's success criteria: criterion, evidence, figure, verdict, or who must sign
-    it.
-    """
+    """The strategy's success criteria, each with evidence, figure, and verdict or signatory."""
     earlier = earlier_runs(record)
-    found = success.judge(
+    judged = success.judge(
         earlier.evidence,
         earlier.verdicts,
         verified_trail(record, earlier),
         performance_asked=record.run.environment.performance.in_rehearsal,
     )
-    costs = success.costs(earlier.evidence)
-    failed = [row.criterion for row in found if row.verdict not in ("pass", "to sign", "not asked")]
-    signatures = [row for row in found if row.verdict == "to sign"]
-    unasked = [row for row in found if row.verdict == "not asked"]
+    costs = performance_criterion.costs(earlier.evidence)
+    failed = [
+        row.criterion for row in judged if row.verdict not in ("pass", "to sign", "not asked")
+    ]
+    signatures = [row for row in judged if row.verdict == "to sign"]
+    unasked = [row for row in judged if row.verdict == "not asked"]
     evidence = Evidence(
-        record.number, "criteria", "failed" if failed else "passed",
-        f"{len(found)} criteria: {len(found) - len(failed) - len(signatures) - len(unasked)} met, {len(failed)} not, {len(signatures)} to be signed, {len(unasked)} not asked in {record.run.environment.name}",
+        record.number,
+        "criteria",
+        "failed" if failed else "passed",
+        f"{len(judged)} criteria: {len(judged) - len(failed) - len(signatures) - len(unasked)}"
+        f" met, {len(failed)} not, {len(signatures)} to be signed, {len(unasked)} not asked in"
+        f" {record.run.environment.name}",
         (
-            Table("success criteria", [row.record for row in found], "verdict", link_column="link"),
+            Table(
+                "success criteria", [row.record for row in judged], "verdict", link_column="link"
+            ),
             *([Table("costs beyond 5 %", costs, link_column="link")] if costs else []),
         ),
-    )  # fmt: skip
+    )
     return required(evidence, "success criteria are not met", "; ".join(failed))
 
 
@@ -48,11 +52,14 @@ def earlier_runs(record: PhaseRecord) -> Earlier:
     """The runs on this very database, each phase's from the one that migrated it."""
     with record.run.connect("status") as connection:
         steps = StepJournal(connection)
-        begun = [(one.phase, steps.run_of(one.version)) for one in migration_files.load()]
+        begun = [
+            (migration.phase, steps.run_of(migration.version))
+            for migration in migration_files.load()
+        ]
     phases = {phase for phase, run in begun if run}
     return Earlier(
         record.run,
-        {phase: min(run for one, run in begun if run and one == phase) for phase in phases},
+        {phase: min(run for number, run in begun if run and number == phase) for phase in phases},
     )
 
 
@@ -64,7 +71,7 @@ def verified_trail(record: PhaseRecord, earlier: Earlier) -> Trail:
             connection,
             record.run.folder,
             earlier.journals.keys(),
-            {str(found["run"]) for found in earlier.evidence.values()},
+            {str(evidence["run"]) for evidence in earlier.evidence.values()},
             Catalog.from_json(text) if text else None,
             snapshot(connection),
         )

@@ -1,6 +1,4 @@
-"""What must hold for users after every migration: tenant isolation, and what the old application
-needs.
-"""
+"""What users rely on after every migration: tenant isolation, and the old application's needs."""
 
 from __future__ import annotations
 
@@ -25,46 +23,54 @@ def tenants(record: PhaseRecord) -> Evidence:
     """Tenant isolation, tried as users of two organisations, as a user of none, and as nobody."""
     with record.run.connect("tenants") as connection, record.proving() as watch:
         now = snapshot(connection)
-        found, records, said, acts = promises.weigh_tenants(
+        findings, records, tried, acts = promises.weigh_tenants(
             connection,
             _before(record, connection),
             now,
             watch=watch,
             is_ours=_made(connection, now),
         )
-    worse, warned = worsened.problems(found), worsened.warnings(found)
+    worse, warned = worsened.problems(findings), worsened.warnings(findings)
     evidence = Evidence(
-        record.number, "tenants", _verdict(found),
-        f"{said} on {len(records)} tables, views and functions, {len(worse)} got through{_warned(warned)}",
+        record.number,
+        "tenants",
+        _verdict(findings),
+        f"{tried} on {len(records)} tables, views and functions, {len(worse)} got"
+        f" through{_warned(warned)}",
         (
             Table(
-                "tenant isolation: tables, views and functions", records, "verdict", folded=not worse,
+                "tenant isolation: tables, views and functions",
+                records,
+                "verdict",
+                folded=not worse,
                 note=acts.summary if acts else "",
             ),
         ),
-    )  # fmt: skip
+    )
     return required(evidence, "tenant isolation is broken", "; ".join(map(str, worse)))
 
 
 def compatibility(record: PhaseRecord) -> Evidence:
-    """What the old application needs is still there: the baseline's own statements and
-    catalogue.
-    """
+    """Whether the baseline's own statements and catalogue still serve the old application."""
     with record.run.read("compatibility") as connection, record.proving() as watch:
-        found, records, said = promises.weigh_contract(
+        findings, records, tried = promises.weigh_contract(
             connection, _before(record, connection), snapshot(connection), watch=watch
         )
-    worse, warned = worsened.problems(found), worsened.warnings(found)
+    worse, warned = worsened.problems(findings), worsened.warnings(findings)
     evidence = Evidence(
-        record.number, "compatibility", _verdict(found), f"{said}, {len(worse)} broken{_warned(warned)}",
+        record.number,
+        "compatibility",
+        _verdict(findings),
+        f"{tried}, {len(worse)} broken{_warned(warned)}",
         (Table("compatibility contract", records, "verdict", folded=not worse),),
-    )  # fmt: skip
+    )
     return required(evidence, "the old application would not work", "; ".join(map(str, worse)))
 
 
 def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
-    """What was so before any migration: kept by the rehearsal of the first; without it the whole
-    promise must hold.
+    """What held before any migration, as the first rehearsal kept it.
+
+    Without that record the whole promise must hold.
     """
     text = StepJournal(connection).catalog_before(migration_files.first_version())
     catalog = Catalog.from_json(text) if text else None
@@ -81,13 +87,17 @@ def _before(record: PhaseRecord, connection: Connection) -> promises.Before:
 
 
 def _made(connection: Connection, now: Catalog) -> Callable[[str], bool]:
-    """Whether a migration made a table, a view or a function; a partition is its table's, whoever
-    made it.
+    """Whether a migration made a table, a view or a function.
+
+    A partition belongs to its table, whoever made it.
     """
     journal = StepJournal(connection)
     made: set[str] = set()
-    for one in migration_files.load():
-        then, after = journal.catalog_before(one.version), journal.catalog_after(one.version)
+    for migration in migration_files.load():
+        then, after = (
+            journal.catalog_before(migration.version),
+            journal.catalog_after(migration.version),
+        )
         if then and after:
             old, new = Catalog.from_json(then), Catalog.from_json(after)
             for kind in ("tables", "views", "functions"):

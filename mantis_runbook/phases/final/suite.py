@@ -24,51 +24,54 @@ def precheck(record: PhaseRecord) -> Evidence:
     ):
         states = Ledger(connection).require().all()
         missing = [
-            one.label
-            for one in migration_files.load()
-            if one.version not in states or states[one.version].status != "completed"
+            migration.label
+            for migration in migration_files.load()
+            if migration.version not in states or states[migration.version].status != "completed"
         ]
         if missing:
             raise Refused(
-                "the final validation needs every migration", found=f"not completed: {', '.join(missing)}",
-                expected="all completed", action="run the notebooks of their phases first",
-            )  # fmt: skip
+                "the final validation needs every migration",
+                found=f"not completed: {', '.join(missing)}",
+                expected="all completed",
+                action="run the notebooks of their phases first",
+            )
         lax = {"durability"} if record.run.environment.unsafe_durability else set[str]()
-        found = named_checks.run(connection, record.number, tolerate=lax)
-    verdict = {"pass": "passed", "warn": "warned", "fail": "failed"}[found.verdict]
+        checks = named_checks.run(connection, record.number, tolerate=lax)
+    verdict = {"pass": "passed", "warn": "warned", "fail": "failed"}[checks.verdict]
     summary = (
-        f"{many(len(found.results), 'check')}: {len(found.failed)} failed, {len(found.warned)}"
+        f"{many(len(checks.results), 'check')}: {len(checks.failed)} failed, {len(checks.warned)}"
         " warned"
     )
-    evidence = Evidence(record.number, "precheck", verdict, summary, checks_tables(found))
-    if found.failed:
+    evidence = Evidence(record.number, "precheck", verdict, summary, checks_tables(checks))
+    if checks.failed:
         show(evidence)
-        found.require()
+        checks.require()
     return evidence
 
 
 def integrity(record: PhaseRecord) -> Evidence:
     """The strategy's `validate_schema_integrity()`, with its thresholds and the sharper checks."""
     with record.run.read("integrity") as connection:
-        found = rows(
+        results = rows(
             connection, "SELECT check_name, status, details FROM validate_schema_integrity()"
         )
-    failed = [row["check_name"] for row in found if row["status"] != "PASS"]
+    failed = [row["check_name"] for row in results if row["status"] != "PASS"]
     records = [
         {"check": row["check_name"], "verdict": row["status"].lower(), "details": row["details"]}
-        for row in found
+        for row in results
     ]
     evidence = Evidence(
-        record.number, "integrity", "failed" if failed or not found else "passed",
-        f"{len(found)} checks of the final suite, {len(failed)} failed", (Table("validate_schema_integrity()", records, "verdict"),),
-    )  # fmt: skip
+        record.number,
+        "integrity",
+        "failed" if failed or not results else "passed",
+        f"{len(results)} checks of the final suite, {len(failed)} failed",
+        (Table("validate_schema_integrity()", records, "verdict"),),
+    )
     return required(evidence, "the final suite failed", ", ".join(failed))
 
 
 def validate(record: PhaseRecord) -> Evidence:
-    """Every validation of every migration, and the strategy's unit, integration and data-integrity
-    tests.
-    """
+    """Every validation of every migration, and the strategy's own tests."""
     with record.run.read("validation") as connection:
         suite = validations.validate_suite(connection, migration_files.load())
     failed = suite.problems
@@ -77,23 +80,25 @@ def validate(record: PhaseRecord) -> Evidence:
         for script in suite.scripts
     ]
     evidence = Evidence(
-        record.number, "validate", "failed" if failed else "passed",
-        f"{many(suite.statements, 'statement')} of {many(len(suite.scripts), 'file')}, {len(failed)} failed",
-        (Table("validations and tests", records, "verdict"),), {"statements": suite.statements},
-    )  # fmt: skip
+        record.number,
+        "validate",
+        "failed" if failed else "passed",
+        f"{many(suite.statements, 'statement')} of {many(len(suite.scripts), 'file')},"
+        f" {len(failed)} failed",
+        (Table("validations and tests", records, "verdict"),),
+        {"statements": suite.statements},
+    )
     return required(evidence, f"{many(len(failed), 'validation')} failed", "; ".join(failed))
 
 
-def required(evidence: Evidence, what: str, found: str) -> Evidence:
-    """The evidence, where it is good. Raises what its verdict says where it is not, once it is
-    shown.
-    """
+def required(evidence: Evidence, what: str, failures: str) -> Evidence:
+    """The evidence, where it is good; otherwise shows it and raises what its verdict means."""
     if evidence.good:
         return evidence
     show(evidence)
     raise (Inconclusive if evidence.verdict == "inconclusive" else ValidationFailed)(
         what,
-        found=found or "nothing was checked",
+        found=failures or "nothing was checked",
         expected="none",
         action="the table above names each; correct its cause and run this cell again",
     )

@@ -66,13 +66,13 @@ def control_totals(connection: Connection, when: str) -> Totals:
     return _totals(rows(connection, query(f"finance/control_totals_{when}")))
 
 
-def _totals(found: list[dict[str, Any]]) -> Totals:
+def _totals(records: list[dict[str, Any]]) -> Totals:
     return {
         (str(row["org_id"]), row["table_name"], row["column_name"], row["currency"]): (
             row["rows"],
             row["total"],
         )
-        for row in found
+        for row in records
     }
 
 
@@ -159,14 +159,14 @@ def compare(connection: Connection, path: Path) -> Compared:
         _load(connection, path)
         beside = sql.SQL("CREATE TEMPORARY TABLE amount_compared ON COMMIT DROP AS {}")
         connection.execute(beside.format(sql.SQL(query("finance/amounts_compared"))))
-        found = rows(connection, query("finance/amounts_totals"))
+        records = rows(connection, query("finance/amounts_totals"))
         left_out = rows(connection, query("finance/amounts_left_out"))
         counted = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE fate = 'compared') FROM amount_compared"
         )
         kept, compared = counted.fetchone() or (0, 0)
     before, after = (
-        _totals([row for row in found if row["side"] == side]) for side in ("before", "after")
+        _totals([row for row in records if row["side"] == side]) for side in ("before", "after")
     )
     return Compared(before, after, kept, compared, tuple(left_out))
 

@@ -176,9 +176,11 @@ def _on_agreeing_totals(record: PhaseRecord, approve: Verb) -> Evidence:
     count = record.facts("rehearse").get("control_totals")
     if count is None:
         raise Refused(
-            "phase 3 cannot be approved", found="no control totals", expected="totals that agree in the rehearsal",
+            "phase 3 cannot be approved",
+            found="no control totals",
+            expected="totals that agree in the rehearsal",
             action="run the rehearsal's cell first",
-        )  # fmt: skip
+        )
     approved = approve(record)
     grounds = (
         f"{count} control totals agree in the rehearsal"

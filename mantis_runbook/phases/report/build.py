@@ -35,12 +35,15 @@ def build(folder: Path) -> Path:
     if manifest.is_sealed(folder):
         return folder / INDEX
     Journal(folder).mend()
-    told = summary.read(folder)
+    run_summary = summary.read(folder)
     pictures.draw(folder)
-    notebooks = _notebooks(folder, told)
-    _write_pages(folder, told, notebooks)
-    _write(folder / "summary.json", json.dumps(as_dict(told), ensure_ascii=False, indent=1) + "\n")
-    _write(folder / INDEX, overview(folder, told, notebooks))
+    notebooks = _notebooks(folder, run_summary)
+    _write_pages(folder, run_summary, notebooks)
+    _write(
+        folder / "summary.json",
+        json.dumps(as_dict(run_summary), ensure_ascii=False, indent=1) + "\n",
+    )
+    _write(folder / INDEX, overview(folder, run_summary, notebooks))
     manifest.seal(folder)
     return folder / INDEX
 
@@ -50,33 +53,33 @@ def index(reports_folder: Path) -> Path:
     Returns its path.
     """
     runs = [summary.read(folder) for folder in reversed(archive.all_runs(reports_folder))]
-    listed = [(told, _page_of(told, reports_folder)) for told in runs]
+    listed = [(run_summary, _page_of(run_summary, reports_folder)) for run_summary in runs]
     _write(reports_folder / INDEX, render("runs", title="Migration runs", runs=listed))
     return reports_folder / INDEX
 
 
-def as_dict(told: Summary) -> dict[str, Any]:
+def as_dict(run_summary: Summary) -> dict[str, Any]:
     """The summary as `summary.json` has it: the verdict with its exit code first, then all the
     rest.
     """
-    rest: dict[str, Any] = plain(asdict(told))
+    rest: dict[str, Any] = plain(asdict(run_summary))
     rest.pop("verdict")
-    for phase, record in zip(told.phases, rest["phases"], strict=True):
+    for phase, record in zip(run_summary.phases, rest["phases"], strict=True):
         record["verdict"], record["reason"] = phase.verdict.word, phase.verdict.reason
     judged = {
-        "verdict": told.verdict.word,
-        "reason": told.verdict.reason,
-        "exit_code": told.verdict.exit_code,
+        "verdict": run_summary.verdict.word,
+        "reason": run_summary.verdict.reason,
+        "exit_code": run_summary.verdict.exit_code,
     }
-    return {"run": told.run, **judged, "duration_ms": told.duration_ms, **rest}
+    return {"run": run_summary.run, **judged, "duration_ms": run_summary.duration_ms, **rest}
 
 
 # Notebooks
 
 
-def _notebooks(folder: Path, told: Summary) -> dict[str, Notebook]:
+def _notebooks(folder: Path, run_summary: Summary) -> dict[str, Notebook]:
     return {
-        path.stem: _load(path, _phase_of(told, path.stem))
+        path.stem: _load(path, _phase_of(run_summary, path.stem))
         for path in sorted(folder.glob("*.ipynb"))
     }
 
@@ -88,17 +91,19 @@ def _load(path: Path, phase: Phase | None) -> Notebook:
     )
 
 
-def _phase_of(told: Summary, name: str) -> Phase | None:
-    return next((phase for phase in told.phases if name in (phase.notebook, phase.name)), None)
+def _phase_of(run_summary: Summary, name: str) -> Phase | None:
+    return next(
+        (phase for phase in run_summary.phases if name in (phase.notebook, phase.name)), None
+    )
 
 
-def _write_pages(folder: Path, told: Summary, notebooks: Mapping[str, Notebook]) -> None:
+def _write_pages(folder: Path, run_summary: Summary, notebooks: Mapping[str, Notebook]) -> None:
     pages = [INDEX, *(notebook.page for notebook in notebooks.values())]
     for notebook in notebooks.values():
-        phase = _phase_of(told, notebook.name)
+        phase = _phase_of(run_summary, notebook.name)
         verdict = phase.verdict if phase else _unknown(notebook)
         text = notebook_page.render(
-            notebook, folder, verdict, index=INDEX, run=told.run, pages=pages
+            notebook, folder, verdict, index=INDEX, run=run_summary.run, pages=pages
         )
         _write(folder / notebook.page, text)
 
@@ -113,9 +118,9 @@ def _unknown(notebook: Notebook) -> Verdict:
     return Verdict("inconclusive", "the journal knows no phase of this notebook")
 
 
-def _page_of(told: Summary, reports: Path) -> str:
+def _page_of(run_summary: Summary, reports: Path) -> str:
     """Address of a run's page in the list of all runs; nothing for a run that has none."""
-    return f"{told.run}/{INDEX}" if (reports / told.run / INDEX).exists() else ""
+    return f"{run_summary.run}/{INDEX}" if (reports / run_summary.run / INDEX).exists() else ""
 
 
 def _write(path: Path, text: str) -> None:

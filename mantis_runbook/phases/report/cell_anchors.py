@@ -31,7 +31,7 @@ def of_verbs(notebook: Path, verbs: Iterable[str]) -> dict[str, str]:
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    found = (
+    matches = (
         (verb, next((name for source, name in code if calls(source, verb)), None)) for verb in verbs
     )
-    return {verb: anchor(name) for verb, name in found if name}
+    return {verb: anchor(name) for verb, name in matches if name}

@@ -141,14 +141,16 @@ def cells(path: Path, *, verbs: Collection[str] = (), interrupted: bool = False)
     return found
 
 
-def cell_of(found: Collection[Cell], verb: str) -> Cell | None:
+def cell_of(candidates: Collection[Cell], verb: str) -> Cell | None:
     """The cell that calls a verb: the first code cell with `verb(` in it."""
-    return next((cell for cell in found if cell.state != "text" and calls(cell.source, verb)), None)
+    return next(
+        (cell for cell in candidates if cell.state != "text" and calls(cell.source, verb)), None
+    )
 
 
-def title(found: Collection[Cell], otherwise: str) -> str:
+def title(candidates: Collection[Cell], otherwise: str) -> str:
     """The notebook's first heading."""
-    texts = (cell.source for cell in found if cell.state == "text")
+    texts = (cell.source for cell in candidates if cell.state == "text")
     matches = (re.search(r"^#\s+(.+)$", text, re.MULTILINE) for text in texts)
     return next((match[1].strip() for match in matches if match), otherwise)
 
@@ -167,9 +169,15 @@ def render(
     """
     sections = [(cell, _content(cell, folder, pages)) for cell in notebook.cells]
     return archive_pages.render(
-        "notebook", title=f"{title(notebook.cells, notebook.name)} – {folder.name}", notebook=notebook,
-        verdict=verdict, index=index, run=run, sections=sections, states=STATES,
-    )  # fmt: skip
+        "notebook",
+        title=f"{title(notebook.cells, notebook.name)} – {folder.name}",
+        notebook=notebook,
+        verdict=verdict,
+        index=index,
+        run=run,
+        sections=sections,
+        states=STATES,
+    )
 
 
 def _read(path: Path) -> Any:
@@ -180,9 +188,11 @@ def _read(path: Path) -> Any:
         Exception
     ) as error:  # whatever the file may hold, it is evidence and must not stop the report
         raise NotebookError(
-            f"notebook {path.name} of run {path.parent.name}", found=f"{type(error).__name__} while reading it",
-            expected="an executed notebook", action="the journal says what was done all the same",
-        ) from None  # fmt: skip
+            f"notebook {path.name} of run {path.parent.name}",
+            found=f"{type(error).__name__} while reading it",
+            expected="an executed notebook",
+            action="the journal says what was done all the same",
+        ) from None
     return notebook
 
 

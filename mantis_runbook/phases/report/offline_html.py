@@ -13,9 +13,25 @@ __all__ = ["data_uri", "seal"]
 
 #: Dropped with all they hold: they load, run, or change how the rest is read.
 DROPPED = {
-    "applet", "audio", "embed", "frameset", "iframe", "math", "noembed", "noframes", "noscript", "object", "plaintext",
-    "portal", "script", "template", "textarea", "title", "video", "xmp",
-}  # fmt: skip
+    "applet",
+    "audio",
+    "embed",
+    "frameset",
+    "iframe",
+    "math",
+    "noembed",
+    "noframes",
+    "noscript",
+    "object",
+    "plaintext",
+    "portal",
+    "script",
+    "template",
+    "textarea",
+    "title",
+    "video",
+    "xmp",
+}
 
 #: Dropped, while what stands between their tags stays.
 UNWRAPPED = {
@@ -51,9 +67,19 @@ VOID = {
 
 #: Attributes that make a browser fetch something (all but an anchor's `href`).
 FETCHING = {
-    "action", "background", "cite", "data", "formaction", "href", "longdesc", "ping", "poster", "src", "srcset",
+    "action",
+    "background",
+    "cite",
+    "data",
+    "formaction",
+    "href",
+    "longdesc",
+    "ping",
+    "poster",
+    "src",
+    "srcset",
     "xlink:href",
-}  # fmt: skip
+}
 
 IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml)[;,]", re.IGNORECASE)
 LINK = re.compile(r"(https?://|mailto:|#|(?![/\\])[^:]*$)", re.IGNORECASE)
@@ -62,8 +88,14 @@ STYLE_LOAD = re.compile(
 )
 STYLE_ESCAPE = re.compile(r"\\([0-9a-f]{1,6})\s?|\\", re.IGNORECASE)
 
-IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif",
-               ".svg": "image/svg+xml", ".webp": "image/webp"}  # fmt: skip
+IMAGE_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
 
 Links = Callable[[str], str | None]
 

@@ -45,22 +45,31 @@ class Picture:
     data: str
 
 
-def overview(folder: Path, told: Summary, notebooks: Mapping[str, Notebook]) -> str:
+def overview(folder: Path, run_summary: Summary, notebooks: Mapping[str, Notebook]) -> str:
     """The page `index.html` of a run; `notebooks` by the names of their files, without suffix."""
     return render(
-        "overview", title=f"{told.verdict.word}: run {told.run}", told=told, folder=folder,
-        failures=[*_failures(told, notebooks)], identity=_shown(_identity(told.identity)),
-        parameters=_shown(told.parameters or _parameters(notebooks)), versions=_shown(told.versions),
-        limits=_shown(told.limits), deviations=[_pointer(item, notebooks) for item in told.deviations],
-        phases=[(phase, notebooks.get(phase.notebook), _begun(phase)) for phase in told.phases],
-        longest=_longest(told), pictures=_pictures(folder),
+        "overview",
+        title=f"{run_summary.verdict.word}: run {run_summary.run}",
+        told=run_summary,
+        folder=folder,
+        failures=[*_failures(run_summary, notebooks)],
+        identity=_shown(_identity(run_summary.identity)),
+        parameters=_shown(run_summary.parameters or _parameters(notebooks)),
+        versions=_shown(run_summary.versions),
+        limits=_shown(run_summary.limits),
+        deviations=[_pointer(item, notebooks) for item in run_summary.deviations],
+        phases=[
+            (phase, notebooks.get(phase.notebook), _begun(phase)) for phase in run_summary.phases
+        ],
+        longest=_longest(run_summary),
+        pictures=_pictures(folder),
         files=_files(folder, notebooks),
-    )  # fmt: skip
+    )
 
 
-def _failures(told: Summary, notebooks: Mapping[str, Notebook]) -> Iterator[Pointer]:
+def _failures(run_summary: Summary, notebooks: Mapping[str, Notebook]) -> Iterator[Pointer]:
     """What to look at first, each with the address of its cell; empty when the run passed."""
-    bad = [item for item in told.deviations if item.grade in BAD]
+    bad = [item for item in run_summary.deviations if item.grade in BAD]
     yield from (_pointer(item, notebooks) for item in bad)
     known = " ".join(item.what for item in bad)
     for notebook in notebooks.values():
@@ -120,10 +129,10 @@ def _begun(phase: Phase) -> bool:
     return any(verb.times for verb in phase.verbs)
 
 
-def _longest(told: Summary) -> float:
+def _longest(run_summary: Summary) -> float:
     """The longest duration of the page, in milliseconds: its bar is the full width."""
-    took = [verb.duration_ms for phase in told.phases for verb in phase.verbs]
-    took += [step.duration_ms for phase in told.phases for step in phase.steps]
+    took = [verb.duration_ms for phase in run_summary.phases for verb in phase.verbs]
+    took += [step.duration_ms for phase in run_summary.phases for step in phase.steps]
     return max((milliseconds for milliseconds in took if milliseconds), default=0.0)
 
 

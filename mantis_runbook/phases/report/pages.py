@@ -51,9 +51,17 @@ def _instant(when: datetime | None) -> str:
 @cache
 def _templates() -> Environment:
     return templates(
-        badge=badge, callout=callout, colours=_colours, duration=duration, evidence=_evidence, instant=_instant,
-        many=many, named=_named, sentence=_sentence, short=_short,
-    )  # fmt: skip
+        badge=badge,
+        callout=callout,
+        colours=_colours,
+        duration=duration,
+        evidence=_evidence,
+        instant=_instant,
+        many=many,
+        named=_named,
+        sentence=_sentence,
+        short=_short,
+    )
 
 
 def _evidence(name: str) -> str:

@@ -1,6 +1,4 @@
-"""A phase whose migrations are all applied: nothing is left to be done, and nothing is evidence of
-anything.
-"""
+"""A phase whose migrations are all applied: nothing to do, and no evidence of anything."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ __all__ = ["is_applied", "not_needed"]
 
 
 def is_applied(record: PhaseRecord) -> bool:
-    """Every migration of this phase is applied and recorded as such; never so for a phase without
-    migrations.
-    """
+    """Whether every migration of this phase is recorded as applied; False where it has none."""
     with record.run.connect("status") as connection:
         completed = Ledger(connection).completed()
     return bool(record.migrations) and all(one.version in completed for one in record.migrations)

@@ -11,8 +11,9 @@ __all__ = ["approve"]
 
 
 def approve(record: PhaseRecord, answer: str = "") -> Evidence:
-    """The answer given, by parameter or typed now. Raises `ApprovalMissing` where one is needed and
-    none, or another, is given.
+    """The answer given, by parameter or typed now.
+
+    Raises `ApprovalMissing` where an approval is needed and none, or another, is given.
     """
     plan, environment = plan_of(record), record.run.environment
     if not environment.approval_required:

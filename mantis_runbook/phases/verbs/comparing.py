@@ -1,6 +1,4 @@
-"""Compare: what the rehearsal predicted beside what happened, and the rows of the snapshot beside
-those of now.
-"""
+"""Compare: the rehearsal's prediction with what happened, the snapshot's rows with today's."""
 
 from __future__ import annotations
 
@@ -27,7 +25,9 @@ READ_LOST = (
 
 
 def compare(record: PhaseRecord) -> Evidence:
-    """Failed where a table is gone, or rows that nobody deleted; a step that took longer is only
+    """Compare forecast and rows with what is there now.
+
+    Failed where a table is gone, or rows that nobody deleted; a step that took longer is only
     shown.
     """
     if "backup" not in record.facts("back_up"):
@@ -36,7 +36,7 @@ def compare(record: PhaseRecord) -> Evidence:
     then, now, lost = _rows(record)
     missing = sorted(then.keys() - now.keys())
     problems = [*([f"tables gone: {', '.join(missing)}"] if missing else []), *map(str, lost)]
-    bad = bool(missing) or any(one.word == "failed" for one in lost)
+    bad = bool(missing) or any(loss.word == "failed" for loss in lost)
     return Evidence(
         record.number,
         "compare",
@@ -99,7 +99,7 @@ def _content(
     then: Mapping[str, int], now: Mapping[str, int], lost: Sequence[Loss]
 ) -> list[dict[str, Any]]:
     """A row for each table of the snapshot, those that are gone or lost rows first."""
-    words = {one.table: {"failed": "fail", "warned": "warn"}[one.word] for one in lost}
+    words = {loss.table: {"failed": "fail", "warned": "warn"}[loss.word] for loss in lost}
     words |= dict.fromkeys(then.keys() - now.keys(), "fail")
     return [
         {
@@ -110,6 +110,6 @@ def _content(
             "change": now[name] - then[name] if name in now else "missing",
         }
         for name in sorted(
-            then, key=lambda one: (("fail", "warn", "pass").index(words.get(one, "pass")), one)
+            then, key=lambda name: (("fail", "warn", "pass").index(words.get(name, "pass")), name)
         )
     ]

@@ -1,6 +1,4 @@
-"""Migrate: the approved migrations carried out on the target, watched, and stopped where a limit is
-reached.
-"""
+"""Migrate: the approved migrations carried out on the target, watched, stopped at a limit."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ __all__ = ["migrate"]
 
 
 def migrate(record: PhaseRecord) -> Evidence:
-    """Carry the migrations out, or what is left of them. Raises what stopped it: of a step, the
-    guard, or the probe.
+    """Carry the migrations out, or what is left of them.
+
+    Raises what stopped it: the error of a step, of the guard, or of the probe.
     """
     refuse_other_plan(record)
     if is_applied(record):
@@ -110,8 +109,9 @@ def _refuse_unseen(record: PhaseRecord) -> None:
 
 
 def _tell_trip(record: PhaseRecord, trip: Trip) -> None:
-    """Beside the migration, which is being stopped. Who waits for whom stays here: it may show a
-    statement's values.
+    """Alert the team while the migration is being stopped.
+
+    Who waits for whom is left out of the message: it may show a statement's values.
     """
     run = record.run
     policy = {"pause": "is left as it is", "roll back": "is rolled back"}[run.environment.on_trip]

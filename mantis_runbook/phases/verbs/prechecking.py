@@ -36,8 +36,9 @@ READ_AMBER = (
 
 
 def precheck(record: PhaseRecord) -> Evidence:
-    """Read only: is everything as the phase needs it? Raises `PrecheckFailed` or `Refused` when it
-    is not.
+    """Check, read only, that everything is as the phase needs it.
+
+    Raises `PrecheckFailed` or `Refused` when it is not.
     """
     run, copy = record.run, PhaseCopy(record)
     repertoire.refuse_unfit(run.environment)
@@ -89,14 +90,12 @@ def _checked(record: PhaseRecord, connection: Connection, copy: PhaseCopy) -> Ch
 
 
 def _refuse_another_schema(record: PhaseRecord, connection: Connection) -> None:
-    """What the database is, in one sentence and before all details, where it is not the one to be
-    migrated.
-    """
+    """One sentence, before all details, on a database that is not the one to be migrated."""
     recognised = recognition.recognise(connection, record.number)
     if recognised.kind != "baseline":
         there = Table(
             "what is there already",
-            [dict(one) for one in recognised.objects],
+            [dict(item) for item in recognised.objects],
             folded=len(recognised.objects) > 12,
         )
         tables = (there,) if recognised.objects else ()
@@ -131,11 +130,13 @@ def _refuse_unready(record: PhaseRecord, book: Ledger, states: Mapping[str, Ledg
 def _state_table(states: Mapping[str, LedgerRow]) -> Table:
     records = [
         {
-            "migration": one.label,
-            "title": one.title,
-            "state": states[one.version].status if one.version in states else "not applied",
+            "migration": migration.label,
+            "title": migration.title,
+            "state": states[migration.version].status
+            if migration.version in states
+            else "not applied",
         }
-        for one in migration_files.load()
+        for migration in migration_files.load()
     ]
     return Table("ledger", records)
 
@@ -144,9 +145,13 @@ def _left_behind(server: Target) -> tuple[Table, ...]:
     """Scratch databases of runs that were killed: they hold personal data, and disk."""
     found = scratch_databases.all_on(server, is_at_work)
     records = [
-        {"database": one.name, "MiB": round((one.bytes or 0) / 2**20, 1), "what": one.why}
-        for one in found
-        if one.state == "left"
+        {
+            "database": database.name,
+            "MiB": round((database.bytes or 0) / 2**20, 1),
+            "what": database.why,
+        }
+        for database in found
+        if database.state == "left"
     ]
     what = "scratch databases that killed runs left: `mantis-runbook clean` drops them"
     return (Table(what, records),) if records else ()

@@ -1,6 +1,4 @@
-"""Prove: the dump restored into a scratch database, and compared with the snapshot it was taken
-from.
-"""
+"""Prove: the dump restored into a scratch database, and compared with its snapshot."""
 
 from __future__ import annotations
 
@@ -17,7 +15,9 @@ __all__ = ["prove"]
 
 
 def prove(record: PhaseRecord) -> Evidence:
-    """Only a backup that restores, equal in content and catalogue, is recorded as valid. Raises
+    """Restore the backup and compare it.
+
+    Only a backup that restores, equal in content and catalogue, is recorded as valid. Raises
     `BackupNotProven`.
     """
     if is_applied(record):

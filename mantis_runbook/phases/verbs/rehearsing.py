@@ -1,6 +1,4 @@
-"""Rehearse: the migrations applied, validated, rolled back and applied again on the restored copy,
-and what that costs.
-"""
+"""Rehearse: the migrations applied, rolled back and applied again on the copy, and their cost."""
 
 from __future__ import annotations
 
@@ -32,18 +30,19 @@ __all__ = ["rehearse"]
 
 
 def rehearse(record: PhaseRecord) -> Evidence:
-    """On the copy that the backup was proven with. Raises `Failed` or `Inconclusive` where it did
-    not go as it must.
+    """Rehearse on the copy that the backup was proven with.
+
+    Raises `Failed` or `Inconclusive` where the rehearsal finds a problem or cannot decide.
     """
     if is_applied(record):
         return not_needed(record, "rehearse")
     copy = PhaseCopy(record)
     copy.require_fresh()
     before = copy.promises_before()
-    found, gate, played = _rehearsed_and_measured(record, copy)
+    rehearsed, gate, played = _rehearsed_and_measured(record, copy)
     with record.proving() as watch:
         kept = promises.kept(copy.target, before, watch)
-    outcome = _Outcome(record.run.environment, found, kept, gate, played)
+    outcome = _Outcome(record.run.environment, rehearsed, kept, gate, played)
     evidence = Evidence(
         record.number,
         "rehearse",
@@ -65,8 +64,9 @@ def rehearse(record: PhaseRecord) -> Evidence:
 
 
 def _is_first(record: PhaseRecord) -> bool:
-    """Whether the phase carries out the first migration of all: what was so before it is kept for
-    the last phase.
+    """Whether the phase has the first migration of all.
+
+    What held before that one is kept for the last phase.
     """
     return migration_files.first_version() in [migration.version for migration in record.migrations]
 
@@ -100,9 +100,7 @@ class _Outcome:
 
     @property
     def problems(self) -> list[str]:
-        """All that forbids to go on: what is broken, what is in doubt, what became slow, what was
-        to be judged and is not.
-        """
+        """What forbids going on: broken, in doubt, slower, or not judged as asked."""
         slow = (
             [self.gate.summary(self.environment)]
             if self.gate and self.performance != "passed"
@@ -124,20 +122,20 @@ class _Outcome:
     @property
     def summary(self) -> str:
         """How it went, where there is no problem."""
-        found, left = self.found, self.found.left_behind
-        tested = f"validated with {found.suite.statements_of_tests} statements of tests"
+        rehearsed, left = self.found, self.found.left_behind
+        tested = f"validated with {rehearsed.suite.statements_of_tests} statements of tests"
         undone = (
             f"rolled back ({left.summary})"
             if left.labels_left and left.summary
             else "rolled back without a trace"
         )
         aside = (
-            f"; {display.many(len(found.side_effects), 'side effect')} of the rehearsal"
-            if found.side_effects
+            f"; {display.many(len(rehearsed.side_effects), 'side effect')} of the rehearsal"
+            if rehearsed.side_effects
             else ""
         )
         text = (
-            f"applied, {tested}, {undone} and applied again; {found.content.message}{aside};"
+            f"applied, {tested}, {undone} and applied again; {rehearsed.content.message}{aside};"
             f" {self.kept.summary}"
         )
         return evidence_tables.with_performance(text, self.gate, self.played)
@@ -153,9 +151,7 @@ class _Outcome:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the migration and the comparison read: predictions, and the tables that it will
-        touch.
-        """
+        """What later verbs read: predictions, and the tables that the migration will touch."""
         return {
             "durations_ms": forecast.durations(self.found.applied),
             "locks": forecast.locks(self.found.locks),
@@ -172,9 +168,7 @@ class _Outcome:
 def _rehearsed_and_measured(
     record: PhaseRecord, copy: PhaseCopy
 ) -> tuple[Rehearsal, Gate | None, Repertoire | None]:
-    """The rehearsal; where the environment asks for it, the copy as it was is kept beside and
-    measured against.
-    """
+    """The rehearsal, measured against an untouched copy where the environment asks for it."""
     if not record.run.environment.performance.in_rehearsal:
         return _rehearsed(record, copy), None, None
     with replay.copied(copy.target) as before:

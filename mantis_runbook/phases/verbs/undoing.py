@@ -1,6 +1,4 @@
-"""Undo: a migration that failed, or does not validate, is rolled back by itself where the
-environment says so.
-"""
+"""Undo: the automatic rollback of a failed migration, where the environment asks for it."""
 
 from __future__ import annotations
 

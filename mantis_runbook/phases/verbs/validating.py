@@ -1,6 +1,4 @@
-"""Validate: every validation of the phase's migrations, and the tests of the strategy that belong
-to them.
-"""
+"""Validate: every validation of the phase's migrations, and the strategy's tests for them."""
 
 from __future__ import annotations
 
