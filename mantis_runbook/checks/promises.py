@@ -5,7 +5,7 @@ Tried on the copy, twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook import application
@@ -14,10 +14,9 @@ from mantis_runbook.checks.compatibility import Compatibility
 from mantis_runbook.checks.described_statements import Described
 from mantis_runbook.checks.footing import Footing
 from mantis_runbook.checks.learnt_statements import Learnt
+from mantis_runbook.checks.promises_before import NO_TENANTS, Before
 from mantis_runbook.checks.tenants import isolation as tenants
 from mantis_runbook.checks.tenants.acts_as import ActsAs
-from mantis_runbook.checks.tenants.attempt import Crossing
-from mantis_runbook.checks.tenants.isolation import Separation
 from mantis_runbook.checks.worsened import BEFORE, Finding
 from mantis_runbook.display import many
 from mantis_runbook.engine.step_journal import StepJournal
@@ -36,110 +35,9 @@ Watcher = Callable[[str], None]
 #: reads it there.
 KEPT = "promises_before"
 
-NO_TENANTS = "the application declares no tenants"
-
 
 def _quiet(name: str) -> None:
     """Nobody watches."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """Both proofs as they were before a migration, and the catalogue then (None where the journal
-    has it).
-
-    `untried` and `unrun` say why a proof could not be made at all; `failed` maps each statement of
-    our list that failed (script, actor, step) to what it ended with, `broken` are promises that the
-    catalogue did not keep then.
-    """
-
-    separation: Separation | None
-    untried: str = ""
-    unrun: str = ""
-    failed: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    broken: tuple[str, ...] = ()
-    described: Described = field(default_factory=Described)
-    learnt: str = ""
-    roles: str = ""
-    catalog: Catalog | None = None
-
-    @property
-    def findings(self) -> list[Finding]:
-        """All that was not as it should be then, as warnings: no migration has to answer for it."""
-        leaks = self.separation.leaks if self.separation else ()
-        found = [
-            Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in leaks
-        ]
-        found += [
-            Finding("tenant isolation", "", f"{why} ({BEFORE})", "warn")
-            for why in [self.untried]
-            if why
-        ]
-        found += [
-            Finding("the old application", "", f"{why} ({BEFORE})", "warn")
-            for why in [self.unrun]
-            if why
-        ]
-        return [
-            *found,
-            *(_of_statement(step, said) for step, said in self.failed.items()),
-            *(Finding("contract", "", f"{one} ({BEFORE})", "warn") for one in self.broken),
-        ]
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before
-        any migration.
-        """
-        told = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
-        acts = self.separation.acts.summary if self.separation else self.untried or NO_TENANTS
-        attempts = (
-            many(len(self.separation.attempts), "attempt") if self.separation else "no attempt"
-        )
-        notes = [
-            acts,
-            *(self.separation.notes if self.separation else ()),
-            *([self.learnt] if self.learnt else []),
-        ]
-        warned = Table(
-            f"{many(len(told), 'thing')} that no migration has to answer for", told, "verdict"
-        )
-        how = Table(
-            f"how tenants were tried: {attempts} to cross between them",
-            [{"note": note} for note in notes],
-        )
-        return (how, warned) if told else (how,)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it is kept for phase 5; without the catalogue, which the journal has."""
-        separation = self.separation
-        return {
-            "attempts": (
-                [list(vars(one).values()) for one in separation.attempts] if separation else None
-            ),
-            "untried": self.untried,
-            "unrun": self.unrun,
-            "failed": [[*step, found] for step, found in self.failed.items()],
-            "broken": list(self.broken),
-            "described": self.described.as_dict(),
-            "learnt": self.learnt,
-            "roles": self.roles,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], catalog: Catalog | None) -> Before:
-        attempts = data["attempts"]
-        return cls(
-            Separation(tuple(Crossing(*one) for one in attempts)) if attempts is not None else None,
-            data["untried"],
-            data["unrun"],
-            {(script, actor, step): found for script, actor, step, found in data["failed"]},
-            tuple(data["broken"]),
-            Described.from_dict(data["described"]),
-            data["learnt"],
-            data["roles"],
-            catalog,
-        )
 
 
 @dataclass(frozen=True)
@@ -400,16 +298,6 @@ def _weighed(record: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
 
 def _is_of_statements(one: Finding) -> bool:
     return " as " in one.subject and bool(one.what)
-
-
-def _of_statement(step: tuple[str, str, str], found: str) -> Finding:
-    script, actor, name = step
-    said = (
-        f"not applicable here: {found}"
-        if Compatibility.is_not_applicable(found)
-        else f"{found} ({BEFORE})"
-    )
-    return Finding(f"{script} as {actor}", name, said, "warn")
 
 
 def _told(learnt: Learnt, found: Described) -> str:

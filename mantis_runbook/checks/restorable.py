@@ -13,7 +13,8 @@ from psycopg import sql
 
 from mantis_runbook.backup import likeness
 from mantis_runbook.backup.likeness import Likeness, Setting
-from mantis_runbook.checks.named_checks import KEPT, Check, Finding, Result
+from mantis_runbook.checks.check_files import Check
+from mantis_runbook.checks.named_checks import KEPT, Finding, Result
 from mantis_runbook.postgres.connection import Connection, identity, message_of, query
 
 __all__ = ["check", "unrestorable"]

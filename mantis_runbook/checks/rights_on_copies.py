@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 
-from mantis_runbook.checks.named_checks import Check, Finding, Result
+from mantis_runbook.checks.check_files import Check
+from mantis_runbook.checks.named_checks import Finding, Result
 from mantis_runbook.postgres.connection import Connection, query, rows
 
 __all__ = ["may_restore"]

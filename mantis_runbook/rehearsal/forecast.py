@@ -8,7 +8,8 @@ from typing import Any
 
 from mantis_runbook import display
 from mantis_runbook.engine.results import Applied
-from mantis_runbook.rehearsal.lock_recorder import Judged, strongest
+from mantis_runbook.rehearsal.lock_recorder import strongest
+from mantis_runbook.rehearsal.lock_verdict import Judged
 from mantis_runbook.runs.journal import Entry
 
 __all__ = ["beside_actual", "durations", "lock_waits", "locks", "rhythm", "spans"]

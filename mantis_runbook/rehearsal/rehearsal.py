@@ -24,7 +24,8 @@ from mantis_runbook.postgres.catalog import Catalog, Difference
 from mantis_runbook.postgres.connection import Connection, connect, scalar
 from mantis_runbook.postgres.statements import quoted
 from mantis_runbook.postgres.target import Target
-from mantis_runbook.rehearsal.lock_recorder import Judged, Recorder, judge
+from mantis_runbook.rehearsal.lock_recorder import Recorder
+from mantis_runbook.rehearsal.lock_verdict import Judged, judge
 from mantis_runbook.settings import Environment
 
 __all__ = ["LEDGER_TABLES", "Rehearsal", "rehearse", "set_apart"]
@@ -98,27 +99,36 @@ def rehearse(
         mark = _next_transaction(connection)
         applied = tuple(engine.up(one) for one in pending)
         suite = validations.validate_suite(connection, migrations, earlier=completed)
-        now = fingerprint.take(connection, columns=expected.columns, row_types=row_types)
-        grown = _grown(connection, expected, now, row_types, mark)
-        trail = application.load().audit_trail
-        content, side_effects = set_apart(compare(expected, now), grown, _words(pending), trail)
+        content, side_effects = _compared(connection, expected, row_types, mark, _words(pending))
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.left_behind(
             start, catalog.snapshot(connection), Ledger(connection).added_labels()
         )
         again = tuple(engine.up(one) for one in pending)
-    judged = tuple(judge(one, environment) for one in recorder.locks)
     return Rehearsal(
-        applied,
-        suite,
-        content,
-        rolled_back,
-        left_behind,
-        again,
-        judged,
-        recorder.touched,
-        side_effects,
+        applied=applied,
+        suite=suite,
+        content=content,
+        rolled_back=rolled_back,
+        left_behind=left_behind,
+        again=again,
+        locks=tuple(judge(locks, environment) for locks in recorder.locks),
+        touched=recorder.touched,
+        side_effects=side_effects,
     )
+
+
+def _compared(
+    connection: Connection,
+    before: Fingerprint,
+    row_types: Mapping[str, Mapping[str, RowType]],
+    mark: int,
+    words: Collection[str],
+) -> tuple[Comparison, tuple[str, ...]]:
+    """The old columns against those of before, and the tables that grew by a side effect."""
+    now = fingerprint.take(connection, columns=before.columns, row_types=row_types)
+    grown = _grown(connection, before, now, row_types, mark)
+    return set_apart(compare(before, now), grown, words, application.load().audit_trail)
 
 
 def _next_transaction(connection: Connection) -> int:

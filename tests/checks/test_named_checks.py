@@ -13,7 +13,7 @@ import pytest
 from workbench import beside, wait_for
 
 from mantis_runbook import settings
-from mantis_runbook.checks import named_checks
+from mantis_runbook.checks import check_files, named_checks
 from mantis_runbook.checks.named_checks import Checks
 from mantis_runbook.engine import ledger
 from mantis_runbook.engine.ledger import Ledger
@@ -402,8 +402,8 @@ def test_what_this_server_cannot_be_made_to_show_is_asked_otherwise(
     [path] = (settings.sql() / "checks").rglob(f"{name}.sql")
     text = path.read_text()
     assert old in text
-    changed = named_checks.COMMENTS.sub("", text).replace(old, new)
-    monkeypatch.setattr(named_checks.Check, "text", changed)
+    changed = check_files.COMMENTS.sub("", text).replace(old, new)
+    monkeypatch.setattr(check_files.Check, "text", changed)
     verdict, said = found(baseline, name)
     assert verdict == ("warn" if name == "extension_uuid_ossp" else "fail")
     assert words in said[0]
@@ -722,7 +722,7 @@ def test_an_error_does_not_quote_a_row(
     baseline: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        named_checks.Check,
+        check_files.Check,
         "text",
         "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')",
     )
@@ -734,7 +734,7 @@ def test_tolerated_findings_warn_but_a_check_that_could_not_run_fails(
 ) -> None:
     assert named_checks.run(baseline, 0, ["durability"]).verdict == "fail"
     assert named_checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "warn"
-    monkeypatch.setattr(named_checks.Check, "text", "SELECT nonsense")
+    monkeypatch.setattr(check_files.Check, "text", "SELECT nonsense")
     assert named_checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "fail"
 
 

@@ -19,7 +19,8 @@ from mantis_runbook.migrations import files as migration_files
 from mantis_runbook.migrations.files import Step, parse_statements
 from mantis_runbook.postgres.connection import Connection, connect
 from mantis_runbook.postgres.target import Target
-from mantis_runbook.rehearsal.lock_recorder import MODES, Recorder, StatementLocks, judge, strongest
+from mantis_runbook.rehearsal.lock_recorder import MODES, Recorder, StatementLocks, strongest
+from mantis_runbook.rehearsal.lock_verdict import judge
 from mantis_runbook.settings import GuardLimits
 
 SHARE_UPDATE, SHARE, SHARE_ROW, ALL = (

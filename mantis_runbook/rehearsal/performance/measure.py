@@ -105,16 +105,7 @@ def measure(
         for one, known in ((before, touched), (after, None))
     ]
     watch("timing statements side by side")
-    timings, witness = timing.measure(
-        before,
-        after,
-        played,
-        sessions=limits.sessions,
-        rounds=limits.rounds,
-        draws=limits.draws,
-        seed=limits.seed,
-        timeout_s=timeout_s,
-    )
+    timings, witness = timing.measure(before, after, played, limits, timeout_s=timeout_s)
     deterministic = compare(counted[0], counted[1], limits, accepted, growth if wider_rows else ())
     return Gate(deterministic, judge(timings, witness, limits, accepted), growth)
 
