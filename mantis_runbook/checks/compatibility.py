@@ -181,9 +181,11 @@ def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:
 
 def _nobody(found: str) -> Inconclusive:
     return Inconclusive(
-        "the old application's statements were not run", found=found, expected="one",
+        "the old application's statements were not run",
+        found=found,
+        expected="one",
         action="run it on a database with at least one tenant",
-    )  # fmt: skip
+    )
 
 
 def _record(run: Run) -> dict[str, Any]:

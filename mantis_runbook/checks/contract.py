@@ -261,9 +261,23 @@ def _extensions(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 
 PARTS: tuple[Callable[[Catalog, Catalog], Iterator[Broken]], ...] = (
-    _tables, _columns, _new_columns, _order, _constraints, _new_constraints, _new_unique_indexes, _enums, _types, _views,
-    _functions, _triggers, _sequences, _rules, _extensions, _rights,
-)  # fmt: skip
+    _tables,
+    _columns,
+    _new_columns,
+    _order,
+    _constraints,
+    _new_constraints,
+    _new_unique_indexes,
+    _enums,
+    _types,
+    _views,
+    _functions,
+    _triggers,
+    _sequences,
+    _rules,
+    _extensions,
+    _rights,
+)
 
 
 # -- reading definitions ---------------------------------------------------------------------------

@@ -91,9 +91,13 @@ class _Side:
             return [body, *self.parts.get(name, ())]
         kinds = ("columns", *READING) if mode == "read" else ("columns", *READING, *WRITING)
         own = [
-            part for part in self.parts.get(name, ())
-            if part.kind in kinds and (mode == "full" or part.kind != "columns" or columns is None or part.name in columns)
-        ]  # fmt: skip
+            part
+            for part in self.parts.get(name, ())
+            if part.kind in kinds
+            and (
+                mode == "full" or part.kind != "columns" or columns is None or part.name in columns
+            )
+        ]
         return [_Part("relations", name, self.relations.get(name, "")), *own]
 
 
@@ -148,7 +152,7 @@ class Footing:
         return {
             name.replace("public.", ""): name
             for name in (*self.before["functions"], *self.now["functions"])
-        }  # fmt: skip
+        }
 
     @cached_property
     def _is_changed_everywhere(self) -> bool:

@@ -83,9 +83,12 @@ class Promises:
         red = bool(self.problems or self.doubts)
         note = self.acts.summary if self.acts else ""
         isolation = Table(
-            f"tenant isolation, {len(self.isolation)} tables, views and functions", self.isolation, "verdict",
-            folded=not red, note=note,
-        )  # fmt: skip
+            f"tenant isolation, {len(self.isolation)} tables, views and functions",
+            self.isolation,
+            "verdict",
+            folded=not red,
+            note=note,
+        )
         contract = Table(
             f"compatibility contract, {len(self.contract)} parts",
             self.contract,

@@ -87,8 +87,10 @@ def unrestorable(target: Connection, scratch: Connection) -> Iterator[Finding]:
     beside = here.system_identifier == there.system_identifier
     if there.major < here.major:
         yield Finding(
-            f"PostgreSQL {there.major}", 1, f"older than the target's {here.major}: a dump restores on its own version or newer"
-        )  # fmt: skip
+            f"PostgreSQL {there.major}",
+            1,
+            f"older than the target's {here.major}: a dump restores on its own version or newer",
+        )
     lacking = _lacking(scratch, {(kind, thing) for kind, thing, _, _ in wanted if kind in LACKS})
     for kind, thing in sorted(one for one in lacking if not beside or one[0] in BESIDE):
         users = sorted(
@@ -158,7 +160,12 @@ def _is_newer(version: str, other: str) -> bool:
 def _shape(scratch: Connection, like: Likeness, *, has_icu: bool) -> Iterator[Finding]:
     """The database itself: its locale, and settings that this server does not know or accept."""
     if like.provider == "i" and not has_icu:
-        yield Finding(f"locale {like.locale}", 1, "the database's own, of ICU, which this server was built without: use a server with ICU")  # fmt: skip
+        yield Finding(
+            f"locale {like.locale}",
+            1,
+            "the database's own, of ICU, which this server was built without:"
+            " use a server with ICU",
+        )
     for name in sorted({like.collate, like.ctype}):
         if _locale_refused(scratch, name):
             yield Finding(

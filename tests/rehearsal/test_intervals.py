@@ -61,7 +61,7 @@ def test_each_bound_is_broken_about_as_rarely_as_its_confidence_says() -> None:
     assert sum(one.lower > 1 for one in found) <= 30
 
 
-def test_no_difference_is_hardly_ever_called_a_loss_of_five_per_cent_and_a_loss_of_a_fifth_always() -> (
+def test_no_difference_hardly_ever_counts_as_a_loss_of_5_percent_and_a_loss_of_a_fifth_always() -> (
     None
 ):
     same = Counter(judge(ratio(*timings(seed)), 1.05) for seed in range(60))

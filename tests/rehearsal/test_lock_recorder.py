@@ -76,14 +76,38 @@ def carried_out(target: Target, *texts: str, before: str = "") -> tuple[Statemen
 #: Statement; then table: mode, rewritten, scanned.
 STATEMENTS: dict[str, tuple[str, dict[str, tuple[str, bool, bool]]]] = {
     "a column": ("ALTER TABLE thing ADD COLUMN more text", {"thing": (ALL, False, False)}),
-    "a column with a constant": ("ALTER TABLE thing ADD COLUMN more integer NOT NULL DEFAULT 0", {"thing": (ALL, False, False)}),
-    "a column with a volatile default": ("ALTER TABLE thing ADD COLUMN more uuid DEFAULT gen_random_uuid()", {"thing": (ALL, True, True)}),
-    "another type": ("ALTER TABLE thing ALTER COLUMN size TYPE bigint", {"thing": (ALL, True, True)}),
-    "a wider text": ("ALTER TABLE thing ALTER COLUMN note TYPE varchar", {"thing": (ALL, False, False)}),
-    "not null": ("ALTER TABLE thing ALTER COLUMN owner_id SET NOT NULL", {"thing": (ALL, False, True)}),
-    "a check": ("ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0)", {"thing": (ALL, False, True)}),
-    "a check, not valid": ("ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0) NOT VALID", {"thing": (ALL, False, False)}),
-    "its validation": ("ALTER TABLE thing VALIDATE CONSTRAINT size_known", {"thing": (SHARE_UPDATE, False, True)}),
+    "a column with a constant": (
+        "ALTER TABLE thing ADD COLUMN more integer NOT NULL DEFAULT 0",
+        {"thing": (ALL, False, False)},
+    ),
+    "a column with a volatile default": (
+        "ALTER TABLE thing ADD COLUMN more uuid DEFAULT gen_random_uuid()",
+        {"thing": (ALL, True, True)},
+    ),
+    "another type": (
+        "ALTER TABLE thing ALTER COLUMN size TYPE bigint",
+        {"thing": (ALL, True, True)},
+    ),
+    "a wider text": (
+        "ALTER TABLE thing ALTER COLUMN note TYPE varchar",
+        {"thing": (ALL, False, False)},
+    ),
+    "not null": (
+        "ALTER TABLE thing ALTER COLUMN owner_id SET NOT NULL",
+        {"thing": (ALL, False, True)},
+    ),
+    "a check": (
+        "ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0)",
+        {"thing": (ALL, False, True)},
+    ),
+    "a check, not valid": (
+        "ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0) NOT VALID",
+        {"thing": (ALL, False, False)},
+    ),
+    "its validation": (
+        "ALTER TABLE thing VALIDATE CONSTRAINT size_known",
+        {"thing": (SHARE_UPDATE, False, True)},
+    ),
     "a foreign key": (
         "ALTER TABLE thing ADD FOREIGN KEY (owner_id) REFERENCES owner",
         {"thing": (SHARE_ROW, False, True), "owner": (SHARE_ROW, False, True)},
@@ -99,25 +123,44 @@ STATEMENTS: dict[str, tuple[str, dict[str, tuple[str, bool, bool]]]] = {
     "an index": ("CREATE INDEX thing_size_idx ON thing (size)", {"thing": (SHARE, False, True)}),
     "an index, gone": ("DROP INDEX thing_name_idx", {"thing": (ALL, False, False)}),
     "a trigger": (
-        "CREATE TRIGGER same BEFORE UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE TRIGGER same BEFORE UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION"
+        " suppress_redundant_updates_trigger()",
         {"thing": (SHARE_ROW, False, False)},
     ),
     "a policy": ("CREATE POLICY mine ON thing USING (true)", {"thing": (ALL, False, False)}),
     "a comment": ("COMMENT ON TABLE thing IS 'x'", {"thing": (SHARE_UPDATE, False, False)}),
     "a truncation": ("TRUNCATE thing", {"thing": (ALL, True, True)}),
-    "a view, replaced": ("CREATE OR REPLACE VIEW things AS SELECT id, name, size FROM thing", {"things": (ALL, False, False), "thing": ("AccessShareLock", False, False)}),
-    "an update": ("UPDATE thing SET size = size WHERE id = 7", {"thing": ("RowExclusiveLock", False, False)}),
-    "a read": ("DO $$ BEGIN PERFORM count(*) FROM owner; END $$", {"owner": ("AccessShareLock", False, True)}),
+    "a view, replaced": (
+        "CREATE OR REPLACE VIEW things AS SELECT id, name, size FROM thing",
+        {"things": (ALL, False, False), "thing": ("AccessShareLock", False, False)},
+    ),
+    "an update": (
+        "UPDATE thing SET size = size WHERE id = 7",
+        {"thing": ("RowExclusiveLock", False, False)},
+    ),
+    "a read": (
+        "DO $$ BEGIN PERFORM count(*) FROM owner; END $$",
+        {"owner": ("AccessShareLock", False, True)},
+    ),
     "a partition": (
         "CREATE TABLE log_2027 PARTITION OF log FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
         {"log": (ALL, False, False)},
     ),
     "a table of its own": ("CREATE TABLE part (id integer PRIMARY KEY)", {}),
     "a type": ("CREATE TYPE mood AS ENUM ('good')", {}),
-    "an index, concurrently": ("CREATE INDEX CONCURRENTLY thing_size_idx ON thing (size)", {"thing": (SHARE_UPDATE, False, True)}),
-    "an index, gone concurrently": ("DROP INDEX CONCURRENTLY thing_name_idx", {"thing": (SHARE_UPDATE, False, False)}),
-    "an index, anew concurrently": ("REINDEX INDEX CONCURRENTLY thing_name_idx", {"thing": (SHARE_UPDATE, False, True)}),
-}  # fmt: skip
+    "an index, concurrently": (
+        "CREATE INDEX CONCURRENTLY thing_size_idx ON thing (size)",
+        {"thing": (SHARE_UPDATE, False, True)},
+    ),
+    "an index, gone concurrently": (
+        "DROP INDEX CONCURRENTLY thing_name_idx",
+        {"thing": (SHARE_UPDATE, False, False)},
+    ),
+    "an index, anew concurrently": (
+        "REINDEX INDEX CONCURRENTLY thing_name_idx",
+        {"thing": (SHARE_UPDATE, False, True)},
+    ),
+}
 
 
 @pytest.mark.parametrize("case", STATEMENTS.values(), ids=STATEMENTS)

@@ -79,10 +79,13 @@ class ActsAs:
     def values(self, person: Person, database_role: str = "authenticated") -> dict[str, str]:
         """Setting → value while that person acts."""
         holds = {
-            "user": person.user, "org": person.org, "email": person.email, "role": person.role,
+            "user": person.user,
+            "org": person.org,
+            "email": person.email,
+            "role": person.role,
             "database_role": database_role if person.user else "",
             "claims": self._claims(person, database_role) if person.user else "",
-        }  # fmt: skip
+        }
         return {name: holds[kind] for name, kind in self.kinds.items() if kind is not None}
 
     def trying(self, kinds: Mapping[str, str | None]) -> ActsAs:
@@ -193,9 +196,13 @@ def given() -> dict[str, str]:
         match = GIVEN.fullmatch(part)
         if not match or match[2] not in KINDS:
             raise ParameterError(
-                f"variable {VARIABLE}", found=repr(part), expected=f"setting=kind, a kind of {', '.join(KINDS)}",
-                action="write for instance app.tenant=org app.who=user, separated by spaces or commas",
-            )  # fmt: skip
+                f"variable {VARIABLE}",
+                found=repr(part),
+                expected=f"setting=kind, a kind of {', '.join(KINDS)}",
+                action=(
+                    "write for instance app.tenant=org app.who=user, separated by spaces or commas"
+                ),
+            )
         if found.setdefault(match[1], match[2]) != match[2]:
             raise ParameterError(
                 f"variable {VARIABLE}",

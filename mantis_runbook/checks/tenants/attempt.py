@@ -15,9 +15,22 @@ from mantis_runbook.checks.tenants.acting import Acts, Guise, as_text
 from mantis_runbook.postgres.connection import Connection, may_set, message_of, rows
 
 __all__ = [
-    "ALLOWED", "REFUSED", "SAMPLE", "Crossing", "Pair", "Tenant", "bound", "count", "is_nothing", "is_unshown", "judged", "reached",
-    "stopped", "tried", "where",
-]  # fmt: skip
+    "ALLOWED",
+    "REFUSED",
+    "SAMPLE",
+    "Crossing",
+    "Pair",
+    "Tenant",
+    "bound",
+    "count",
+    "is_nothing",
+    "is_unshown",
+    "judged",
+    "reached",
+    "stopped",
+    "tried",
+    "where",
+]
 
 #: What row-level security, and a missing right, answer with.
 REFUSED = "refused"

@@ -93,7 +93,9 @@ def prove(
     """
     alone = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction(force_rollback=True):
-        if alone:  # What the application writes meanwhile is not seen, and so is not taken for the work of an attempt.
+        # A snapshot of its own: what the application writes meanwhile is not taken for the work of
+        # an attempt.
+        if alone:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         bound(connection)
         return _Proof(connection, only, rests, watch).separation()
@@ -110,9 +112,11 @@ class _Proof:
         obstacles = {role: obstacle(self.connection, role) for role in ("authenticated", "anon")}
         if why := obstacles["authenticated"]:
             raise Inconclusive(
-                "tenant isolation was not shown", found=why, expected="a session that acts as a user",
+                "tenant isolation was not shown",
+                found=why,
+                expected="a session that acts as a user",
                 action="act on it where users of the application do",
-            )  # fmt: skip
+            )
         people = [
             person(self.connection, row["user_id"], row["org_id"]) for row in self._organisations()
         ]
@@ -164,9 +168,11 @@ class _Proof:
 
     def _too_few(self, found: str) -> Inconclusive:
         return Inconclusive(
-            "tenant isolation was not shown", found=found, expected="two",
+            "tenant isolation was not shown",
+            found=found,
+            expected="two",
             action="run it on a database with at least two tenants",
-        )  # fmt: skip
+        )
 
     def _attempts(self, pair: Pair, tables: Sequence[Table]) -> Iterator[Crossing]:
         made = settle(pair, {table.name: table.may_insert for table in tables})

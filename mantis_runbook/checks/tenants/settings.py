@@ -196,9 +196,10 @@ def _unknown(
     # One that is read beside settings that are known is an exception to them, such as a switch:
     # left unset it decides nothing.
     decides = {
-        name for name in lost
+        name
+        for name in lost
         if any(name in read and not (read & known) for read in reading.by_table.values())
-    }  # fmt: skip
+    }
     return {
         name: tuple(sorted(table for table, read in reading.by_table.items() if name in read))
         for name in sorted(decides)

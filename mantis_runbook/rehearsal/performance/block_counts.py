@@ -1,28 +1,35 @@
-"""What the statements of scenarios cost in blocks, write-ahead log and plan: figures that repeat to
-the digit.
+"""What statements cost in blocks, write-ahead log and plan: figures that repeat to the digit.
 
-Two executions of one statement in one database differ for reasons that say nothing about it. Each
-is met:
+Two executions of one statement in one database differ for reasons that say nothing about the
+statement. What varies, and how each is met:
 
-| what varies | how it is met |
-|---|---|
-| where free space, full pages and dead rows lie: each rolled-back insertion changes it | each count is taken in a fresh copy of the database (CREATE DATABASE … TEMPLATE), alike to the byte; the database itself is not written to, not even its sequences |
-| rows that an earlier transaction left dead, pruned or not as transactions of other databases happen to stand | VACUUM with index cleanup before every transaction; it also sets the search for free space back to the first page |
-| random uuids: another leaf page each time, now and then a split | defaults and texts that draw one are replaced, for the length of the transaction, by a series that begins anew |
-| shared buffers: a block is hit or read | both are counted as one |
-| full-page images after a checkpoint, and dropping any database forces one | one database is counted after the other; a figure that holds such an image is not taken |
-| hint bits, relation and catalogue caches | the scenario is played once for nothing, in the same transaction, just before it counts: the same pages are touched |
-| timestamps in JSON, a byte shorter when they end in 0 | a transaction begins at an instant that does not (`replay.rolled_back`) |
-| planning | statements are prepared and planned when they are played for nothing |
-| parallel workers, jit, synchronised scans | off (`replay.SESSION`) |
-| a sample's statistics | ANALYZE with a target that reads all rows (`replay.level`) |
-| AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT | the statement runs inside a function that is explained (`sql/performance/counted.sql`) |
-| a checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record leaves that out) | counted again in another copy, until two agree |
+- Where free space, full pages and dead rows lie: each rolled-back insertion changes it → each count
+  is taken in a fresh copy of the database (CREATE DATABASE … TEMPLATE), alike to the byte; the
+  database itself is not written to, not even its sequences.
+- Rows that an earlier transaction left dead, pruned or not as transactions of other databases
+  happen to stand → VACUUM with index cleanup before every transaction; it also sets the search for
+  free space back to the first page.
+- Random uuids: another leaf page each time, now and then a split → defaults and texts that draw one
+  are replaced, for the length of the transaction, by a series that begins anew.
+- Shared buffers: a block is hit or read → both are counted as one.
+- Full-page images after a checkpoint, and dropping any database forces one → one database is
+  counted after the other; a figure that holds such an image is not taken.
+- Hint bits, relation and catalogue caches → the scenario is played once for nothing, in the same
+  transaction, just before it counts: the same pages are touched.
+- Timestamps in JSON, a byte shorter when they end in 0 → a transaction begins at an instant that
+  does not (`replay.rolled_back`).
+- Planning → statements are prepared and planned when they are played for nothing.
+- Parallel workers, jit, synchronised scans → off (`replay.SESSION`).
+- A sample's statistics → ANALYZE with a target that reads all rows (`replay.level`).
+- AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT → the statement runs
+  inside a function that is explained (`sql/performance/counted.sql`).
+- A checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record
+  leaves that out) → counted again in another copy, until two agree.
 
 Blocks dirtied and written are left out: they say what was clean before, not what the statement
 does. What is left is named: a statement that never gave the same figures twice is in
-`Counted.inexact`. That can come of random values inside functions, and of what is compressed
-because it is long.
+`Counted.inexact`. Random values inside functions can cause that, and long values that
+are stored compressed.
 """
 
 from __future__ import annotations

@@ -30,11 +30,23 @@ ROWS_DRAWN_FROM = 1000
 
 #: What stands for a parameter that is compared with no column, by its type.
 PLAIN = {
-    "smallint": "1", "integer": "1", "bigint": "1", "numeric": "1", "real": "1", "double precision": "1", "text": "a",
-    "character varying": "a", "boolean": "true", "date": "2025-07-01", "timestamp with time zone": "2025-07-01 00:00+00",
-    "timestamp without time zone": "2025-07-01 00:00", "interval": "1 day", "json": "{}", "jsonb": "{}",
+    "smallint": "1",
+    "integer": "1",
+    "bigint": "1",
+    "numeric": "1",
+    "real": "1",
+    "double precision": "1",
+    "text": "a",
+    "character varying": "a",
+    "boolean": "true",
+    "date": "2025-07-01",
+    "timestamp with time zone": "2025-07-01 00:00+00",
+    "timestamp without time zone": "2025-07-01 00:00",
+    "interval": "1 day",
+    "json": "{}",
+    "jsonb": "{}",
     "uuid": acting.NOBODY,
-}  # fmt: skip
+}
 
 #: Rows that a page of the application shows.
 PAGE = "20"
@@ -42,7 +54,8 @@ PAGE = "20"
 #: A user of the drawn rows' organisation, else the first one.
 OWN_USER = """
 SELECT set_config('drawn.user', coalesce(
-    (SELECT id FROM {users} WHERE {column} = nullif(current_setting('drawn.org'), '')::{type} ORDER BY id LIMIT 1)::text,
+    (SELECT id FROM {users} WHERE {column} = nullif(current_setting('drawn.org'), '')::{type}
+     ORDER BY id LIMIT 1)::text,
     (SELECT id FROM {users} ORDER BY id LIMIT 1)::text,
     ''
 ), false);""".strip()
@@ -243,7 +256,14 @@ def _assigned(
     targets: Any, tables: Sequence[str], columns: Columns
 ) -> Iterator[tuple[int, _Column]]:
     for one in targets:
-        column = next((columns[table][one.res_target.name] for table in tables if one.res_target.name in columns.get(table, {})), None)  # fmt: skip
+        column = next(
+            (
+                columns[table][one.res_target.name]
+                for table in tables
+                if one.res_target.name in columns.get(table, {})
+            ),
+            None,
+        )
         if column:
             yield from (
                 (each.number, column) for each in grammar.nodes(one.res_target.val, "ParamRef")
@@ -308,11 +328,15 @@ def _draws(
         _row(
             columns[table],
             tables.index(table),
-            {number: column for number, column in drawn.items() if column.table == table and values[number].startswith("row_")},
+            {
+                number: column
+                for number, column in drawn.items()
+                if column.table == table and values[number].startswith("row_")
+            },
             types,
         )
         for table in used
-    ]  # fmt: skip
+    ]
     yield (
         "SELECT "
         + ",\n       ".join(settings)
@@ -331,10 +355,14 @@ def _row(
     )
     order = ", ".join(dict.fromkeys(one.quoted for one in key or wanted.values()))
     taken = [
-        (f"(ARRAY[{one.quoted}])::text" if types[number - 1].endswith("[]") and not one.type.endswith("[]") else f"{one.quoted}::text")
+        (
+            f"(ARRAY[{one.quoted}])::text"
+            if types[number - 1].endswith("[]") and not one.type.endswith("[]")
+            else f"{one.quoted}::text"
+        )
         + f" AS p{number}"
         for number, one in wanted.items()
-    ]  # fmt: skip
+    ]
     if org := _organisation(columns, table):
         taken.append(f"{org}::text AS org")
     return (

@@ -57,17 +57,25 @@ def read(folder: Path, environment: Environment) -> tuple[Path, ...]:
         )
     if len(paths) > MOST:
         raise ParameterError(
-            f"{VARIABLE} names {folder}", found=f"{len(paths)} scripts", expected=f"at most {MOST}, as pgbench plays at once",
+            f"{VARIABLE} names {folder}",
+            found=f"{len(paths)} scripts",
+            expected=f"at most {MOST}, as pgbench plays at once",
             action="put several transactions into one script",
-        )  # fmt: skip
+        )
     for path in paths:
         scenario = _scenario(path)
         for reason in [] if environment.load_writes else list(_changes(scenario))[:1]:
             raise MigrationFileError(
-                f"{path}:{reason[0].line}", found=f"{reason[1]}: {reason[0].summary}",
-                expected=f"scripts that leave nothing behind, for {environment.name} has load_writes = false",
-                action="end the transaction with ROLLBACK instead of COMMIT, or leave the script out",
-            )  # fmt: skip
+                f"{path}:{reason[0].line}",
+                found=f"{reason[1]}: {reason[0].summary}",
+                expected=(
+                    f"scripts that leave nothing behind, for {environment.name} has"
+                    " load_writes = false"
+                ),
+                action=(
+                    "end the transaction with ROLLBACK instead of COMMIT, or leave the script out"
+                ),
+            )
     return paths
 
 
@@ -112,9 +120,11 @@ def _scenario(path: Path) -> Scenario:
 
 def _unreadable(path: Path, statement: Statement, found: str) -> MigrationFileError:
     return MigrationFileError(
-        f"{path}:{statement.line}", found=f"{found}, in: {statement.text.splitlines()[0][:72]}",
-        expected="SQL of PostgreSQL, each statement ended by a semicolon", action="correct the statement",
-    )  # fmt: skip
+        f"{path}:{statement.line}",
+        found=f"{found}, in: {statement.text.splitlines()[0][:72]}",
+        expected="SQL of PostgreSQL, each statement ended by a semicolon",
+        action="correct the statement",
+    )
 
 
 def _without_variables(statement: Statement) -> str:

@@ -188,8 +188,9 @@ def deferred(connection: Connection) -> str:
 def steps(scenario: Scenario, seed: int, defer: str = "") -> Generator[Bound, Row | None, None]:
     r"""The scenario's statements, bound. Send in the row of a statement that has a `\gset`.
 
-    One transaction surrounds all, so what the script's own BEGIN and COMMIT do has a stand-in: COMMIT checks the
-    deferred constraints and ends the role, BEGIN does nothing. Where ROLLBACK ends the transaction, both are a savepoint's.
+    One transaction surrounds them all, so the script's own BEGIN and COMMIT are replaced: BEGIN
+    does nothing, COMMIT checks the deferred constraints and ends the role. Where the script ends a
+    transaction with ROLLBACK, both become a savepoint's.
     """
     draw, variables = random.Random(f"{seed} {scenario.name}"), dict[str, Value]()
     undone = _undone(scenario)

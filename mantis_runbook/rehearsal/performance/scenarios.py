@@ -34,7 +34,8 @@ OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., int | float]] = 
 #: statement.
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?\*/)
-    |(?P<quoted>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    |(?P<quoted>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"
+        |\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
     |(?P<meta>^[ \t]*\\[^\n]*|\\gset[^\n]*)
     |(?P<end>;)
     |(?P<other>[^'"$;\\/\-eE]+|.)""",
@@ -47,8 +48,13 @@ VARIABLE = re.compile(
 )
 
 TRANSACTION = {
-    "BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit", "ROLLBACK": "rollback", "ABORT": "rollback",
-}  # fmt: skip
+    "BEGIN": "begin",
+    "START": "begin",
+    "COMMIT": "commit",
+    "END": "commit",
+    "ROLLBACK": "rollback",
+    "ABORT": "rollback",
+}
 
 #: A savepoint's end is none of the transaction's.
 TO_SAVEPOINT = re.compile(r"ROLLBACK\s+(?:WORK\s+|TRANSACTION\s+)?TO\b", re.IGNORECASE)
@@ -76,8 +82,9 @@ class Assignment:
 class Statement:
     r"""One SQL statement as the script has it, variables unbound, without its semicolon.
 
-    `kind` is begin, commit, rollback, setting (it says who acts, or draws a value for a statement) or plain. `gset` is
-    the prefix of the variables that take the columns of its row, None when there are none.
+    `kind` is begin, commit, rollback, setting (it says who acts, or draws a value for a statement)
+    or plain. `gset` is the prefix of the variables that take the columns of its row, None when
+    there are none.
     """
 
     scenario: str
