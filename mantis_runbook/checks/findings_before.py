@@ -25,7 +25,7 @@ def load(connection: Connection) -> Mapping[tuple[str, str], int]:
     rows = connection.execute(
         "SELECT check_name, object, found FROM mantis_runbook.finding_before"
     ).fetchall()
-    return {(name, object_): found for name, object_, found in rows}
+    return {(name, object_): count for name, object_, count in rows}
 
 
 def note(connection: Connection, findings: Iterable[tuple[str, str, int]]) -> bool:

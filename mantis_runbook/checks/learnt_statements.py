@@ -89,8 +89,8 @@ class Learnt:
         if self.unavailable:
             return f"no statement learnt: {self.unavailable}"
         beside = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        said = f"{len(self.statements)} statements learnt from pg_stat_statements"
-        return f"{said}, left out: {beside}" if beside else said
+        summary = f"{len(self.statements)} statements learnt from pg_stat_statements"
+        return f"{summary}, left out: {beside}" if beside else summary
 
 
 def statements(connection: Connection, most: int = MOST) -> Learnt:
@@ -201,7 +201,7 @@ def _is_of_the_runbook(text: str) -> bool:
     root = grammar.tree(text)
     relations = list(grammar.nodes(root, "RangeVar"))
     called = [
-        [part.string.sval for part in one.funcname] for one in grammar.nodes(root, "FuncCall")
+        [part.string.sval for part in call.funcname] for call in grammar.nodes(root, "FuncCall")
     ]
     return (
         any(one.schemaname == SCHEMA or one.relname in LEDGER for one in relations)
@@ -221,10 +221,13 @@ def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
     root = grammar.tree(text)
     named = {one.ctename for one in grammar.nodes(root, "CommonTableExpr")}
     tables = (
-        one
-        for one in grammar.nodes(root, "RangeVar")
-        if one.schemaname not in SYSTEM
-        and (one.schemaname or not (one.relname in named or one.relname.startswith("pg_")))
+        relation
+        for relation in grammar.nodes(root, "RangeVar")
+        if relation.schemaname not in SYSTEM
+        and (
+            relation.schemaname
+            or not (relation.relname in named or relation.relname.startswith("pg_"))
+        )
     )
     return any(True for _ in tables) or not _called(text).isdisjoint(functions)
 

@@ -75,8 +75,11 @@ class Promises:
         return [str(one) for one in worsened.warnings((*self.crossings, *self.statements))]
 
     def _sentences(self, verdict: str, isolation: str, contract: str) -> list[str]:
-        told = [f"{isolation}: {one}" for one in self.crossings if one.verdict == verdict]
-        return [*told, *(f"{contract}: {one}" for one in self.statements if one.verdict == verdict)]
+        sentences = [f"{isolation}: {one}" for one in self.crossings if one.verdict == verdict]
+        return [
+            *sentences,
+            *(f"{contract}: {one}" for one in self.statements if one.verdict == verdict),
+        ]
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -143,12 +146,19 @@ def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
     """
     with connect(scratch, "promises") as connection:
         now = snapshot(connection)
-        found, records, said, acts = weigh_tenants(connection, was, now, watch=watch, may_rest=True)
-        worse, parts, told = weigh_contract(connection, was, now, acts, watch)
-    warned = worsened.warnings((*found, *worse))
+        crossings, records, tried, acts = weigh_tenants(
+            connection, was, now, watch=watch, may_rest=True
+        )
+        worse, parts, promised = weigh_contract(connection, was, now, acts, watch)
+    warned = worsened.warnings((*crossings, *worse))
     beside = f"; {many(len(warned), 'thing')} that no migration has to answer for" if warned else ""
     return Promises(
-        tuple(found), tuple(worse), tuple(records), tuple(parts), f"{said}, {told}{beside}", acts
+        tuple(crossings),
+        tuple(worse),
+        tuple(records),
+        tuple(parts),
+        f"{tried}, {promised}{beside}",
+        acts,
     )
 
 
@@ -182,10 +192,10 @@ def weigh_tenants(
         separation = tenants.prove(connection, rests=rests, watch=watch)
     except Inconclusive as error:
         verdict = "warn" if was.untried else "inconclusive"
-        said = f"{error} ({BEFORE})" if was.untried else str(error)
+        reason = f"{error} ({BEFORE})" if was.untried else str(error)
         return (
-            [Finding("tenant isolation", "", said, verdict)],
-            [{"table": "", "verdict": verdict, "attempts": 0, "found": said}],
+            [Finding("tenant isolation", "", reason, verdict)],
+            [{"table": "", "verdict": verdict, "attempts": 0, "found": reason}],
             "tenants were not tried",
             None,
         )
@@ -230,21 +240,27 @@ def weigh_contract(
     except Inconclusive as error:
         works = compatibility.without_statements(_catalog_before(connection), now)
         verdict = "warn" if was.unrun else "inconclusive"
-        said = f"{error} ({BEFORE})" if was.unrun else str(error)
+        reason = f"{error} ({BEFORE})" if was.unrun else str(error)
         findings = worsened.contract(was.failed, was.broken, works)
         records = [_weighed(record, findings) for record in works.records]
         records.append(
-            {"what": "statements", "actor": "", "statements": 0, "verdict": verdict, "found": said}
+            {
+                "what": "statements",
+                "actor": "",
+                "statements": 0,
+                "verdict": verdict,
+                "found": reason,
+            }
         )
-        findings.append(Finding("the old application", "", said, verdict))
+        findings.append(Finding("the old application", "", reason, verdict))
         learnt = Described()
     worse, part = _weigh_learnt(was.described, learnt)
     records += part
-    told = was.learnt or "nothing learnt"
+    summary = was.learnt or "nothing learnt"
     return (
         [*findings, *worse],
         records,
-        f"{len(records)} parts of the old application's contract; {told}",
+        f"{len(records)} parts of the old application's contract; {summary}",
     )
 
 
@@ -258,12 +274,12 @@ def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[d
     worse = described_statements.worse(was, now)
     findings = [
         Finding(
-            f"statement of the application ({one.calls:,} calls as {one.role})",
-            one.name,
+            f"statement of the application ({statement.calls:,} calls as {statement.role})",
+            statement.name,
             why,
             "fail",
         )
-        for one, why in worse
+        for statement, why in worse
     ]
     subject = "statements learnt from pg_stat_statements"
     if missing := compared - {(one.text, one.role) for one in now.statements}:
@@ -275,13 +291,13 @@ def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[d
                 "inconclusive",
             )
         )
-    found = "; ".join(map(str, findings)) or "all are prepared as before"
+    differences = "; ".join(map(str, findings)) or "all are prepared as before"
     record = {
         "what": subject,
         "actor": "",
         "statements": len(compared),
         "verdict": worsened.word(findings),
-        "found": found,
+        "found": differences,
     }
     return findings, [record]
 
@@ -290,22 +306,22 @@ def _weighed(record: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
     """A part's record, with the verdict that its findings have."""
     subject = f"{record['what'].removeprefix('statements on ')} as {record['actor']}"
     ours = [
-        one
-        for one in findings
-        if (one.subject == subject if record["actor"] else not _is_of_statements(one))
+        finding
+        for finding in findings
+        if (finding.subject == subject if record["actor"] else not _is_of_statements(finding))
     ]
     if record["verdict"] == "pass" or not ours:
         return record
     return record | {"verdict": worsened.word(ours), "found": "; ".join(map(str, ours))}
 
 
-def _is_of_statements(one: Finding) -> bool:
-    return " as " in one.subject and bool(one.what)
+def _is_of_statements(finding: Finding) -> bool:
+    return " as " in finding.subject and bool(finding.what)
 
 
-def _told(learnt: Learnt, found: Described) -> str:
-    unprepared = sum(bool(one.error) for one in found.statements)
-    beside = [f"{count} not asked: {why}" for why, count in found.left_out.items()]
+def _told(learnt: Learnt, described: Described) -> str:
+    unprepared = sum(bool(one.error) for one in described.statements)
+    beside = [f"{count} not asked: {why}" for why, count in described.left_out.items()]
     beside += [f"{unprepared} that cannot be prepared by themselves"] if unprepared else []
     return "; ".join([str(learnt), *beside])
 

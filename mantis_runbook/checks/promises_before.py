@@ -44,22 +44,23 @@ class Before:
     def findings(self) -> list[Finding]:
         """All that was not as it should be then, as warnings: no migration has to answer for it."""
         leaks = self.separation.leaks if self.separation else ()
-        found = [
-            Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in leaks
+        findings = [
+            Finding(crossing.table, crossing.attempt, f"{crossing.found} ({BEFORE})", "warn")
+            for crossing in leaks
         ]
-        found += [
+        findings += [
             Finding("tenant isolation", "", f"{why} ({BEFORE})", "warn")
             for why in [self.untried]
             if why
         ]
-        found += [
+        findings += [
             Finding("the old application", "", f"{why} ({BEFORE})", "warn")
             for why in [self.unrun]
             if why
         ]
         return [
-            *found,
-            *(_of_statement(step, said) for step, said in self.failed.items()),
+            *findings,
+            *(_of_statement(step, outcome) for step, outcome in self.failed.items()),
             *(Finding("contract", "", f"{one} ({BEFORE})", "warn") for one in self.broken),
         ]
 
@@ -68,7 +69,7 @@ class Before:
         """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before
         any migration.
         """
-        told = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
+        warnings = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
         acts = self.separation.acts.summary if self.separation else self.untried or NO_TENANTS
         attempts = (
             many(len(self.separation.attempts), "attempt") if self.separation else "no attempt"
@@ -79,13 +80,15 @@ class Before:
             *([self.learnt] if self.learnt else []),
         ]
         warned = Table(
-            f"{many(len(told), 'thing')} that no migration has to answer for", told, "verdict"
+            f"{many(len(warnings), 'thing')} that no migration has to answer for",
+            warnings,
+            "verdict",
         )
         how = Table(
             f"how tenants were tried: {attempts} to cross between them",
             [{"note": note} for note in notes],
         )
-        return (how, warned) if told else (how,)
+        return (how, warned) if warnings else (how,)
 
     def as_dict(self) -> dict[str, Any]:
         """As it is kept for phase 5; without the catalogue, which the journal has."""
@@ -96,7 +99,7 @@ class Before:
             ),
             "untried": self.untried,
             "unrun": self.unrun,
-            "failed": [[*step, found] for step, found in self.failed.items()],
+            "failed": [[*step, outcome] for step, outcome in self.failed.items()],
             "broken": list(self.broken),
             "described": self.described.as_dict(),
             "learnt": self.learnt,
@@ -110,7 +113,7 @@ class Before:
             Separation(tuple(Crossing(*one) for one in attempts)) if attempts is not None else None,
             data["untried"],
             data["unrun"],
-            {(script, actor, step): found for script, actor, step, found in data["failed"]},
+            {(script, actor, step): outcome for script, actor, step, outcome in data["failed"]},
             tuple(data["broken"]),
             Described.from_dict(data["described"]),
             data["learnt"],
@@ -119,11 +122,11 @@ class Before:
         )
 
 
-def _of_statement(step: tuple[str, str, str], found: str) -> Finding:
+def _of_statement(step: tuple[str, str, str], outcome: str) -> Finding:
     script, actor, name = step
-    said = (
-        f"not applicable here: {found}"
-        if Compatibility.is_not_applicable(found)
-        else f"{found} ({BEFORE})"
+    words = (
+        f"not applicable here: {outcome}"
+        if Compatibility.is_not_applicable(outcome)
+        else f"{outcome} ({BEFORE})"
     )
-    return Finding(f"{script} as {actor}", name, said, "warn")
+    return Finding(f"{script} as {actor}", name, words, "warn")

@@ -70,8 +70,8 @@ NAMED = 5
 
 def check(target: Connection, scratch: Connection) -> Result:
     """The same as one more check of a phase."""
-    found = tuple(unrestorable(target, scratch))
-    return Result(CHECK, "fail" if found else "pass", found[:KEPT], len(found))
+    findings = tuple(unrestorable(target, scratch))
+    return Result(CHECK, "fail" if findings else "pass", findings[:KEPT], len(findings))
 
 
 def unrestorable(target: Connection, scratch: Connection) -> Iterator[Finding]:

@@ -26,8 +26,8 @@ def may_restore(target: Connection, scratch: Connection) -> Result:
     kind of right that it lacks there, with the statement that gives it.
     """
     asked = json.dumps(rows(target, query("rights/asked_of_scratch")))
-    found = tuple(
+    findings = tuple(
         Finding(row["object"], 1, row["detail"])
         for row in rows(scratch, query("rights/lacking_on_scratch"), {"asked": asked})
     )
-    return Result(CHECK, "fail" if found else "pass", found, len(found))
+    return Result(CHECK, "fail" if findings else "pass", findings, len(findings))

@@ -56,14 +56,14 @@ class Rehearsal:
     @property
     def problems(self) -> list[str]:
         """What keeps the phase from going on; empty when all went as it must."""
-        found = self.suite.problems
+        problems = self.suite.problems
         if not self.content.is_equal:
-            found.append(f"old columns changed: {self.content.message}")
+            problems.append(f"old columns changed: {self.content.message}")
         if not self.left_behind.is_empty:
-            found.append(f"the rollback leaves a difference: {self.left_behind}")
+            problems.append(f"the rollback leaves a difference: {self.left_behind}")
         red = [one for one in self.locks if one.verdict == "fail"]
-        found += [f"{one.locks.statement} on {one.locks.table}: {one.reason}" for one in red]
-        return found
+        problems += [f"{one.locks.statement} on {one.locks.table}: {one.reason}" for one in red]
+        return problems
 
 
 def rehearse(
@@ -174,17 +174,21 @@ def set_apart(
     is written to by its own triggers, and is not worth a word.
     """
     verdicts, effects = list[Verdict](), list[str]()
-    for one in content.verdicts:
-        older = Verdict(one.table, one.before, grown.tables.get(one.table))
-        known = one.table == audit_trail
-        if one.is_equal or not older.is_equal or not (known or _relation(one.table) not in words):
-            verdicts.append(one)
+    for verdict in content.verdicts:
+        older = Verdict(verdict.table, verdict.before, grown.tables.get(verdict.table))
+        known = verdict.table == audit_trail
+        if (
+            verdict.is_equal
+            or not older.is_equal
+            or not (known or _relation(verdict.table) not in words)
+        ):
+            verdicts.append(verdict)
             continue
         verdicts.append(older)
         if not known:
             effects.append(
-                f"table {one.table} (not touched by this migration) has {one.found:,} rows on the"
-                f" copy after the rehearsal, {one.expected:,} before: something on this database"
+                f"table {verdict.table} (not touched by this migration) has {verdict.found:,} rows on the"
+                f" copy after the rehearsal, {verdict.expected:,} before: something on this database"
                 " writes to it when a migration runs"
             )
     return replace(content, verdicts=tuple(verdicts)), tuple(effects)
@@ -201,8 +205,8 @@ def _words(migrations: Sequence[Migration]) -> frozenset[str]:
     """
     texts = (
         statement.text
-        for one in migrations
-        for step in one.up.steps
+        for migration in migrations
+        for step in migration.up.steps
         for statement in step.statements
     )
     return frozenset(_plain(word) for text in texts for word in NAME.findall(text))

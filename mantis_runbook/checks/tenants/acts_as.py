@@ -189,7 +189,7 @@ def given() -> dict[str, str]:
     """What the operator says in MANTIS_RUNBOOK_ACTS_AS: setting → kind. Raises `ParameterError` for
     anything else.
     """
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for part in re.split(r"[\s,]+", os.environ.get(VARIABLE, "").strip()):
         if not part:
             continue
@@ -203,11 +203,11 @@ def given() -> dict[str, str]:
                     "write for instance app.tenant=org app.who=user, separated by spaces or commas"
                 ),
             )
-        if found.setdefault(match[1], match[2]) != match[2]:
+        if kinds.setdefault(match[1], match[2]) != match[2]:
             raise ParameterError(
                 f"variable {VARIABLE}",
                 found=f"{match[1]} twice",
                 expected="each setting once",
                 action="remove one",
             )
-    return found
+    return kinds

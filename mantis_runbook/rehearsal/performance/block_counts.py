@@ -205,20 +205,20 @@ def _pass(
     # Dead rows of another transaction are pruned or not as other databases' transactions happen to
     # stand.
     vacuum = ("VACUUM (FREEZE, INDEX_CLEANUP ON) " + ", ".join(sorted(tables))).encode()
-    found: dict[str, Count] = {}
+    counts: dict[str, Count] = {}
     for scenario in scenarios:
         for seed in seeds:
             if tables:
                 connection.execute(vacuum)
             for name, figure in _counted_play(connection, pins, scenario, seed).items():
-                found[name] = found.get(name, Count()) + figure
-    return found
+                counts[name] = counts.get(name, Count()) + figure
+    return counts
 
 
 def _counted_play(
     connection: Connection, pins: Sequence[sql.Composed], scenario: Scenario, seed: int
 ) -> dict[str, Count]:
-    found: dict[str, Count] = {}
+    counts: dict[str, Count] = {}
     prepared: dict[str, str] = {}
 
     def execute(bound: Bound) -> Row | None:
@@ -227,7 +227,7 @@ def _counted_play(
         pinned = Bound(bound.statement, RANDOM.sub(PINNED, bound.text))
         plan = _plan(connection, pinned)
         figure, row = _explained(connection, _prepared(connection, pinned, prepared))
-        found[bound.statement.name] = replace(
+        counts[bound.statement.name] = replace(
             figure, plans=(plan,), each=((figure.blocks, figure.wal_bytes),)
         )
         return row
@@ -243,7 +243,7 @@ def _counted_play(
             connection.execute("ROLLBACK TO SAVEPOINT again")
     for name in prepared.values():
         connection.execute(sql.SQL("DEALLOCATE {}").format(sql.Identifier(name)))
-    return found
+    return counts
 
 
 def _prepared(connection: Connection, bound: Bound, prepared: dict[str, str]) -> Bound:
@@ -293,8 +293,8 @@ def _plan(connection: Connection, bound: Bound) -> str:
 
 def _explain(connection: Connection, bound: Bound) -> dict[str, Any]:
     """The root node of what a statement that begins with EXPLAIN gives."""
-    found: dict[str, Any] = replay.run_rows(connection, bound)[0][0][0]["Plan"]
-    return found
+    plan: dict[str, Any] = replay.run_rows(connection, bound)[0][0][0]["Plan"]
+    return plan
 
 
 def _shape(node: dict[str, Any], depth: int) -> Iterator[str]:

@@ -62,10 +62,10 @@ def ratio(
     (sessions, rounds, statements), alike; at least two sessions.
     """
     share = usual(before) if weights is None else weights
-    found = np.exp(_medians(_logs(before, after)))
+    ratios = np.exp(_medians(_logs(before, after)))
     resampled = np.exp(_resampled(_logs(before, after), seed))
     return _interval(
-        float(np.average(found, weights=share)),
+        float(np.average(ratios, weights=share)),
         np.average(resampled, axis=1, weights=share),
         confidence,
     )
@@ -75,10 +75,10 @@ def ratios(
     before: Times, after: Times, *, confidence: float = 0.95, seed: int = 2026
 ) -> tuple[Interval, ...]:
     """The ratio of each statement; see `ratio`."""
-    found = np.exp(_medians(_logs(before, after)))
+    ratios = np.exp(_medians(_logs(before, after)))
     resampled = np.exp(_resampled(_logs(before, after), seed))
     return tuple(
-        _interval(float(one), resampled[:, number], confidence) for number, one in enumerate(found)
+        _interval(float(one), resampled[:, number], confidence) for number, one in enumerate(ratios)
     )
 
 

@@ -113,10 +113,10 @@ def written(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths, left_out = list[Path](), dict[str, str]()
-    for number, one in enumerate(learnt, 1):
-        name = f"learnt_{number:02}_{_slug(one)}"
+    for number, statement in enumerate(learnt, 1):
+        name = f"learnt_{number:02}_{_slug(statement)}"
         try:
-            text = _script(connection, one, acts, only_reads=only_reads)
+            text = _script(connection, statement, acts, only_reads=only_reads)
         except (psycopg.Error, LookupError) as error:
             diagnosis = message_of(error) if isinstance(error, psycopg.Error) else error.args[0]
             left_out[name] = f"cannot be played with values of ours: {diagnosis}"
@@ -126,20 +126,22 @@ def written(
     return tuple(paths), left_out
 
 
-def _slug(one: LearntStatement) -> str:
-    root = grammar.tree(one.text)
+def _slug(statement: LearntStatement) -> str:
+    root = grammar.tree(statement.text)
     table = next((each.relname for each in grammar.nodes(root, "RangeVar")), "")
     return re.sub(
-        r"\W+", "_", f"{one.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII
+        r"\W+", "_", f"{statement.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII
     ).strip("_")
 
 
-def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_reads: bool) -> str:
+def _script(
+    connection: Connection, statement: LearntStatement, acts: ActsAs, *, only_reads: bool
+) -> str:
     """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is
     known for.
     """
-    root = grammar.tree(one.text)
-    types = _types(connection, one.text)
+    root = grammar.tree(statement.text)
+    types = _types(connection, statement.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}
     tenants = _tenants()
     columns = _columns(connection, sorted({*tables, tenants.users, tenants.table} - {""}))
@@ -161,11 +163,11 @@ def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_
             values[number] = f"row_{sorted(tables).index(column.table)}.p{number}"
         else:
             values[number] = "'" + (limits.get(number) or _plain(type_, number)) + "'"
-    body = _replaced(one.text, types)
-    role = _role(connection, one.role)
+    body = _replaced(statement.text, types)
+    role = _role(connection, statement.role)
     return "\n".join(
         [
-            f"-- learnt from pg_stat_statements: query {one.query_id}, {one.calls:,} calls",
+            f"-- learnt from pg_stat_statements: query {statement.query_id}, {statement.calls:,} calls",
             f"\\set dice random(0, {ROWS_DRAWN_FROM - 1})",
             *_draws(columns, sorted(tables), drawn, values, types),
             *_user(columns),
@@ -195,11 +197,11 @@ def _types(connection: Connection, text: str) -> tuple[str, ...]:
 
 
 def _columns(connection: Connection, tables: Sequence[str]) -> Columns:
-    found: dict[str, dict[str, _Column]] = {}
+    columns: dict[str, dict[str, _Column]] = {}
     for row in rows(connection, query("learnt/columns"), {"tables": list(tables)}):
         column = _Column(row["name"], row["column"], row["type"], row["place"])
-        found.setdefault(row["name"], {})[row["column"]] = column
-    return found
+        columns.setdefault(row["name"], {})[row["column"]] = column
+    return columns
 
 
 def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
@@ -207,8 +209,10 @@ def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
     comes later.
     """
     aliases = {
-        (one.alias.aliasname if one.HasField("alias") else one.relname): grammar.relation_name(one)
-        for one in grammar.nodes(root, "RangeVar")
+        (
+            relation.alias.aliasname if relation.HasField("alias") else relation.relname
+        ): grammar.relation_name(relation)
+        for relation in grammar.nodes(root, "RangeVar")
     }
     for node in grammar.nodes(root, "A_Expr", "InsertStmt", "UpdateStmt", "OnConflictClause"):
         kind = node.DESCRIPTOR.name
@@ -255,28 +259,28 @@ def _inserted(node: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
 def _assigned(
     targets: Any, tables: Sequence[str], columns: Columns
 ) -> Iterator[tuple[int, _Column]]:
-    for one in targets:
+    for target in targets:
         column = next(
             (
-                columns[table][one.res_target.name]
+                columns[table][target.res_target.name]
                 for table in tables
-                if one.res_target.name in columns.get(table, {})
+                if target.res_target.name in columns.get(table, {})
             ),
             None,
         )
         if column:
             yield from (
-                (each.number, column) for each in grammar.nodes(one.res_target.val, "ParamRef")
+                (each.number, column) for each in grammar.nodes(target.res_target.val, "ParamRef")
             )
 
 
 def _limits(root: Any) -> dict[int, str]:
     """Parameters that say how many rows are wanted, and how many are passed over."""
-    found: dict[int, str] = {}
+    values: dict[int, str] = {}
     for select in grammar.nodes(root, "SelectStmt"):
-        found |= {one.number: PAGE for one in grammar.nodes(select.limit_count, "ParamRef")}
-        found |= {one.number: "0" for one in grammar.nodes(select.limit_offset, "ParamRef")}
-    return found
+        values |= {one.number: PAGE for one in grammar.nodes(select.limit_count, "ParamRef")}
+        values |= {one.number: "0" for one in grammar.nodes(select.limit_offset, "ParamRef")}
+    return values
 
 
 def _fits(column: str, parameter: str) -> bool:
@@ -356,12 +360,12 @@ def _row(
     order = ", ".join(dict.fromkeys(one.quoted for one in key or wanted.values()))
     taken = [
         (
-            f"(ARRAY[{one.quoted}])::text"
-            if types[number - 1].endswith("[]") and not one.type.endswith("[]")
-            else f"{one.quoted}::text"
+            f"(ARRAY[{column.quoted}])::text"
+            if types[number - 1].endswith("[]") and not column.type.endswith("[]")
+            else f"{column.quoted}::text"
         )
         + f" AS p{number}"
-        for number, one in wanted.items()
+        for number, column in wanted.items()
     ]
     if org := _organisation(columns, table):
         taken.append(f"{org}::text AS org")

@@ -100,9 +100,14 @@ def measure(
     # would count.
     counted = [
         block_counts.count(
-            one, played, seed=limits.seed, draws=limits.counted, timeout_s=timeout_s, touched=known
+            database,
+            played,
+            seed=limits.seed,
+            draws=limits.counted,
+            timeout_s=timeout_s,
+            touched=known,
         )
-        for one, known in ((before, touched), (after, None))
+        for database, known in ((before, touched), (after, None))
     ]
     watch("timing statements side by side")
     timings, witness = timing.measure(before, after, played, limits, timeout_s=timeout_s)
@@ -216,13 +221,15 @@ def _wider(name: str, count: Count, growth: Sequence[Growth], tolerance: float) 
     """
     read = block_counts.read(count.plans)
     grown = [
-        one
-        for one in growth
-        if one.table.rpartition(".")[2].strip('"') in read and one.compact > one.before > 0
+        table
+        for table in growth
+        if table.table.rpartition(".")[2].strip('"') in read and table.compact > table.before > 0
     ]
     return [
-        Accepted("", name, f"it reads {one}", blocks=one.compact / one.before * (1 + tolerance))
-        for one in grown
+        Accepted(
+            "", name, f"it reads {table}", blocks=table.compact / table.before * (1 + tolerance)
+        )
+        for table in grown
     ]
 
 
@@ -235,14 +242,14 @@ def _dearer(before: Count, after: Count, executions: int, blocks: float, wal: fl
     the migration.
     """
     pairs = list(zip(before.by_execution, after.by_execution, strict=True))
-    found = []
+    figures = []
     if _exceeds([(was, now) for (was, _), (now, _) in pairs], blocks, SPARE_BLOCKS) or _exceeds(
         [(before.blocks, after.blocks)], blocks + IN_ALL, SPARE_BLOCKS * executions
     ):
-        found.append(f"visits {after.blocks:,} blocks, {before.blocks:,} before")
+        figures.append(f"visits {after.blocks:,} blocks, {before.blocks:,} before")
     if _exceeds([(was, now) for (_, was), (_, now) in pairs], wal, SPARE_WAL_BYTES):
-        found.append(f"writes {after.wal_bytes:,} bytes of log, {before.wal_bytes:,} before")
-    return found
+        figures.append(f"writes {after.wal_bytes:,} bytes of log, {before.wal_bytes:,} before")
+    return figures
 
 
 def _exceeds(pairs: Sequence[tuple[int, int]], multiple: float, spare: int) -> bool:

@@ -108,13 +108,13 @@ def _scenario(path: Path) -> Scenario:
             expected="a pgbench script",
             action="remove the empty file",
         )
-    for one in scenario.statements:
+    for statement in scenario.statements:
         try:
-            count = len(postgast.parse(_without_variables(one)).stmts)
+            count = len(postgast.parse(_without_variables(statement)).stmts)
         except postgast.PgQueryError as error:
-            raise _unreadable(path, one, error.message) from None
+            raise _unreadable(path, statement, error.message) from None
         if count != 1:
-            raise _unreadable(path, one, f"{count} statements in one")
+            raise _unreadable(path, statement, f"{count} statements in one")
     return scenario
 
 
@@ -128,7 +128,7 @@ def _unreadable(path: Path, statement: Statement, found: str) -> MigrationFileEr
 
 
 def _without_variables(statement: Statement) -> str:
-    return scenarios.VARIABLE.sub(lambda found: found[1] or "$1", statement.text)
+    return scenarios.VARIABLE.sub(lambda variable: variable[1] or "$1", statement.text)
 
 
 def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
@@ -136,24 +136,24 @@ def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
     to.
     """
     is_open, pending = False, list[Statement]()
-    for one in scenario.statements:
-        kind = _kind(one) if one.kind == "plain" else ""
-        if one.kind == "begin":
+    for statement in scenario.statements:
+        kind = _kind(statement) if statement.kind == "plain" else ""
+        if statement.kind == "begin":
             is_open, pending = True, []
-        elif one.kind == "rollback":
+        elif statement.kind == "rollback":
             is_open, pending = False, []
-        elif one.kind == "commit":
+        elif statement.kind == "commit":
             yield from ((each, "a write that is committed") for each in pending)
             is_open, pending = False, []
         elif kind == "other":
             yield (
-                one,
+                statement,
                 "a statement that neither reads nor writes rows (DDL, DO, CALL, LOCK, COPY …)",
             )
         elif kind == "writes" and is_open:
-            pending.append(one)
+            pending.append(statement)
         elif kind == "writes":
-            yield one, "a write outside of BEGIN … ROLLBACK"
+            yield statement, "a write outside of BEGIN … ROLLBACK"
     yield from ((each, "a write in a transaction that the script does not end") for each in pending)
 
 

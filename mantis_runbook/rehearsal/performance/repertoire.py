@@ -175,8 +175,8 @@ def _chosen(
         return replace(
             played, source="owner", said=f"{many(len(played.scripts), 'script')} of {given}"
         )
-    found = _ours(stage, ours)
-    return found if found.scripts else _learnt(stage, target, folder, found, only_reads=only_reads)
+    known = _ours(stage, ours)
+    return known if known.scripts else _learnt(stage, target, folder, known, only_reads=only_reads)
 
 
 def _ours(stage: _Stage, paths: Sequence[Path]) -> Repertoire:

@@ -212,14 +212,14 @@ def steps(scenario: Scenario, seed: int, defer: str = "") -> Generator[Bound, Ro
 
 def _undone(scenario: Scenario) -> frozenset[int]:
     """The lines of each BEGIN and ROLLBACK that belong together."""
-    found: set[int] = set()
+    lines: set[int] = set()
     begun: int | None = None
-    for one in scenario.statements:
-        if one.kind == "rollback" and begun is not None:
-            found |= {begun, one.line}
-        if one.kind in ("begin", "commit", "rollback"):
-            begun = one.line if one.kind == "begin" else None
-    return frozenset(found)
+    for statement in scenario.statements:
+        if statement.kind == "rollback" and begun is not None:
+            lines |= {begun, statement.line}
+        if statement.kind in ("begin", "commit", "rollback"):
+            begun = statement.line if statement.kind == "begin" else None
+    return frozenset(lines)
 
 
 def _gset(statement: Statement, row: Row | None) -> dict[str, Value]:

@@ -241,17 +241,17 @@ def bind(text: str, variables: Mapping[str, Value]) -> str:
     for an unset one.
     """
 
-    def put(found: re.Match[str]) -> str:
-        if found[1] is not None:
-            return found[1]
-        if found[2] not in variables:
+    def put(token: re.Match[str]) -> str:
+        if token[1] is not None:
+            return token[1]
+        if token[2] not in variables:
             raise MigrationFileError(
-                f"variable :{found[2]}",
+                f"variable :{token[2]}",
                 found="no value",
                 expected=r"a \set or \gset before it",
                 action="add one",
             )
-        return _literal(variables[found[2]])
+        return _literal(variables[token[2]])
 
     return VARIABLE.sub(put, text)
 

@@ -189,5 +189,5 @@ def _witness(before: Target, after: Target) -> Witness:
 
 def _statistics(target: Target) -> tuple[float, float, float]:
     with replay.opened(target) as connection:
-        found = rows(connection, query("performance/statement_statistics"))[0]
-    return float(found["blocks"]), float(found["wal_bytes"]), float(found["calls"])
+        statistics = rows(connection, query("performance/statement_statistics"))[0]
+    return float(statistics["blocks"]), float(statistics["wal_bytes"]), float(statistics["calls"])
