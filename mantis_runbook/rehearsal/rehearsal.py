@@ -187,9 +187,9 @@ def set_apart(
         verdicts.append(older)
         if not known:
             effects.append(
-                f"table {verdict.table} (not touched by this migration) has {verdict.found:,} rows on the"
-                f" copy after the rehearsal, {verdict.expected:,} before: something on this database"
-                " writes to it when a migration runs"
+                f"table {verdict.table} (not touched by this migration) has {verdict.found:,} rows"
+                f" on the copy after the rehearsal, {verdict.expected:,} before: something on this"
+                " database writes to it when a migration runs"
             )
     return replace(content, verdicts=tuple(verdicts)), tuple(effects)
 

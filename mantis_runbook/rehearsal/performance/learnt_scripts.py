@@ -1,12 +1,9 @@
-"""Learnt statements as pgbench scripts: what stands for their parameters is drawn from the data
-when they are played.
-"""
+"""Learnt statements as pgbench scripts, which draw the parameters from the data when played."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,9 @@ from mantis_runbook.checks.learnt_statements import MARK, LearntStatement
 from mantis_runbook.checks.tenants import acting
 from mantis_runbook.checks.tenants.acts_as import ActsAs
 from mantis_runbook.postgres import statements as grammar
-from mantis_runbook.postgres.connection import Connection, message_of, query, rows
+from mantis_runbook.postgres.connection import Connection, message_of, query, rows, scalar
+from mantis_runbook.rehearsal.performance import parameter_columns
+from mantis_runbook.rehearsal.performance.parameter_columns import Column, Columns
 
 __all__ = ["written"]
 
@@ -81,21 +80,6 @@ NO_TENANTS = Tenants(table="", users="")
 TEXTS = ("text", "character varying", "character")
 
 
-@dataclass(frozen=True)
-class _Column:
-    table: str
-    name: str
-    type: str
-    place: int | None
-
-    @property
-    def quoted(self) -> str:
-        return grammar.quoted(self.name)
-
-
-Columns = Mapping[str, Mapping[str, _Column]]
-
-
 def written(
     connection: Connection,
     learnt: Sequence[LearntStatement],
@@ -144,12 +128,17 @@ def _script(
     types = _types(connection, statement.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}
     tenants = _tenants()
-    columns = _columns(connection, sorted({*tables, tenants.users, tenants.table} - {""}))
+    columns = parameter_columns.read(
+        connection, sorted({*tables, tenants.users, tenants.table} - {""})
+    )
     limits = _limits(root)
-    drawn = {number: column for number, column in _compared(root, columns) if number not in limits}
-    if "id" in columns.get(
-        tenants.table, {}
-    ):  # what a function is given is most often whose rows it shall look at
+    drawn = {
+        number: column
+        for number, column in parameter_columns.compared(root, columns)
+        if number not in limits
+    }
+    # What a function is given is most often the organisation whose rows it looks at.
+    if "id" in columns.get(tenants.table, {}):
         key = columns[tenants.table]["id"]
         drawn |= {
             n: key
@@ -167,7 +156,8 @@ def _script(
     role = _role(connection, statement.role)
     return "\n".join(
         [
-            f"-- learnt from pg_stat_statements: query {statement.query_id}, {statement.calls:,} calls",
+            f"-- learnt from pg_stat_statements: query {statement.query_id},"
+            f" {statement.calls:,} calls",
             f"\\set dice random(0, {ROWS_DRAWN_FROM - 1})",
             *_draws(columns, sorted(tables), drawn, values, types),
             *_user(columns),
@@ -183,95 +173,17 @@ def _script(
 
 
 def _types(connection: Connection, text: str) -> tuple[str, ...]:
-    """What the server makes of its parameters."""
+    """The types that the server derives for its parameters."""
     try:
         connection.execute(f"PREPARE mantis_learnt AS {text}".encode())
-        found = rows(
+        types = scalar(
             connection,
-            "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name ="
-            " 'mantis_learnt'",
+            "SELECT parameter_types::text[] FROM pg_prepared_statements"
+            " WHERE name = 'mantis_learnt'",
         )
-        return tuple(found[0]["types"])
+        return tuple(types)
     finally:
         connection.execute("DEALLOCATE ALL")
-
-
-def _columns(connection: Connection, tables: Sequence[str]) -> Columns:
-    columns: dict[str, dict[str, _Column]] = {}
-    for row in rows(connection, query("learnt/columns"), {"tables": list(tables)}):
-        column = _Column(row["name"], row["column"], row["type"], row["place"])
-        columns.setdefault(row["name"], {})[row["column"]] = column
-    return columns
-
-
-def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
-    """Parameters and the column that each is compared with or written into; what stands deeper
-    comes later.
-    """
-    aliases = {
-        (
-            relation.alias.aliasname if relation.HasField("alias") else relation.relname
-        ): grammar.relation_name(relation)
-        for relation in grammar.nodes(root, "RangeVar")
-    }
-    for node in grammar.nodes(root, "A_Expr", "InsertStmt", "UpdateStmt", "OnConflictClause"):
-        kind = node.DESCRIPTOR.name
-        if kind == "A_Expr":
-            for asked, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
-                column = next(
-                    (_resolved(one, aliases, columns) for one in grammar.nodes(other, "ColumnRef")),
-                    None,
-                )
-                if column:
-                    yield from ((one.number, column) for one in grammar.nodes(asked, "ParamRef"))
-        elif kind == "InsertStmt":
-            yield from _inserted(node, columns)
-        else:
-            table = grammar.relation_name(node.relation) if kind == "UpdateStmt" else ""
-            yield from _assigned(node.target_list, [table] if table else list(columns), columns)
-
-
-def _resolved(reference: Any, aliases: Mapping[str, str], columns: Columns) -> _Column | None:
-    names = [
-        field.string.sval for field in reference.fields if field.WhichOneof("node") == "string"
-    ]
-    if not names:
-        return None
-    tables = (
-        [aliases.get(names[-2], "")] if len(names) > 1 else list(dict.fromkeys(aliases.values()))
-    )
-    return next(
-        (columns[table][names[-1]] for table in tables if names[-1] in columns.get(table, {})), None
-    )
-
-
-def _inserted(node: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
-    known = columns.get(grammar.relation_name(node.relation), {})
-    names = [one.res_target.name for one in node.cols] or list(known)
-    select = node.select_stmt.select_stmt
-    lists = [one.list.items for one in select.values_lists] or [select.target_list]
-    for values in lists:
-        for name, value in zip(names, values, strict=False):
-            if name in known:
-                yield from ((one.number, known[name]) for one in grammar.nodes(value, "ParamRef"))
-
-
-def _assigned(
-    targets: Any, tables: Sequence[str], columns: Columns
-) -> Iterator[tuple[int, _Column]]:
-    for target in targets:
-        column = next(
-            (
-                columns[table][target.res_target.name]
-                for table in tables
-                if target.res_target.name in columns.get(table, {})
-            ),
-            None,
-        )
-        if column:
-            yield from (
-                (each.number, column) for each in grammar.nodes(target.res_target.val, "ParamRef")
-            )
 
 
 def _limits(root: Any) -> dict[int, str]:
@@ -310,7 +222,7 @@ def _replaced(text: str, types: Sequence[str]) -> str:
 def _draws(
     columns: Columns,
     tables: Sequence[str],
-    drawn: Mapping[int, _Column],
+    drawn: Mapping[int, Column],
     values: Mapping[int, str],
     types: Sequence[str],
 ) -> Iterator[str]:
@@ -351,7 +263,7 @@ def _draws(
 
 
 def _row(
-    columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Column], types: Sequence[str]
+    columns: Mapping[str, Column], index: int, wanted: Mapping[int, Column], types: Sequence[str]
 ) -> str:
     table = next(iter(columns.values())).table
     key = sorted(
@@ -382,7 +294,7 @@ def _row(
     )
 
 
-def _organisation(columns: Mapping[str, _Column], table: str) -> str:
+def _organisation(columns: Mapping[str, Column], table: str) -> str:
     """The column that says whose a row is; empty where none does."""
     column = application.load().tenant_column
     return column if column in columns else "id" if table == _tenants().table else ""
