@@ -1,6 +1,4 @@
-"""The old application keeps working: its own statements, run by everyone who runs them, and the
-contract with the catalogue.
-"""
+"""The old application keeps working: its own statements still run, its contract is kept."""
 
 from __future__ import annotations
 
@@ -108,9 +106,7 @@ class Compatibility:
 
     @staticmethod
     def is_not_applicable(outcome: str) -> bool:
-        """Whether a statement that ended so before the migration names something which this
-        database never had.
-        """
+        """Whether a statement that ended so names something this database never had."""
         return outcome.startswith(ABSENT)
 
     @property

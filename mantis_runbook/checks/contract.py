@@ -1,6 +1,4 @@
-"""What the catalogue owes the old application: everything of before, with room for new columns
-beside it.
-"""
+"""What the catalogue owes the old application: all that was there, new columns beside it."""
 
 from __future__ import annotations
 
@@ -234,9 +232,7 @@ def _sequences(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 
 def _rights(before: Catalog, now: Catalog) -> Iterator[Broken]:
-    """No right was lost on what is still there: without it the application's statement is
-    refused.
-    """
+    """No right was lost on what is still there; without it a statement would be refused."""
     for name in sorted(before["privileges"].keys() | now["privileges"].keys()):
         kind, _, of = name.partition(" ")
         if not _is_there(kind, of, before) or not _is_there(kind, of, now):
@@ -357,9 +353,7 @@ def _of(definitions: Definitions, table: str) -> dict[str, str]:
 
 
 def _turned(table: str, before: Catalog, now: Catalog) -> bool:
-    """Whether a plain table became a partitioned one, whose keys must hold the column it is
-    partitioned by.
-    """
+    """Whether a plain table became partitioned: its keys must then hold the partition key."""
     return "partitioned by" in now["tables"].get(table, "") and "partitioned by" not in before[
         "tables"
     ].get(table, "")

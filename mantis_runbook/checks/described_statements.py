@@ -1,6 +1,4 @@
-"""The application's learnt statements, as the server describes them: parameters and result, planned
-and never executed.
-"""
+"""The application's learnt statements as the server describes them, planned, never executed."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ class Described:
 def describe(
     connection: Connection, learnt: Iterable[LearntStatement | Description], who: Acts
 ) -> Described:
-    """Prepare and plan each statement as the role that it ran under, and as that user; nothing is
-    executed or left.
-    """
+    """Prepare and plan each statement as the role and user it ran under; nothing is executed."""
     descriptions, left_out, obstacles = list[Description](), Counter[str](), dict[str, str]()
     with connection.transaction(force_rollback=True):
         bound(connection)

@@ -1,6 +1,4 @@
-"""What a table, a view or a function rests on, by two catalogues: whether anything that decides who
-sees what was changed.
-"""
+"""What a table, view or function rests on: did anything change that decides who sees what?"""
 
 from __future__ import annotations
 
@@ -117,8 +115,7 @@ class Footing:
     _beyond: dict[Node, tuple[Node, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def is_unchanged(self, name: str) -> bool:
-        """Whether nothing that decides who sees or writes what changed for a relation or a function
-        of `public`.
+        """Whether nothing changed that decides who sees or writes what in an object of `public`.
 
         `name` is as the proof writes it (`reader`, `loans_of(uuid)`). What is new, or gone, has
         changed.

@@ -1,6 +1,4 @@
-"""The application's own statements, as pg_stat_statements recorded them in the database in front of
-us.
-"""
+"""The application's own statements, as pg_stat_statements recorded them in this database."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|\{\}")
 
 @dataclass(frozen=True)
 class LearntStatement:
-    """One statement of the application, its constants replaced by `$1`, `$2`, …; `role` is the one
-    it ran as.
-    """
+    """A statement, its constants replaced by `$1`, `$2`, …; `role` is the one it ran as."""
 
     query_id: int
     text: str
@@ -68,9 +64,7 @@ class LearntStatement:
 
     @property
     def only_reads(self) -> bool:
-        """Whether it neither writes rows nor locks them; what the application's functions do is not
-        seen here.
-        """
+        """Whether it neither writes nor locks rows; what functions do is not seen here."""
         changes = grammar.nodes(grammar.tree(self.text), *ROWS[1:], "LockingClause")
         return not any(True for _ in changes)
 
@@ -135,9 +129,7 @@ def statements(connection: Connection, most: int = MOST) -> Learnt:
 
 
 def _unfit(row: Mapping[str, Any], longest: int, own: frozenset[str], risky: frozenset[str]) -> str:
-    """Why a recorded statement says nothing of the application; empty when it does. The cheap
-    questions come first.
-    """
+    """Why a recorded statement is not the application's; empty when it is. Cheap tests first."""
     text = row["text"]
     reasons: tuple[tuple[Callable[[], bool], str], ...] = (
         (lambda: not row["is_here"], "of other databases"),
@@ -234,9 +226,7 @@ def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
 
 @lru_cache(maxsize=1)
 def _ours() -> frozenset[str]:
-    """Fingerprints of the statements that we send as tenants; constants and parameters count alike
-    in them.
-    """
+    """Fingerprints of our statements as tenants; constants and parameters count alike."""
     homes = {settings.sql(), settings.own_sql()}
     files = (
         path for home in homes for folder in AS_TENANTS for path in (home / folder).rglob("*.sql")
@@ -247,9 +237,7 @@ def _ours() -> frozenset[str]:
 
 
 def _texts(script: str) -> list[str]:
-    """The statements of a file, each parsable by itself: pgbench's and psycopg's variables become
-    parameters.
-    """
+    """A file's statements, each parsable by itself: variables become parameters."""
     plain = re.sub(r"(?m)^\\.*$", "", PLACEHOLDER.sub("$1", script))
     plain = re.sub(r"(?<![:\w]):([A-Za-z_]\w*)", "$1", plain).replace("%%", "%")
     try:

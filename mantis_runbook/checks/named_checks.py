@@ -137,9 +137,7 @@ class Checks:
         ]
 
     def require(self) -> Checks:
-        """These checks, if none failed. Raises `PrecheckFailed` naming each that did, and what to
-        do about it.
-        """
+        """These checks, if none failed. Raises `PrecheckFailed` naming each that did."""
         if not self.results:
             raise PrecheckFailed(
                 f"no check was run for phase {self.phase}", action="name at least one that exists"
@@ -167,9 +165,7 @@ class Checks:
 
 
 def load() -> tuple[Check, ...]:
-    """All checks, the runbook's own and the application's, by name, with the severity they have in
-    phase 0.
-    """
+    """All checks by name, our own and the application's, with their severity in phase 0."""
     return check_files.load("0")
 
 
@@ -181,8 +177,7 @@ def run(
     tolerate: Collection[str] = (),
     patience_s: float | None = None,
 ) -> Checks:
-    """Run the checks of a phase, or those of these names, reading only, each in a transaction of
-    its own.
+    """Run the checks of a phase, or those named, each read-only in a transaction of its own.
 
     A finding of a check named in `tolerate` warns instead of failing; a check that could not run
     fails all the same. The first that finds a table locked waits for `patience_s` (None:
@@ -217,8 +212,7 @@ def run(
 
 
 def note_before(connection: Connection) -> bool:
-    """Keep what the checks find now as what was so before the first migration, unless one is
-    applied already.
+    """Note what the checks find before the first migration; nothing once one is applied.
 
     Only checks whose files say `before: warns` are asked: those that look at objects of the
     owner's, which were there before us and may stay as they are. Returns whether anything was
@@ -237,9 +231,7 @@ def note_before(connection: Connection) -> bool:
 def _tried_findings(
     connection: Connection, check: Check, values: SettingValues, patience: Patience
 ) -> list[Finding]:
-    """All findings of a check; none of one that cannot run now: what it would find then counts as
-    new.
-    """
+    """The findings of a check; none if it cannot run now, so later ones count as new."""
     try:
         with reading(connection, patience):
             return list(_findings(connection, check, values))
@@ -248,9 +240,7 @@ def _tried_findings(
 
 
 def _beside_before(connection: Connection, checks: Checks) -> Checks:
-    """The same results, where what stood before the first migration, and is no worse now, warns
-    instead of failing.
-    """
+    """The same results, where what is no worse than before the first migration only warns."""
     if not any(result.verdict == "fail" and result.check.before for result in checks.results):
         return checks
     before = findings_before.load(connection)
@@ -285,8 +275,7 @@ def reports() -> tuple[str, ...]:
 
 
 def report(connection: Connection, name: str) -> pd.DataFrame:
-    """A query of `sql/checks/report_….sql` as a frame: the strategy's pre-migration ones, and where
-    personal data is.
+    """A query of `sql/checks/report_….sql` as a frame.
 
     A `statement` that it returns is run, and its number told in the column `rows` instead. Raises
     `ParameterError` for an unknown name, and `Refused` naming who holds a table that is locked for

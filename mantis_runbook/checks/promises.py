@@ -1,6 +1,4 @@
-"""What no migration may make worse: tenants stay apart, and the old application keeps working.
-Tried on the copy, twice.
-"""
+"""What no migration may make worse: tenant isolation and the old application, tried on the copy."""
 
 from __future__ import annotations
 
@@ -126,21 +124,20 @@ def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
             unrun = str(error)
         roles = _roles(connection)
     return Before(
-        separation,
-        untried,
-        unrun,
-        works.failed if works else {},
-        tuple(map(str, works.broken or ())) if works else (),
-        described_now,
-        _told(learnt, described_now),
-        roles,
-        catalog,
+        separation=separation,
+        untried=untried,
+        unrun=unrun,
+        failed=works.failed if works else {},
+        broken=tuple(map(str, works.broken or ())) if works else (),
+        described=described_now,
+        learnt=_told(learnt, described_now),
+        roles=roles,
+        catalog=catalog,
     )
 
 
 def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
-    """Both proofs on the same copy, migrated: acted is where the catalogue says that anything
-    changed which decides.
+    """Both proofs on the same copy, migrated: tried is only what rests on something that changed.
 
     All of it is rolled back; a copy because its rows and locks are nobody else's there.
     """
@@ -153,12 +150,12 @@ def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
     warned = worsened.warnings((*crossings, *worse))
     beside = f"; {many(len(warned), 'thing')} that no migration has to answer for" if warned else ""
     return Promises(
-        tuple(crossings),
-        tuple(worse),
-        tuple(records),
-        tuple(parts),
-        f"{tried}, {promised}{beside}",
-        acts,
+        crossings=tuple(crossings),
+        statements=tuple(worse),
+        isolation=tuple(records),
+        contract=tuple(parts),
+        summary=f"{tried}, {promised}{beside}",
+        acts=acts,
     )
 
 
@@ -171,8 +168,7 @@ def weigh_tenants(
     may_rest: bool = False,
     is_ours: Callable[[str], bool] = lambda name: True,
 ) -> tuple[list[Finding], list[dict[str, Any]], str, ActsAs | None]:
-    """The proof of tenants against that of before: findings, a record for each table, a few words,
-    and how it acted.
+    """The proof of tenants against that of before: findings, records, a summary, how it acted.
 
     `may_rest`: what nothing changed for is not acted on again; on the target, where time has
     passed, everything is.
@@ -226,9 +222,7 @@ def weigh_contract(
     acts: ActsAs | None = None,
     watch: Watcher = _quiet,
 ) -> tuple[list[Finding], list[dict[str, Any]], str]:
-    """The old application's statements against those of before: findings, a record for each part,
-    and a few words.
-    """
+    """The old application's statements against those of before: findings, records, a summary."""
     try:
         user = compatibility.user_of(connection, acts)
         works = compatibility.run(
@@ -265,9 +259,7 @@ def weigh_contract(
 
 
 def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """Learnt statements against how they were described before: findings, and a record where any
-    were.
-    """
+    """Learnt statements against their descriptions before: findings, and a record if any."""
     compared = {(one.text, one.role) for one in was.statements if not one.error}
     if not compared:
         return [], []

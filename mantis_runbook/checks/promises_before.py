@@ -22,8 +22,7 @@ NO_TENANTS = "the application declares no tenants"
 
 @dataclass(frozen=True)
 class Before:
-    """Both proofs as they were before a migration, and the catalogue then (None where the journal
-    has it).
+    """Both proofs and the catalogue before a migration (None where the journal has it).
 
     `untried` and `unrun` say why a proof could not be made at all; `failed` maps each statement of
     our list that failed (script, actor, step) to what it ended with, `broken` are promises that the
@@ -66,9 +65,7 @@ class Before:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before
-        any migration.
-        """
+        """What phase 0 shows: how sessions act, what was learnt, and what was so before."""
         warnings = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
         acts = self.separation.acts.summary if self.separation else self.untried or NO_TENANTS
         attempts = (
@@ -110,15 +107,19 @@ class Before:
     def from_dict(cls, data: Mapping[str, Any], catalog: Catalog | None) -> Before:
         attempts = data["attempts"]
         return cls(
-            Separation(tuple(Crossing(*one) for one in attempts)) if attempts is not None else None,
-            data["untried"],
-            data["unrun"],
-            {(script, actor, step): outcome for script, actor, step, outcome in data["failed"]},
-            tuple(data["broken"]),
-            Described.from_dict(data["described"]),
-            data["learnt"],
-            data["roles"],
-            catalog,
+            separation=Separation(tuple(Crossing(*one) for one in attempts))
+            if attempts is not None
+            else None,
+            untried=data["untried"],
+            unrun=data["unrun"],
+            failed={
+                (script, actor, step): outcome for script, actor, step, outcome in data["failed"]
+            },
+            broken=tuple(data["broken"]),
+            described=Described.from_dict(data["described"]),
+            learnt=data["learnt"],
+            roles=data["roles"],
+            catalog=catalog,
         )
 
 

@@ -1,6 +1,4 @@
-"""What the server of the copies cannot restore of a database: found before it is tried, and named
-with what needs it.
-"""
+"""What the scratch server cannot restore of a database, found before it is tried."""
 
 from __future__ import annotations
 
@@ -147,9 +145,7 @@ def _extensions(scratch: Connection, wanted: dict[str, str]) -> Iterator[Finding
 
 
 def _is_newer(version: str, other: str) -> bool:
-    """Whether a version is newer than another. Versions that are not numbers have no order: then it
-    is not.
-    """
+    """Whether a version is newer than another; False where one of them is no number."""
     numbers = [re.fullmatch(r"\d+(\.\d+)*", text) for text in (version, other)]
     if not all(numbers):
         return False

@@ -1,6 +1,4 @@
-"""What our role may do where backups are restored: what it lacks there, and the statement that
-mends it.
-"""
+"""Rights that our role lacks where backups are restored, with the statement that grants each."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Locks of each statement in the rehearsal: on which table, how strong, for how long, with a
-rewrite or a scan.
-"""
+"""Locks of each statement in the rehearsal: on which table, how strong, a rewrite or a scan."""
 
 from __future__ import annotations
 

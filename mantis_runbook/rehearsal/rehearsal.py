@@ -147,8 +147,7 @@ def _grown(
     row_types: Mapping[str, Mapping[str, RowType]],
     mark: int,
 ) -> Fingerprint:
-    """Tables with more rows than before, looked at once more without the rows that came since the
-    mark.
+    """Tables with more rows than before, fingerprinted again without the rows since the mark.
 
     Nobody else writes on the copy: what is left are the rows of before, if nobody changed or
     rewrote them.
@@ -166,8 +165,7 @@ def _grown(
 def set_apart(
     content: Comparison, grown: Fingerprint, words: Collection[str], audit_trail: str = ""
 ) -> tuple[Comparison, tuple[str, ...]]:
-    """The comparison without rows that something on this database wrote because a migration ran;
-    and what that was.
+    """The comparison without rows written as a side effect of a migration; and those tables.
 
     Pure. Only additions are set apart, where the rows of before are all there as they were, and
     only in tables whose names are none of the migration's `words`. The application's `audit_trail`
@@ -200,9 +198,7 @@ def _relation(table: str) -> str:
 
 
 def _words(migrations: Sequence[Migration]) -> frozenset[str]:
-    """Whatever may be a table's name in the files, in the bodies of functions too: rather a word
-    too many.
-    """
+    """Every word of the files, function bodies included, that may be a table's name."""
     texts = (
         statement.text
         for migration in migrations
@@ -217,9 +213,7 @@ def _plain(name: str) -> str:
 
 
 def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
-    """The catalogue from before the first of these migrations: as it is now, unless that one is
-    half applied.
-    """
+    """The catalogue before the first of these migrations; the present one unless half applied."""
     journal = StepJournal(connection)
     last = journal.last_pass(pending[0].version) if pending else None
     text = journal.catalog_before(pending[0].version) if last is not None and last.is_open else None

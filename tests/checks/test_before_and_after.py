@@ -1,6 +1,4 @@
-"""A database is compared with itself: what was broken before is a warning, what got worse fails,
-whatever the policies read.
-"""
+"""A database compared with itself: what was broken before warns, what got worse fails."""
 
 from __future__ import annotations
 

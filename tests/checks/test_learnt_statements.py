@@ -1,6 +1,4 @@
-"""What is learnt from pg_stat_statements: the application's statements, and nothing of what else it
-records.
-"""
+"""What is learnt from pg_stat_statements: the application's own statements and nothing else."""
 
 from __future__ import annotations
 

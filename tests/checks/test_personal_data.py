@@ -1,6 +1,4 @@
-"""Personal data is known: what looks like it is marked, what is not marked is found, and no report
-holds a value.
-"""
+"""Personal data is known: what looks like it is marked, and no report holds a value."""
 
 from __future__ import annotations
 

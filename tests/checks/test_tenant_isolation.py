@@ -1,6 +1,4 @@
-"""Tenants stay apart on everything there is, rightful work succeeds, and each way across is found
-when it is opened.
-"""
+"""Tenants stay apart on every object, and each way across is found when it is opened."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Statistics of timings: what they say of distributions that are known, and that they keep what
-they promise.
-"""
+"""Statistics of timings: what they say of known distributions, and that their bounds hold."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ USUAL = np.array([0.2, 1.0, 4.0, 0.5])
 def timings(
     seed: int, *, slower: float = 1.0, noise: float = 0.05, busy: float = 0.5
 ) -> tuple[Times, Times]:
-    """Two sides of lognormal times whose neighbours share what the machine does, and now and then
-    have a hiccup.
-    """
+    """Two sides of lognormal times; neighbours share the machine's noise and rare hiccups."""
     draw = np.random.default_rng(seed)
     shape = (SESSIONS, ROUNDS, len(USUAL))
     machine = np.exp(busy * draw.standard_normal(shape))

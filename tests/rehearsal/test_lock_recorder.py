@@ -1,6 +1,4 @@
-"""Locks of each statement, on real servers: on which table, how strong, with a rewrite or a
-scan.
-"""
+"""Locks of each statement, on real servers: which table, how strong, with a rewrite or a scan."""
 
 from __future__ import annotations
 
@@ -182,9 +180,7 @@ def test_a_statements_locks_are_seen(
 def test_what_is_said_to_block_does_block(
     target: Target, case: tuple[str, dict[str, tuple[str, bool, bool]]]
 ) -> None:
-    """The modes' meaning, tried: a reader and a writer while the statement's transaction is
-    open.
-    """
+    """The modes' meaning, tried with a reader and a writer during the statement's transaction."""
     text, expected = case
     if "CONCURRENTLY" in text:
         pytest.skip("not inside a transaction")

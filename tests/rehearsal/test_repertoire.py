@@ -1,6 +1,4 @@
-"""What a database can play: our scenarios, the owner's scripts, or what was learnt; and what is
-refused or left out.
-"""
+"""What a database can play: our scenarios, the owner's scripts, or learnt statements."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the rehearsal itself causes is told apart from what the migration does: history tables,
-columns of a row type.
-"""
+"""Side effects of the rehearsal are set apart: history tables, columns of a row type."""
 
 from __future__ import annotations
 

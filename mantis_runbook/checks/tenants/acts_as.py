@@ -1,6 +1,4 @@
-"""Which settings tell the database who acts, and what each of them holds: read from policies, or
-given by the operator.
-"""
+"""Which settings tell the database who acts: read from its policies, or given by the operator."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The performance gate's verdict: what every statement and every scenario costs after against
-before, and whether that may be.
-"""
+"""The performance gate's verdict: what each statement and scenario costs, after against before."""
 
 from __future__ import annotations
 
@@ -178,9 +176,7 @@ class Timed:
 
     @cached_property
     def slower(self) -> tuple[ScenarioTimes, ...]:
-        """Scenarios that are slower beyond doubt; on a noisy machine, beyond what its noise can
-        feign too.
-        """
+        """Scenarios that are slower beyond doubt, and beyond what the machine's noise can feign."""
         noise = 1 + self.stray if self.is_too_noisy else 1
         return tuple(one for one in self.scenarios if one.strict.lower > one.allowed * noise)
 
@@ -263,9 +259,7 @@ class Gate:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A row for each statement, those with problems first; `verdict` is that of the
-        deterministic part.
-        """
+        """A row for each statement, problems first; `verdict` is the deterministic part's."""
         times = {
             name: timed for each in self.timed.scenarios for name, timed in each.statements.items()
         }

@@ -1,6 +1,4 @@
-"""Statistics of repeated timings: median ratios, their bounds, and the verdict on them. No clock,
-no database.
-"""
+"""Statistics of repeated timings: median ratios, their bounds, the verdict. Needs no database."""
 
 from __future__ import annotations
 
@@ -125,9 +123,7 @@ def judge(interval: Interval, threshold: float) -> Word:
 
 
 def stray(controls: Sequence[Interval]) -> float:
-    """How far the control that is furthest from 1 lies from it: what the machine makes of no
-    difference at all.
-    """
+    """How far the control lies from 1 at most: what the machine makes of no difference at all."""
     return max((max(one.estimate, 1 / one.estimate) - 1 for one in controls), default=0.0)
 
 

@@ -88,8 +88,7 @@ def written(
     *,
     only_reads: bool,
 ) -> tuple[tuple[Path, ...], dict[str, str]]:
-    """Write a script for each statement that the server can prepare; the paths, and by name why
-    others were left out.
+    """Write a script for each statement that can be prepared; paths, and why others are left out.
 
     Nothing of the data stands in the scripts. Each takes the role that the statement ran as where
     this session may, acts as a user of the organisation whose rows it draws, and rolls back what it
@@ -121,9 +120,7 @@ def _slug(statement: LearntStatement) -> str:
 def _script(
     connection: Connection, statement: LearntStatement, acts: ActsAs, *, only_reads: bool
 ) -> str:
-    """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is
-    known for.
-    """
+    """The script of a statement. Raises `LookupError` for a parameter without a known value."""
     root = grammar.tree(statement.text)
     types = _types(connection, statement.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}

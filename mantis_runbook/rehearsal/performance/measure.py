@@ -1,6 +1,4 @@
-"""Performance: what a migration costs the statements of the workload, measured side by side on two
-copies.
-"""
+"""What a migration costs the statements of the workload, measured side by side on two copies."""
 
 from __future__ import annotations
 
@@ -116,8 +114,7 @@ def measure(
 
 
 def accepted_costs(migrations: Iterable[str], folder: Path | None = None) -> tuple[Accepted, ...]:
-    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions, where
-    there is one.
+    """What `accepted_costs.toml` accepts for these migrations; nothing where there is no such file.
 
     Raises `ParameterError` when the file is not as it says it is.
     """
@@ -164,9 +161,7 @@ def compare(
     accepted: Sequence[Accepted] = (),
     growth: Sequence[Growth] = (),
 ) -> Deterministic:
-    """What every statement costs more. Pure. `growth` is what tables may grow by, and who reads
-    them with them.
-    """
+    """What every statement costs more. Pure. `growth` tells how much the tables it reads grew."""
     inexact = {*before.inexact, *after.inexact}
     return Deterministic(
         tuple(
@@ -216,9 +211,7 @@ def _ours(name: str, accepted: Sequence[Accepted]) -> list[Accepted]:
 
 
 def _wider(name: str, count: Count, growth: Sequence[Growth], tolerance: float) -> list[Accepted]:
-    """What the growth of the tables that a statement reads lets it cost: its rows lie in so many
-    more blocks.
-    """
+    """What a statement may cost more because the tables that it reads lie in more blocks."""
     read = block_counts.read(count.plans)
     grown = [
         table
@@ -234,8 +227,7 @@ def _wider(name: str, count: Count, growth: Sequence[Growth], tolerance: float) 
 
 
 def _dearer(before: Count, after: Count, executions: int, blocks: float, wal: float) -> list[str]:
-    """Which figures are more than these multiples of before, and more than what is spared in any
-    case.
+    """Figures that exceed these multiples of before by more than is always spared.
 
     Execution by execution, and by the median: a page that is full after and was not before adds a
     block, or a split's half page of log, to one of them, as it would have done to another without
@@ -286,18 +278,14 @@ def _scenario(
 
 
 def _statements(names: Sequence[str], before: Times, after: Times) -> dict[str, Interval]:
-    """The ratio of each statement over all users it is executed for, who follow each other in the
-    times.
-    """
+    """The ratio of each statement over all its users, whose times follow each other."""
     each = tuple(dict.fromkeys(names))
     sums = (side.reshape(*side.shape[:2], -1, len(each)).sum(axis=2) for side in (before, after))
     return dict(zip(each, intervals.ratios(*sums), strict=True))
 
 
 def _overall(timings: Timings) -> Interval:
-    """The mean of the scenarios' ratios: each weighs the same, as pgbench plays them equally
-    often.
-    """
+    """The mean of the scenarios' ratios, equally weighted: pgbench plays them equally often."""
     shares = []
     for name in timings.times:
         usual = intervals.usual(timings.arm(name, BEFORE))

@@ -1,6 +1,4 @@
-"""The owner's own pgbench scripts (`MANTIS_RUNBOOK_WORKLOAD`): read, and refused where they would
-change what is not theirs.
-"""
+"""The owner's own pgbench scripts (`MANTIS_RUNBOOK_WORKLOAD`), refused if they leave changes."""
 
 from __future__ import annotations
 
@@ -80,9 +78,7 @@ def read(folder: Path, environment: Environment) -> tuple[Path, ...]:
 
 
 def writes(scenario: Scenario) -> bool:
-    """Whether a statement of it changes something, rolled back or not; what functions do is not
-    seen here.
-    """
+    """Whether a statement of it writes, rolled back or not; what functions do is not seen here."""
     return any(_kind(one) != "reads" for one in scenario.statements if one.kind == "plain")
 
 
@@ -132,9 +128,7 @@ def _without_variables(statement: Statement) -> str:
 
 
 def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
-    """Statements that leave something behind, and why: no ROLLBACK undoes them, or should not have
-    to.
-    """
+    """Statements that no ROLLBACK undoes, or should have to, and why."""
     is_open, pending = False, list[Statement]()
     for statement in scenario.statements:
         kind = _kind(statement) if statement.kind == "plain" else ""

@@ -1,6 +1,4 @@
-"""What a database can play: the scripts that its load and its performance gate use, and why others
-were left out.
-"""
+"""What a database can play: scripts for its load and its gate, and why others are left out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""pgbench scripts as data: their statements, one by one, and the values that their variables take
-for a seed.
-"""
+"""pgbench scripts as data: their statements, and the values their variables take for a seed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""How long the statements of scenarios take in two databases, side by side, and in one of them
-against itself.
-"""
+"""How long statements take in two databases side by side, and in one against itself."""
 
 from __future__ import annotations
 
@@ -42,8 +40,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Witness:
-    """What pg_stat_statements counted of the timed executions, after against before; or why it
-    could not.
+    """What pg_stat_statements counted of the timed executions; or why it could not.
 
     These are plain executions, with random values and dead rows among them: they confirm EXPLAIN's
     counts, and do not repeat to the digit.
@@ -145,9 +142,7 @@ def _session(
     seeds: Sequence[int],
     orders: Sequence[Sequence[int]],
 ) -> tuple[tuple[str, ...], Times]:
-    """Times (round, statement, arm) of as many rounds as there are orders, after one round for
-    nothing.
-    """
+    """Times (round, statement, arm), one round for each order, after an unmeasured one."""
     names: list[str] = []
     times: list[Times] = []
     for seed in seeds:
@@ -160,9 +155,7 @@ def _session(
 def _side_by_side(
     arms: Sequence[Connection], scenario: Scenario, seed: int, order: Sequence[int]
 ) -> tuple[tuple[str, ...], Times]:
-    """One play on all arms in step: the statements' names, and their times (statement, arm) in
-    milliseconds.
-    """
+    """One play on all arms in step: statement names and times (statement, arm) in milliseconds."""
     names: list[str] = []
     times: list[list[float]] = []
     with ExitStack() as transactions:
