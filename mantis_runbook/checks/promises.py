@@ -206,12 +206,9 @@ def weigh_tenants(
         is_ours=is_ours,
         resting=resting,
     )
-    beside = (
-        f" ({many(len(resting), 'object')} as before: nothing that decides changed)"
-        if resting
-        else ""
-    )
-    summary = f"{many(len(separation.attempts), 'attempt')} to cross between tenants{beside}"
+    summary = f"{many(len(separation.attempts), 'attempt')} to cross between tenants"
+    if resting:
+        summary += f" ({many(len(resting), 'object')} as before: nothing that decides changed)"
     return findings, worsened.records(separation, findings, resting), summary, separation.acts
 
 

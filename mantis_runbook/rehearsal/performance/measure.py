@@ -76,11 +76,10 @@ def measure(
     Both are vacuumed and analysed alike, tables with more dead space in one than in the other are
     rewritten in both, and nothing else is changed: all is played in copies beside them (at most
     three at a time), which are dropped afterwards. Nobody may be connected to either meanwhile.
-    `accepted` are the costs that the migrations may have (`accepted_costs`), `scripts` pgbench
-    scripts that must run on both, those of `sql/workload` by default; `touched` the tables that
-    they write to, where that is known. With `wider_rows` a statement may visit as much more as the
-    tables grew that it reads: nobody has looked at it, so nobody accepted that. `watch` is told of
-    each part as it begins.
+    `accepted` are the costs that the migrations may have, `scripts` pgbench scripts that must run
+    on both (default: `sql/workload`), `touched` the tables they write to, where known. With
+    `wider_rows` a statement may cost more as the tables that it reads grew. `watch` is called as
+    each part begins.
 
     Raises `Refused` when a database cannot be copied, `Failed` when a statement of a scenario does
     not run.
