@@ -170,16 +170,15 @@ def weigh_tenants(
 ) -> tuple[list[Finding], list[dict[str, Any]], str, ActsAs | None]:
     """The proof of tenants against that of before: findings, records, a summary, how it acted.
 
-    `may_rest`: what nothing changed for is not acted on again; on the target, where time has
-    passed, everything is.
+    `may_rest`: skip what nothing changed for; on the target, where time has passed, nothing is.
     """
     if application.load().tenants is None:
         return [], [], NO_TENANTS, None
     footing = Footing(was.catalog, now) if was.catalog else None
-    alike = footing is not None and was.roles == _roles(connection)
+    same_roles = was.roles == _roles(connection)
 
     def is_unchanged(name: str) -> bool:
-        return footing is not None and alike and footing.is_unchanged(name)
+        return footing is not None and same_roles and footing.is_unchanged(name)
 
     def rests(name: str) -> bool:
         return may_rest and was.separation is not None and is_unchanged(name)
