@@ -1,6 +1,4 @@
-"""The old application keeps working: its own statements, run by everyone who runs them, and the
-contract with the catalogue.
-"""
+"""The old application keeps working: its own statements still run, its contract is kept."""
 
 from __future__ import annotations
 
@@ -107,11 +105,9 @@ class Compatibility:
         }
 
     @staticmethod
-    def is_not_applicable(found: str) -> bool:
-        """Whether a statement that ended so before the migration names something which this
-        database never had.
-        """
-        return found.startswith(ABSENT)
+    def is_not_applicable(outcome: str) -> bool:
+        """Whether a statement that ended so names something this database never had."""
+        return outcome.startswith(ABSENT)
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -122,8 +118,8 @@ class Compatibility:
         what = {"what": "catalogue of before phase 1", "actor": "", "statements": 0}
         if self.broken is None:
             return what | {"verdict": "inconclusive", "found": "it was not kept"}
-        found = "; ".join(map(str, self.broken)) or "all of it is still there"
-        return what | {"verdict": "fail" if self.broken else "pass", "found": found}
+        differences = "; ".join(map(str, self.broken)) or "all of it is still there"
+        return what | {"verdict": "fail" if self.broken else "pass", "found": differences}
 
 
 def run(
@@ -167,33 +163,35 @@ def user_of(connection: Connection, acts: ActsAs | None = None) -> Guise:
     with connection.transaction(force_rollback=True):
         bound(connection)
         try:
-            found = rows(connection, query("tenants/two_tenants"))[:1]
+            tenants = rows(connection, query("tenants/two_tenants"))[:1]
         except psycopg.errors.ProgrammingError as error:
             raise _nobody(f"no way to tell users: {message_of(error)}") from None
-        if not found:
+        if not tenants:
             raise _nobody("no active user with a profile")
-        one = person(connection, found[0]["user_id"], found[0]["org_id"])
+        user = person(connection, tenants[0]["user_id"], tenants[0]["org_id"])
         if acts is None:
             tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
-            acts = learn(connection, own_role(connection), [one], tables)
-        return Guise(acts.values(one))
+            acts = learn(connection, own_role(connection), [user], tables)
+        return Guise(acts.values(user))
 
 
 def _nobody(found: str) -> Inconclusive:
     return Inconclusive(
-        "the old application's statements were not run", found=found, expected="one",
+        "the old application's statements were not run",
+        found=found,
+        expected="one",
         action="run it on a database with at least one tenant",
-    )  # fmt: skip
+    )
 
 
 def _record(run: Run) -> dict[str, Any]:
-    found = "; ".join(f"{one.name}: {one.found}" for one in run.validated.failed)
+    failures = "; ".join(f"{one.name}: {one.found}" for one in run.validated.failed)
     return {
         "what": f"statements on {run.script}",
         "actor": run.actor,
         "statements": len(run.validated.results),
         "verdict": run.validated.verdict,
-        "found": found or "all of them succeed",
+        "found": failures or "all of them succeed",
     }
 
 

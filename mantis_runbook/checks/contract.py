@@ -1,6 +1,4 @@
-"""What the catalogue owes the old application: everything of before, with room for new columns
-beside it.
-"""
+"""What the catalogue owes the old application: all that was there, new columns beside it."""
 
 from __future__ import annotations
 
@@ -78,17 +76,17 @@ def _tables(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 def _columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, was in before["columns"].items():
-        found = now["columns"].get(name)
+        column = now["columns"].get(name)
         if _table(name) not in now["tables"]:
             continue
-        if found is None:
+        if column is None:
             yield Broken("column", name, "is gone")
-        elif TUNING.sub("", found) != TUNING.sub("", was):
-            yield Broken("column", name, f"was {was}, is {found}")
+        elif TUNING.sub("", column) != TUNING.sub("", was):
+            yield Broken("column", name, f"was {was}, is {column}")
 
 
 def _new_columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
-    for name, found in now["columns"].items():
+    for name, definition in now["columns"].items():
         table = _table(name)
         if (
             name in before["columns"]
@@ -96,9 +94,9 @@ def _new_columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
             or "partition of " in now["tables"].get(table, "")
         ):
             continue
-        fills_itself = any(word in found + " " for word in FILLED)
+        fills_itself = any(word in definition + " " for word in FILLED)
         if (
-            " NOT NULL" in found
+            " NOT NULL" in definition
             and not fills_itself
             and not _new_insert_trigger(table, before, now)
         ):
@@ -111,8 +109,8 @@ def _new_columns(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 def _new_insert_trigger(table: str, before: Catalog, now: Catalog) -> bool:
     return any(
-        _table(name) == table and re.search(r" BEFORE INSERT\b", found)
-        for name, found in now["triggers"].items()
+        _table(name) == table and re.search(r" BEFORE INSERT\b", definition)
+        for name, definition in now["triggers"].items()
         if name not in before["triggers"]
     )
 
@@ -120,9 +118,9 @@ def _new_insert_trigger(table: str, before: Catalog, now: Catalog) -> bool:
 def _order(before: Catalog, now: Catalog) -> Iterator[Broken]:
     """Columns keep their places: INSERT without a list of columns, and SELECT *, go by them."""
     for table, was in before["column_order"].items():
-        found = now["column_order"].get(table, was)
-        if not _begins_with(found, was) and set(NAME.findall(was)) <= set(NAME.findall(found)):
-            yield Broken("table", table, f"its columns came as {was}, they come as {found}")
+        order = now["column_order"].get(table, was)
+        if not _begins_with(order, was) and set(NAME.findall(was)) <= set(NAME.findall(order)):
+            yield Broken("table", table, f"its columns came as {was}, they come as {order}")
 
 
 def _constraints(before: Catalog, now: Catalog) -> Iterator[Broken]:
@@ -143,33 +141,35 @@ def _constraints(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 def _new_constraints(before: Catalog, now: Catalog) -> Iterator[Broken]:
     known = {table: set(_of(before["constraints"], table).values()) for table in before["tables"]}
-    for name, found in now["constraints"].items():
+    for name, definition in now["constraints"].items():
         table = _table(name)
-        if name in before["constraints"] or table not in known or found in known[table]:
+        if name in before["constraints"] or table not in known or definition in known[table]:
             continue
-        if _turned(table, before, now) and found.startswith(("PRIMARY KEY", "UNIQUE")):
+        if _turned(table, before, now) and definition.startswith(("PRIMARY KEY", "UNIQUE")):
             continue
         old = _old_columns(table, before)
-        listed = LISTED.match(found)
-        concerned = _names(listed[1] if listed else found) & (old | _new_names(table, before, now))
+        listed = LISTED.match(definition)
+        concerned = _names(listed[1] if listed else definition) & (
+            old | _new_names(table, before, now)
+        )
         if concerned <= old if listed else concerned & old:
             yield Broken(
                 "constraint",
                 name,
-                f"is new and concerns {', '.join(sorted(concerned & old))}: {found}",
+                f"is new and concerns {', '.join(sorted(concerned & old))}: {definition}",
             )
 
 
 def _new_unique_indexes(before: Catalog, now: Catalog) -> Iterator[Broken]:
-    for name, found in now["indexes"].items():
-        index = UNIQUE_INDEX.match(found)
+    for name, definition in now["indexes"].items():
+        index = UNIQUE_INDEX.match(definition)
         if name in before["indexes"] or not index or index["table"] not in before["tables"]:
             continue
         table = index["table"]
         if _turned(table, before, now):
             continue
         if not _names(index["columns"]) & _new_names(table, before, now):
-            yield Broken("index", name, f"is new and unique over columns of before: {found}")
+            yield Broken("index", name, f"is new and unique over columns of before: {definition}")
 
 
 def _enums(before: Catalog, now: Catalog) -> Iterator[Broken]:
@@ -177,26 +177,28 @@ def _enums(before: Catalog, now: Catalog) -> Iterator[Broken]:
         if name not in now["enums"]:
             yield Broken("enum", name, "is gone")
             continue
-        old, found = (LABEL.findall(OWNER.sub("", text)) for text in (was, now["enums"][name]))
-        if missing := [label for label in old if label not in found]:
+        old, labels = (LABEL.findall(OWNER.sub("", text)) for text in (was, now["enums"][name]))
+        if missing := [label for label in old if label not in labels]:
             yield Broken("enum", name, f"has lost {', '.join(missing)}")
-        elif [label for label in found if label in old] != old:
+        elif [label for label in labels if label in old] != old:
             yield Broken("enum", name, "its labels come in another order")
 
 
 def _types(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, was in before["types"].items():
-        found = now["types"].get(name)
-        if found is None or OWNER.sub("", found) != OWNER.sub("", was):
-            yield Broken("type", name, "is gone" if found is None else f"was {was}, is {found}")
+        definition = now["types"].get(name)
+        if definition is None or OWNER.sub("", definition) != OWNER.sub("", was):
+            yield Broken(
+                "type", name, "is gone" if definition is None else f"was {was}, is {definition}"
+            )
 
 
 def _views(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, was in before["views"].items():
-        if (found := now["views"].get(name)) is None:
+        if (definition := now["views"].get(name)) is None:
             yield Broken("view", name, "is gone")
             continue
-        old, new = _view(was), _view(found)
+        old, new = _view(was), _view(definition)
         if old.kind != new.kind:
             yield Broken("view", name, f"was a {old.kind}, is a {new.kind}")
         if not _begins_with(new.columns, old.columns):
@@ -207,10 +209,10 @@ def _views(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 def _functions(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, was in before["functions"].items():
-        if (found := now["functions"].get(name)) is None:
+        if (definition := now["functions"].get(name)) is None:
             yield Broken("function", name, "is gone")
-        elif _signature(found) != _signature(was):
-            yield Broken("function", name, f"was {_signature(was)}, is {_signature(found)}")
+        elif _signature(definition) != _signature(was):
+            yield Broken("function", name, f"was {_signature(was)}, is {_signature(definition)}")
 
 
 def _triggers(before: Catalog, now: Catalog) -> Iterator[Broken]:
@@ -218,10 +220,10 @@ def _triggers(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, was in before["triggers"].items():
         if _table(name) not in now["tables"]:
             continue
-        if (found := now["triggers"].get(name)) is None:
+        if (definition := now["triggers"].get(name)) is None:
             yield Broken("trigger", name, "is gone")
-        elif _fires(found) != _fires(was):
-            yield Broken("trigger", name, f"was {was}, is {found}")
+        elif _fires(definition) != _fires(was):
+            yield Broken("trigger", name, f"was {was}, is {definition}")
 
 
 def _sequences(before: Catalog, now: Catalog) -> Iterator[Broken]:
@@ -230,9 +232,7 @@ def _sequences(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 
 def _rights(before: Catalog, now: Catalog) -> Iterator[Broken]:
-    """No right was lost on what is still there: without it the application's statement is
-    refused.
-    """
+    """No right was lost on what is still there; without it a statement would be refused."""
     for name in sorted(before["privileges"].keys() | now["privileges"].keys()):
         kind, _, of = name.partition(" ")
         if not _is_there(kind, of, before) or not _is_there(kind, of, now):
@@ -245,14 +245,16 @@ def _rights(before: Catalog, now: Catalog) -> Iterator[Broken]:
             kind, now["privileges"].get(name)
         )
         if lost:
-            told = ", ".join(f"{right} of {grantee}" for grantee, right in sorted(lost))
-            yield Broken("rights", of, f"lost {told}")
+            rights = ", ".join(f"{right} of {grantee}" for grantee, right in sorted(lost))
+            yield Broken("rights", of, f"lost {rights}")
 
 
 def _rules(before: Catalog, now: Catalog) -> Iterator[Broken]:
     for name, was in before["rules"].items():
-        if _table(name) in now["tables"] and (found := now["rules"].get(name)) != was:
-            yield Broken("rule", name, "is gone" if found is None else f"was {was}, is {found}")
+        if _table(name) in now["tables"] and (definition := now["rules"].get(name)) != was:
+            yield Broken(
+                "rule", name, "is gone" if definition is None else f"was {was}, is {definition}"
+            )
 
 
 def _extensions(before: Catalog, now: Catalog) -> Iterator[Broken]:
@@ -261,9 +263,23 @@ def _extensions(before: Catalog, now: Catalog) -> Iterator[Broken]:
 
 
 PARTS: tuple[Callable[[Catalog, Catalog], Iterator[Broken]], ...] = (
-    _tables, _columns, _new_columns, _order, _constraints, _new_constraints, _new_unique_indexes, _enums, _types, _views,
-    _functions, _triggers, _sequences, _rules, _extensions, _rights,
-)  # fmt: skip
+    _tables,
+    _columns,
+    _new_columns,
+    _order,
+    _constraints,
+    _new_constraints,
+    _new_unique_indexes,
+    _enums,
+    _types,
+    _views,
+    _functions,
+    _triggers,
+    _sequences,
+    _rules,
+    _extensions,
+    _rights,
+)
 
 
 # -- reading definitions ---------------------------------------------------------------------------
@@ -289,8 +305,8 @@ def _view(definition: str) -> _View:
 
 def _signature(definition: str) -> str:
     """Names, types and defaults of the arguments, and what is returned."""
-    found = SIGNATURE.search(definition)
-    return " ".join((found[1] if found else definition.partition("\n")[2]).split())
+    signature = SIGNATURE.search(definition)
+    return " ".join((signature[1] if signature else definition.partition("\n")[2]).split())
 
 
 def _fires(definition: str) -> tuple[str, str]:
@@ -333,13 +349,11 @@ def _table(name: str) -> str:
 
 
 def _of(definitions: Definitions, table: str) -> dict[str, str]:
-    return {name: found for name, found in definitions.items() if _table(name) == table}
+    return {name: definition for name, definition in definitions.items() if _table(name) == table}
 
 
 def _turned(table: str, before: Catalog, now: Catalog) -> bool:
-    """Whether a plain table became a partitioned one, whose keys must hold the column it is
-    partitioned by.
-    """
+    """Whether a plain table became partitioned: its keys must then hold the partition key."""
     return "partitioned by" in now["tables"].get(table, "") and "partitioned by" not in before[
         "tables"
     ].get(table, "")
@@ -358,5 +372,5 @@ def _names(expression: str) -> set[str]:
     return set(NAME.findall(LITERAL.sub("", expression)))
 
 
-def _begins_with(found: str, was: str) -> bool:
-    return found == was or found.startswith(f"{was}, ")
+def _begins_with(order: str, was: str) -> bool:
+    return order == was or order.startswith(f"{was}, ")

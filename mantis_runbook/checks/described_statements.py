@@ -1,6 +1,4 @@
-"""The application's learnt statements, as the server describes them: parameters and result, planned
-and never executed.
-"""
+"""The application's learnt statements as the server describes them, planned, never executed."""
 
 from __future__ import annotations
 
@@ -66,22 +64,20 @@ class Described:
 def describe(
     connection: Connection, learnt: Iterable[LearntStatement | Description], who: Acts
 ) -> Described:
-    """Prepare and plan each statement as the role that it ran under, and as that user; nothing is
-    executed or left.
-    """
-    found, left_out, obstacles = list[Description](), Counter[str](), dict[str, str]()
+    """Prepare and plan each statement as the role and user it ran under; nothing is executed."""
+    descriptions, left_out, obstacles = list[Description](), Counter[str](), dict[str, str]()
     with connection.transaction(force_rollback=True):
         bound(connection)
-        for one in learnt:
-            if one.role not in obstacles:
-                obstacles[one.role] = obstacle(connection, one.role)
-            if why := obstacles[one.role]:
+        for statement in learnt:
+            if statement.role not in obstacles:
+                obstacles[statement.role] = obstacle(connection, statement.role)
+            if why := obstacles[statement.role]:
                 left_out[why] += 1
                 continue
-            with acting(connection, one.role, who):
+            with acting(connection, statement.role, who):
                 connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-                found.append(_described(connection, one))
-    return Described(tuple(found), dict(left_out.most_common()))
+                descriptions.append(_described(connection, statement))
+    return Described(tuple(descriptions), dict(left_out.most_common()))
 
 
 def worse(before: Described, now: Described) -> list[tuple[Description, str]]:
@@ -91,12 +87,12 @@ def worse(before: Described, now: Described) -> list[tuple[Description, str]]:
     New columns at the end of a `SELECT *` are what the application has to expect.
     """
     then = {(one.text, one.role): one for one in before.statements if not one.error}
-    found = []
-    for one in now.statements:
-        was = then.get((one.text, one.role))
-        if was is not None and (why := _other(was, one)):
-            found.append((one, why))
-    return found
+    changed = []
+    for statement in now.statements:
+        was = then.get((statement.text, statement.role))
+        if was is not None and (why := _other(was, statement)):
+            changed.append((statement, why))
+    return changed
 
 
 def _other(was: Description, now: Description) -> str:
@@ -122,14 +118,14 @@ def _takes_everything(text: str) -> bool:
         return False
 
 
-def _described(connection: Connection, one: LearntStatement | Description) -> Description:
+def _described(connection: Connection, statement: LearntStatement | Description) -> Description:
     """As the protocol describes it; then planned, which is when its rights are asked for."""
-    plain = Description(one.text, one.role, one.calls)
+    plain = Description(statement.text, statement.role, statement.calls)
     try:
         with connection.transaction(force_rollback=True):
-            parameters, columns = _prepared(connection, one.text)
+            parameters, columns = _prepared(connection, statement.text)
             connection.execute(
-                sql.SQL("PREPARE learnt AS {}").format(sql.SQL(one.text)), prepare=False
+                sql.SQL("PREPARE learnt AS {}").format(sql.SQL(statement.text)), prepare=False
             )
             try:
                 nulls = sql.SQL(", ").join([sql.NULL] * len(parameters))
@@ -138,12 +134,12 @@ def _described(connection: Connection, one: LearntStatement | Description) -> De
             finally:
                 connection.execute("DEALLOCATE learnt", prepare=False)
     except psycopg.Error as error:
-        found = f"{error.sqlstate}: {' '.join(message_of(error).split())}"
+        reason = f"{error.sqlstate}: {' '.join(message_of(error).split())}"
         return Description(
-            one.text,
-            one.role,
-            one.calls,
-            error=f"{found} (not shown)" if is_unshown(found) else found,
+            statement.text,
+            statement.role,
+            statement.calls,
+            error=f"{reason} (not shown)" if is_unshown(reason) else reason,
         )
     return Description(plain.text, plain.role, plain.calls, parameters, columns)
 
@@ -157,9 +153,12 @@ def _prepared(
     prepared = connection.pgconn.prepare(b"", text.encode())
     if prepared.status != pq.ExecStatus.COMMAND_OK:
         raise psycopg.errors.error_from_result(prepared)
-    told = connection.pgconn.describe_prepared(b"")
-    kinds = [told.param_type(number) for number in range(told.nparams)]
-    columns = [(told.fname(number) or b"", told.ftype(number)) for number in range(told.nfields)]
+    description = connection.pgconn.describe_prepared(b"")
+    kinds = [description.param_type(number) for number in range(description.nparams)]
+    columns = [
+        (description.fname(number) or b"", description.ftype(number))
+        for number in range(description.nfields)
+    ]
     names = _type_names(connection, [*kinds, *(kind for _, kind in columns)])
     return tuple(names[kind] for kind in kinds), tuple(
         (name.decode(), names[kind]) for name, kind in columns
@@ -167,9 +166,9 @@ def _prepared(
 
 
 def _type_names(connection: Connection, oids: list[int]) -> dict[int, str]:
-    found = rows(
+    names = rows(
         connection,
         "SELECT oid::bigint AS oid, format_type(oid, NULL) AS name FROM unnest(%s::oid[]) AS oid",
         (oids,),
     )
-    return {row["oid"]: row["name"] for row in found}
+    return {row["oid"]: row["name"] for row in names}

@@ -1,6 +1,4 @@
-"""What the checks found on this database before the first migration: only what got worse is held
-against it.
-"""
+"""What the checks found before the first migration: only what got worse since then counts."""
 
 from __future__ import annotations
 
@@ -25,12 +23,11 @@ def load(connection: Connection) -> Mapping[tuple[str, str], int]:
     rows = connection.execute(
         "SELECT check_name, object, found FROM mantis_runbook.finding_before"
     ).fetchall()
-    return {(name, object_): found for name, object_, found in rows}
+    return {(name, object_): count for name, object_, count in rows}
 
 
 def note(connection: Connection, findings: Iterable[tuple[str, str, int]]) -> bool:
-    """Keep these findings (check, object, how many) in place of those noted last; says whether it
-    did.
+    """Replace the findings noted last (check, object, count); says whether it did.
 
     Once a migration is applied, what was noted before it stays: later findings may be the
     migration's own.

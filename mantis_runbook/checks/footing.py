@@ -1,6 +1,4 @@
-"""What a table, a view or a function rests on, by two catalogues: whether anything that decides who
-sees what was changed.
-"""
+"""What a table, view or function rests on: did anything change that decides who sees what?"""
 
 from __future__ import annotations
 
@@ -61,27 +59,27 @@ class _Side:
     @cached_property
     def parts(self) -> dict[str, list[_Part]]:
         """Definitions by the relation or function that they belong to."""
-        found: dict[str, list[_Part]] = {}
+        parts: dict[str, list[_Part]] = {}
         for kind in ("columns", *READING, *WRITING):
             for name, text in self.catalog[kind].items():
-                found.setdefault(_owner(name), []).append(_Part(kind, name, text))
+                parts.setdefault(_owner(name), []).append(_Part(kind, name, text))
         for name, text in self.catalog["indexes"].items():
             if unique := INDEXED.match(text):
-                found.setdefault(unique[1], []).append(_Part("constraints", name, text))
+                parts.setdefault(unique[1], []).append(_Part("constraints", name, text))
         for name, text in self.catalog["privileges"].items():
             if granted := GRANTED.match(name):
                 owner = _owner(granted[1]) if name.startswith("column ") else granted[1]
-                found.setdefault(owner, []).append(_Part("policies", name, text))
-        return found
+                parts.setdefault(owner, []).append(_Part("policies", name, text))
+        return parts
 
     @cached_property
     def partitions(self) -> dict[str, list[str]]:
         """A partitioned table's partitions."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name, text in self.catalog["tables"].items():
             if of := PART.search(text + " "):
-                found.setdefault(of[1], []).append(name)
-        return found
+                names.setdefault(of[1], []).append(name)
+        return names
 
     def texts(self, node: Node, columns: frozenset[str] | None) -> list[_Part]:
         """The definitions that a node consists of. `columns`: read are only these."""
@@ -91,9 +89,13 @@ class _Side:
             return [body, *self.parts.get(name, ())]
         kinds = ("columns", *READING) if mode == "read" else ("columns", *READING, *WRITING)
         own = [
-            part for part in self.parts.get(name, ())
-            if part.kind in kinds and (mode == "full" or part.kind != "columns" or columns is None or part.name in columns)
-        ]  # fmt: skip
+            part
+            for part in self.parts.get(name, ())
+            if part.kind in kinds
+            and (
+                mode == "full" or part.kind != "columns" or columns is None or part.name in columns
+            )
+        ]
         return [_Part("relations", name, self.relations.get(name, "")), *own]
 
 
@@ -113,8 +115,7 @@ class Footing:
     _beyond: dict[Node, tuple[Node, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def is_unchanged(self, name: str) -> bool:
-        """Whether nothing that decides who sees or writes what changed for a relation or a function
-        of `public`.
+        """Whether nothing changed that decides who sees or writes what in an object of `public`.
 
         `name` is as the proof writes it (`reader`, `loans_of(uuid)`). What is new, or gone, has
         changed.
@@ -148,7 +149,7 @@ class Footing:
         return {
             name.replace("public.", ""): name
             for name in (*self.before["functions"], *self.now["functions"])
-        }  # fmt: skip
+        }
 
     @cached_property
     def _is_changed_everywhere(self) -> bool:
@@ -167,13 +168,13 @@ class Footing:
     @cached_property
     def _named(self) -> Mapping[str, tuple[str, ...]]:
         """Bare name → relations and functions that are called so, now or before."""
-        found: dict[str, dict[str, None]] = {}
+        names_of: dict[str, dict[str, None]] = {}
         for side in (self._then, self._today):
             for name in side.relations:
-                found.setdefault(_bare(name), {})[name] = None
+                names_of.setdefault(_bare(name), {})[name] = None
             for name in side.catalog["functions"]:
-                found.setdefault(_bare(name.partition("(")[0]), {})[name] = None
-        return {bare: tuple(names) for bare, names in found.items()}
+                names_of.setdefault(_bare(name.partition("(")[0]), {})[name] = None
+        return {bare: tuple(names) for bare, names in names_of.items()}
 
     def _reached_from(self, start: Node) -> Iterator[Node]:
         seen, ahead = {start}, [start]

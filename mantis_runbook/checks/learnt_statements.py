@@ -1,6 +1,4 @@
-"""The application's own statements, as pg_stat_statements recorded them in the database in front of
-us.
-"""
+"""The application's own statements, as pg_stat_statements recorded them in this database."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|\{\}")
 
 @dataclass(frozen=True)
 class LearntStatement:
-    """One statement of the application, its constants replaced by `$1`, `$2`, …; `role` is the one
-    it ran as.
-    """
+    """A statement, its constants replaced by `$1`, `$2`, …; `role` is the one it ran as."""
 
     query_id: int
     text: str
@@ -68,9 +64,7 @@ class LearntStatement:
 
     @property
     def only_reads(self) -> bool:
-        """Whether it neither writes rows nor locks them; what the application's functions do is not
-        seen here.
-        """
+        """Whether it neither writes nor locks rows; what functions do is not seen here."""
         changes = grammar.nodes(grammar.tree(self.text), *ROWS[1:], "LockingClause")
         return not any(True for _ in changes)
 
@@ -89,8 +83,8 @@ class Learnt:
         if self.unavailable:
             return f"no statement learnt: {self.unavailable}"
         beside = "; ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())
-        said = f"{len(self.statements)} statements learnt from pg_stat_statements"
-        return f"{said}, left out: {beside}" if beside else said
+        summary = f"{len(self.statements)} statements learnt from pg_stat_statements"
+        return f"{summary}, left out: {beside}" if beside else summary
 
 
 def statements(connection: Connection, most: int = MOST) -> Learnt:
@@ -135,9 +129,7 @@ def statements(connection: Connection, most: int = MOST) -> Learnt:
 
 
 def _unfit(row: Mapping[str, Any], longest: int, own: frozenset[str], risky: frozenset[str]) -> str:
-    """Why a recorded statement says nothing of the application; empty when it does. The cheap
-    questions come first.
-    """
+    """Why a recorded statement is not the application's; empty when it is. Cheap tests first."""
     text = row["text"]
     reasons: tuple[tuple[Callable[[], bool], str], ...] = (
         (lambda: not row["is_here"], "of other databases"),
@@ -201,7 +193,7 @@ def _is_of_the_runbook(text: str) -> bool:
     root = grammar.tree(text)
     relations = list(grammar.nodes(root, "RangeVar"))
     called = [
-        [part.string.sval for part in one.funcname] for one in grammar.nodes(root, "FuncCall")
+        [part.string.sval for part in call.funcname] for call in grammar.nodes(root, "FuncCall")
     ]
     return (
         any(one.schemaname == SCHEMA or one.relname in LEDGER for one in relations)
@@ -221,19 +213,20 @@ def _is_of_the_application(text: str, functions: frozenset[str]) -> bool:
     root = grammar.tree(text)
     named = {one.ctename for one in grammar.nodes(root, "CommonTableExpr")}
     tables = (
-        one
-        for one in grammar.nodes(root, "RangeVar")
-        if one.schemaname not in SYSTEM
-        and (one.schemaname or not (one.relname in named or one.relname.startswith("pg_")))
+        relation
+        for relation in grammar.nodes(root, "RangeVar")
+        if relation.schemaname not in SYSTEM
+        and (
+            relation.schemaname
+            or not (relation.relname in named or relation.relname.startswith("pg_"))
+        )
     )
     return any(True for _ in tables) or not _called(text).isdisjoint(functions)
 
 
 @lru_cache(maxsize=1)
 def _ours() -> frozenset[str]:
-    """Fingerprints of the statements that we send as tenants; constants and parameters count alike
-    in them.
-    """
+    """Fingerprints of our statements as tenants; constants and parameters count alike."""
     homes = {settings.sql(), settings.own_sql()}
     files = (
         path for home in homes for folder in AS_TENANTS for path in (home / folder).rglob("*.sql")
@@ -244,9 +237,7 @@ def _ours() -> frozenset[str]:
 
 
 def _texts(script: str) -> list[str]:
-    """The statements of a file, each parsable by itself: pgbench's and psycopg's variables become
-    parameters.
-    """
+    """A file's statements, each parsable by itself: variables become parameters."""
     plain = re.sub(r"(?m)^\\.*$", "", PLACEHOLDER.sub("$1", script))
     plain = re.sub(r"(?<![:\w]):([A-Za-z_]\w*)", "$1", plain).replace("%%", "%")
     try:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
-from mantis_runbook import application, display, settings
-from mantis_runbook.checks import findings_before
+from mantis_runbook import application, display
+from mantis_runbook.checks import check_files, findings_before
+from mantis_runbook.checks.check_files import REPORT, Check
 from mantis_runbook.checks.planned_ahead import as_json, planned_ahead
 from mantis_runbook.errors import MigrationFileError, ParameterError, PrecheckFailed
 from mantis_runbook.migrations import files as migration_files
 from mantis_runbook.postgres import blockers
-from mantis_runbook.postgres.connection import Connection, message_of, query
+from mantis_runbook.postgres.connection import Connection, message_of, query, scalar
 from mantis_runbook.postgres.patience import Patience, reading
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ __all__ = [
     "KEPT",
     "NAMED",
     "PATIENCE_S",
-    "Check",
     "Checks",
     "Finding",
     "Result",
@@ -48,52 +46,10 @@ KEPT = 500
 #: How many of them a line names; the fold below the table of checks has all that are kept.
 NAMED = 3
 
-Severity = Literal["fail", "warn", "info"]
 Verdict = Literal["pass", "warn", "fail"]
 
-#: Settings that a check's query may read, and what they are set to for it.
-Told = Mapping[str, Callable[[], str]]
-
-HEADER = re.compile(r"-- (check|title|severity|phases|expected|action|reads|each|before): *(.*)")
-SEVERITY = re.compile(r"(fail|warn|info)(?:, (fail|warn) from (\d))?")
-COMMENTS = re.compile(r"\A(?:--.*\n)+")
-#: What a header says of a check for every phase.
-EVERY = "all"
-
-NEEDED = ("check", "title", "severity", "phases", "expected", "action", "reads")
-
-
-@dataclass(frozen=True)
-class Check:
-    """A predicate: what it is called, how bad a finding is in this phase, what is expected, what to
-    do otherwise.
-    """
-
-    name: str
-    title: str
-    severity: Severity
-    expected: str
-    action: str
-    phases: tuple[str, ...] = ()
-    reads: str = ""
-    each: Literal["", "counts", "must run"] = ""
-    before: Literal["", "warns"] = ""
-    path: Path = Path()
-
-    def is_of(self, phase: str) -> bool:
-        """Whether it is asked in that phase."""
-        return self.phases == (EVERY,) or phase in self.phases
-
-    @property
-    def text(self) -> str:
-        """Its query: no row if all is well, else `(object text, found bigint, detail text)`.
-
-        With `each`, it returns questions instead, `(object text, statement text)`. Each of them
-        `counts`, returning `(found bigint, detail text)`, and is found when that is not 0; or it
-        `must run`, and is found when it raises. The header stays here: it is for people, and not
-        every database has its characters.
-        """
-        return COMMENTS.sub("", self.path.read_text())
+#: Settings that a check's query may read; each value is computed when the first query asks.
+SettingValues = Mapping[str, Callable[[], str]]
 
 
 @dataclass(frozen=True)
@@ -147,8 +103,10 @@ class Checks:
 
     @property
     def verdict(self) -> Verdict:
-        found = {result.verdict for result in self.results}
-        return "fail" if "fail" in found or not found else "warn" if "warn" in found else "pass"
+        verdicts = {result.verdict for result in self.results}
+        if not verdicts or "fail" in verdicts:
+            return "fail"
+        return "warn" if "warn" in verdicts else "pass"
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -179,9 +137,7 @@ class Checks:
         ]
 
     def require(self) -> Checks:
-        """These checks, if none failed. Raises `PrecheckFailed` naming each that did, and what to
-        do about it.
-        """
+        """These checks, if none failed. Raises `PrecheckFailed` naming each that did."""
         if not self.results:
             raise PrecheckFailed(
                 f"no check was run for phase {self.phase}", action="name at least one that exists"
@@ -209,10 +165,8 @@ class Checks:
 
 
 def load() -> tuple[Check, ...]:
-    """All checks, the runbook's own and the application's, by name, with the severity they have in
-    phase 0.
-    """
-    return tuple(_read(path, "0") for path in _files() if not path.stem.startswith("report_"))
+    """All checks by name, our own and the application's, with their severity in phase 0."""
+    return check_files.load("0")
 
 
 def run(
@@ -223,8 +177,7 @@ def run(
     tolerate: Collection[str] = (),
     patience_s: float | None = None,
 ) -> Checks:
-    """Run the checks of a phase, or those of these names, reading only, each in a transaction of
-    its own.
+    """Run the checks of a phase, or those named, each read-only in a transaction of its own.
 
     A finding of a check named in `tolerate` warns instead of failing; a check that could not run
     fails all the same. The first that finds a table locked waits for `patience_s` (None:
@@ -232,15 +185,11 @@ def run(
     at once: what held the first up would hold each of them up as long. Raises `ParameterError` for
     an unknown name.
     """
-    known = {
-        path.stem: _read(path, str(phase))
-        for path in _files()
-        if not path.stem.startswith("report_")
-    }
+    known = {check.name: check for check in check_files.load(str(phase))}
     chosen = (
         sorted(names)
         if names is not None
-        else [name for name, one in known.items() if one.is_of(str(phase))]
+        else [name for name, check in known.items() if check.is_of(str(phase))]
     )
     if unknown := sorted({*chosen, *tolerate} - set(known)):
         raise ParameterError(
@@ -249,10 +198,11 @@ def run(
             expected="one of " + ", ".join(known),
             action="choose one of them",
         )
-    told = _told(connection, str(phase))
+    values = _setting_values(connection, str(phase))
     patience = Patience(round((PATIENCE_S if patience_s is None else patience_s) * 1000))
     results = (
-        _run(connection, known[name], told, patience, tolerated=name in tolerate) for name in chosen
+        _run(connection, known[name], values, patience, tolerated=name in tolerate)
+        for name in chosen
     )
     judged = _beside_before(connection, Checks(str(phase), tuple(results)))
     return replace(
@@ -262,43 +212,35 @@ def run(
 
 
 def note_before(connection: Connection) -> bool:
-    """Keep what the checks find now as what was so before the first migration, unless one is
-    applied already.
+    """Note what the checks find before the first migration; nothing once one is applied.
 
     Only checks whose files say `before: warns` are asked: those that look at objects of the
     owner's, which were there before us and may stay as they are. Returns whether anything was
     noted.
     """
-    known = {
-        path.stem: _read(path, "0") for path in _files() if not path.stem.startswith("report_")
-    }
-    told, patience = _told(connection, "0"), Patience(round(PATIENCE_S * 1000))
-    found = [
+    values, patience = _setting_values(connection, "0"), Patience(round(PATIENCE_S * 1000))
+    findings = [
         (check.name, finding.object, finding.found)
-        for check in known.values()
+        for check in load()
         if check.before
-        for finding in _tried_findings(connection, check, told, patience)
+        for finding in _tried_findings(connection, check, values, patience)
     ]
-    return findings_before.note(connection, found)
+    return findings_before.note(connection, findings)
 
 
 def _tried_findings(
-    connection: Connection, check: Check, told: Told, patience: Patience
+    connection: Connection, check: Check, values: SettingValues, patience: Patience
 ) -> list[Finding]:
-    """All findings of a check; none of one that cannot run now: what it would find then counts as
-    new.
-    """
+    """The findings of a check; none if it cannot run now, so later ones count as new."""
     try:
         with reading(connection, patience):
-            return list(_findings(connection, check, told))
+            return list(_findings(connection, check, values))
     except psycopg.Error:
         return []
 
 
 def _beside_before(connection: Connection, checks: Checks) -> Checks:
-    """The same results, where what stood before the first migration, and is no worse now, warns
-    instead of failing.
-    """
+    """The same results, where what is no worse than before the first migration only warns."""
     if not any(result.verdict == "fail" and result.check.before for result in checks.results):
         return checks
     before = findings_before.load(connection)
@@ -326,13 +268,14 @@ def _judged_beside(result: Result, before: Mapping[tuple[str, str], int]) -> Res
 def reports() -> tuple[str, ...]:
     """The names that `report` knows."""
     return tuple(
-        path.stem.removeprefix("report_") for path in _files() if path.stem.startswith("report_")
+        path.stem.removeprefix(REPORT)
+        for path in check_files.paths()
+        if path.stem.startswith(REPORT)
     )
 
 
 def report(connection: Connection, name: str) -> pd.DataFrame:
-    """A query of `sql/checks/report_….sql` as a frame: the strategy's pre-migration ones, and where
-    personal data is.
+    """A query of `sql/checks/report_….sql` as a frame.
 
     A `statement` that it returns is run, and its number told in the column `rows` instead. Raises
     `ParameterError` for an unknown name, and `Refused` naming who holds a table that is locked for
@@ -358,52 +301,22 @@ def report(connection: Connection, name: str) -> pd.DataFrame:
         )
         if "statement" not in frame:
             return frame
-        frame["rows"] = [connection.execute(text).fetchone()[0] for text in frame["statement"]]  # type: ignore[index]
+        frame["rows"] = [scalar(connection, statement) for statement in frame["statement"]]
     return frame.drop(columns="statement")
 
 
-def _files() -> list[Path]:
-    """The runbook's own checks, and those of the application in `checks/application/`, by name."""
-    ours = {path.stem: path for path in (settings.own_sql() / "checks").glob("*.sql")}
-    theirs = {path.stem: path for path in (settings.sql() / "checks" / "application").glob("*.sql")}
-    if twice := sorted(ours.keys() & theirs.keys()):
-        raise ParameterError(
-            f"check {twice[0]} is there twice", found="one of the application's, and one of the runbook's own",
-            expected="each name once", action=f"rename checks/application/{twice[0]}.sql",
-        )  # fmt: skip
-    return [path for _, path in sorted((ours | theirs).items())]
-
-
-def _read(path: Path, phase: str) -> Check:
-    """A check, from the header of its file. Raises `ParameterError` for a header that is not
-    whole.
-    """
-    header = dict(HEADER.findall(path.read_text()))
-    severity = SEVERITY.fullmatch(header.get("severity", ""))
-    missing = [name for name in NEEDED if not header.get(name)]
-    if missing or severity is None or header["check"] != path.stem:
-        raise ParameterError(
-            f"checks/{path.name}",
-            found=f"a header without {', '.join(missing)}" if missing else "a header of another check",
-            expected="-- " + ": …, -- ".join(NEEDED), action="complete the header",
-        )  # fmt: skip
-    usual, later, since = severity.groups()
-    worse = bool(later) and int(phase) >= int(since)
-    phases = (EVERY,) if header["phases"] == EVERY else tuple(re.findall(r"\d+", header["phases"]))
-    return Check(
-        name=path.stem, title=header["title"], expected=header["expected"], action=header["action"], phases=phases,
-        reads=header["reads"], each=header.get("each", ""), before=header.get("before", ""), path=path,
-        severity=later if worse else usual,  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
 def _run(
-    connection: Connection, check: Check, told: Told, patience: Patience, *, tolerated: bool
+    connection: Connection,
+    check: Check,
+    values: SettingValues,
+    patience: Patience,
+    *,
+    tolerated: bool,
 ) -> Result:
     start = time.monotonic()
     try:
         with reading(connection, patience):
-            findings = list(_findings(connection, check, told))
+            findings = list(_findings(connection, check, values))
     except psycopg.errors.LockNotAvailable:
         reason = patience.spent(connection)
         findings, severity = [Finding(check.name, 1, f"the check could not run: {reason}")], "fail"
@@ -420,10 +333,10 @@ def _run(
     return Result(check, verdict, tuple(findings), len(findings), (time.monotonic() - start) * 1000)
 
 
-def _findings(connection: Connection, check: Check, told: Told) -> Iterator[Finding]:
-    for name, tell in told.items():
+def _findings(connection: Connection, check: Check, values: SettingValues) -> Iterator[Finding]:
+    for name, value in values.items():
         if name in check.text:
-            connection.execute("SELECT set_config(%s, %s, true)", (name, tell()))
+            connection.execute("SELECT set_config(%s, %s, true)", (name, value()))
     rows = connection.execute(check.text).fetchall()
     if not check.each:
         yield from (Finding(*row) for row in rows)
@@ -449,9 +362,10 @@ def _tried(connection: Connection, name: str, statement: str) -> Iterator[Findin
         yield Finding(name, 1, message_of(error))
 
 
-def _told(connection: Connection, phase: str) -> Told:
-    """What checks are told of the application and its migration files, which are read when the
-    first of them asks.
+def _setting_values(connection: Connection, phase: str) -> SettingValues:
+    """What checks may read of the application and its migration files.
+
+    The files are read when the first check asks for them.
     """
     known = cache(migration_files.load)
     return {

@@ -1,6 +1,4 @@
-"""What the migrations ahead of a phase will make: told to queries, so that they know leftovers from
-what is ours.
-"""
+"""What the migrations ahead will make, so that queries can tell leftovers from our objects."""
 
 from __future__ import annotations
 

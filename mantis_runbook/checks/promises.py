@@ -1,11 +1,9 @@
-"""What no migration may make worse: tenants stay apart, and the old application keeps working.
-Tried on the copy, twice.
-"""
+"""What no migration may make worse: tenant isolation and the old application, tried on the copy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mantis_runbook import application
@@ -14,10 +12,9 @@ from mantis_runbook.checks.compatibility import Compatibility
 from mantis_runbook.checks.described_statements import Described
 from mantis_runbook.checks.footing import Footing
 from mantis_runbook.checks.learnt_statements import Learnt
+from mantis_runbook.checks.promises_before import NO_TENANTS, Before
 from mantis_runbook.checks.tenants import isolation as tenants
 from mantis_runbook.checks.tenants.acts_as import ActsAs
-from mantis_runbook.checks.tenants.attempt import Crossing
-from mantis_runbook.checks.tenants.isolation import Separation
 from mantis_runbook.checks.worsened import BEFORE, Finding
 from mantis_runbook.display import many
 from mantis_runbook.engine.step_journal import StepJournal
@@ -36,110 +33,9 @@ Watcher = Callable[[str], None]
 #: reads it there.
 KEPT = "promises_before"
 
-NO_TENANTS = "the application declares no tenants"
-
 
 def _quiet(name: str) -> None:
     """Nobody watches."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """Both proofs as they were before a migration, and the catalogue then (None where the journal
-    has it).
-
-    `untried` and `unrun` say why a proof could not be made at all; `failed` maps each statement of
-    our list that failed (script, actor, step) to what it ended with, `broken` are promises that the
-    catalogue did not keep then.
-    """
-
-    separation: Separation | None
-    untried: str = ""
-    unrun: str = ""
-    failed: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    broken: tuple[str, ...] = ()
-    described: Described = field(default_factory=Described)
-    learnt: str = ""
-    roles: str = ""
-    catalog: Catalog | None = None
-
-    @property
-    def findings(self) -> list[Finding]:
-        """All that was not as it should be then, as warnings: no migration has to answer for it."""
-        leaks = self.separation.leaks if self.separation else ()
-        found = [
-            Finding(one.table, one.attempt, f"{one.found} ({BEFORE})", "warn") for one in leaks
-        ]
-        found += [
-            Finding("tenant isolation", "", f"{why} ({BEFORE})", "warn")
-            for why in [self.untried]
-            if why
-        ]
-        found += [
-            Finding("the old application", "", f"{why} ({BEFORE})", "warn")
-            for why in [self.unrun]
-            if why
-        ]
-        return [
-            *found,
-            *(_of_statement(step, said) for step, said in self.failed.items()),
-            *(Finding("contract", "", f"{one} ({BEFORE})", "warn") for one in self.broken),
-        ]
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """What phase 0 shows: how sessions act as tenants, what was learnt, and what was so before
-        any migration.
-        """
-        told = [{"warning": str(one), "verdict": one.verdict} for one in self.findings]
-        acts = self.separation.acts.summary if self.separation else self.untried or NO_TENANTS
-        attempts = (
-            many(len(self.separation.attempts), "attempt") if self.separation else "no attempt"
-        )
-        notes = [
-            acts,
-            *(self.separation.notes if self.separation else ()),
-            *([self.learnt] if self.learnt else []),
-        ]
-        warned = Table(
-            f"{many(len(told), 'thing')} that no migration has to answer for", told, "verdict"
-        )
-        how = Table(
-            f"how tenants were tried: {attempts} to cross between them",
-            [{"note": note} for note in notes],
-        )
-        return (how, warned) if told else (how,)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it is kept for phase 5; without the catalogue, which the journal has."""
-        separation = self.separation
-        return {
-            "attempts": (
-                [list(vars(one).values()) for one in separation.attempts] if separation else None
-            ),
-            "untried": self.untried,
-            "unrun": self.unrun,
-            "failed": [[*step, found] for step, found in self.failed.items()],
-            "broken": list(self.broken),
-            "described": self.described.as_dict(),
-            "learnt": self.learnt,
-            "roles": self.roles,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], catalog: Catalog | None) -> Before:
-        attempts = data["attempts"]
-        return cls(
-            Separation(tuple(Crossing(*one) for one in attempts)) if attempts is not None else None,
-            data["untried"],
-            data["unrun"],
-            {(script, actor, step): found for script, actor, step, found in data["failed"]},
-            tuple(data["broken"]),
-            Described.from_dict(data["described"]),
-            data["learnt"],
-            data["roles"],
-            catalog,
-        )
 
 
 @dataclass(frozen=True)
@@ -177,17 +73,23 @@ class Promises:
         return [str(one) for one in worsened.warnings((*self.crossings, *self.statements))]
 
     def _sentences(self, verdict: str, isolation: str, contract: str) -> list[str]:
-        told = [f"{isolation}: {one}" for one in self.crossings if one.verdict == verdict]
-        return [*told, *(f"{contract}: {one}" for one in self.statements if one.verdict == verdict)]
+        sentences = [f"{isolation}: {one}" for one in self.crossings if one.verdict == verdict]
+        return [
+            *sentences,
+            *(f"{contract}: {one}" for one in self.statements if one.verdict == verdict),
+        ]
 
     @property
     def tables(self) -> tuple[Table, ...]:
         red = bool(self.problems or self.doubts)
         note = self.acts.summary if self.acts else ""
         isolation = Table(
-            f"tenant isolation, {len(self.isolation)} tables, views and functions", self.isolation, "verdict",
-            folded=not red, note=note,
-        )  # fmt: skip
+            f"tenant isolation, {len(self.isolation)} tables, views and functions",
+            self.isolation,
+            "verdict",
+            folded=not red,
+            note=note,
+        )
         contract = Table(
             f"compatibility contract, {len(self.contract)} parts",
             self.contract,
@@ -222,32 +124,38 @@ def before(scratch: Target, learnt: Learnt, watch: Watcher = _quiet) -> Before:
             unrun = str(error)
         roles = _roles(connection)
     return Before(
-        separation,
-        untried,
-        unrun,
-        works.failed if works else {},
-        tuple(map(str, works.broken or ())) if works else (),
-        described_now,
-        _told(learnt, described_now),
-        roles,
-        catalog,
+        separation=separation,
+        untried=untried,
+        unrun=unrun,
+        failed=works.failed if works else {},
+        broken=tuple(map(str, works.broken or ())) if works else (),
+        described=described_now,
+        learnt=_told(learnt, described_now),
+        roles=roles,
+        catalog=catalog,
     )
 
 
 def kept(scratch: Target, was: Before, watch: Watcher = _quiet) -> Promises:
-    """Both proofs on the same copy, migrated: acted is where the catalogue says that anything
-    changed which decides.
+    """Both proofs on the same copy, migrated: tried is only what rests on something that changed.
 
     All of it is rolled back; a copy because its rows and locks are nobody else's there.
     """
     with connect(scratch, "promises") as connection:
         now = snapshot(connection)
-        found, records, said, acts = weigh_tenants(connection, was, now, watch=watch, may_rest=True)
-        worse, parts, told = weigh_contract(connection, was, now, acts, watch)
-    warned = worsened.warnings((*found, *worse))
+        crossings, records, tried, acts = weigh_tenants(
+            connection, was, now, watch=watch, may_rest=True
+        )
+        worse, parts, promised = weigh_contract(connection, was, now, acts, watch)
+    warned = worsened.warnings((*crossings, *worse))
     beside = f"; {many(len(warned), 'thing')} that no migration has to answer for" if warned else ""
     return Promises(
-        tuple(found), tuple(worse), tuple(records), tuple(parts), f"{said}, {told}{beside}", acts
+        crossings=tuple(crossings),
+        statements=tuple(worse),
+        isolation=tuple(records),
+        contract=tuple(parts),
+        summary=f"{tried}, {promised}{beside}",
+        acts=acts,
     )
 
 
@@ -260,19 +168,17 @@ def weigh_tenants(
     may_rest: bool = False,
     is_ours: Callable[[str], bool] = lambda name: True,
 ) -> tuple[list[Finding], list[dict[str, Any]], str, ActsAs | None]:
-    """The proof of tenants against that of before: findings, a record for each table, a few words,
-    and how it acted.
+    """The proof of tenants against that of before: findings, records, a summary, how it acted.
 
-    `may_rest`: what nothing changed for is not acted on again; on the target, where time has
-    passed, everything is.
+    `may_rest`: skip what nothing changed for; on the target, where time has passed, nothing is.
     """
     if application.load().tenants is None:
         return [], [], NO_TENANTS, None
     footing = Footing(was.catalog, now) if was.catalog else None
-    alike = footing is not None and was.roles == _roles(connection)
+    same_roles = was.roles == _roles(connection)
 
     def is_unchanged(name: str) -> bool:
-        return footing is not None and alike and footing.is_unchanged(name)
+        return footing is not None and same_roles and footing.is_unchanged(name)
 
     def rests(name: str) -> bool:
         return may_rest and was.separation is not None and is_unchanged(name)
@@ -281,10 +187,10 @@ def weigh_tenants(
         separation = tenants.prove(connection, rests=rests, watch=watch)
     except Inconclusive as error:
         verdict = "warn" if was.untried else "inconclusive"
-        said = f"{error} ({BEFORE})" if was.untried else str(error)
+        reason = f"{error} ({BEFORE})" if was.untried else str(error)
         return (
-            [Finding("tenant isolation", "", said, verdict)],
-            [{"table": "", "verdict": verdict, "attempts": 0, "found": said}],
+            [Finding("tenant isolation", "", reason, verdict)],
+            [{"table": "", "verdict": verdict, "attempts": 0, "found": reason}],
             "tenants were not tried",
             None,
         )
@@ -299,12 +205,9 @@ def weigh_tenants(
         is_ours=is_ours,
         resting=resting,
     )
-    beside = (
-        f" ({many(len(resting), 'object')} as before: nothing that decides changed)"
-        if resting
-        else ""
-    )
-    summary = f"{many(len(separation.attempts), 'attempt')} to cross between tenants{beside}"
+    summary = f"{many(len(separation.attempts), 'attempt')} to cross between tenants"
+    if resting:
+        summary += f" ({many(len(resting), 'object')} as before: nothing that decides changed)"
     return findings, worsened.records(separation, findings, resting), summary, separation.acts
 
 
@@ -315,9 +218,7 @@ def weigh_contract(
     acts: ActsAs | None = None,
     watch: Watcher = _quiet,
 ) -> tuple[list[Finding], list[dict[str, Any]], str]:
-    """The old application's statements against those of before: findings, a record for each part,
-    and a few words.
-    """
+    """The old application's statements against those of before: findings, records, a summary."""
     try:
         user = compatibility.user_of(connection, acts)
         works = compatibility.run(
@@ -329,40 +230,44 @@ def weigh_contract(
     except Inconclusive as error:
         works = compatibility.without_statements(_catalog_before(connection), now)
         verdict = "warn" if was.unrun else "inconclusive"
-        said = f"{error} ({BEFORE})" if was.unrun else str(error)
+        reason = f"{error} ({BEFORE})" if was.unrun else str(error)
         findings = worsened.contract(was.failed, was.broken, works)
         records = [_weighed(record, findings) for record in works.records]
         records.append(
-            {"what": "statements", "actor": "", "statements": 0, "verdict": verdict, "found": said}
+            {
+                "what": "statements",
+                "actor": "",
+                "statements": 0,
+                "verdict": verdict,
+                "found": reason,
+            }
         )
-        findings.append(Finding("the old application", "", said, verdict))
+        findings.append(Finding("the old application", "", reason, verdict))
         learnt = Described()
     worse, part = _weigh_learnt(was.described, learnt)
     records += part
-    told = was.learnt or "nothing learnt"
+    summary = was.learnt or "nothing learnt"
     return (
         [*findings, *worse],
         records,
-        f"{len(records)} parts of the old application's contract; {told}",
+        f"{len(records)} parts of the old application's contract; {summary}",
     )
 
 
 def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """Learnt statements against how they were described before: findings, and a record where any
-    were.
-    """
+    """Learnt statements against their descriptions before: findings, and a record if any."""
     compared = {(one.text, one.role) for one in was.statements if not one.error}
     if not compared:
         return [], []
     worse = described_statements.worse(was, now)
     findings = [
         Finding(
-            f"statement of the application ({one.calls:,} calls as {one.role})",
-            one.name,
+            f"statement of the application ({statement.calls:,} calls as {statement.role})",
+            statement.name,
             why,
             "fail",
         )
-        for one, why in worse
+        for statement, why in worse
     ]
     subject = "statements learnt from pg_stat_statements"
     if missing := compared - {(one.text, one.role) for one in now.statements}:
@@ -374,13 +279,13 @@ def _weigh_learnt(was: Described, now: Described) -> tuple[list[Finding], list[d
                 "inconclusive",
             )
         )
-    found = "; ".join(map(str, findings)) or "all are prepared as before"
+    differences = "; ".join(map(str, findings)) or "all are prepared as before"
     record = {
         "what": subject,
         "actor": "",
         "statements": len(compared),
         "verdict": worsened.word(findings),
-        "found": found,
+        "found": differences,
     }
     return findings, [record]
 
@@ -389,32 +294,22 @@ def _weighed(record: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
     """A part's record, with the verdict that its findings have."""
     subject = f"{record['what'].removeprefix('statements on ')} as {record['actor']}"
     ours = [
-        one
-        for one in findings
-        if (one.subject == subject if record["actor"] else not _is_of_statements(one))
+        finding
+        for finding in findings
+        if (finding.subject == subject if record["actor"] else not _is_of_statements(finding))
     ]
     if record["verdict"] == "pass" or not ours:
         return record
     return record | {"verdict": worsened.word(ours), "found": "; ".join(map(str, ours))}
 
 
-def _is_of_statements(one: Finding) -> bool:
-    return " as " in one.subject and bool(one.what)
+def _is_of_statements(finding: Finding) -> bool:
+    return " as " in finding.subject and bool(finding.what)
 
 
-def _of_statement(step: tuple[str, str, str], found: str) -> Finding:
-    script, actor, name = step
-    said = (
-        f"not applicable here: {found}"
-        if Compatibility.is_not_applicable(found)
-        else f"{found} ({BEFORE})"
-    )
-    return Finding(f"{script} as {actor}", name, said, "warn")
-
-
-def _told(learnt: Learnt, found: Described) -> str:
-    unprepared = sum(bool(one.error) for one in found.statements)
-    beside = [f"{count} not asked: {why}" for why, count in found.left_out.items()]
+def _told(learnt: Learnt, described: Described) -> str:
+    unprepared = sum(bool(one.error) for one in described.statements)
+    beside = [f"{count} not asked: {why}" for why, count in described.left_out.items()]
     beside += [f"{unprepared} that cannot be prepared by themselves"] if unprepared else []
     return "; ".join([str(learnt), *beside])
 

@@ -1,6 +1,4 @@
-"""Which state of the application this is, told before anything else: the baseline, half migrated by
-hand, or a later one.
-"""
+"""Which state of the application this is: the baseline, half migrated by hand, or a later one."""
 
 from __future__ import annotations
 

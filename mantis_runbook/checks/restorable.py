@@ -1,6 +1,4 @@
-"""What the server of the copies cannot restore of a database: found before it is tried, and named
-with what needs it.
-"""
+"""What the scratch server cannot restore of a database, found before it is tried."""
 
 from __future__ import annotations
 
@@ -13,7 +11,8 @@ from psycopg import sql
 
 from mantis_runbook.backup import likeness
 from mantis_runbook.backup.likeness import Likeness, Setting
-from mantis_runbook.checks.named_checks import KEPT, Check, Finding, Result
+from mantis_runbook.checks.check_files import Check
+from mantis_runbook.checks.named_checks import KEPT, Finding, Result
 from mantis_runbook.postgres.connection import Connection, identity, message_of, query
 
 __all__ = ["check", "unrestorable"]
@@ -69,8 +68,8 @@ NAMED = 5
 
 def check(target: Connection, scratch: Connection) -> Result:
     """The same as one more check of a phase."""
-    found = tuple(unrestorable(target, scratch))
-    return Result(CHECK, "fail" if found else "pass", found[:KEPT], len(found))
+    findings = tuple(unrestorable(target, scratch))
+    return Result(CHECK, "fail" if findings else "pass", findings[:KEPT], len(findings))
 
 
 def unrestorable(target: Connection, scratch: Connection) -> Iterator[Finding]:
@@ -86,8 +85,10 @@ def unrestorable(target: Connection, scratch: Connection) -> Iterator[Finding]:
     beside = here.system_identifier == there.system_identifier
     if there.major < here.major:
         yield Finding(
-            f"PostgreSQL {there.major}", 1, f"older than the target's {here.major}: a dump restores on its own version or newer"
-        )  # fmt: skip
+            f"PostgreSQL {there.major}",
+            1,
+            f"older than the target's {here.major}: a dump restores on its own version or newer",
+        )
     lacking = _lacking(scratch, {(kind, thing) for kind, thing, _, _ in wanted if kind in LACKS})
     for kind, thing in sorted(one for one in lacking if not beside or one[0] in BESIDE):
         users = sorted(
@@ -144,9 +145,7 @@ def _extensions(scratch: Connection, wanted: dict[str, str]) -> Iterator[Finding
 
 
 def _is_newer(version: str, other: str) -> bool:
-    """Whether a version is newer than another. Versions that are not numbers have no order: then it
-    is not.
-    """
+    """Whether a version is newer than another; False where one of them is no number."""
     numbers = [re.fullmatch(r"\d+(\.\d+)*", text) for text in (version, other)]
     if not all(numbers):
         return False
@@ -157,7 +156,12 @@ def _is_newer(version: str, other: str) -> bool:
 def _shape(scratch: Connection, like: Likeness, *, has_icu: bool) -> Iterator[Finding]:
     """The database itself: its locale, and settings that this server does not know or accept."""
     if like.provider == "i" and not has_icu:
-        yield Finding(f"locale {like.locale}", 1, "the database's own, of ICU, which this server was built without: use a server with ICU")  # fmt: skip
+        yield Finding(
+            f"locale {like.locale}",
+            1,
+            "the database's own, of ICU, which this server was built without:"
+            " use a server with ICU",
+        )
     for name in sorted({like.collate, like.ctype}):
         if _locale_refused(scratch, name):
             yield Finding(

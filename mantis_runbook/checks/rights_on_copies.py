@@ -1,12 +1,11 @@
-"""What our role may do where backups are restored: what it lacks there, and the statement that
-mends it.
-"""
+"""Rights that our role lacks where backups are restored, with the statement that grants each."""
 
 from __future__ import annotations
 
 import json
 
-from mantis_runbook.checks.named_checks import Check, Finding, Result
+from mantis_runbook.checks.check_files import Check
+from mantis_runbook.checks.named_checks import Finding, Result
 from mantis_runbook.postgres.connection import Connection, query, rows
 
 __all__ = ["may_restore"]
@@ -25,8 +24,8 @@ def may_restore(target: Connection, scratch: Connection) -> Result:
     kind of right that it lacks there, with the statement that gives it.
     """
     asked = json.dumps(rows(target, query("rights/asked_of_scratch")))
-    found = tuple(
+    findings = tuple(
         Finding(row["object"], 1, row["detail"])
         for row in rows(scratch, query("rights/lacking_on_scratch"), {"asked": asked})
     )
-    return Result(CHECK, "fail" if found else "pass", found, len(found))
+    return Result(CHECK, "fail" if findings else "pass", findings, len(findings))

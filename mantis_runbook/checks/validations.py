@@ -93,7 +93,8 @@ class Validated:
     @property
     def records(self) -> list[dict[str, Any]]:
         return [
-            {"name": one.name, "verdict": one.verdict, "found": one.found} for one in self.results
+            {"name": result.name, "verdict": result.verdict, "found": result.found}
+            for result in self.results
         ]
 
 
@@ -317,6 +318,8 @@ def _violations(
                 connection.execute(preparation)
             cursor = connection.execute(statement.text)
             columns = [column.name for column in cursor.description or ()]
-            found = cursor.fetchall() if cursor.description else []
-            return columns, [row for row in found if row[-1]] if columns == COUNTED else found
+            violations = cursor.fetchall() if cursor.description else []
+            return columns, [
+                row for row in violations if row[-1]
+            ] if columns == COUNTED else violations
     raise AssertionError("unreachable")

@@ -131,8 +131,10 @@ def isolation(
     """
     then = {(one.table, one.attempt): one for one in before.attempts} if before else {}
     findings = [
-        _weighed(one, then.get((one.table, one.attempt)), is_unchanged, is_new, is_ours)
-        for one in after.leaks
+        _weighed(
+            crossing, then.get((crossing.table, crossing.attempt)), is_unchanged, is_new, is_ours
+        )
+        for crossing in after.leaks
     ]
     old = [one for one in (before.leaks if before else ()) if one.table in resting]
     return [
@@ -148,9 +150,9 @@ def _weighed(
     is_new: Callable[[str], bool],
     is_ours: Callable[[str], bool],
 ) -> Finding:
-    def finding(verdict: str, said: str) -> Finding:
+    def finding(verdict: str, reason: str) -> Finding:
         return Finding(
-            now.table, now.attempt, f"{now.found} ({said})" if said else now.found, verdict
+            now.table, now.attempt, f"{now.found} ({reason})" if reason else now.found, verdict
         )
 
     if is_new(now.table):
@@ -184,13 +186,15 @@ def _unshown(
     return finding("inconclusive", "not shown within the limit")
 
 
-def _severity(one: Crossing) -> int:
+def _severity(crossing: Crossing) -> int:
     """How bad: shown apart, not shown, refused or ended in an error where it should not, rows
     reached.
     """
-    if one.verdict != "fail":
-        return ("pass", "inconclusive").index(one.verdict)
-    ended = one.attempt in RIGHTFUL or (one.found[:5].isalnum() and one.found[5:6] == ":")
+    if crossing.verdict != "fail":
+        return ("pass", "inconclusive").index(crossing.verdict)
+    ended = crossing.attempt in RIGHTFUL or (
+        crossing.found[:5].isalnum() and crossing.found[5:6] == ":"
+    )
     return 2 if ended else 3
 
 
@@ -215,23 +219,23 @@ def contract(
         )
         for one in after.broken or ()
     ]
-    for (script, actor, step), found in after.failed.items():
+    for (script, actor, step), outcome in after.failed.items():
         subject, was = f"{script} as {actor}", failed_before.get((script, actor, step))
-        if is_unshown(found) or (was is not None and is_unshown(was)):
+        if is_unshown(outcome) or (was is not None and is_unshown(was)):
             findings.append(
                 Finding(
                     subject,
                     step,
-                    f"{found}; before the migration: {was or 'passed'}",
+                    f"{outcome}; before the migration: {was or 'passed'}",
                     "inconclusive",
                 )
             )
         elif was is None:
-            findings.append(Finding(subject, step, found, "fail"))
+            findings.append(Finding(subject, step, outcome, "fail"))
         elif after.is_not_applicable(was):
             findings.append(Finding(subject, step, f"not applicable here: {was}", "warn"))
         else:
-            findings.append(Finding(subject, step, f"{found} ({BEFORE})", "warn"))
+            findings.append(Finding(subject, step, f"{outcome} ({BEFORE})", "warn"))
     if after.broken is None:
         findings.append(
             Finding("catalogue of before phase 1", "", "it was not kept", "inconclusive")

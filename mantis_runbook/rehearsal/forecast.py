@@ -8,7 +8,8 @@ from typing import Any
 
 from mantis_runbook import display
 from mantis_runbook.engine.results import Applied
-from mantis_runbook.rehearsal.lock_recorder import Judged, strongest
+from mantis_runbook.rehearsal.lock_recorder import strongest
+from mantis_runbook.rehearsal.lock_verdict import Judged
 from mantis_runbook.runs.journal import Entry
 
 __all__ = ["beside_actual", "durations", "lock_waits", "locks", "rhythm", "spans"]
@@ -30,11 +31,13 @@ def locks(judged: Iterable[Judged]) -> dict[str, dict[str, Any]]:
     `held_ms` is the longest that it held one for which writers wait.
     """
     steps: dict[str, dict[str, Any]] = {}
-    for one in (each.locks for each in judged if each.locks.direction == "up" and each.locks.table):
-        seen = steps.setdefault(f"{one.version} {one.step}", {"mode": "", "held_ms": 0.0})
-        seen["mode"] = strongest([seen["mode"], one.mode] if seen["mode"] else [one.mode])
-        if one.blocks_writes:
-            seen["held_ms"] = max(seen["held_ms"], round(one.held_ms, 1))
+    for locks in (
+        each.locks for each in judged if each.locks.direction == "up" and each.locks.table
+    ):
+        seen = steps.setdefault(f"{locks.version} {locks.step}", {"mode": "", "held_ms": 0.0})
+        seen["mode"] = strongest([seen["mode"], locks.mode] if seen["mode"] else [locks.mode])
+        if locks.blocks_writes:
+            seen["held_ms"] = max(seen["held_ms"], round(locks.held_ms, 1))
     return steps
 
 

@@ -1,6 +1,4 @@
-"""Locks of each statement in the rehearsal: on which table, how strong, for how long, with a
-rewrite or a scan.
-"""
+"""Locks of each statement in the rehearsal: on which table, how strong, a rewrite or a scan."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -21,9 +19,8 @@ from mantis_runbook.migrations.lint.lock_model import dropped, key_of
 from mantis_runbook.postgres.connection import Connection, connect, query, rows
 from mantis_runbook.postgres.statements import option, relation_name, tree
 from mantis_runbook.postgres.target import Target
-from mantis_runbook.settings import Environment
 
-__all__ = ["MODES", "Judged", "Recorder", "StatementLocks", "judge", "strongest"]
+__all__ = ["MODES", "Recorder", "StatementLocks", "strongest"]
 
 #: Weakest first; https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 MODES = (
@@ -47,10 +44,6 @@ SCANNING = {"IndexStmt", "ReindexStmt", "ClusterStmt", "VacuumStmt"}
 CONCURRENTLY = "ShareUpdateExclusiveLock"
 
 LOOK_S = 0.005
-
-MEGABYTE = 2**20
-
-Word = Literal["pass", "warn", "fail"]
 
 
 @dataclass(frozen=True)
@@ -101,51 +94,9 @@ class StatementLocks:
         }
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A statement's locks, with a verdict: pass, warn or fail, and why."""
-
-    locks: StatementLocks
-    verdict: Word
-    reason: str = ""
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return {"verdict": self.verdict, **self.locks.record, "why": self.reason}
-
-
 def strongest(modes: Iterable[str]) -> str:
     """The strongest of some modes, "" of none."""
     return max(modes, key=MODES.index, default="")
-
-
-def judge(locks: StatementLocks, environment: Environment) -> Judged:
-    """Whether the environment can bear what a statement does to a table. Pure.
-
-    Red: readers or writers wait while a table larger than `locked_table_mb` is rewritten or
-    scanned, or for as long as the guard would let nothing be answered (`longest_gap_ms`). Amber:
-    they wait longer than one of ours may.
-    """
-    if not locks.blocks_writes:
-        return Judged(locks, "pass")
-    who = "readers and writers" if locks.blocks_reads else "writers"
-    size = locks.table_bytes / MEGABYTE
-    if (locks.rewrote or locks.scanned) and size > environment.locked_table_mb:
-        what = "rewritten" if locks.rewrote else "scanned"
-        return Judged(
-            locks,
-            "fail",
-            f"{who} wait while {size:,.0f} MB are {what}, more than"
-            f" {environment.locked_table_mb:g} MB",
-        )
-    if environment.guard.longest_gap_ms and locks.held_ms >= environment.guard.longest_gap_ms:
-        allowed = f"{environment.guard.longest_gap_ms:,.10g} ms"
-        return Judged(
-            locks, "fail", f"{who} wait {locks.held_ms:,.0f} ms, and the guard stops at {allowed}"
-        )
-    if locks.held_ms > environment.lock_timeout_ms:
-        return Judged(locks, "warn", f"{who} wait {locks.held_ms:,.0f} ms")
-    return Judged(locks, "pass")
 
 
 @dataclass(frozen=True)
@@ -216,9 +167,9 @@ class Recorder:
         """
         tables = {one.name for one in self._existing.values() if one.is_table}
         strong = [
-            one
-            for one in self.locks
-            if one.direction == "up" and one.mode in MODES[1:] and one.table in tables
+            locks
+            for locks in self.locks
+            if locks.direction == "up" and locks.mode in MODES[1:] and locks.table in tables
         ]
         worst_first = sorted(
             strong, key=lambda one: (MODES.index(one.mode), one.held_ms), reverse=True
@@ -234,39 +185,39 @@ class Recorder:
         place = known.index(statement.sha256) if statement.sha256 in known else 0
         seen = StatementLocks(version, direction, step.name, statement.summary)
         within = connection.info.transaction_status == TransactionStatus.INTRANS
-        found: dict[int, StatementLocks] = {}
+        locks: dict[int, StatementLocks] = {}
         with (
-            self._within(connection, seen, found)
+            self._within(connection, seen, locks)
             if within
-            else self._from_beside(connection, statement, seen, found)
+            else self._from_beside(connection, statement, seen, locks)
         ):
             yield
-        self._keep((version, direction, step.name, place), found)
+        self._keep((version, direction, step.name, place), locks)
 
     # -- in the statement's own transaction --------------------------------------------------------
 
     @contextmanager
     def _within(
-        self, connection: Connection, seen: StatementLocks, found: dict[int, StatementLocks]
+        self, connection: Connection, seen: StatementLocks, locks: dict[int, StatementLocks]
     ) -> Iterator[None]:
         before = self._state(connection)
         began = time.monotonic()
         yield
         seen = replace(seen, duration_ms=(time.monotonic() - began) * 1000)
         after = self._state(connection)
-        found.update(
+        locks.update(
             {
                 oid: self._of(oid, seen, before[oid], after[oid])
                 for oid in after
                 if after[oid] != before[oid]
             }
         )
-        found.setdefault(0, seen)
+        locks.setdefault(0, seen)
 
     def _state(self, connection: Connection) -> dict[int, State]:
-        found = rows(connection, query("locks/state"), {"relations": list(self._existing)})
+        states = rows(connection, query("locks/state"), {"relations": list(self._existing)})
         return {
-            row["oid"]: State(row["file"], row["scans"], frozenset(row["modes"])) for row in found
+            row["oid"]: State(row["file"], row["scans"], frozenset(row["modes"])) for row in states
         }
 
     def _of(self, oid: int, seen: StatementLocks, before: State, after: State) -> StatementLocks:
@@ -299,7 +250,7 @@ class Recorder:
         connection: Connection,
         statement: Statement,
         seen: StatementLocks,
-        found: dict[int, StatementLocks],
+        locks: dict[int, StatementLocks],
     ) -> Iterator[None]:
         assert self._beside is not None
         modes = {
@@ -326,16 +277,16 @@ class Recorder:
             rewrote = oid in after and after[oid] != before.get(oid)
             worst = strongest(held)
             scanned = scans and worst not in MODES[:3]
-            found[oid] = self._on(
+            locks[oid] = self._on(
                 oid, replace(seen, duration_ms=took), worst, rewrote=rewrote, scanned=scanned
             )
-        if not found:
-            found[0] = replace(seen, duration_ms=took)
+        if not locks:
+            locks[0] = replace(seen, duration_ms=took)
 
     def _files(self) -> dict[int, int]:
         assert self._beside is not None
-        found = rows(self._beside, query("locks/files"), {"relations": list(self._existing)})
-        return {row["oid"]: row["file"] for row in found}
+        files = rows(self._beside, query("locks/files"), {"relations": list(self._existing)})
+        return {row["oid"]: row["file"] for row in files}
 
     def _look(self, pid: int, modes: dict[int, set[str]], over: threading.Event) -> None:
         with suppress(psycopg.Error, RunbookError), connect(self._target, "locks") as connection:
@@ -347,34 +298,34 @@ class Recorder:
 
     # -- what was found ----------------------------------------------------------------------------
 
-    def _keep(self, key: Key, found: Mapping[int, StatementLocks]) -> None:
+    def _keep(self, key: Key, locks_by_table: Mapping[int, StatementLocks]) -> None:
         """A statement may run again: a retry, a batch, the second time up. Of each table the worst
         is kept.
         """
         kept = self._found.setdefault(key, {})
-        for oid, one in found.items():
-            kept[oid] = _worse(kept[oid], one) if oid in kept else one
+        for oid, locks in locks_by_table.items():
+            kept[oid] = _worse(kept[oid], locks) if oid in kept else locks
         if len(kept) > 1:
             kept.pop(0, None)
 
     def _with_held(self, key: Key) -> Iterator[StatementLocks]:
         version, direction, step, place = key
         later = [
-            max(one.duration_ms for one in found.values())
-            for (*same, number), found in self._found.items()
+            max(one.duration_ms for one in locks_by_table.values())
+            for (*same, number), locks_by_table in self._found.items()
             if same == [version, direction, step] and number > place
         ]
-        for one in self._found[key].values():
-            yield replace(one, held_ms=one.duration_ms + sum(later))
+        for locks in self._found[key].values():
+            yield replace(locks, held_ms=locks.duration_ms + sum(later))
 
 
-def _worse(one: StatementLocks, other: StatementLocks) -> StatementLocks:
+def _worse(locks: StatementLocks, other: StatementLocks) -> StatementLocks:
     return replace(
-        one,
-        mode=strongest(mode for mode in (one.mode, other.mode) if mode),
-        rewrote=one.rewrote or other.rewrote,
-        scanned=one.scanned or other.scanned,
-        duration_ms=max(one.duration_ms, other.duration_ms),
+        locks,
+        mode=strongest(mode for mode in (locks.mode, other.mode) if mode),
+        rewrote=locks.rewrote or other.rewrote,
+        scanned=locks.scanned or other.scanned,
+        duration_ms=max(locks.duration_ms, other.duration_ms),
     )
 
 

@@ -24,7 +24,8 @@ from mantis_runbook.postgres.catalog import Catalog, Difference
 from mantis_runbook.postgres.connection import Connection, connect, scalar
 from mantis_runbook.postgres.statements import quoted
 from mantis_runbook.postgres.target import Target
-from mantis_runbook.rehearsal.lock_recorder import Judged, Recorder, judge
+from mantis_runbook.rehearsal.lock_recorder import Recorder
+from mantis_runbook.rehearsal.lock_verdict import Judged, judge
 from mantis_runbook.settings import Environment
 
 __all__ = ["LEDGER_TABLES", "Rehearsal", "rehearse", "set_apart"]
@@ -55,14 +56,14 @@ class Rehearsal:
     @property
     def problems(self) -> list[str]:
         """What keeps the phase from going on; empty when all went as it must."""
-        found = self.suite.problems
+        problems = self.suite.problems
         if not self.content.is_equal:
-            found.append(f"old columns changed: {self.content.message}")
+            problems.append(f"old columns changed: {self.content.message}")
         if not self.left_behind.is_empty:
-            found.append(f"the rollback leaves a difference: {self.left_behind}")
+            problems.append(f"the rollback leaves a difference: {self.left_behind}")
         red = [one for one in self.locks if one.verdict == "fail"]
-        found += [f"{one.locks.statement} on {one.locks.table}: {one.reason}" for one in red]
-        return found
+        problems += [f"{one.locks.statement} on {one.locks.table}: {one.reason}" for one in red]
+        return problems
 
 
 def rehearse(
@@ -98,27 +99,36 @@ def rehearse(
         mark = _next_transaction(connection)
         applied = tuple(engine.up(one) for one in pending)
         suite = validations.validate_suite(connection, migrations, earlier=completed)
-        now = fingerprint.take(connection, columns=expected.columns, row_types=row_types)
-        grown = _grown(connection, expected, now, row_types, mark)
-        trail = application.load().audit_trail
-        content, side_effects = set_apart(compare(expected, now), grown, _words(pending), trail)
+        content, side_effects = _compared(connection, expected, row_types, mark, _words(pending))
         rolled_back = tuple(engine.rollback(one) for one in reversed(pending))
         left_behind = catalog.left_behind(
             start, catalog.snapshot(connection), Ledger(connection).added_labels()
         )
         again = tuple(engine.up(one) for one in pending)
-    judged = tuple(judge(one, environment) for one in recorder.locks)
     return Rehearsal(
-        applied,
-        suite,
-        content,
-        rolled_back,
-        left_behind,
-        again,
-        judged,
-        recorder.touched,
-        side_effects,
+        applied=applied,
+        suite=suite,
+        content=content,
+        rolled_back=rolled_back,
+        left_behind=left_behind,
+        again=again,
+        locks=tuple(judge(locks, environment) for locks in recorder.locks),
+        touched=recorder.touched,
+        side_effects=side_effects,
     )
+
+
+def _compared(
+    connection: Connection,
+    before: Fingerprint,
+    row_types: Mapping[str, Mapping[str, RowType]],
+    mark: int,
+    words: Collection[str],
+) -> tuple[Comparison, tuple[str, ...]]:
+    """The old columns against those of before, and the tables that grew by a side effect."""
+    now = fingerprint.take(connection, columns=before.columns, row_types=row_types)
+    grown = _grown(connection, before, now, row_types, mark)
+    return set_apart(compare(before, now), grown, words, application.load().audit_trail)
 
 
 def _next_transaction(connection: Connection) -> int:
@@ -137,8 +147,7 @@ def _grown(
     row_types: Mapping[str, Mapping[str, RowType]],
     mark: int,
 ) -> Fingerprint:
-    """Tables with more rows than before, looked at once more without the rows that came since the
-    mark.
+    """Tables with more rows than before, fingerprinted again without the rows since the mark.
 
     Nobody else writes on the copy: what is left are the rows of before, if nobody changed or
     rewrote them.
@@ -156,26 +165,29 @@ def _grown(
 def set_apart(
     content: Comparison, grown: Fingerprint, words: Collection[str], audit_trail: str = ""
 ) -> tuple[Comparison, tuple[str, ...]]:
-    """The comparison without rows that something on this database wrote because a migration ran;
-    and what that was.
+    """The comparison without rows written as a side effect of a migration; and those tables.
 
     Pure. Only additions are set apart, where the rows of before are all there as they were, and
     only in tables whose names are none of the migration's `words`. The application's `audit_trail`
     is written to by its own triggers, and is not worth a word.
     """
     verdicts, effects = list[Verdict](), list[str]()
-    for one in content.verdicts:
-        older = Verdict(one.table, one.before, grown.tables.get(one.table))
-        known = one.table == audit_trail
-        if one.is_equal or not older.is_equal or not (known or _relation(one.table) not in words):
-            verdicts.append(one)
+    for verdict in content.verdicts:
+        older = Verdict(verdict.table, verdict.before, grown.tables.get(verdict.table))
+        known = verdict.table == audit_trail
+        if (
+            verdict.is_equal
+            or not older.is_equal
+            or not (known or _relation(verdict.table) not in words)
+        ):
+            verdicts.append(verdict)
             continue
         verdicts.append(older)
         if not known:
             effects.append(
-                f"table {one.table} (not touched by this migration) has {one.found:,} rows on the"
-                f" copy after the rehearsal, {one.expected:,} before: something on this database"
-                " writes to it when a migration runs"
+                f"table {verdict.table} (not touched by this migration) has {verdict.found:,} rows"
+                f" on the copy after the rehearsal, {verdict.expected:,} before: something on this"
+                " database writes to it when a migration runs"
             )
     return replace(content, verdicts=tuple(verdicts)), tuple(effects)
 
@@ -186,13 +198,11 @@ def _relation(table: str) -> str:
 
 
 def _words(migrations: Sequence[Migration]) -> frozenset[str]:
-    """Whatever may be a table's name in the files, in the bodies of functions too: rather a word
-    too many.
-    """
+    """Every word of the files, function bodies included, that may be a table's name."""
     texts = (
         statement.text
-        for one in migrations
-        for step in one.up.steps
+        for migration in migrations
+        for step in migration.up.steps
         for statement in step.statements
     )
     return frozenset(_plain(word) for text in texts for word in NAME.findall(text))
@@ -203,9 +213,7 @@ def _plain(name: str) -> str:
 
 
 def _start(connection: Connection, pending: Sequence[Migration]) -> Catalog:
-    """The catalogue from before the first of these migrations: as it is now, unless that one is
-    half applied.
-    """
+    """The catalogue before the first of these migrations; the present one unless half applied."""
     journal = StepJournal(connection)
     last = journal.last_pass(pending[0].version) if pending else None
     text = journal.catalog_before(pending[0].version) if last is not None and last.is_open else None

@@ -1,6 +1,4 @@
-"""A database is compared with itself: what was broken before is a warning, what got worse fails,
-whatever the policies read.
-"""
+"""A database compared with itself: what was broken before warns, what got worse fails."""
 
 from __future__ import annotations
 
@@ -35,42 +33,56 @@ NOTHING = Learnt(unavailable="the extension is not there")
 
 #: The one function that every policy of the baseline asks, reading other settings.
 ORGANISATION = """
-    CREATE OR REPLACE FUNCTION current_org_id() RETURNS uuid LANGUAGE plpgsql STABLE SECURITY DEFINER
+    CREATE OR REPLACE FUNCTION current_org_id() RETURNS uuid
+        LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = public, pg_temp AS $f$ BEGIN RETURN ({}); END $f$
 """
 
 #: What an installation reads, and how sessions then act.
 READ = {
     "a setting with the organisation": (
-        "SELECT nullif(current_setting('app.current_org_id', true), '')::uuid", "app.current_org_id (org)",
+        "SELECT nullif(current_setting('app.current_org_id', true), '')::uuid",
+        "app.current_org_id (org)",
     ),
     "a setting that is cast as it is": (
-        "SELECT current_setting('app.current_org_id', true)::uuid", "app.current_org_id (org)",
+        "SELECT current_setting('app.current_org_id', true)::uuid",
+        "app.current_org_id (org)",
     ),
     "claims": (
-        "SELECT (nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'app_metadata' ->> 'org_id')::uuid",
+        "SELECT (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->"
+        " 'app_metadata' ->> 'org_id')::uuid",
         "request.jwt.claims (claims)",
     ),
-    "a name that says nothing": ("SELECT nullif(current_setting('house.key', true), '')::uuid", "house.key (org)"),
-    "a name that misleads": (
-        "SELECT org_id FROM profile WHERE id = nullif(current_setting('app.tenant', true), '')::uuid", "app.tenant (user)",
+    "a name that says nothing": (
+        "SELECT nullif(current_setting('house.key', true), '')::uuid",
+        "house.key (org)",
     ),
-}  # fmt: skip
+    "a name that misleads": (
+        "SELECT org_id FROM profile WHERE id = nullif(current_setting('app.tenant', true),"
+        " '')::uuid",
+        "app.tenant (user)",
+    ),
+}
 
 #: Broken in ways that real installations are: each is named, and none is a failure.
 BROKEN_BEFORE = """
     CREATE FUNCTION audit_by_org() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN INSERT INTO audit_log (org_id, action, table_name) VALUES (NEW.org_id, ''UPDATE'', ''x''); RETURN NEW; END';
-    CREATE TRIGGER audit_by_org AFTER INSERT ON ticket_comment FOR EACH ROW EXECUTE FUNCTION audit_by_org();
+        'BEGIN INSERT INTO audit_log (org_id, action, table_name)
+            VALUES (NEW.org_id, ''UPDATE'', ''x''); RETURN NEW; END';
+    CREATE TRIGGER audit_by_org AFTER INSERT ON ticket_comment
+        FOR EACH ROW EXECUTE FUNCTION audit_by_org();
     CREATE VIEW never_worked AS SELECT 1 / (count(*) - count(*)) AS share FROM customer;
     GRANT SELECT ON never_worked TO authenticated;
-    CREATE VIEW opened_long_ago AS SELECT * FROM customer; GRANT SELECT ON opened_long_ago TO authenticated;
-    CREATE TABLE parcel (org_id uuid REFERENCES organization, at date NOT NULL CHECK (at > '3000-01-01'));
+    CREATE VIEW opened_long_ago AS SELECT * FROM customer;
+    GRANT SELECT ON opened_long_ago TO authenticated;
+    CREATE TABLE parcel (org_id uuid REFERENCES organization,
+        at date NOT NULL CHECK (at > '3000-01-01'));
     ALTER TABLE parcel ENABLE ROW LEVEL SECURITY;
     ALTER TABLE inventory_item DROP COLUMN barcode;
     DROP FUNCTION global_search;
     DROP VIEW v_organization_overview;
-    CREATE VIEW v_organization_overview WITH (security_invoker = true) AS SELECT id, name FROM organization;
+    CREATE VIEW v_organization_overview WITH (security_invoker = true)
+        AS SELECT id, name FROM organization;
 """
 
 
@@ -242,8 +254,12 @@ def weighed(
     is_ours: bool = True,
 ) -> list[worsened.Finding]:
     return worsened.isolation(
-        before, after, is_unchanged=lambda _: is_unchanged, is_new=lambda _: is_new, is_ours=lambda _: is_ours
-    )  # fmt: skip
+        before,
+        after,
+        is_unchanged=lambda _: is_unchanged,
+        is_new=lambda _: is_new,
+        is_ours=lambda _: is_ours,
+    )
 
 
 LEAK = Crossing("t", "read the other tenant's rows", "3", "fail")
@@ -360,14 +376,22 @@ def test_one_tenant_alone_was_so_before(database: Target) -> None:
 # -- the application's own statements --------------------------------------------------------------
 
 ASKED = {
-    "SELECT * FROM notification WHERE user_id = $1": "ALTER TABLE notification ALTER COLUMN expires_at TYPE text",
-    "UPDATE dashboard SET view_count = view_count + $1 WHERE id = $2": "ALTER TABLE dashboard ALTER COLUMN view_count TYPE bigint",
-    "SELECT title FROM support_ticket WHERE id = $1": "REVOKE SELECT ON support_ticket FROM authenticated",
-    "INSERT INTO data_import (org_id, file_name, created_by) VALUES ($1, $2, $3)": "ALTER TABLE data_import RENAME COLUMN file_name TO file",
+    "SELECT * FROM notification WHERE user_id = $1": (
+        "ALTER TABLE notification ALTER COLUMN expires_at TYPE text"
+    ),
+    "UPDATE dashboard SET view_count = view_count + $1 WHERE id = $2": (
+        "ALTER TABLE dashboard ALTER COLUMN view_count TYPE bigint"
+    ),
+    "SELECT title FROM support_ticket WHERE id = $1": (
+        "REVOKE SELECT ON support_ticket FROM authenticated"
+    ),
+    "INSERT INTO data_import (org_id, file_name, created_by) VALUES ($1, $2, $3)": (
+        "ALTER TABLE data_import RENAME COLUMN file_name TO file"
+    ),
     "SELECT name FROM customer": "",
     "SELECT * FROM alert_rule": "ALTER TABLE alert_rule ADD COLUMN more text",
     "SELECT no_such_column FROM customer": "",
-}  # fmt: skip
+}
 
 
 def test_a_statement_that_is_described_otherwise_is_found(migrated: Connection) -> None:
@@ -432,17 +456,37 @@ def _all_of(done: Climbed) -> Catalog:
 
 #: What changes, what has to be tried again by it, and what rests.
 CHANGES = [
-    ("ALTER TABLE customer ADD COLUMN nickname text", {"customer"}, {"supplier", "support_ticket", "v_user_profile"}),
-    ("ALTER POLICY customer_of_own_organization ON customer USING (true)", {"customer", "v_customer_ops_overview"}, {"notification"}),
-    ("ALTER FUNCTION current_org_id() SECURITY INVOKER", {"customer", "supplier", "v_user_profile"}, set()),
-    ("ALTER POLICY profile_of_own_organization ON profile USING (true)", {"supplier", "profile"}, set()),
+    (
+        "ALTER TABLE customer ADD COLUMN nickname text",
+        {"customer"},
+        {"supplier", "support_ticket", "v_user_profile"},
+    ),
+    (
+        "ALTER POLICY customer_of_own_organization ON customer USING (true)",
+        {"customer", "v_customer_ops_overview"},
+        {"notification"},
+    ),
+    (
+        "ALTER FUNCTION current_org_id() SECURITY INVOKER",
+        {"customer", "supplier", "v_user_profile"},
+        set(),
+    ),
+    (
+        "ALTER POLICY profile_of_own_organization ON profile USING (true)",
+        {"supplier", "profile"},
+        set(),
+    ),
     ("GRANT TRUNCATE ON notification TO authenticated", {"notification"}, {"supplier"}),
     ("GRANT UPDATE (name) ON supplier TO anon", {"supplier"}, {"notification"}),
     ("CREATE INDEX by_phone ON customer (phone)", set(), {"customer", "supplier"}),
     ("ALTER TABLE ai_message_2025_q1 DISABLE TRIGGER USER", {"ai_message"}, {"supplier"}),
-    ("ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", {"supplier", "audit_log"}, {"notification"}),
+    (
+        "ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        {"supplier", "audit_log"},
+        {"notification"},
+    ),
     ("GRANT CREATE ON SCHEMA public TO authenticated", {"customer", "supplier"}, set()),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "again", "rests"), CHANGES)
@@ -468,17 +512,26 @@ def test_a_role_that_may_more_makes_everything_be_tried_again(database: Target) 
 
 def test_names_of_settings_tell_what_they_hold() -> None:
     known = {
-        "app.current_org_id": "org", "app.tenantId": "org", "request.jwt.claim.sub": "user", "app.user_email": "email",
-        "request.jwt.claim.role": "database_role", "app.current_user_role": "role", "request.jwt.claims": "claims", "app.x": None,
-    }  # fmt: skip
+        "app.current_org_id": "org",
+        "app.tenantId": "org",
+        "request.jwt.claim.sub": "user",
+        "app.user_email": "email",
+        "request.jwt.claim.role": "database_role",
+        "app.current_user_role": "role",
+        "request.jwt.claims": "claims",
+        "app.x": None,
+    }
     assert {name: acts_as.kind_of(name) for name in known} == known
     assert (
         acts_as.kind_of("app.session", ["(current_setting('app.session', true)::jsonb ->> 'org')"])
         == "claims"
     )
-    assert acts_as.settings_in("(current_setting('a.b'::text, true)::json #>> '{x,y}') || current_setting('role')") == (
-        ("a.b",), ("x", "y"),
-    )  # fmt: skip
+    assert acts_as.settings_in(
+        "(current_setting('a.b'::text, true)::json #>> '{x,y}') || current_setting('role')"
+    ) == (
+        ("a.b",),
+        ("x", "y"),
+    )
     assert re.search(
         "sub",
         acts_as.ActsAs({"request.jwt.claims": "claims"}).values(acts_as.Person("u", "o"))[

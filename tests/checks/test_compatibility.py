@@ -21,9 +21,12 @@ SCRIPT = {name: (settings.sql() / "compatibility" / f"{name}.sql").read_text() f
 #: Columns that an INSERT names although they may be left out: the day, for a partition that is
 #: there; a rule asks for the token.
 BESIDES = {
-    "ai_message": {"timestamp"}, "customer_interaction": {"timestamp"}, "pipeline_execution": {"started_at"},
-    "system_metric": {"timestamp"}, "dashboard_share": {"share_token"},
-}  # fmt: skip
+    "ai_message": {"timestamp"},
+    "customer_interaction": {"timestamp"},
+    "pipeline_execution": {"started_at"},
+    "system_metric": {"timestamp"},
+    "dashboard_share": {"share_token"},
+}
 
 #: Columns that a trigger fills, and an INSERT may leave out.
 KEPT = {"support_ticket": {"ticket_number"}}
@@ -71,9 +74,12 @@ def test_nothing_is_left_of_it(done: Climbed) -> None:
         before = connection.execute(counted).fetchone()
         compatibility.run(connection, None)
         assert connection.execute(counted).fetchone() == before
-        assert connection.execute("SELECT current_user = session_user, current_setting('row_security')").fetchone() == (
-            True, "off",
-        )  # fmt: skip
+        assert connection.execute(
+            "SELECT current_user = session_user, current_setting('row_security')"
+        ).fetchone() == (
+            True,
+            "off",
+        )
 
 
 def test_statements_alone_do_not_show_it(migrated: Connection) -> None:
@@ -143,52 +149,130 @@ def test_an_insert_knows_only_what_it_must(done: Climbed) -> None:
 
 BROKEN = [
     ("DROP VIEW v_recent_activity", "view public.v_recent_activity: is gone"),
-    ("ALTER VIEW v_inventory_alerts RENAME COLUMN alert TO heading", "view public.v_inventory_alerts: had the columns"),
-    ("ALTER VIEW v_user_profile RESET (security_invoker)", "view public.v_user_profile: has lost security_invoker=true"),
-    ("ALTER TABLE customer ALTER COLUMN status SET DEFAULT 'active'", "column public.customer.status: was"),
-    ("ALTER TABLE supplier ALTER COLUMN risk_score DROP DEFAULT", "column public.supplier.risk_score: was integer DEFAULT 0"),
-    ("ALTER TABLE purchase_order ALTER COLUMN order_date SET NOT NULL", "column public.purchase_order.order_date: was date"),
-    ("ALTER TABLE profile ALTER COLUMN role DROP NOT NULL", "column public.profile.role: was"),
-    ("ALTER TABLE integration_connector ALTER COLUMN retry_count TYPE bigint", "column public.integration_connector.retry_count: was integer"),
-    ("ALTER TABLE notification RENAME COLUMN message TO body", "column public.notification.message: is gone"),
-    ("ALTER TABLE alert_rule DROP COLUMN cooldown_minutes", "column public.alert_rule.cooldown_minutes: is gone"),
     (
-        "ALTER TABLE dashboard DROP COLUMN description; ALTER TABLE dashboard ADD COLUMN description text",
+        "ALTER VIEW v_inventory_alerts RENAME COLUMN alert TO heading",
+        "view public.v_inventory_alerts: had the columns",
+    ),
+    (
+        "ALTER VIEW v_user_profile RESET (security_invoker)",
+        "view public.v_user_profile: has lost security_invoker=true",
+    ),
+    (
+        "ALTER TABLE customer ALTER COLUMN status SET DEFAULT 'active'",
+        "column public.customer.status: was",
+    ),
+    (
+        "ALTER TABLE supplier ALTER COLUMN risk_score DROP DEFAULT",
+        "column public.supplier.risk_score: was integer DEFAULT 0",
+    ),
+    (
+        "ALTER TABLE purchase_order ALTER COLUMN order_date SET NOT NULL",
+        "column public.purchase_order.order_date: was date",
+    ),
+    ("ALTER TABLE profile ALTER COLUMN role DROP NOT NULL", "column public.profile.role: was"),
+    (
+        "ALTER TABLE integration_connector ALTER COLUMN retry_count TYPE bigint",
+        "column public.integration_connector.retry_count: was integer",
+    ),
+    (
+        "ALTER TABLE notification RENAME COLUMN message TO body",
+        "column public.notification.message: is gone",
+    ),
+    (
+        "ALTER TABLE alert_rule DROP COLUMN cooldown_minutes",
+        "column public.alert_rule.cooldown_minutes: is gone",
+    ),
+    (
+        "ALTER TABLE dashboard DROP COLUMN description; ALTER TABLE dashboard ADD COLUMN"
+        " description text",
         "table public.dashboard: its columns came as",
     ),
-    ("ALTER TABLE widget ADD COLUMN kind text NOT NULL DEFAULT ''; ALTER TABLE widget ALTER COLUMN kind DROP DEFAULT", "column public.widget.kind: is new, NOT NULL and without a default"),
-    ("ALTER TABLE dashboard_favorite RENAME TO favourite", "table public.dashboard_favorite: is gone"),
-    ("DROP TABLE system_metric_2025_q1", "table public.system_metric_2025_q1: is gone"),
-    ("ALTER TABLE system_metric DETACH PARTITION system_metric_2025_q2", "table public.system_metric_2025_q2: is no partition any more"),
-    ("ALTER TABLE supplier FORCE ROW LEVEL SECURITY", "table public.supplier: row security forced"),
-    ("ALTER TABLE notification SET UNLOGGED", "table public.notification: was a table, is a unlogged table"),
-    ("ALTER TABLE customer DROP CONSTRAINT customer_name_length", "constraint public.customer.customer_name_length: is gone"),
-    ("ALTER TABLE customer ADD CONSTRAINT has_phone CHECK (phone IS NOT NULL) NOT VALID", "constraint public.customer.has_phone: is new and concerns phone"),
-    ("ALTER TABLE alert_rule ADD CONSTRAINT once UNIQUE (org_id, created_at, id)", "constraint public.alert_rule.once: is new and concerns created_at, id, org_id"),
-    ("CREATE UNIQUE INDEX twice ON alert_rule (org_id, lower(name), id)", "index public.twice: is new and unique over columns of before"),
-    ("ALTER TYPE po_status RENAME VALUE 'sent' TO 'posted'", "enum public.po_status: has lost 'sent'"),
-    ("DROP FUNCTION get_reorder_suggestions(uuid)", "function public.get_reorder_suggestions(uuid): is gone"),
     (
-        "DROP FUNCTION get_widget_data(uuid); CREATE FUNCTION get_widget_data(target_widget uuid) RETURNS json LANGUAGE sql AS 'SELECT NULL::json'",
-        "function public.get_widget_data(uuid): was FUNCTION public.get_widget_data(target_widget uuid) RETURNS jsonb, is",
+        "ALTER TABLE widget ADD COLUMN kind text NOT NULL DEFAULT ''; ALTER TABLE widget ALTER"
+        " COLUMN kind DROP DEFAULT",
+        "column public.widget.kind: is new, NOT NULL and without a default",
     ),
     (
-        "DROP FUNCTION get_org_metrics; CREATE FUNCTION get_org_metrics(org uuid, timestamptz DEFAULT NULL, timestamptz DEFAULT NULL)"
+        "ALTER TABLE dashboard_favorite RENAME TO favourite",
+        "table public.dashboard_favorite: is gone",
+    ),
+    ("DROP TABLE system_metric_2025_q1", "table public.system_metric_2025_q1: is gone"),
+    (
+        "ALTER TABLE system_metric DETACH PARTITION system_metric_2025_q2",
+        "table public.system_metric_2025_q2: is no partition any more",
+    ),
+    ("ALTER TABLE supplier FORCE ROW LEVEL SECURITY", "table public.supplier: row security forced"),
+    (
+        "ALTER TABLE notification SET UNLOGGED",
+        "table public.notification: was a table, is a unlogged table",
+    ),
+    (
+        "ALTER TABLE customer DROP CONSTRAINT customer_name_length",
+        "constraint public.customer.customer_name_length: is gone",
+    ),
+    (
+        "ALTER TABLE customer ADD CONSTRAINT has_phone CHECK (phone IS NOT NULL) NOT VALID",
+        "constraint public.customer.has_phone: is new and concerns phone",
+    ),
+    (
+        "ALTER TABLE alert_rule ADD CONSTRAINT once UNIQUE (org_id, created_at, id)",
+        "constraint public.alert_rule.once: is new and concerns created_at, id, org_id",
+    ),
+    (
+        "CREATE UNIQUE INDEX twice ON alert_rule (org_id, lower(name), id)",
+        "index public.twice: is new and unique over columns of before",
+    ),
+    (
+        "ALTER TYPE po_status RENAME VALUE 'sent' TO 'posted'",
+        "enum public.po_status: has lost 'sent'",
+    ),
+    (
+        "DROP FUNCTION get_reorder_suggestions(uuid)",
+        "function public.get_reorder_suggestions(uuid): is gone",
+    ),
+    (
+        "DROP FUNCTION get_widget_data(uuid); CREATE FUNCTION get_widget_data(target_widget"
+        " uuid) RETURNS json LANGUAGE sql AS 'SELECT NULL::json'",
+        "function public.get_widget_data(uuid): was FUNCTION"
+        " public.get_widget_data(target_widget uuid) RETURNS jsonb, is",
+    ),
+    (
+        "DROP FUNCTION get_org_metrics; CREATE FUNCTION get_org_metrics(org uuid, timestamptz"
+        " DEFAULT NULL, timestamptz DEFAULT NULL)"
         " RETURNS TABLE (metric text, value numeric) LANGUAGE sql AS 'SELECT NULL, 0'",
         "timestamp with time zone): was FUNCTION public.get_org_metrics(target_org uuid",
     ),
-    ("DROP TRIGGER set_ticket_number ON support_ticket", "trigger public.support_ticket.set_ticket_number: is gone"),
-    ("ALTER TABLE supplier DISABLE TRIGGER record_audit", "trigger public.supplier.record_audit: was"),
-    ("REVOKE INSERT ON supplier FROM authenticated", "rights public.supplier: lost INSERT of authenticated"),
-    ("REVOKE SELECT ON v_user_profile FROM authenticated", "rights public.v_user_profile: lost SELECT of authenticated"),
-    ("REVOKE EXECUTE ON FUNCTION global_search FROM service_role", "rights public.global_search(uuid,text,integer): lost EXECUTE of service_role"),
-    ("ALTER SEQUENCE support_ticket_number_seq RENAME TO numbers", "sequence public.support_ticket_number_seq: is gone"),
-]  # fmt: skip
+    (
+        "DROP TRIGGER set_ticket_number ON support_ticket",
+        "trigger public.support_ticket.set_ticket_number: is gone",
+    ),
+    (
+        "ALTER TABLE supplier DISABLE TRIGGER record_audit",
+        "trigger public.supplier.record_audit: was",
+    ),
+    (
+        "REVOKE INSERT ON supplier FROM authenticated",
+        "rights public.supplier: lost INSERT of authenticated",
+    ),
+    (
+        "REVOKE SELECT ON v_user_profile FROM authenticated",
+        "rights public.v_user_profile: lost SELECT of authenticated",
+    ),
+    (
+        "REVOKE EXECUTE ON FUNCTION global_search FROM service_role",
+        "rights public.global_search(uuid,text,integer): lost EXECUTE of service_role",
+    ),
+    (
+        "ALTER SEQUENCE support_ticket_number_seq RENAME TO numbers",
+        "sequence public.support_ticket_number_seq: is gone",
+    ),
+]
 
 #: What may be done beside the application.
 ALLOWED = [
     "ALTER TABLE customer ADD COLUMN nickname text, ADD COLUMN rating integer NOT NULL DEFAULT 0",
-    "ALTER TABLE customer ADD COLUMN grade integer, ADD CONSTRAINT graded CHECK (grade > 0 AND grade <> 7)",
+    "ALTER TABLE customer ADD COLUMN grade integer, ADD CONSTRAINT graded CHECK (grade > 0 AND"
+    " grade <> 7)",
     "ALTER TABLE customer ADD COLUMN code text, ADD CONSTRAINT coded UNIQUE (org_id, code)",
     "ALTER TABLE customer ADD COLUMN boss uuid REFERENCES customer",
     "CREATE INDEX by_name ON customer (name); CREATE POLICY all_of_it ON customer USING (true)",
@@ -197,7 +281,7 @@ ALLOWED = [
     "CREATE TABLE somebody (name text NOT NULL UNIQUE CHECK (name <> ''))",
     "CREATE TRIGGER more BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION set_updated_at()",
     "ALTER FUNCTION get_widget_data(uuid) COST 7",
-]  # fmt: skip
+]
 
 
 def test_what_breaks_the_contract_is_found(migrated: Connection, done: Climbed) -> None:
@@ -248,15 +332,42 @@ LOG = {
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"tables": {"public.log": "table; owner o; partitioned by RANGE (at)"}, "constraints": {"public.log.ripe": "CHECK ((at > '2000-01-01'))"}}, []),
-        ({"tables": {"public.log": "table; owner o; partitioned by RANGE (at)"}, "constraints": {"public.log.new": "CHECK ((at > '2000-01-01'))"}}, []),
-        ({"tables": {"public.log": "table; owner o; partitioned by RANGE (at)"}, "constraints": {}}, ["constraint public.log.ripe: is gone"]),
-        ({"constraints": {"public.log.ripe": "CHECK ((at > '2000-01-01'))"}}, ["constraint public.log.log_pkey: is gone"]),
-        ({"column_order": {"public.log": "at, id"}}, ["table public.log: its columns came as id, at"]),
+        (
+            {
+                "tables": {"public.log": "table; owner o; partitioned by RANGE (at)"},
+                "constraints": {"public.log.ripe": "CHECK ((at > '2000-01-01'))"},
+            },
+            [],
+        ),
+        (
+            {
+                "tables": {"public.log": "table; owner o; partitioned by RANGE (at)"},
+                "constraints": {"public.log.new": "CHECK ((at > '2000-01-01'))"},
+            },
+            [],
+        ),
+        (
+            {
+                "tables": {"public.log": "table; owner o; partitioned by RANGE (at)"},
+                "constraints": {},
+            },
+            ["constraint public.log.ripe: is gone"],
+        ),
+        (
+            {"constraints": {"public.log.ripe": "CHECK ((at > '2000-01-01'))"}},
+            ["constraint public.log.log_pkey: is gone"],
+        ),
+        (
+            {"column_order": {"public.log": "at, id"}},
+            ["table public.log: its columns came as id, at"],
+        ),
         ({"tables": {}}, ["table public.log: is gone"]),
-        ({"tables": {"public.log": "foreign table; owner o"}}, ["table public.log: was a table, is a foreign table"]),
+        (
+            {"tables": {"public.log": "foreign table; owner o"}},
+            ["table public.log: was a table, is a foreign table"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_table_may_become_a_partitioned_one(
     changes: dict[str, dict[str, str]], found: list[str]
 ) -> None:

@@ -1,6 +1,4 @@
-"""What is learnt from pg_stat_statements: the application's statements, and nothing of what else it
-records.
-"""
+"""What is learnt from pg_stat_statements: the application's own statements and nothing else."""
 
 from __future__ import annotations
 
@@ -83,13 +81,19 @@ JUNK = (
     ("SET work_mem = '5MB'", "utility statements"),
     ("DO $$ BEGIN PERFORM count(*) FROM customer; END $$", "utility statements"),
     ("SELECT count(*) INTO TEMP counted FROM customer", "utility statements"),
-    ("BEGIN; DECLARE c CURSOR FOR SELECT * FROM customer; FETCH 1 FROM c; COMMIT", "utility statements"),
+    (
+        "BEGIN; DECLARE c CURSOR FOR SELECT * FROM customer; FETCH 1 FROM c; COMMIT",
+        "utility statements",
+    ),
     ("COPY (SELECT 1) TO STDOUT", "utility statements"),
-    (f"SELECT name FROM customer WHERE pg_advisory_lock(1) IS NULL AND id = '{NOBODY}'", "that call functions of the server which do more than read"),
+    (
+        f"SELECT name FROM customer WHERE pg_advisory_lock(1) IS NULL AND id = '{NOBODY}'",
+        "that call functions of the server which do more than read",
+    ),
     ("SELECT 1 AS nothing", "that touch no table of the application"),
     ("SELECT count(*) FROM pg_class", "that touch no table of the application"),
     ("WITH c AS (SELECT 1 AS x) SELECT * FROM c", "that touch no table of the application"),
-)  # fmt: skip
+)
 
 
 def test_junk_is_left_out_and_counted_by_its_reason(

@@ -13,7 +13,7 @@ import pytest
 from workbench import beside, wait_for
 
 from mantis_runbook import settings
-from mantis_runbook.checks import named_checks
+from mantis_runbook.checks import check_files, named_checks
 from mantis_runbook.checks.named_checks import Checks
 from mantis_runbook.engine import ledger
 from mantis_runbook.engine.ledger import Ledger
@@ -54,240 +54,455 @@ ONE_MORE_ITEM = """
 #: check, phase, what breaks it, verdict, a part of what it then says
 BROKEN = [
     (
-        "audit_log_dependents", 0,
-        "ALTER TABLE audit_log ADD COLUMN size integer GENERATED ALWAYS AS (length(old_data::text)) STORED",
-        "fail", "generated column size: a rollback moves rows from partition to table as they are",
+        "audit_log_dependents",
+        0,
+        "ALTER TABLE audit_log ADD COLUMN size integer GENERATED ALWAYS AS"
+        " (length(old_data::text)) STORED",
+        "fail",
+        "generated column size: a rollback moves rows from partition to table as they are",
     ),
     (
-        "heirs", 0, "CREATE TABLE customer_archive () INHERITS (customer); CREATE TABLE elsewhere () INHERITS (supplier)",
-        "fail", "table customer_archive: inherits from customer",
+        "heirs",
+        0,
+        "CREATE TABLE customer_archive () INHERITS (customer); CREATE TABLE elsewhere ()"
+        " INHERITS (supplier)",
+        "fail",
+        "table customer_archive: inherits from customer",
     ),
     (
-        "unvalidated_constraints", 0, "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
-        "warn", "named on customer: check is not validated",
+        "unvalidated_constraints",
+        0,
+        "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
+        "warn",
+        "named on customer: check is not validated",
     ),
     (
-        "unvalidated_constraints", 5, "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
-        "fail", "named on customer",
+        "unvalidated_constraints",
+        5,
+        "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
+        "fail",
+        "named on customer",
     ),
     (
-        "broken_foreign_keys", 0,
-        "SET LOCAL session_replication_role = replica; UPDATE support_ticket SET customer_id = gen_random_uuid()"
+        "broken_foreign_keys",
+        0,
+        "SET LOCAL session_replication_role = replica; UPDATE support_ticket SET customer_id ="
+        " gen_random_uuid()"
         " WHERE id = (SELECT id FROM support_ticket LIMIT 1)",
-        "fail", "support_ticket_customer_id_fkey of support_ticket: 1 row(s) without their row in public.customer",
+        "fail",
+        "support_ticket_customer_id_fkey of support_ticket: 1 row(s) without their row in"
+        " public.customer",
     ),
     (
-        "broken_foreign_keys", 0,
-        "SET LOCAL session_replication_role = replica; DELETE FROM auth.users WHERE id = (SELECT id FROM profile LIMIT 1)",
-        "fail", "profile_id_fkey of profile: 1 row(s) without their row in auth.users",
+        "broken_foreign_keys",
+        0,
+        "SET LOCAL session_replication_role = replica; DELETE FROM auth.users WHERE id = (SELECT"
+        " id FROM profile LIMIT 1)",
+        "fail",
+        "profile_id_fkey of profile: 1 row(s) without their row in auth.users",
     ),
     (
-        "broken_foreign_keys", 0,
-        "ALTER TABLE customer ADD COLUMN boss uuid; UPDATE customer SET boss = gen_random_uuid() WHERE id ="
-        " (SELECT id FROM customer LIMIT 1); ALTER TABLE customer ADD CONSTRAINT has_boss FOREIGN KEY (boss)"
+        "broken_foreign_keys",
+        0,
+        "ALTER TABLE customer ADD COLUMN boss uuid; UPDATE customer SET boss = gen_random_uuid()"
+        " WHERE id ="
+        " (SELECT id FROM customer LIMIT 1); ALTER TABLE customer ADD CONSTRAINT has_boss"
+        " FOREIGN KEY (boss)"
         " REFERENCES customer NOT VALID",
-        "fail", "has_boss of customer: 1 row(s)",
+        "fail",
+        "has_boss of customer: 1 row(s)",
     ),
     (
-        "broken_foreign_keys", 0,
-        "CREATE TABLE pair (a integer, b integer, PRIMARY KEY (a, b)); CREATE TABLE half (a integer, b integer);"
-        " INSERT INTO half VALUES (1, NULL), (NULL, NULL); ALTER TABLE half ADD CONSTRAINT whole FOREIGN KEY (a, b)"
+        "broken_foreign_keys",
+        0,
+        "CREATE TABLE pair (a integer, b integer, PRIMARY KEY (a, b)); CREATE TABLE half (a"
+        " integer, b integer);"
+        " INSERT INTO half VALUES (1, NULL), (NULL, NULL); ALTER TABLE half ADD CONSTRAINT whole"
+        " FOREIGN KEY (a, b)"
         " REFERENCES pair MATCH FULL NOT VALID",
-        "fail", "whole of half: 1 row(s)",
+        "fail",
+        "whole of half: 1 row(s)",
     ),
     (
-        "orphaned_audit_entries", 0,
-        "SET LOCAL session_replication_role = replica; INSERT INTO audit_log (action, table_name, record_id)"
+        "orphaned_audit_entries",
+        0,
+        "SET LOCAL session_replication_role = replica; INSERT INTO audit_log (action,"
+        " table_name, record_id)"
         " VALUES ('INSERT', 'supplier', gen_random_uuid())",
-        "warn", "audit_log about supplier: 1 row(s) are gone",
+        "warn",
+        "audit_log about supplier: 1 row(s) are gone",
     ),
     (
-        "references_across_organizations", 0,
-        "UPDATE support_ticket AS t SET customer_id = (SELECT id FROM customer AS c WHERE c.org_id <> t.org_id LIMIT 1)"
+        "references_across_organizations",
+        0,
+        "UPDATE support_ticket AS t SET customer_id = (SELECT id FROM customer AS c WHERE"
+        " c.org_id <> t.org_id LIMIT 1)"
         " WHERE id = (SELECT id FROM support_ticket LIMIT 1)",
-        "warn", "support_ticket.customer_id: 1 row(s) refer to a customer of another organisation",
+        "warn",
+        "support_ticket.customer_id: 1 row(s) refer to a customer of another organisation",
     ),
     (
-        "users_of_missing_organizations", 0,
+        "users_of_missing_organizations",
+        0,
         "CREATE TABLE auth.users_extended (id uuid, org_id uuid);"
         " INSERT INTO auth.users_extended VALUES (gen_random_uuid(), gen_random_uuid())",
-        "warn", "auth.users_extended.org_id: 1 user(s)",
+        "warn",
+        "auth.users_extended.org_id: 1 user(s)",
     ),
     ("items_sharing_a_sku", 0, ONE_MORE_ITEM, "warn", "1 SKU(s) shared by 2 items"),
     (
-        "organizations_with_unknown_currency", 0,
-        "UPDATE organization SET settings = '{\"currency\": \"sek\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
-        "warn", "SEK is a currency, but no label of currency_code",
+        "organizations_with_unknown_currency",
+        0,
+        'UPDATE organization SET settings = \'{"currency": "sek"}\''
+        " WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn",
+        "SEK is a currency, but no label of currency_code",
     ),
     (
-        "organizations_with_unknown_currency", 0,
-        "UPDATE organization SET settings = '{\"currency\": \" \"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
-        "warn", "an empty text, which names none and is not taken for USD",
+        "organizations_with_unknown_currency",
+        0,
+        'UPDATE organization SET settings = \'{"currency": " "}\''
+        " WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn",
+        "an empty text, which names none and is not taken for USD",
     ),
     (
-        "organizations_with_unknown_currency", 0,
-        "UPDATE organization SET settings = '{\"currency\": \"XQQ\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
-        "warn", "XQQ is no currency of ISO 4217",
+        "organizations_with_unknown_currency",
+        0,
+        'UPDATE organization SET settings = \'{"currency": "XQQ"}\''
+        " WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn",
+        "XQQ is no currency of ISO 4217",
     ),
     (
-        "organizations_with_unknown_currency", 3,
-        "UPDATE organization SET settings = '{\"currency\": \" eur \"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
-        "warn", "written otherwise than EUR",
+        "organizations_with_unknown_currency",
+        3,
+        'UPDATE organization SET settings = \'{"currency": " eur "}\''
+        " WHERE id = (SELECT id FROM organization LIMIT 1)",
+        "warn",
+        "written otherwise than EUR",
     ),
     (
-        "organizations_with_unknown_currency", 0,
-        "UPDATE organization SET settings = '{\"currency\": \"Jane Doe''s money\"}' WHERE id = (SELECT id FROM organization LIMIT 1)",
-        "warn", "not a code of three letters",
-    ),
-    ("unindexed_foreign_keys", 5, "DROP INDEX inventory_item_supplier_id_idx", "fail", "inventory_item.supplier_id: "),
-    (
-        "invalid_indexes", 0, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'supplier_org_id_name_idx'::regclass",
-        "warn", "supplier_org_id_name_idx on supplier: invalid, and kept up to date by every write",
+        "organizations_with_unknown_currency",
+        0,
+        "UPDATE organization SET settings = '{\"currency\": \"Jane Doe''s money\"}' WHERE id ="
+        " (SELECT id FROM organization LIMIT 1)",
+        "warn",
+        "not a code of three letters",
     ),
     (
-        "row_types_in_use", 0, "CREATE TABLE customer_was (id integer, was customer, many customer[])",
-        "warn", "column customer_was.many: it holds rows of customer, an array",
+        "unindexed_foreign_keys",
+        5,
+        "DROP INDEX inventory_item_supplier_id_idx",
+        "fail",
+        "inventory_item.supplier_id: ",
     ),
     (
-        "duplicate_indexes", 0, "CREATE INDEX again ON supplier (org_id, name)",
-        "warn", "supplier: same index: again, supplier_org_id_name_idx",
+        "invalid_indexes",
+        0,
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid ="
+        " 'supplier_org_id_name_idx'::regclass",
+        "warn",
+        "supplier_org_id_name_idx on supplier: invalid, and kept up to date by every write",
     ),
     (
-        "duplicate_indexes", 0, "CREATE INDEX again ON organization (slug)",
-        "warn", "organization: same index: organization_slug_is_unique, again",
+        "row_types_in_use",
+        0,
+        "CREATE TABLE customer_was (id integer, was customer, many customer[])",
+        "warn",
+        "column customer_was.many: it holds rows of customer, an array",
     ),
     (
-        "broken_objects", 0,
-        "SET LOCAL check_function_bodies = off; CREATE FUNCTION lost() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM gone'",
-        "warn", 'function lost(): relation "gone" does not exist',
+        "duplicate_indexes",
+        0,
+        "CREATE INDEX again ON supplier (org_id, name)",
+        "warn",
+        "supplier: same index: again, supplier_org_id_name_idx",
     ),
     (
-        "broken_objects", 5,
-        "CREATE TABLE gone (a integer); CREATE FUNCTION lost() RETURNS SETOF integer STABLE LANGUAGE sql"
+        "duplicate_indexes",
+        0,
+        "CREATE INDEX again ON organization (slug)",
+        "warn",
+        "organization: same index: organization_slug_is_unique, again",
+    ),
+    (
+        "broken_objects",
+        0,
+        "SET LOCAL check_function_bodies = off; CREATE FUNCTION lost() RETURNS bigint LANGUAGE"
+        " sql AS 'SELECT count(*) FROM gone'",
+        "warn",
+        'function lost(): relation "gone" does not exist',
+    ),
+    (
+        "broken_objects",
+        5,
+        "CREATE TABLE gone (a integer); CREATE FUNCTION lost() RETURNS SETOF integer STABLE"
+        " LANGUAGE sql"
         " AS 'SELECT a FROM gone'; CREATE VIEW losing AS SELECT * FROM lost(); DROP TABLE gone",
-        "fail", 'view losing: relation "gone" does not exist',
+        "fail",
+        'view losing: relation "gone" does not exist',
     ),
     (
-        "tenant_tables_without_rls", 0, "ALTER TABLE customer DISABLE ROW LEVEL SECURITY",
-        "warn", "customer: row-level security is off",
+        "tenant_tables_without_rls",
+        0,
+        "ALTER TABLE customer DISABLE ROW LEVEL SECURITY",
+        "warn",
+        "customer: row-level security is off",
     ),
     (
-        "tenant_tables_without_rls", 2,
+        "tenant_tables_without_rls",
+        2,
         "CREATE TABLE note (id uuid PRIMARY KEY, comment_id uuid REFERENCES ticket_comment)",
-        "fail", "note: row-level security is off",
+        "fail",
+        "note: row-level security is off",
     ),
     (
-        "tenant_tables_without_rls", 1, "DROP POLICY widget_data_cache_of_own_organization ON widget_data_cache",
-        "fail", "widget_data_cache: row-level security is on, and no policy lets anybody in",
+        "tenant_tables_without_rls",
+        1,
+        "DROP POLICY widget_data_cache_of_own_organization ON widget_data_cache",
+        "fail",
+        "widget_data_cache: row-level security is on, and no policy lets anybody in",
     ),
     (
-        "ways_around_rls", 0, "GRANT SELECT ON customer_interaction_2025_q1 TO authenticated, anon",
-        "warn", "customer_interaction_2025_q1: anon, authenticated may read this partition",
+        "ways_around_rls",
+        0,
+        "GRANT SELECT ON customer_interaction_2025_q1 TO authenticated, anon",
+        "warn",
+        "customer_interaction_2025_q1: anon, authenticated may read this partition",
     ),
     (
-        "ways_around_rls", 0, "CREATE VIEW leak AS SELECT * FROM customer; GRANT SELECT ON leak TO PUBLIC",
-        "warn", "leak: PUBLIC may read this view with its owner's rights",
+        "ways_around_rls",
+        0,
+        "CREATE VIEW leak AS SELECT * FROM customer; GRANT SELECT ON leak TO PUBLIC",
+        "warn",
+        "leak: PUBLIC may read this view with its owner's rights",
     ),
     (
-        "ways_around_rls", 0, "CREATE MATERIALIZED VIEW leak AS SELECT 1 AS a; GRANT SELECT ON leak TO anon",
-        "warn", "leak: anon may read this materialized view",
-    ),
-    ("tables_without_primary_key", 0, "CREATE TABLE heap (a integer)", "warn", "heap: no primary key"),
-    (
-        "stale_statistics", 0, "CREATE TABLE fresh AS SELECT generate_series(1, 5000) AS a",
-        "warn", "fresh: never analysed",
-    ),
-    ("durability", 0, "SET LOCAL synchronous_commit = off", "fail", "synchronous_commit: synchronous_commit = off"),
-    (
-        "durability", 0, "ALTER ROLE authenticated SET synchronous_commit = off",
-        "fail", "synchronous_commit of role authenticated",
-    ),
-    ("role_rights", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "customer: belongs to mantis"),
-    ("role_rights", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "this database: this role may not CREATE"),
-    (
-        "role_sees_all_rows", 0, "CREATE ROLE weak; SET LOCAL ROLE weak",
-        "fail", "customer: policies apply to this role",
+        "ways_around_rls",
+        0,
+        "CREATE MATERIALIZED VIEW leak AS SELECT 1 AS a; GRANT SELECT ON leak TO anon",
+        "warn",
+        "leak: anon may read this materialized view",
     ),
     (
-        "role_sees_all_rows", 0,
-        "CREATE ROLE weak; GRANT CREATE ON SCHEMA public TO weak; ALTER TABLE customer OWNER TO weak;"
+        "tables_without_primary_key",
+        0,
+        "CREATE TABLE heap (a integer)",
+        "warn",
+        "heap: no primary key",
+    ),
+    (
+        "stale_statistics",
+        0,
+        "CREATE TABLE fresh AS SELECT generate_series(1, 5000) AS a",
+        "warn",
+        "fresh: never analysed",
+    ),
+    (
+        "durability",
+        0,
+        "SET LOCAL synchronous_commit = off",
+        "fail",
+        "synchronous_commit: synchronous_commit = off",
+    ),
+    (
+        "durability",
+        0,
+        "ALTER ROLE authenticated SET synchronous_commit = off",
+        "fail",
+        "synchronous_commit of role authenticated",
+    ),
+    (
+        "role_rights",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail",
+        "customer: belongs to mantis",
+    ),
+    (
+        "role_rights",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail",
+        "this database: this role may not CREATE",
+    ),
+    (
+        "role_sees_all_rows",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail",
+        "customer: policies apply to this role",
+    ),
+    (
+        "role_sees_all_rows",
+        0,
+        "CREATE ROLE weak; GRANT CREATE ON SCHEMA public TO weak; ALTER TABLE customer OWNER TO"
+        " weak;"
         " ALTER TABLE customer FORCE ROW LEVEL SECURITY; SET LOCAL ROLE weak",
-        "fail", "customer: policies apply to this role, by FORCE",
+        "fail",
+        "customer: policies apply to this role, by FORCE",
     ),
-    ("role_sees_statistics", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "warn", "role weak: does not have"),
     (
-        "role_may_act", 0, "CREATE ROLE weak; SET LOCAL ROLE weak",
-        "fail", "authenticated: this role may not SET ROLE to it",
+        "role_sees_statistics",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "warn",
+        "role weak: does not have",
     ),
-    ("role_may_set", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "session_replication_role: this role may not"),
-    ("role_reads_everything", 0, "CREATE ROLE weak; SET LOCAL ROLE weak", "fail", "schema auth: no USAGE on it"),
-    ("other_ledger", 0, BASELINE("older_tooling_a.sql").read_text(), "pass", "columns migration_name, executed_at"),
-    ("other_ledger", 0, BASELINE("older_tooling_b.sql").read_text(), "pass", "columns id, name, filename"),
+    (
+        "role_may_act",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail",
+        "authenticated: this role may not SET ROLE to it",
+    ),
+    (
+        "role_may_set",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail",
+        "session_replication_role: this role may not",
+    ),
+    (
+        "role_reads_everything",
+        0,
+        "CREATE ROLE weak; SET LOCAL ROLE weak",
+        "fail",
+        "schema auth: no USAGE on it",
+    ),
+    (
+        "other_ledger",
+        0,
+        BASELINE("older_tooling_a.sql").read_text(),
+        "pass",
+        "columns migration_name, executed_at",
+    ),
+    (
+        "other_ledger",
+        0,
+        BASELINE("older_tooling_b.sql").read_text(),
+        "pass",
+        "columns id, name, filename",
+    ),
     ("is_mantisnxt", 0, "DROP TABLE widget_data_cache", "fail", "widget_data_cache: no such table"),
-    ("is_mantisnxt", 3, "ALTER TABLE customer RENAME COLUMN phone TO telephone", "fail", "customer: without phone"),
     (
-        "leftover_enums", 0, BASELINE("leftovers.sql").read_text(),
-        "fail", "type currency_code: not what 001 makes: without AUD, BRL, CAD, CHF, CNY, INR, JPY",
+        "is_mantisnxt",
+        3,
+        "ALTER TABLE customer RENAME COLUMN phone TO telephone",
+        "fail",
+        "customer: without phone",
+    ),
+    (
+        "leftover_enums",
+        0,
+        BASELINE("leftovers.sql").read_text(),
+        "fail",
+        "type currency_code: not what 001 makes: without AUD, BRL, CAD, CHF, CNY, INR, JPY",
     ),
     ("leftover_enums", 1, "CREATE TYPE api_scope AS ENUM ('read', 'dance')", "fail", "with dance"),
     (
-        "leftover_enums", 1, "CREATE TYPE tax_type AS ENUM ('sales_tax', 'vat', 'gst', 'excise', 'customs', 'income_tax', 'property_tax')",
-        "fail", "type tax_type: the labels of 001 in another order",
+        "leftover_enums",
+        1,
+        "CREATE TYPE tax_type AS ENUM ('sales_tax', 'vat', 'gst', 'excise', 'customs',"
+        " 'income_tax', 'property_tax')",
+        "fail",
+        "type tax_type: the labels of 001 in another order",
     ),
     (
-        "leftover_enums", 1, "CREATE TYPE tax_type AS ENUM ('vat', 'sales_tax', 'gst', 'excise', 'customs', 'income_tax', 'property_tax')",
-        "fail", "type tax_type: equal to what 001 makes",
-    ),
-    ("leftover_enums", 1, "CREATE DOMAIN tax_type AS text", "fail", "type tax_type: no enum, where 001 makes one"),
-    (
-        "leftover_tables", 1, BASELINE("leftovers.sql").read_text(),
-        "fail", "table oauth_provider: not what 001 makes: without authorization_url text",
-    ),
-    (
-        "leftover_tables", 1,
-        "CREATE TABLE user_2fa (id uuid, user_id uuid, method text, secret_encrypted text, phone_number text,"
-        " is_verified boolean, backup_codes text[], created_at timestamptz, verified_at timestamptz)",
-        "fail", "table user_2fa: columns equal to what 001 makes",
+        "leftover_enums",
+        1,
+        "CREATE TYPE tax_type AS ENUM ('vat', 'sales_tax', 'gst', 'excise', 'customs',"
+        " 'income_tax', 'property_tax')",
+        "fail",
+        "type tax_type: equal to what 001 makes",
     ),
     (
-        "leftover_tables", 1, "CREATE VIEW api_key AS SELECT 1 AS id",
-        "fail", "view api_key: not what 001 makes",
+        "leftover_enums",
+        1,
+        "CREATE DOMAIN tax_type AS text",
+        "fail",
+        "type tax_type: no enum, where 001 makes one",
     ),
     (
-        "leftover_indexes", 1, "CREATE INDEX idx_api_key_org ON customer (org_id)",
-        "fail", "index idx_api_key_org: valid, on customer; 001 makes it on api_key",
+        "leftover_tables",
+        1,
+        BASELINE("leftovers.sql").read_text(),
+        "fail",
+        "table oauth_provider: not what 001 makes: without authorization_url text",
     ),
     (
-        "leftover_indexes", 1,
+        "leftover_tables",
+        1,
+        "CREATE TABLE user_2fa (id uuid, user_id uuid, method text, secret_encrypted text,"
+        " phone_number text,"
+        " is_verified boolean, backup_codes text[], created_at timestamptz, verified_at"
+        " timestamptz)",
+        "fail",
+        "table user_2fa: columns equal to what 001 makes",
+    ),
+    (
+        "leftover_tables",
+        1,
+        "CREATE VIEW api_key AS SELECT 1 AS id",
+        "fail",
+        "view api_key: not what 001 makes",
+    ),
+    (
+        "leftover_indexes",
+        1,
+        "CREATE INDEX idx_api_key_org ON customer (org_id)",
+        "fail",
+        "index idx_api_key_org: valid, on customer; 001 makes it on api_key",
+    ),
+    (
+        "leftover_indexes",
+        1,
         "CREATE INDEX idx_api_key_org ON customer (org_id);"
         " UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_api_key_org'::regclass",
-        "fail", "index idx_api_key_org: invalid",
+        "fail",
+        "index idx_api_key_org: invalid",
     ),
     (
-        "session_settings", 0, "SET LOCAL session_replication_role = replica",
-        "fail", "session_replication_role = replica, set by session",
+        "session_settings",
+        0,
+        "SET LOCAL session_replication_role = replica",
+        "fail",
+        "session_replication_role = replica, set by session",
     ),
     ("session_settings", 0, "SET LOCAL zero_damaged_pages = on", "fail", "zero_damaged_pages = on"),
     (
-        "settings_of_the_database", 0,
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_replication_role = replica', current_database());"
+        "settings_of_the_database",
+        0,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_replication_role = replica',"
+        " current_database());"
         " END $$",
-        "warn", "this database: session_replication_role=replica",
+        "warn",
+        "this database: session_replication_role=replica",
     ),
     ("settings_of_the_database", 0, "SET LOCAL track_counts = off", "warn", "track_counts = off"),
     (
-        "publications_unread", 0, "CREATE PUBLICATION everything FOR ALL TABLES",
-        "warn", "publication everything: FOR ALL TABLES",
+        "publications_unread",
+        0,
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        "warn",
+        "publication everything: FOR ALL TABLES",
     ),
     (
-        "publications_unread", 1, "CREATE PUBLICATION of_public FOR TABLES IN SCHEMA public",
-        "warn", "publication of_public: FOR TABLES IN SCHEMA public",
+        "publications_unread",
+        1,
+        "CREATE PUBLICATION of_public FOR TABLES IN SCHEMA public",
+        "warn",
+        "publication of_public: FOR TABLES IN SCHEMA public",
     ),
     (
-        "leftover_functions", 1, "CREATE FUNCTION touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
-        "fail", "function touch_updated_at(): of the name and arguments that 001 uses",
+        "leftover_functions",
+        1,
+        "CREATE FUNCTION touch_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "fail",
+        "function touch_updated_at(): of the name and arguments that 001 uses",
     ),
-]  # fmt: skip
+]
 
 #: Found in the baseline itself: check, verdict, number of findings, a part of what it says.
 PLANTED = [
@@ -311,9 +526,13 @@ PLANTED = [
 
 #: Broken by tests of their own, further down.
 ELSEWHERE = {
-    "prepared_transactions", "old_transactions", "idle_replication_slots", "server_version", "extensions_available",
+    "prepared_transactions",
+    "old_transactions",
+    "idle_replication_slots",
+    "server_version",
+    "extensions_available",
     "extension_uuid_ossp",
-}  # fmt: skip
+}
 
 
 OURS = {one[0] for one in (*BROKEN, *PLANTED)} | ELSEWHERE
@@ -402,8 +621,8 @@ def test_what_this_server_cannot_be_made_to_show_is_asked_otherwise(
     [path] = (settings.sql() / "checks").rglob(f"{name}.sql")
     text = path.read_text()
     assert old in text
-    changed = named_checks.COMMENTS.sub("", text).replace(old, new)
-    monkeypatch.setattr(named_checks.Check, "text", changed)
+    changed = check_files.COMMENTS.sub("", text).replace(old, new)
+    monkeypatch.setattr(check_files.Check, "text", changed)
     verdict, said = found(baseline, name)
     assert verdict == ("warn" if name == "extension_uuid_ossp" else "fail")
     assert words in said[0]
@@ -444,8 +663,9 @@ def test_sessions_that_may_not_be_looked_at_are_not_taken_for_none(
     with baseline.transaction(force_rollback=True):
         baseline.execute("CREATE ROLE weak; SET LOCAL ROLE weak")
         assert found(baseline, "old_transactions") == (
-            "warn", ["sessions of other roles: 1 session(s) that this role may not look at"],
-        )  # fmt: skip
+            "warn",
+            ["sessions of other roles: 1 session(s) that this role may not look at"],
+        )
 
 
 def test_an_idle_replication_slot_is_found(baseline: Connection) -> None:
@@ -722,7 +942,7 @@ def test_an_error_does_not_quote_a_row(
     baseline: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        named_checks.Check,
+        check_files.Check,
         "text",
         "CREATE TEMP TABLE x AS SELECT 1; INSERT INTO customer (name) VALUES ('Jane')",
     )
@@ -734,7 +954,7 @@ def test_tolerated_findings_warn_but_a_check_that_could_not_run_fails(
 ) -> None:
     assert named_checks.run(baseline, 0, ["durability"]).verdict == "fail"
     assert named_checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "warn"
-    monkeypatch.setattr(named_checks.Check, "text", "SELECT nonsense")
+    monkeypatch.setattr(check_files.Check, "text", "SELECT nonsense")
     assert named_checks.run(baseline, 0, ["durability"], tolerate={"durability"}).verdict == "fail"
 
 
@@ -786,8 +1006,10 @@ def test_findings_are_kept_up_to_a_number_and_counted_all(
     assert result.summary.endswith("; and 22 more")
     _, fold, *_ = evidence_tables.checks_tables(Checks("0", (result,)))
     assert (fold.caption, fold.folded, len(fold.records)) == (
-        "Tables without a primary key: 25 findings, the first 20 of them here", True, 20,
-    )  # fmt: skip
+        "Tables without a primary key: 25 findings, the first 20 of them here",
+        True,
+        20,
+    )
 
 
 def test_the_table_is_escaped_and_the_same_each_time(baseline: Connection) -> None:
@@ -880,9 +1102,14 @@ OWNERS = (
     "CREATE TABLE parts (at date) PARTITION BY RANGE (at)",
 )
 LENIENT = (
-    "tenant_tables_without_rls", "unindexed_foreign_keys", "tables_without_primary_key", "broken_objects", "invalid_indexes",
-    "unvalidated_constraints", "partitions_missing",
-)  # fmt: skip
+    "tenant_tables_without_rls",
+    "unindexed_foreign_keys",
+    "tables_without_primary_key",
+    "broken_objects",
+    "invalid_indexes",
+    "unvalidated_constraints",
+    "partitions_missing",
+)
 
 
 def test_what_was_so_before_the_first_migration_warns_and_only_what_got_worse_fails(

@@ -1,6 +1,4 @@
-"""Personal data is known: what looks like it is marked, what is not marked is found, and no report
-holds a value.
-"""
+"""Personal data is known: what looks like it is marked, and no report holds a value."""
 
 from __future__ import annotations
 
@@ -53,21 +51,65 @@ def test_everything_is_marked_before_between_and_after_all_migrations(
 
 #: What breaks it, which check says so, and what it says.
 BROKEN = [
-    ("COMMENT ON COLUMN lead.email IS NULL", OURS, "lead.email: looks like contact, and its comment does not say whether it is"),
+    (
+        "COMMENT ON COLUMN lead.email IS NULL",
+        OURS,
+        "lead.email: looks like contact, and its comment does not say whether it is",
+    ),
     ("COMMENT ON COLUMN lead.notes IS 'What was noted.'", OURS, "lead.notes: looks like free text"),
-    ("COMMENT ON COLUMN lead.notes IS 'personal data: what was noted.'", OURS, "lead.notes: its comment names no class"),
-    ("COMMENT ON COLUMN lead.score IS 'Personal data.'", OURS, "lead.score: its comment names no class"),
-    ("COMMENT ON COLUMN product.name IS 'not personal: '", OURS, "product.name: looks like identity"),
-    ("COMMENT ON COLUMN user_session.ip_address IS 'where from'", OURS, "user_session.ip_address: looks like location"),
-    ("ALTER TABLE invoice ADD COLUMN signature text", OURS, "invoice.signature: looks like identity"),
-    ("ALTER TABLE customer_contact ADD COLUMN date_of_birth date", OURS, "customer_contact.date_of_birth: looks like identity"),
-    ("COMMENT ON COLUMN customer_analytics.customer_name IS 'whose'", OURS, "customer_analytics.customer_name: looks like identity"),
+    (
+        "COMMENT ON COLUMN lead.notes IS 'personal data: what was noted.'",
+        OURS,
+        "lead.notes: its comment names no class",
+    ),
+    (
+        "COMMENT ON COLUMN lead.score IS 'Personal data.'",
+        OURS,
+        "lead.score: its comment names no class",
+    ),
+    (
+        "COMMENT ON COLUMN product.name IS 'not personal: '",
+        OURS,
+        "product.name: looks like identity",
+    ),
+    (
+        "COMMENT ON COLUMN user_session.ip_address IS 'where from'",
+        OURS,
+        "user_session.ip_address: looks like location",
+    ),
+    (
+        "ALTER TABLE invoice ADD COLUMN signature text",
+        OURS,
+        "invoice.signature: looks like identity",
+    ),
+    (
+        "ALTER TABLE customer_contact ADD COLUMN date_of_birth date",
+        OURS,
+        "customer_contact.date_of_birth: looks like identity",
+    ),
+    (
+        "COMMENT ON COLUMN customer_analytics.customer_name IS 'whose'",
+        OURS,
+        "customer_analytics.customer_name: looks like identity",
+    ),
     ("COMMENT ON COLUMN customer.email IS NULL", ELSEWHERE, "customer.email: looks like contact"),
-    ("COMMENT ON COLUMN audit_log.ip_address IS NULL", ELSEWHERE, "audit_log.ip_address: looks like location"),
-    ("ALTER TABLE supplier ADD COLUMN contact_mobile text", ELSEWHERE, "supplier.contact_mobile: looks like contact"),
+    (
+        "COMMENT ON COLUMN audit_log.ip_address IS NULL",
+        ELSEWHERE,
+        "audit_log.ip_address: looks like location",
+    ),
+    (
+        "ALTER TABLE supplier ADD COLUMN contact_mobile text",
+        ELSEWHERE,
+        "supplier.contact_mobile: looks like contact",
+    ),
     ("CREATE TABLE guest (full_name text)", ELSEWHERE, "guest.full_name: looks like identity"),
-    ("CREATE MATERIALIZED VIEW guest AS SELECT email FROM customer", ELSEWHERE, "guest.email: looks like contact"),
-]  # fmt: skip
+    (
+        "CREATE MATERIALIZED VIEW guest AS SELECT email FROM customer",
+        ELSEWHERE,
+        "guest.email: looks like contact",
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -114,18 +156,79 @@ def test_a_baseline_without_comments_only_warns(migrated: Connection) -> None:
 
 
 SUSPECTS = {
-    "identity": ["name", "first_name", "lastname", "customer_name", "customer_company", "birthday", "tax_id", "passport", "avatar_url", "photo", "gender"],
+    "identity": [
+        "name",
+        "first_name",
+        "lastname",
+        "customer_name",
+        "customer_company",
+        "birthday",
+        "tax_id",
+        "passport",
+        "avatar_url",
+        "photo",
+        "gender",
+    ],
     "contact": ["email", "work_email", "e_mail", "phone", "mobile_phone", "telephone", "fax"],
-    "location": ["address", "billing_address", "street", "zip", "postal_code", "city", "country", "ip", "client_ip", "location"],
-    "credential": ["password", "password_hash", "client_secret", "share_token", "api_key_hash", "backup_codes"],
+    "location": [
+        "address",
+        "billing_address",
+        "street",
+        "zip",
+        "postal_code",
+        "city",
+        "country",
+        "ip",
+        "client_ip",
+        "location",
+    ],
+    "credential": [
+        "password",
+        "password_hash",
+        "client_secret",
+        "share_token",
+        "api_key_hash",
+        "backup_codes",
+    ],
     "behaviour": ["user_agent", "browser", "device_id", "target_audience"],
-    "free text": ["notes", "internal_notes", "comment", "content", "message", "error_message", "description", "title", "metadata", "payload", "old_data", "settings", "attachments"],
-}  # fmt: skip
+    "free text": [
+        "notes",
+        "internal_notes",
+        "comment",
+        "content",
+        "message",
+        "error_message",
+        "description",
+        "title",
+        "metadata",
+        "payload",
+        "old_data",
+        "settings",
+        "attachments",
+    ],
+}
 
 INNOCENT = [
-    "id", "sku", "status", "file_name", "table_name", "metric_name", "model", "category", "unit_of_measure", "order_number",
-    "tokens_used", "token_url", "mailbox_size", "ship_date", "zipped", "contents_hash_kind", "renamed", "recipe", "currency",
-]  # fmt: skip
+    "id",
+    "sku",
+    "status",
+    "file_name",
+    "table_name",
+    "metric_name",
+    "model",
+    "category",
+    "unit_of_measure",
+    "order_number",
+    "tokens_used",
+    "token_url",
+    "mailbox_size",
+    "ship_date",
+    "zipped",
+    "contents_hash_kind",
+    "renamed",
+    "recipe",
+    "currency",
+]
 
 
 def test_a_name_gives_itself_away(migrated: Connection) -> None:
@@ -142,11 +245,19 @@ def test_a_name_gives_itself_away(migrated: Connection) -> None:
 @pytest.mark.parametrize(
     ("column", "is_found"),
     [
-        ("email varchar(200)", True), ("emails text[]", True), ("address jsonb", True), ("seen_from inet", True),
-        ("birth date", True), ("phone bigint", False), ("email boolean", False), ("message_count integer", False),
-        ("networks cidr[]", True), ('"E-Mail" text', False), ('"Email" text', True),
+        ("email varchar(200)", True),
+        ("emails text[]", True),
+        ("address jsonb", True),
+        ("seen_from inet", True),
+        ("birth date", True),
+        ("phone bigint", False),
+        ("email boolean", False),
+        ("message_count integer", False),
+        ("networks cidr[]", True),
+        ('"E-Mail" text', False),
+        ('"Email" text', True),
     ],
-)  # fmt: skip
+)
 def test_the_type_decides_too(migrated: Connection, column: str, is_found: bool) -> None:
     migrated.execute("CREATE TABLE guest (" + column + ")")  # type: ignore[arg-type]
     assert bool(found(migrated, ELSEWHERE)[1]) == is_found

@@ -1,6 +1,4 @@
-"""What a database is, told in the first sentence: the baseline, one half enhanced by hand, a later
-MantisNXT, another application's.
-"""
+"""What a database is, in one sentence: the baseline, half enhanced by hand, or something else."""
 
 from __future__ import annotations
 

@@ -113,7 +113,8 @@ def test_what_was_built_with_more_libraries_is_not_restored_on_a_server_with_few
     if not has_icu or server.version == newest_server.version:
         pytest.skip("this server was built without ICU, or there is no newer one")
     statements = """
-        CREATE TABLE letter (id integer, body text COMPRESSION lz4, envelope xml, title text COLLATE "de-x-icu");
+        CREATE TABLE letter (id integer, body text COMPRESSION lz4, envelope xml,
+            title text COLLATE "de-x-icu");
         CREATE COLLATION ours (provider = icu, locale = 'sv');
         CREATE DOMAIN surname AS text COLLATE ours
     """

@@ -1,6 +1,4 @@
-"""Tenants stay apart on everything there is, rightful work succeeds, and each way across is found
-when it is opened.
-"""
+"""Tenants stay apart on every object, and each way across is found when it is opened."""
 
 from __future__ import annotations
 
@@ -120,72 +118,182 @@ def test_nothing_is_left_of_the_proof(done: Climbed) -> None:
 
 #: What opens a way, on what, and the attempt that finds it.
 OPENED = [
-    ("ALTER TABLE invoice DISABLE ROW LEVEL SECURITY", "invoice", "read the other tenant's rows: 1"),
-    ("ALTER TABLE notification DISABLE ROW LEVEL SECURITY", "notification", "take the other tenant's rows: "),
-    ("ALTER TABLE customer DISABLE ROW LEVEL SECURITY", "customer", "delete rows of the other tenant"),
-    ("ALTER TABLE ticket_comment DISABLE ROW LEVEL SECURITY", "ticket_comment", "read the other tenant's rows: 1"),
-    ("DROP POLICY tenant_isolation ON lead", "lead", "insert an own row: as authenticated: new row violates"),
+    (
+        "ALTER TABLE invoice DISABLE ROW LEVEL SECURITY",
+        "invoice",
+        "read the other tenant's rows: 1",
+    ),
+    (
+        "ALTER TABLE notification DISABLE ROW LEVEL SECURITY",
+        "notification",
+        "take the other tenant's rows: ",
+    ),
+    (
+        "ALTER TABLE customer DISABLE ROW LEVEL SECURITY",
+        "customer",
+        "delete rows of the other tenant",
+    ),
+    (
+        "ALTER TABLE ticket_comment DISABLE ROW LEVEL SECURITY",
+        "ticket_comment",
+        "read the other tenant's rows: 1",
+    ),
+    (
+        "DROP POLICY tenant_isolation ON lead",
+        "lead",
+        "insert an own row: as authenticated: new row violates",
+    ),
     ("DROP POLICY document_read_as_its_level_says ON document", "document", "read own rows: 0"),
     ("DROP POLICY supplier_of_own_organization ON supplier", "supplier", "insert an own row"),
-    ("ALTER POLICY tenant_isolation ON product WITH CHECK (true)", "product", "insert rows for the other tenant: "),
-    ("ALTER POLICY supplier_of_own_organization ON supplier WITH CHECK (true)", "supplier", "insert rows for the other tenant: 1"),
+    (
+        "ALTER POLICY tenant_isolation ON product WITH CHECK (true)",
+        "product",
+        "insert rows for the other tenant: ",
+    ),
+    (
+        "ALTER POLICY supplier_of_own_organization ON supplier WITH CHECK (true)",
+        "supplier",
+        "insert rows for the other tenant: 1",
+    ),
     (
         "CREATE POLICY wide ON supplier FOR UPDATE TO authenticated"
         " USING (org_id = (SELECT tenant_org_id())) WITH CHECK (true)",
-        "supplier", "give own rows away unseen: ",
-    ),
-    ("ALTER POLICY tenant_isolation ON invoice_item WITH CHECK (true)", "invoice_item", "insert rows for the other tenant: "),
-    ("ALTER POLICY tenant_isolation ON exchange_rate WITH CHECK (true)", "exchange_rate", "insert rows that are nobody's: 1"),
-    ("ALTER POLICY tenant_isolation ON tax_rate USING (true)", "tax_rate", "read anybody else's rows: "),
-    ("ALTER POLICY tenant_isolation ON sales_quote_item USING (true)", "sales_quote_item", "delete rows of the other tenant: 1"),
-    ("ALTER POLICY notification_of_own_organization ON notification USING (true)", "notification", "read as a user of no organisation"),
-    ("CREATE POLICY wide ON document FOR DELETE TO authenticated USING (true)", "document", "delete rows unseen: "),
-    ("CREATE POLICY wide ON customer FOR UPDATE TO authenticated USING (true) WITH CHECK (true)", "customer", "change rows unseen: "),
-    ("CREATE POLICY wide ON payment FOR SELECT TO authenticated USING (amount > 0)", "payment", "read the other tenant's rows: 1"),
-    (
-        "CREATE POLICY guest ON notification FOR SELECT TO anon USING (true); GRANT SELECT ON notification TO anon",
-        "notification", "read as nobody: ",
-    ),
-    ("CREATE POLICY wide ON oauth_provider TO authenticated USING (true); GRANT INSERT ON oauth_provider TO authenticated", "oauth_provider", "insert rows for all tenants: "),
-    ("CREATE POLICY all_may ON currency_mapping TO authenticated USING (true); GRANT ALL ON currency_mapping TO authenticated", "currency_mapping", "insert rows for all tenants: "),
-    ("CREATE VIEW everything AS SELECT * FROM customer; GRANT SELECT ON everything TO authenticated", "everything", "read around the policies"),
-    (
-        "CREATE VIEW barrier WITH (security_barrier) AS SELECT name FROM customer; GRANT SELECT ON barrier TO authenticated",
-        "barrier", "read the other tenant's mark: 1",
-    ),
-    ("ALTER VIEW v_user_profile SET (security_invoker = false)", "v_user_profile", "read anybody else's rows: "),
-    (
-        "CREATE MATERIALIZED VIEW totals AS SELECT org_id, count(*) FROM customer GROUP BY org_id; GRANT SELECT ON totals TO authenticated",
-        "totals", "read anybody else's rows: ",
+        "supplier",
+        "give own rows away unseen: ",
     ),
     (
-        "CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM customer; GRANT SELECT ON totals TO anon",
-        "totals", "read around the policies: a materialized view knows no policies",
-    ),
-    ("GRANT SELECT ON ai_message_2025_q1 TO authenticated", "ai_message_2025_q1", "read around the policies: a partition"),
-    (
-        "CREATE FUNCTION name_of(uuid) RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT name FROM public.customer WHERE id = $1'",
-        "name_of(uuid)", "learn of the other tenant, called by a user of another tenant: 2 answer(s)",
+        "ALTER POLICY tenant_isolation ON invoice_item WITH CHECK (true)",
+        "invoice_item",
+        "insert rows for the other tenant: ",
     ),
     (
-        "CREATE FUNCTION is_there(uuid) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS 'SELECT EXISTS (SELECT FROM public.opportunity WHERE id = $1)'",
-        "is_there(uuid)", "learn of the other tenant, called by nobody: 1 answer(s)",
+        "ALTER POLICY tenant_isolation ON exchange_rate WITH CHECK (true)",
+        "exchange_rate",
+        "insert rows that are nobody's: 1",
     ),
     (
-        "CREATE FUNCTION everybody() RETURNS SETOF public.customer LANGUAGE sql SECURITY DEFINER AS 'SELECT * FROM public.customer'",
-        "everybody()", "learn of the other tenant, called by a user of another tenant",
+        "ALTER POLICY tenant_isolation ON tax_rate USING (true)",
+        "tax_rate",
+        "read anybody else's rows: ",
     ),
     (
-        "CREATE FUNCTION forget(uuid[]) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM public.customer_contact WHERE id = ANY ($1)'",
-        "forget(uuid[])", "change the other tenant, called by a user of another tenant: its rows are not what they were",
+        "ALTER POLICY tenant_isolation ON sales_quote_item USING (true)",
+        "sales_quote_item",
+        "delete rows of the other tenant: 1",
+    ),
+    (
+        "ALTER POLICY notification_of_own_organization ON notification USING (true)",
+        "notification",
+        "read as a user of no organisation",
+    ),
+    (
+        "CREATE POLICY wide ON document FOR DELETE TO authenticated USING (true)",
+        "document",
+        "delete rows unseen: ",
+    ),
+    (
+        "CREATE POLICY wide ON customer FOR UPDATE TO authenticated USING (true) WITH CHECK (true)",
+        "customer",
+        "change rows unseen: ",
+    ),
+    (
+        "CREATE POLICY wide ON payment FOR SELECT TO authenticated USING (amount > 0)",
+        "payment",
+        "read the other tenant's rows: 1",
+    ),
+    (
+        "CREATE POLICY guest ON notification FOR SELECT TO anon USING (true); GRANT SELECT ON"
+        " notification TO anon",
+        "notification",
+        "read as nobody: ",
+    ),
+    (
+        "CREATE POLICY wide ON oauth_provider TO authenticated USING (true); GRANT INSERT ON"
+        " oauth_provider TO authenticated",
+        "oauth_provider",
+        "insert rows for all tenants: ",
+    ),
+    (
+        "CREATE POLICY all_may ON currency_mapping TO authenticated USING (true); GRANT ALL ON"
+        " currency_mapping TO authenticated",
+        "currency_mapping",
+        "insert rows for all tenants: ",
+    ),
+    (
+        "CREATE VIEW everything AS SELECT * FROM customer; GRANT SELECT ON everything TO"
+        " authenticated",
+        "everything",
+        "read around the policies",
+    ),
+    (
+        "CREATE VIEW barrier WITH (security_barrier) AS SELECT name FROM customer; GRANT SELECT"
+        " ON barrier TO authenticated",
+        "barrier",
+        "read the other tenant's mark: 1",
+    ),
+    (
+        "ALTER VIEW v_user_profile SET (security_invoker = false)",
+        "v_user_profile",
+        "read anybody else's rows: ",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW totals AS SELECT org_id, count(*) FROM customer GROUP BY"
+        " org_id; GRANT SELECT ON totals TO authenticated",
+        "totals",
+        "read anybody else's rows: ",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM customer; GRANT SELECT ON"
+        " totals TO anon",
+        "totals",
+        "read around the policies: a materialized view knows no policies",
+    ),
+    (
+        "GRANT SELECT ON ai_message_2025_q1 TO authenticated",
+        "ai_message_2025_q1",
+        "read around the policies: a partition",
+    ),
+    (
+        "CREATE FUNCTION name_of(uuid) RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT"
+        " name FROM public.customer WHERE id = $1'",
+        "name_of(uuid)",
+        "learn of the other tenant, called by a user of another tenant: 2 answer(s)",
+    ),
+    (
+        "CREATE FUNCTION is_there(uuid) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS 'SELECT"
+        " EXISTS (SELECT FROM public.opportunity WHERE id = $1)'",
+        "is_there(uuid)",
+        "learn of the other tenant, called by nobody: 1 answer(s)",
+    ),
+    (
+        "CREATE FUNCTION everybody() RETURNS SETOF public.customer LANGUAGE sql SECURITY DEFINER"
+        " AS 'SELECT * FROM public.customer'",
+        "everybody()",
+        "learn of the other tenant, called by a user of another tenant",
+    ),
+    (
+        "CREATE FUNCTION forget(uuid[]) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE"
+        " FROM public.customer_contact WHERE id = ANY ($1)'",
+        "forget(uuid[])",
+        "change the other tenant, called by a user of another tenant: its rows are not what they"
+        " were",
     ),
     (
         "ALTER FUNCTION global_search(uuid, text, integer) SECURITY DEFINER",
-        "global_search(uuid,text,integer)", "learn of the other tenant",
+        "global_search(uuid,text,integer)",
+        "learn of the other tenant",
     ),
-    ("ALTER FUNCTION bulk_update_tickets SECURITY DEFINER", "bulk_update_tickets(uuid[],ticket_status,ticket_priority,uuid)", "change the other tenant"),
-    ("ALTER FUNCTION get_widget_data SECURITY DEFINER", "get_widget_data(uuid)", "learn of the other tenant"),
-]  # fmt: skip
+    (
+        "ALTER FUNCTION bulk_update_tickets SECURITY DEFINER",
+        "bulk_update_tickets(uuid[],ticket_status,ticket_priority,uuid)",
+        "change the other tenant",
+    ),
+    (
+        "ALTER FUNCTION get_widget_data SECURITY DEFINER",
+        "get_widget_data(uuid)",
+        "learn of the other tenant",
+    ),
+]
 
 
 #: The nth way that is opened on each thing: a proof takes its time, and ways on different things do
@@ -236,8 +344,9 @@ def test_a_table_without_rows_shows_nothing(migrated: Connection) -> None:
     )
     shown = isolation.prove(migrated, only=["visit"])
     assert (shown.verdict, failed(shown)) == (
-        "inconclusive", ["visit: reach a row of another tenant: there is none to reach for"],
-    )  # fmt: skip
+        "inconclusive",
+        ["visit: reach a row of another tenant: there is none to reach for"],
+    )
 
 
 def test_a_table_of_somebody_else_is_tried_with_the_rows_it_has(migrated: Connection) -> None:

@@ -168,7 +168,8 @@ def test_nothing_checked_is_not_passed(scripts: list[Validated], found: str) -> 
 
 
 WATCHING = """
-    CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.name := NEW.nickname; RETURN NEW; END';
+    CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN NEW.name := NEW.nickname; RETURN NEW; END';
     CREATE TRIGGER told BEFORE INSERT ON old FOR EACH ROW EXECUTE FUNCTION told();
 """
 INSERTS = "-- step: a row\nDO $$ BEGIN INSERT INTO old (id, name) VALUES (0, 'a'); END $$;"

@@ -1,6 +1,4 @@
-"""Statistics of timings: what they say of distributions that are known, and that they keep what
-they promise.
-"""
+"""Statistics of timings: what they say of known distributions, and that their bounds hold."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ USUAL = np.array([0.2, 1.0, 4.0, 0.5])
 def timings(
     seed: int, *, slower: float = 1.0, noise: float = 0.05, busy: float = 0.5
 ) -> tuple[Times, Times]:
-    """Two sides of lognormal times whose neighbours share what the machine does, and now and then
-    have a hiccup.
-    """
+    """Two sides of lognormal times; neighbours share the machine's noise and rare hiccups."""
     draw = np.random.default_rng(seed)
     shape = (SESSIONS, ROUNDS, len(USUAL))
     machine = np.exp(busy * draw.standard_normal(shape))
@@ -61,7 +57,7 @@ def test_each_bound_is_broken_about_as_rarely_as_its_confidence_says() -> None:
     assert sum(one.lower > 1 for one in found) <= 30
 
 
-def test_no_difference_is_hardly_ever_called_a_loss_of_five_per_cent_and_a_loss_of_a_fifth_always() -> (
+def test_no_difference_hardly_ever_counts_as_a_loss_of_5_percent_and_a_loss_of_a_fifth_always() -> (
     None
 ):
     same = Counter(judge(ratio(*timings(seed)), 1.05) for seed in range(60))

@@ -1,6 +1,4 @@
-"""Locks of each statement, on real servers: on which table, how strong, with a rewrite or a
-scan.
-"""
+"""Locks of each statement, on real servers: which table, how strong, with a rewrite or a scan."""
 
 from __future__ import annotations
 
@@ -19,7 +17,8 @@ from mantis_runbook.migrations import files as migration_files
 from mantis_runbook.migrations.files import Step, parse_statements
 from mantis_runbook.postgres.connection import Connection, connect
 from mantis_runbook.postgres.target import Target
-from mantis_runbook.rehearsal.lock_recorder import MODES, Recorder, StatementLocks, judge, strongest
+from mantis_runbook.rehearsal.lock_recorder import MODES, Recorder, StatementLocks, strongest
+from mantis_runbook.rehearsal.lock_verdict import judge
 from mantis_runbook.settings import GuardLimits
 
 SHARE_UPDATE, SHARE, SHARE_ROW, ALL = (
@@ -75,14 +74,38 @@ def carried_out(target: Target, *texts: str, before: str = "") -> tuple[Statemen
 #: Statement; then table: mode, rewritten, scanned.
 STATEMENTS: dict[str, tuple[str, dict[str, tuple[str, bool, bool]]]] = {
     "a column": ("ALTER TABLE thing ADD COLUMN more text", {"thing": (ALL, False, False)}),
-    "a column with a constant": ("ALTER TABLE thing ADD COLUMN more integer NOT NULL DEFAULT 0", {"thing": (ALL, False, False)}),
-    "a column with a volatile default": ("ALTER TABLE thing ADD COLUMN more uuid DEFAULT gen_random_uuid()", {"thing": (ALL, True, True)}),
-    "another type": ("ALTER TABLE thing ALTER COLUMN size TYPE bigint", {"thing": (ALL, True, True)}),
-    "a wider text": ("ALTER TABLE thing ALTER COLUMN note TYPE varchar", {"thing": (ALL, False, False)}),
-    "not null": ("ALTER TABLE thing ALTER COLUMN owner_id SET NOT NULL", {"thing": (ALL, False, True)}),
-    "a check": ("ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0)", {"thing": (ALL, False, True)}),
-    "a check, not valid": ("ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0) NOT VALID", {"thing": (ALL, False, False)}),
-    "its validation": ("ALTER TABLE thing VALIDATE CONSTRAINT size_known", {"thing": (SHARE_UPDATE, False, True)}),
+    "a column with a constant": (
+        "ALTER TABLE thing ADD COLUMN more integer NOT NULL DEFAULT 0",
+        {"thing": (ALL, False, False)},
+    ),
+    "a column with a volatile default": (
+        "ALTER TABLE thing ADD COLUMN more uuid DEFAULT gen_random_uuid()",
+        {"thing": (ALL, True, True)},
+    ),
+    "another type": (
+        "ALTER TABLE thing ALTER COLUMN size TYPE bigint",
+        {"thing": (ALL, True, True)},
+    ),
+    "a wider text": (
+        "ALTER TABLE thing ALTER COLUMN note TYPE varchar",
+        {"thing": (ALL, False, False)},
+    ),
+    "not null": (
+        "ALTER TABLE thing ALTER COLUMN owner_id SET NOT NULL",
+        {"thing": (ALL, False, True)},
+    ),
+    "a check": (
+        "ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0)",
+        {"thing": (ALL, False, True)},
+    ),
+    "a check, not valid": (
+        "ALTER TABLE thing ADD CONSTRAINT positive CHECK (size > 0) NOT VALID",
+        {"thing": (ALL, False, False)},
+    ),
+    "its validation": (
+        "ALTER TABLE thing VALIDATE CONSTRAINT size_known",
+        {"thing": (SHARE_UPDATE, False, True)},
+    ),
     "a foreign key": (
         "ALTER TABLE thing ADD FOREIGN KEY (owner_id) REFERENCES owner",
         {"thing": (SHARE_ROW, False, True), "owner": (SHARE_ROW, False, True)},
@@ -98,25 +121,44 @@ STATEMENTS: dict[str, tuple[str, dict[str, tuple[str, bool, bool]]]] = {
     "an index": ("CREATE INDEX thing_size_idx ON thing (size)", {"thing": (SHARE, False, True)}),
     "an index, gone": ("DROP INDEX thing_name_idx", {"thing": (ALL, False, False)}),
     "a trigger": (
-        "CREATE TRIGGER same BEFORE UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE TRIGGER same BEFORE UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION"
+        " suppress_redundant_updates_trigger()",
         {"thing": (SHARE_ROW, False, False)},
     ),
     "a policy": ("CREATE POLICY mine ON thing USING (true)", {"thing": (ALL, False, False)}),
     "a comment": ("COMMENT ON TABLE thing IS 'x'", {"thing": (SHARE_UPDATE, False, False)}),
     "a truncation": ("TRUNCATE thing", {"thing": (ALL, True, True)}),
-    "a view, replaced": ("CREATE OR REPLACE VIEW things AS SELECT id, name, size FROM thing", {"things": (ALL, False, False), "thing": ("AccessShareLock", False, False)}),
-    "an update": ("UPDATE thing SET size = size WHERE id = 7", {"thing": ("RowExclusiveLock", False, False)}),
-    "a read": ("DO $$ BEGIN PERFORM count(*) FROM owner; END $$", {"owner": ("AccessShareLock", False, True)}),
+    "a view, replaced": (
+        "CREATE OR REPLACE VIEW things AS SELECT id, name, size FROM thing",
+        {"things": (ALL, False, False), "thing": ("AccessShareLock", False, False)},
+    ),
+    "an update": (
+        "UPDATE thing SET size = size WHERE id = 7",
+        {"thing": ("RowExclusiveLock", False, False)},
+    ),
+    "a read": (
+        "DO $$ BEGIN PERFORM count(*) FROM owner; END $$",
+        {"owner": ("AccessShareLock", False, True)},
+    ),
     "a partition": (
         "CREATE TABLE log_2027 PARTITION OF log FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
         {"log": (ALL, False, False)},
     ),
     "a table of its own": ("CREATE TABLE part (id integer PRIMARY KEY)", {}),
     "a type": ("CREATE TYPE mood AS ENUM ('good')", {}),
-    "an index, concurrently": ("CREATE INDEX CONCURRENTLY thing_size_idx ON thing (size)", {"thing": (SHARE_UPDATE, False, True)}),
-    "an index, gone concurrently": ("DROP INDEX CONCURRENTLY thing_name_idx", {"thing": (SHARE_UPDATE, False, False)}),
-    "an index, anew concurrently": ("REINDEX INDEX CONCURRENTLY thing_name_idx", {"thing": (SHARE_UPDATE, False, True)}),
-}  # fmt: skip
+    "an index, concurrently": (
+        "CREATE INDEX CONCURRENTLY thing_size_idx ON thing (size)",
+        {"thing": (SHARE_UPDATE, False, True)},
+    ),
+    "an index, gone concurrently": (
+        "DROP INDEX CONCURRENTLY thing_name_idx",
+        {"thing": (SHARE_UPDATE, False, False)},
+    ),
+    "an index, anew concurrently": (
+        "REINDEX INDEX CONCURRENTLY thing_name_idx",
+        {"thing": (SHARE_UPDATE, False, True)},
+    ),
+}
 
 
 @pytest.mark.parametrize("case", STATEMENTS.values(), ids=STATEMENTS)
@@ -138,9 +180,7 @@ def test_a_statements_locks_are_seen(
 def test_what_is_said_to_block_does_block(
     target: Target, case: tuple[str, dict[str, tuple[str, bool, bool]]]
 ) -> None:
-    """The modes' meaning, tried: a reader and a writer while the statement's transaction is
-    open.
-    """
+    """The modes' meaning, tried with a reader and a writer during the statement's transaction."""
     text, expected = case
     if "CONCURRENTLY" in text:
         pytest.skip("not inside a transaction")

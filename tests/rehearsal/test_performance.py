@@ -42,7 +42,8 @@ LIMITS = PerformanceLimits(sessions=4, rounds=2, draws=1, timed_decides=False)
 SLOW = """
     CREATE FUNCTION public.think() RETURNS trigger LANGUAGE plpgsql
         AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
-    CREATE TRIGGER think AFTER INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION public.think();
+    CREATE TRIGGER think AFTER INSERT OR UPDATE ON customer
+        FOR EACH ROW EXECUTE FUNCTION public.think();
 """
 SUPERFLUOUS = """
     CREATE INDEX superfluous_1 ON customer (org_id, name, id);
@@ -89,8 +90,12 @@ def test_a_script_is_cut_where_statements_end_and_nowhere_else() -> None:
     )
     assert scenario.items[0] == Assignment("a", "random(1, 10)", 2)
     assert [(one.line, one.kind, one.gset) for one in scenario.statements] == [
-        (3, "plain", None), (4, "plain", "got_"), (6, "begin", None), (6, "plain", None), (7, "commit", None),
-    ]  # fmt: skip
+        (3, "plain", None),
+        (4, "plain", "got_"),
+        (6, "begin", None),
+        (6, "plain", None),
+        (7, "commit", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -226,8 +231,10 @@ def test_an_accepted_cost_is_reported_with_its_reason_and_fails_beyond_what_was_
         )
         words.append((found.changes[0].word, found.changes[0].finding))
     assert words == [
-        ("pass", ""), ("warn", "accepted: a new reference"), ("fail", "visits 160 blocks, 100 before"),
-    ]  # fmt: skip
+        ("pass", ""),
+        ("warn", "accepted: a new reference"),
+        ("fail", "visits 160 blocks, 100 before"),
+    ]
 
 
 def test_the_accepted_costs_of_the_project_name_statements_that_there_are() -> None:
@@ -636,9 +643,11 @@ def test_a_statement_that_no_longer_runs_is_named(
 ) -> None:
     with pytest.raises(Failed, match=r"customer_crud:\d+ SELECT customer failed.*lifetime_value"):
         performance.measure(
-            copy(), copy("ALTER TABLE customer RENAME lifetime_value TO worth"), development,
+            copy(),
+            copy("ALTER TABLE customer RENAME lifetime_value TO worth"),
+            development,
             scripts=[path for path in application_load.scenarios() if path.stem == "customer_crud"],
-        )  # fmt: skip
+        )
 
 
 def test_a_database_that_others_work_in_is_refused(copy: Callable[..., Target]) -> None:

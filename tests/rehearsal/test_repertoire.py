@@ -1,6 +1,4 @@
-"""What a database can play: our scenarios, the owner's scripts, or what was learnt; and what is
-refused or left out.
-"""
+"""What a database can play: our scenarios, the owner's scripts, or learnt statements."""
 
 from __future__ import annotations
 
@@ -98,17 +96,37 @@ UNDONE = "BEGIN;\nUPDATE customer SET name = name;\nROLLBACK;\n"
 @pytest.mark.parametrize(
     ("text", "line", "found"),
     [
-        ("BEGIN;\nUPDATE customer SET name = name;\nCOMMIT;", 2, "a write that is committed: UPDATE customer"),
-        ("SELECT 1;\n\nDELETE FROM customer;", 3, "a write outside of BEGIN … ROLLBACK: DELETE customer"),
-        ("BEGIN;\nINSERT INTO currency VALUES (1);", 2, "a write in a transaction that the script does not end"),
+        (
+            "BEGIN;\nUPDATE customer SET name = name;\nCOMMIT;",
+            2,
+            "a write that is committed: UPDATE customer",
+        ),
+        (
+            "SELECT 1;\n\nDELETE FROM customer;",
+            3,
+            "a write outside of BEGIN … ROLLBACK: DELETE customer",
+        ),
+        (
+            "BEGIN;\nINSERT INTO currency VALUES (1);",
+            2,
+            "a write in a transaction that the script does not end",
+        ),
         ("BEGIN;\nDROP TABLE customer;\nROLLBACK;", 2, "neither reads nor writes rows"),
         ("SELECT * INTO other FROM customer;", 1, "neither reads nor writes rows"),
-        ("WITH gone AS (DELETE FROM customer RETURNING id) SELECT count(*) FROM gone;", 1, "a write outside"),
-        ("BEGIN;\nSAVEPOINT s;\nDELETE FROM customer;\nROLLBACK TO SAVEPOINT s;\nCOMMIT;", 3, "a write that is committed"),
+        (
+            "WITH gone AS (DELETE FROM customer RETURNING id) SELECT count(*) FROM gone;",
+            1,
+            "a write outside",
+        ),
+        (
+            "BEGIN;\nSAVEPOINT s;\nDELETE FROM customer;\nROLLBACK TO SAVEPOINT s;\nCOMMIT;",
+            3,
+            "a write that is committed",
+        ),
         ("DO $$ BEGIN DELETE FROM customer; END $$;", 1, "neither reads nor writes rows"),
         ("ABORT;\nBEGIN;\nDELETE FROM customer;\nEND;", 3, "a write that is committed"),
     ],
-)  # fmt: skip
+)
 def test_a_script_that_leaves_changes_behind_is_refused_by_name_and_line(
     folder: Callable[..., Path], text: str, line: int, found: str
 ) -> None:
@@ -236,7 +254,14 @@ def foreign(database: Target) -> Iterator[Target]:
         "CREATE FUNCTION touch() RETURNS void LANGUAGE sql AS 'UPDATE supplier SET name = name'; "
         "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO application"
     )
-    execute(database, STRANGE, "CREATE EXTENSION pg_stat_statements", "SELECT pg_stat_statements_reset()", application, writing)  # fmt: skip
+    execute(
+        database,
+        STRANGE,
+        "CREATE EXTENSION pg_stat_statements",
+        "SELECT pg_stat_statements_reset()",
+        application,
+        writing,
+    )
     with psycopg.connect(**database.parameters, autocommit=True, prepare_threshold=0) as connection:
         connection.execute("SET ROLE application")
         for text, values in (

@@ -1,6 +1,4 @@
-"""What the rehearsal itself causes is told apart from what the migration does: history tables,
-columns of a row type.
-"""
+"""Side effects of the rehearsal are set apart: history tables, columns of a row type."""
 
 from __future__ import annotations
 
@@ -70,11 +68,15 @@ def test_a_row_of_before_that_changed_in_a_history_table_is_a_change(bench: Benc
     assert "old columns changed: ops.ddl_history" in "; ".join(done.problems)
 
 
-@pytest.mark.parametrize("statement", [
-    "INSERT INTO old SELECT -count(*), 'one row more' FROM old",
-    "UPDATE old SET name = 'other' WHERE id = 7",
-    "DO $$ BEGIN INSERT INTO public.old SELECT -count(*), 'from a body' FROM public.old; END $$",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO old SELECT -count(*), 'one row more' FROM old",
+        "UPDATE old SET name = 'other' WHERE id = 7",
+        "DO $$ BEGIN INSERT INTO public.old SELECT -count(*), 'from a body' FROM public.old; END"
+        " $$",
+    ],
+)
 def test_a_table_that_the_migration_names_may_not_change(bench: Bench, statement: str) -> None:
     done = rehearsed(bench, f"{UP}-- step: rows\n{statement};\n")
     assert [verdict.table for verdict in done.content.differing] == ["public.old"]
@@ -85,7 +87,8 @@ ROW_TYPES = """
 CREATE DOMAIN as_it_was AS old;
 CREATE TABLE holder (id integer PRIMARY KEY, org_id integer, one old, many old[], kept as_it_was);
 INSERT INTO holder SELECT id, 7, o, ARRAY[o, NULL, o], o FROM old AS o WHERE id < 50;
-INSERT INTO holder VALUES (1001, 7, NULL, NULL, NULL), (1002, 7, ROW(NULL, NULL, NULL), ARRAY[NULL]::old[], NULL);
+INSERT INTO holder VALUES (1001, 7, NULL, NULL, NULL),
+    (1002, 7, ROW(NULL, NULL, NULL), ARRAY[NULL]::old[], NULL);
 """
 
 
@@ -97,26 +100,32 @@ def test_columns_of_a_row_type_that_gains_a_field_are_compared_in_the_fields_of_
     assert done.problems == []
 
 
-@pytest.mark.parametrize("change", [
-    "SET one.name = 'other' WHERE id = 7",
-    "SET many[1].name = 'other' WHERE id = 7",
-    "SET many = many || many WHERE id = 7",
-    "SET one = ROW(NULL, NULL, NULL, NULL) WHERE id = 1001",
-    "SET many = ARRAY[ROW(NULL, NULL, NULL, NULL)]::old[] WHERE id = 1002",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        "SET one.name = 'other' WHERE id = 7",
+        "SET many[1].name = 'other' WHERE id = 7",
+        "SET many = many || many WHERE id = 7",
+        "SET one = ROW(NULL, NULL, NULL, NULL) WHERE id = 1001",
+        "SET many = ARRAY[ROW(NULL, NULL, NULL, NULL)]::old[] WHERE id = 1002",
+    ],
+)
 def test_a_changed_field_in_a_column_of_a_row_type_is_a_change(bench: Bench, change: str) -> None:
     bench.sql(ROW_TYPES)
     done = rehearsed(bench, f"{UP}-- step: rows\nUPDATE holder {change};\n")
     assert [verdict.table for verdict in done.content.differing] == ["public.holder"]
 
 
-@pytest.mark.parametrize(("statement", "refused"), [
-    ("ALTER TABLE old ADD extra text", False),
-    ("ALTER TABLE old ADD extra text; ALTER TABLE old ALTER name SET NOT NULL", False),
-    ("ALTER TABLE old ADD extra integer DEFAULT 7", True),
-    ("ALTER TABLE old ADD extra timestamptz DEFAULT clock_timestamp()", True),
-    ("ALTER TABLE old ALTER touched TYPE bigint", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("statement", "refused"),
+    [
+        ("ALTER TABLE old ADD extra text", False),
+        ("ALTER TABLE old ADD extra text; ALTER TABLE old ALTER name SET NOT NULL", False),
+        ("ALTER TABLE old ADD extra integer DEFAULT 7", True),
+        ("ALTER TABLE old ADD extra timestamptz DEFAULT clock_timestamp()", True),
+        ("ALTER TABLE old ALTER touched TYPE bigint", True),
+    ],
+)
 def test_what_postgresql_refuses_while_a_column_holds_rows_of_the_table(
     bench: Bench, statement: str, refused: bool
 ) -> None:

@@ -1,6 +1,4 @@
-"""Which settings tell the database who acts, and what each of them holds: read from policies, or
-given by the operator.
-"""
+"""Which settings tell the database who acts: read from its policies, or given by the operator."""
 
 from __future__ import annotations
 
@@ -79,10 +77,13 @@ class ActsAs:
     def values(self, person: Person, database_role: str = "authenticated") -> dict[str, str]:
         """Setting → value while that person acts."""
         holds = {
-            "user": person.user, "org": person.org, "email": person.email, "role": person.role,
+            "user": person.user,
+            "org": person.org,
+            "email": person.email,
+            "role": person.role,
             "database_role": database_role if person.user else "",
             "claims": self._claims(person, database_role) if person.user else "",
-        }  # fmt: skip
+        }
         return {name: holds[kind] for name, kind in self.kinds.items() if kind is not None}
 
     def trying(self, kinds: Mapping[str, str | None]) -> ActsAs:
@@ -186,21 +187,25 @@ def given() -> dict[str, str]:
     """What the operator says in MANTIS_RUNBOOK_ACTS_AS: setting → kind. Raises `ParameterError` for
     anything else.
     """
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for part in re.split(r"[\s,]+", os.environ.get(VARIABLE, "").strip()):
         if not part:
             continue
         match = GIVEN.fullmatch(part)
         if not match or match[2] not in KINDS:
             raise ParameterError(
-                f"variable {VARIABLE}", found=repr(part), expected=f"setting=kind, a kind of {', '.join(KINDS)}",
-                action="write for instance app.tenant=org app.who=user, separated by spaces or commas",
-            )  # fmt: skip
-        if found.setdefault(match[1], match[2]) != match[2]:
+                f"variable {VARIABLE}",
+                found=repr(part),
+                expected=f"setting=kind, a kind of {', '.join(KINDS)}",
+                action=(
+                    "write for instance app.tenant=org app.who=user, separated by spaces or commas"
+                ),
+            )
+        if kinds.setdefault(match[1], match[2]) != match[2]:
             raise ParameterError(
                 f"variable {VARIABLE}",
                 found=f"{match[1]} twice",
                 expected="each setting once",
                 action="remove one",
             )
-    return found
+    return kinds

@@ -15,9 +15,22 @@ from mantis_runbook.checks.tenants.acting import Acts, Guise, as_text
 from mantis_runbook.postgres.connection import Connection, may_set, message_of, rows
 
 __all__ = [
-    "ALLOWED", "REFUSED", "SAMPLE", "Crossing", "Pair", "Tenant", "bound", "count", "is_nothing", "is_unshown", "judged", "reached",
-    "stopped", "tried", "where",
-]  # fmt: skip
+    "ALLOWED",
+    "REFUSED",
+    "SAMPLE",
+    "Crossing",
+    "Pair",
+    "Tenant",
+    "bound",
+    "count",
+    "is_nothing",
+    "is_unshown",
+    "judged",
+    "reached",
+    "stopped",
+    "tried",
+    "where",
+]
 
 #: What row-level security, and a missing right, answer with.
 REFUSED = "refused"
@@ -122,11 +135,11 @@ def reached(connection: Connection, role: str, who: Acts, statement: sql.Compose
     Who meets a row that the application is writing gives way, and tries again.
     """
     for _ in range(TRIES):
-        found = _reached(connection, role, who, statement)
-        if not found.startswith(LOCKED):
+        outcome = _reached(connection, role, who, statement)
+        if not outcome.startswith(LOCKED):
             break
         time.sleep(PAUSE_S)
-    return found
+    return outcome
 
 
 def _reached(connection: Connection, role: str, who: Acts, statement: sql.Composed) -> str:
@@ -164,29 +177,29 @@ def tried(
     return cursor
 
 
-def judged(found: str, passes: Callable[[str], bool]) -> str:
+def judged(outcome: str, passes: Callable[[str], bool]) -> str:
     """The verdict on what an attempt found: one that ended at a limit shows nothing."""
-    return "inconclusive" if is_unshown(found) else "pass" if passes(found) else "fail"
+    return "inconclusive" if is_unshown(outcome) else "pass" if passes(outcome) else "fail"
 
 
-def is_unshown(found: str) -> bool:
+def is_unshown(outcome: str) -> bool:
     """Whether an attempt ended at a limit of ours."""
-    return found.startswith(UNSHOWN)
+    return outcome.startswith(UNSHOWN)
 
 
-def is_nothing(found: str, who: Acts) -> bool:
+def is_nothing(outcome: str, who: Acts) -> bool:
     """Whether an attempt that must reach nothing did. Without a value in any setting it may end in
     an error for that.
     """
     is_empty = not any(who.settings.values())
-    return found in ALLOWED or (is_empty and found.startswith(EMPTY_SETTING))
+    return outcome in ALLOWED or (is_empty and outcome.startswith(EMPTY_SETTING))
 
 
-def stopped(found: str) -> bool:
+def stopped(outcome: str) -> bool:
     """Whether an attempt to move a row ended without one moved: refused, none reached, or stopped
     by a rule.
     """
-    return found in ALLOWED or (not found.isdigit() and found.startswith(RULES))
+    return outcome in ALLOWED or (not outcome.isdigit() and outcome.startswith(RULES))
 
 
 def where(condition: sql.Composable | None) -> sql.Composable:

@@ -54,17 +54,23 @@ def _called(
         after = _state(pair, touched)
     changed = after is not None and bool(touched) and after != _state(pair, touched)
     other = sum(answer != unknown for answer in answers if not is_unshown(answer))
-    told = sum(pair.there.mark in answer for answer in (unknown, *answers))
+    answers_with_mark = sum(pair.there.mark in answer for answer in (unknown, *answers))
     ended = next((answer for answer in (unknown, *answers) if is_unshown(answer)), "")
-    learnt = f"{other + told} answer(s) tell of it" if other + told else ended or "0"
+    learnt = (
+        f"{other + answers_with_mark} answer(s) tell of it"
+        if other + answers_with_mark
+        else ended or "0"
+    )
     yield _crossing(function, f"learn of the other tenant, called by {words}", learnt)
     counted = "" if after is not None else "57014: its rows were not counted within the limit"
     done = "its rows are not what they were" if changed else ended or counted or "0"
     yield _crossing(function, f"change the other tenant, called by {words}", done)
 
 
-def _crossing(function: dict[str, Any], attempt: str, found: str) -> Crossing:
-    return Crossing(function["name"], attempt, found, judged(found, lambda found: found == "0"))
+def _crossing(function: dict[str, Any], attempt: str, outcome: str) -> Crossing:
+    return Crossing(
+        function["name"], attempt, outcome, judged(outcome, lambda outcome_: outcome_ == "0")
+    )
 
 
 def _answers(pair: Pair, function: dict[str, Any], ids: Sequence[str]) -> list[str]:

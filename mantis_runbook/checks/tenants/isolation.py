@@ -41,12 +41,12 @@ class Separation:
     @property
     def verdict(self) -> str:
         """pass, fail, or inconclusive: somewhere there was nothing to reach for."""
-        found = {one.verdict for one in self.attempts}
+        verdicts = {one.verdict for one in self.attempts}
         return (
             "fail"
-            if "fail" in found or not found
+            if "fail" in verdicts or not verdicts
             else "inconclusive"
-            if "inconclusive" in found
+            if "inconclusive" in verdicts
             else "pass"
         )
 
@@ -63,12 +63,12 @@ class Separation:
 
     def _record(self, table: str) -> dict[str, Any]:
         ours = [one for one in self.attempts if one.table == table]
-        found = "; ".join(f"{one.attempt}: {one.found}" for one in ours if one.verdict != "pass")
+        outcomes = "; ".join(f"{one.attempt}: {one.found}" for one in ours if one.verdict != "pass")
         return {
             "table": table,
             "verdict": Separation(tuple(ours)).verdict,
             "attempts": len(ours),
-            "found": found or "apart",
+            "found": outcomes or "apart",
         }
 
 
@@ -93,7 +93,9 @@ def prove(
     """
     alone = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction(force_rollback=True):
-        if alone:  # What the application writes meanwhile is not seen, and so is not taken for the work of an attempt.
+        # A snapshot of its own: what the application writes meanwhile is not taken for the work of
+        # an attempt.
+        if alone:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         bound(connection)
         return _Proof(connection, only, rests, watch).separation()
@@ -110,9 +112,11 @@ class _Proof:
         obstacles = {role: obstacle(self.connection, role) for role in ("authenticated", "anon")}
         if why := obstacles["authenticated"]:
             raise Inconclusive(
-                "tenant isolation was not shown", found=why, expected="a session that acts as a user",
+                "tenant isolation was not shown",
+                found=why,
+                expected="a session that acts as a user",
                 action="act on it where users of the application do",
-            )  # fmt: skip
+            )
         people = [
             person(self.connection, row["user_id"], row["org_id"]) for row in self._organisations()
         ]
@@ -127,9 +131,9 @@ class _Proof:
             frozenset(one for one, why in obstacles.items() if not why),
         )
         attempts = tuple(
-            _weighed(one, acts)
-            for one in self._attempts(pair, tables)
-            if not self.only or one.table in self.only
+            _weighed(crossing, acts)
+            for crossing in self._attempts(pair, tables)
+            if not self.only or crossing.table in self.only
         )
         notes = tuple(f"nothing was tried as nobody: {why}" for why in obstacles.values() if why)
         return Separation(attempts, acts, notes)
@@ -164,9 +168,11 @@ class _Proof:
 
     def _too_few(self, found: str) -> Inconclusive:
         return Inconclusive(
-            "tenant isolation was not shown", found=found, expected="two",
+            "tenant isolation was not shown",
+            found=found,
+            expected="two",
             action="run it on a database with at least two tenants",
-        )  # fmt: skip
+        )
 
     def _attempts(self, pair: Pair, tables: Sequence[Table]) -> Iterator[Crossing]:
         made = settle(pair, {table.name: table.may_insert for table in tables})
@@ -217,14 +223,18 @@ def _pair(
     )
 
 
-def _weighed(one: Crossing, acts: ActsAs) -> Crossing:
+def _weighed(crossing: Crossing, acts: ActsAs) -> Crossing:
     """A refusal of rightful work says nothing where nobody knows what makes a session a user's;
     rows reached always do.
     """
-    lost = acts.tables_unknown.get(one.table)
-    refused = one.attempt in ("read own rows", "insert an own row") or not one.found.isdigit()
-    if one.verdict != "fail" or not lost or not refused:
-        return one
+    lost = acts.tables_unknown.get(crossing.table)
+    refused = (
+        crossing.attempt in ("read own rows", "insert an own row") or not crossing.found.isdigit()
+    )
+    if crossing.verdict != "fail" or not lost or not refused:
+        return crossing
     return replace(
-        one, verdict="inconclusive", found=f"{one.found}; nobody knows what {lost} must hold"
+        crossing,
+        verdict="inconclusive",
+        found=f"{crossing.found}; nobody knows what {lost} must hold",
     )

@@ -47,14 +47,18 @@ def _make(pair: Pair, table: Table, tenant: Tenant) -> None:
     if any(one["is_needed"] and one["name"] not in values for one in columns):
         return
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-        table.relation, sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Literal, values.values()))
-    )  # fmt: skip
+        table.relation,
+        sql.SQL(", ").join(map(sql.Identifier, values)),
+        sql.SQL(", ").join(map(sql.Literal, values.values())),
+    )
     try:
         with pair.connection.transaction():
             become(pair.connection, pair.owner, tenant)
             pair.connection.execute(statement, prepare=False)
     except psycopg.Error:
-        return  # a rule of the table's own: then there is nothing to reach for, and that is what will be said
+        # A rule of the table's own refused the row: there is nothing to reach for, and the proof
+        # will say so.
+        return
     if "id" in values:
         tenant.rows[table.name] = values["id"]
 

@@ -39,13 +39,13 @@ def settle(pair: Pair, insertable: dict[str, bool]) -> Iterator[Crossing]:
 
 
 def _introduce(pair: Pair, tenant: Tenant, steps: list[Step]) -> None:
-    told = {"org": tenant.org, "person": tenant.user, "mark": tenant.mark} | {
+    values = {"org": tenant.org, "person": tenant.user, "mark": tenant.mark} | {
         step.name: str(uuid4()) for step in steps
     }
     pair.connection.execute(
         "SELECT set_config('tenants.' || name, value, true) FROM unnest(%s::text[], %s::text[]) AS"
         " s (name, value)",
-        (list(told), list(told.values())),
+        (list(values), list(values.values())),
     )
 
 

@@ -102,8 +102,8 @@ def learn_here(connection: Connection) -> ActsAs:
     """
     try:
         with connection.transaction():
-            found = rows(connection, query("tenants/two_tenants"))
-            people = [person(connection, row["user_id"], row["org_id"]) for row in found]
+            tenants = rows(connection, query("tenants/two_tenants"))
+            people = [person(connection, row["user_id"], row["org_id"]) for row in tenants]
             tables = [Table(**row) for row in rows(connection, query("tenants/tables"))]
             return learn(connection, own_role(connection), people, tables) if people else ActsAs()
     except psycopg.Error as error:
@@ -196,9 +196,10 @@ def _unknown(
     # One that is read beside settings that are known is an exception to them, such as a switch:
     # left unset it decides nothing.
     decides = {
-        name for name in lost
+        name
+        for name in lost
         if any(name in read and not (read & known) for read in reading.by_table.values())
-    }  # fmt: skip
+    }
     return {
         name: tuple(sorted(table for table, read in reading.by_table.items() if name in read))
         for name in sorted(decides)
@@ -232,14 +233,14 @@ class _Trial:
         table.
         """
         return all(
-            self._has("authenticated", Guise(acts.values(one)), table, one)
+            self._has("authenticated", Guise(acts.values(person)), table, person)
             for table in tables
-            for one in self.people
+            for person in self.people
         )
 
-    def _has(self, role: str, guise: Guise, table: Table, one: Person) -> bool:
+    def _has(self, role: str, guise: Guise, table: Table, person: Person) -> bool:
         condition = sql.SQL("r.{} = {}").format(
-            sql.Identifier(table.owner_column or "org_id"), one.org
+            sql.Identifier(table.owner_column or "org_id"), person.org
         )
         statement = sql.SQL(
             "SELECT count(*) FROM (SELECT FROM {} AS r WHERE {} LIMIT 1) AS first"

@@ -101,11 +101,11 @@ class _Attempt:
     who: Acts
 
     def made(self, words: str, statement: sql.Composed, passes: Callable[[str], bool]) -> Crossing:
-        found = reached(self.pair.connection, self.role, self.who, statement)
-        return Crossing(self.table.name, words, found, judged(found, passes))
+        outcome = reached(self.pair.connection, self.role, self.who, statement)
+        return Crossing(self.table.name, words, outcome, judged(outcome, passes))
 
     def reach(self, words: str, statement: sql.Composed) -> Crossing:
-        return self.made(words, statement, lambda found: is_nothing(found, self.who))
+        return self.made(words, statement, lambda outcome: is_nothing(outcome, self.who))
 
 
 def _as_user(
@@ -181,8 +181,8 @@ def _blind(attempt: _Attempt, own: sql.Composable) -> Iterator[Crossing]:
         return
     limit = int(counted)
 
-    def own_only(found: str) -> bool:
-        return found == REFUSED or (found.isdigit() and int(found) <= limit)
+    def own_only(outcome: str) -> bool:
+        return outcome == REFUSED or (outcome.isdigit() and int(outcome) <= limit)
 
     if table.defaulted:
         harmless = _set(table, sql.Identifier(table.defaulted), sql.SQL("DEFAULT"), None)

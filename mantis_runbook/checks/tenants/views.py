@@ -44,15 +44,15 @@ def _seen(
     condition: sql.Composed | None,
 ) -> Crossing:
     relation = sql.Identifier("public", view["name"])
-    found = reached(pair.connection, role, who, count(relation, condition))
-    if is_unshown(found):
+    outcome = reached(pair.connection, role, who, count(relation, condition))
+    if is_unshown(outcome):
         sample = sql.SQL("(SELECT * FROM {} LIMIT {})").format(relation, SAMPLE)
         among = reached(pair.connection, role, who, count(sample, condition))
-        found = (
+        outcome = (
             among
             if among.isdigit() and among != "0"
-            else f"{found}, and none was seen among the first {SAMPLE:,}"
+            else f"{outcome}, and none was seen among the first {SAMPLE:,}"
         )
     return Crossing(
-        view["name"], attempt, found, judged(found, lambda found: is_nothing(found, who))
+        view["name"], attempt, outcome, judged(outcome, lambda found: is_nothing(found, who))
     )

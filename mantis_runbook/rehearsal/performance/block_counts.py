@@ -1,28 +1,35 @@
-"""What the statements of scenarios cost in blocks, write-ahead log and plan: figures that repeat to
-the digit.
+"""What statements cost in blocks, write-ahead log and plan: figures that repeat to the digit.
 
-Two executions of one statement in one database differ for reasons that say nothing about it. Each
-is met:
+Two executions of one statement in one database differ for reasons that say nothing about the
+statement. What varies, and how each is met:
 
-| what varies | how it is met |
-|---|---|
-| where free space, full pages and dead rows lie: each rolled-back insertion changes it | each count is taken in a fresh copy of the database (CREATE DATABASE … TEMPLATE), alike to the byte; the database itself is not written to, not even its sequences |
-| rows that an earlier transaction left dead, pruned or not as transactions of other databases happen to stand | VACUUM with index cleanup before every transaction; it also sets the search for free space back to the first page |
-| random uuids: another leaf page each time, now and then a split | defaults and texts that draw one are replaced, for the length of the transaction, by a series that begins anew |
-| shared buffers: a block is hit or read | both are counted as one |
-| full-page images after a checkpoint, and dropping any database forces one | one database is counted after the other; a figure that holds such an image is not taken |
-| hint bits, relation and catalogue caches | the scenario is played once for nothing, in the same transaction, just before it counts: the same pages are touched |
-| timestamps in JSON, a byte shorter when they end in 0 | a transaction begins at an instant that does not (`replay.rolled_back`) |
-| planning | statements are prepared and planned when they are played for nothing |
-| parallel workers, jit, synchronised scans | off (`replay.SESSION`) |
-| a sample's statistics | ANALYZE with a target that reads all rows (`replay.level`) |
-| AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT | the statement runs inside a function that is explained (`sql/performance/counted.sql`) |
-| a checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record leaves that out) | counted again in another copy, until two agree |
+- Where free space, full pages and dead rows lie: each rolled-back insertion changes it → each count
+  is taken in a fresh copy of the database (CREATE DATABASE … TEMPLATE), alike to the byte; the
+  database itself is not written to, not even its sequences.
+- Rows that an earlier transaction left dead, pruned or not as transactions of other databases
+  happen to stand → VACUUM with index cleanup before every transaction; it also sets the search for
+  free space back to the first page.
+- Random uuids: another leaf page each time, now and then a split → defaults and texts that draw one
+  are replaced, for the length of the transaction, by a series that begins anew.
+- Shared buffers: a block is hit or read → both are counted as one.
+- Full-page images after a checkpoint, and dropping any database forces one → one database is
+  counted after the other; a figure that holds such an image is not taken.
+- Hint bits, relation and catalogue caches → the scenario is played once for nothing, in the same
+  transaction, just before it counts: the same pages are touched.
+- Timestamps in JSON, a byte shorter when they end in 0 → a transaction begins at an instant that
+  does not (`replay.rolled_back`).
+- Planning → statements are prepared and planned when they are played for nothing.
+- Parallel workers, jit, synchronised scans → off (`replay.SESSION`).
+- A sample's statistics → ANALYZE with a target that reads all rows (`replay.level`).
+- AFTER triggers, which EXPLAIN leaves out; constraints checked at COMMIT → the statement runs
+  inside a function that is explained (`sql/performance/counted.sql`).
+- A checkpoint, a cache reset, an UPDATE whose old and new timestamps share a byte (its log record
+  leaves that out) → counted again in another copy, until two agree.
 
 Blocks dirtied and written are left out: they say what was clean before, not what the statement
 does. What is left is named: a statement that never gave the same figures twice is in
-`Counted.inexact`. That can come of random values inside functions, and of what is compressed
-because it is long.
+`Counted.inexact`. Random values inside functions can cause that, and long values that
+are stored compressed.
 """
 
 from __future__ import annotations
@@ -198,20 +205,20 @@ def _pass(
     # Dead rows of another transaction are pruned or not as other databases' transactions happen to
     # stand.
     vacuum = ("VACUUM (FREEZE, INDEX_CLEANUP ON) " + ", ".join(sorted(tables))).encode()
-    found: dict[str, Count] = {}
+    counts: dict[str, Count] = {}
     for scenario in scenarios:
         for seed in seeds:
             if tables:
                 connection.execute(vacuum)
             for name, figure in _counted_play(connection, pins, scenario, seed).items():
-                found[name] = found.get(name, Count()) + figure
-    return found
+                counts[name] = counts.get(name, Count()) + figure
+    return counts
 
 
 def _counted_play(
     connection: Connection, pins: Sequence[sql.Composed], scenario: Scenario, seed: int
 ) -> dict[str, Count]:
-    found: dict[str, Count] = {}
+    counts: dict[str, Count] = {}
     prepared: dict[str, str] = {}
 
     def execute(bound: Bound) -> Row | None:
@@ -220,7 +227,7 @@ def _counted_play(
         pinned = Bound(bound.statement, RANDOM.sub(PINNED, bound.text))
         plan = _plan(connection, pinned)
         figure, row = _explained(connection, _prepared(connection, pinned, prepared))
-        found[bound.statement.name] = replace(
+        counts[bound.statement.name] = replace(
             figure, plans=(plan,), each=((figure.blocks, figure.wal_bytes),)
         )
         return row
@@ -236,7 +243,7 @@ def _counted_play(
             connection.execute("ROLLBACK TO SAVEPOINT again")
     for name in prepared.values():
         connection.execute(sql.SQL("DEALLOCATE {}").format(sql.Identifier(name)))
-    return found
+    return counts
 
 
 def _prepared(connection: Connection, bound: Bound, prepared: dict[str, str]) -> Bound:
@@ -286,8 +293,8 @@ def _plan(connection: Connection, bound: Bound) -> str:
 
 def _explain(connection: Connection, bound: Bound) -> dict[str, Any]:
     """The root node of what a statement that begins with EXPLAIN gives."""
-    found: dict[str, Any] = replay.run_rows(connection, bound)[0][0][0]["Plan"]
-    return found
+    plan: dict[str, Any] = replay.run_rows(connection, bound)[0][0][0]["Plan"]
+    return plan
 
 
 def _shape(node: dict[str, Any], depth: int) -> Iterator[str]:

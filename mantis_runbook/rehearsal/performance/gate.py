@@ -1,6 +1,4 @@
-"""The performance gate's verdict: what every statement and every scenario costs after against
-before, and whether that may be.
-"""
+"""The performance gate's verdict: what each statement and scenario costs, after against before."""
 
 from __future__ import annotations
 
@@ -109,14 +107,14 @@ class Deterministic:
     def summary(self) -> str:
         problems = [f"{change.statement}: {change.finding}" for change in self.failed]
         same = sum(change.is_same for change in self.changes)
-        said = f"{len(self.changes)} statements, {same} of them cost the same to the digit"
+        summary = f"{len(self.changes)} statements, {same} of them cost the same to the digit"
         if accepted := sum(change.word == "warn" for change in self.changes):
-            said += f", {accepted} cost more as accepted"
+            summary += f", {accepted} cost more as accepted"
         if self.inexact:
-            said += (
+            summary += (
                 f", {len(self.inexact)} could not be counted exactly ({', '.join(self.inexact)})"
             )
-        return "; ".join([*problems, said])
+        return "; ".join([*problems, summary])
 
 
 @dataclass(frozen=True)
@@ -178,9 +176,7 @@ class Timed:
 
     @cached_property
     def slower(self) -> tuple[ScenarioTimes, ...]:
-        """Scenarios that are slower beyond doubt; on a noisy machine, beyond what its noise can
-        feign too.
-        """
+        """Scenarios that are slower beyond doubt, and beyond what the machine's noise can feign."""
         noise = 1 + self.stray if self.is_too_noisy else 1
         return tuple(one for one in self.scenarios if one.strict.lower > one.allowed * noise)
 
@@ -250,24 +246,22 @@ class Gate:
         """
         executions = self.deterministic.executions
         return {
-            one.statement: {
-                "blocks": (one.before.blocks, one.after.blocks, SPARE_BLOCKS * executions),
+            change.statement: {
+                "blocks": (change.before.blocks, change.after.blocks, SPARE_BLOCKS * executions),
                 "bytes of log": (
-                    one.before.wal_bytes,
-                    one.after.wal_bytes,
+                    change.before.wal_bytes,
+                    change.after.wal_bytes,
                     SPARE_WAL_BYTES * executions,
                 ),
             }
-            for one in self.deterministic.changes
+            for change in self.deterministic.changes
         }
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """A row for each statement, those with problems first; `verdict` is that of the
-        deterministic part.
-        """
+        """A row for each statement, problems first; `verdict` is the deterministic part's."""
         times = {
-            name: one for each in self.timed.scenarios for name, one in each.statements.items()
+            name: timed for each in self.timed.scenarios for name, timed in each.statements.items()
         }
         ordered = sorted(
             self.deterministic.changes,
@@ -280,12 +274,12 @@ class Gate:
         """A row for each table of another size."""
         return [
             {
-                "table": one.table,
-                "blocks before": one.before,
-                "blocks after": one.after,
-                "without dead space": one.compact,
+                "table": growth.table,
+                "blocks before": growth.before,
+                "blocks after": growth.after,
+                "without dead space": growth.compact,
             }
-            for one in self.growth
+            for growth in self.growth
         ]
 
     @property
@@ -293,22 +287,22 @@ class Gate:
         """A row for each scenario of the timed part."""
         return [
             {
-                "scenario": one.scenario,
+                "scenario": scenario.scenario,
                 "verdict": (
                     "fail"
-                    if one in self.timed.slower
+                    if scenario in self.timed.slower
                     else "pass"
-                    if one.word == "passed"
+                    if scenario.word == "passed"
                     else "inconclusive"
                 ),
-                "ms before": round(one.milliseconds, 2),
-                "after / before": round(one.ratio.estimate, 3),
-                "lower bound": round(one.ratio.lower, 3),
-                "upper bound": round(one.ratio.upper, 3),
-                "control": round(one.control.estimate, 3),
-                "accepted": f"{one.allowed:g}: {one.reason}" if one.reason else "",
+                "ms before": round(scenario.milliseconds, 2),
+                "after / before": round(scenario.ratio.estimate, 3),
+                "lower bound": round(scenario.ratio.lower, 3),
+                "upper bound": round(scenario.ratio.upper, 3),
+                "control": round(scenario.control.estimate, 3),
+                "accepted": f"{scenario.allowed:g}: {scenario.reason}" if scenario.reason else "",
             }
-            for one in self.timed.scenarios
+            for scenario in self.timed.scenarios
         ]
 
 
@@ -343,13 +337,15 @@ def _cost(change: Change) -> dict[str, Any]:
     }
 
 
-def _time(one: ScenarioTimes) -> dict[str, Any]:
+def _time(scenario: ScenarioTimes) -> dict[str, Any]:
     """A scenario that is slower than the threshold allows."""
-    accepted = f"; up to {one.allowed:g} accepted: {one.reason}" if one.reason else ""
+    accepted = (
+        f"; up to {scenario.allowed:g} accepted: {scenario.reason}" if scenario.reason else ""
+    )
     return {
-        "what": f"time of {one.scenario}",
-        "before": f"{one.milliseconds:.1f} ms",
-        "after": f"{one.milliseconds * one.ratio.estimate:.1f} ms",
-        "ratio": one.ratio.estimate,
-        "reason": f"ratio {one.ratio}{accepted}",
+        "what": f"time of {scenario.scenario}",
+        "before": f"{scenario.milliseconds:.1f} ms",
+        "after": f"{scenario.milliseconds * scenario.ratio.estimate:.1f} ms",
+        "ratio": scenario.ratio.estimate,
+        "reason": f"ratio {scenario.ratio}{accepted}",
     }

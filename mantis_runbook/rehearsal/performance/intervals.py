@@ -1,6 +1,4 @@
-"""Statistics of repeated timings: median ratios, their bounds, and the verdict on them. No clock,
-no database.
-"""
+"""Statistics of repeated timings: median ratios, their bounds, the verdict. Needs no database."""
 
 from __future__ import annotations
 
@@ -62,10 +60,10 @@ def ratio(
     (sessions, rounds, statements), alike; at least two sessions.
     """
     share = usual(before) if weights is None else weights
-    found = np.exp(_medians(_logs(before, after)))
+    ratios = np.exp(_medians(_logs(before, after)))
     resampled = np.exp(_resampled(_logs(before, after), seed))
     return _interval(
-        float(np.average(found, weights=share)),
+        float(np.average(ratios, weights=share)),
         np.average(resampled, axis=1, weights=share),
         confidence,
     )
@@ -75,10 +73,10 @@ def ratios(
     before: Times, after: Times, *, confidence: float = 0.95, seed: int = 2026
 ) -> tuple[Interval, ...]:
     """The ratio of each statement; see `ratio`."""
-    found = np.exp(_medians(_logs(before, after)))
+    ratios = np.exp(_medians(_logs(before, after)))
     resampled = np.exp(_resampled(_logs(before, after), seed))
     return tuple(
-        _interval(float(one), resampled[:, number], confidence) for number, one in enumerate(found)
+        _interval(float(one), resampled[:, number], confidence) for number, one in enumerate(ratios)
     )
 
 
@@ -125,9 +123,7 @@ def judge(interval: Interval, threshold: float) -> Word:
 
 
 def stray(controls: Sequence[Interval]) -> float:
-    """How far the control that is furthest from 1 lies from it: what the machine makes of no
-    difference at all.
-    """
+    """How far the control lies from 1 at most: what the machine makes of no difference at all."""
     return max((max(one.estimate, 1 / one.estimate) - 1 for one in controls), default=0.0)
 
 

@@ -1,12 +1,9 @@
-"""Learnt statements as pgbench scripts: what stands for their parameters is drawn from the data
-when they are played.
-"""
+"""Learnt statements as pgbench scripts, which draw the parameters from the data when played."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,9 @@ from mantis_runbook.checks.learnt_statements import MARK, LearntStatement
 from mantis_runbook.checks.tenants import acting
 from mantis_runbook.checks.tenants.acts_as import ActsAs
 from mantis_runbook.postgres import statements as grammar
-from mantis_runbook.postgres.connection import Connection, message_of, query, rows
+from mantis_runbook.postgres.connection import Connection, message_of, query, rows, scalar
+from mantis_runbook.rehearsal.performance import parameter_columns
+from mantis_runbook.rehearsal.performance.parameter_columns import Column, Columns
 
 __all__ = ["written"]
 
@@ -30,11 +29,23 @@ ROWS_DRAWN_FROM = 1000
 
 #: What stands for a parameter that is compared with no column, by its type.
 PLAIN = {
-    "smallint": "1", "integer": "1", "bigint": "1", "numeric": "1", "real": "1", "double precision": "1", "text": "a",
-    "character varying": "a", "boolean": "true", "date": "2025-07-01", "timestamp with time zone": "2025-07-01 00:00+00",
-    "timestamp without time zone": "2025-07-01 00:00", "interval": "1 day", "json": "{}", "jsonb": "{}",
+    "smallint": "1",
+    "integer": "1",
+    "bigint": "1",
+    "numeric": "1",
+    "real": "1",
+    "double precision": "1",
+    "text": "a",
+    "character varying": "a",
+    "boolean": "true",
+    "date": "2025-07-01",
+    "timestamp with time zone": "2025-07-01 00:00+00",
+    "timestamp without time zone": "2025-07-01 00:00",
+    "interval": "1 day",
+    "json": "{}",
+    "jsonb": "{}",
     "uuid": acting.NOBODY,
-}  # fmt: skip
+}
 
 #: Rows that a page of the application shows.
 PAGE = "20"
@@ -42,7 +53,8 @@ PAGE = "20"
 #: A user of the drawn rows' organisation, else the first one.
 OWN_USER = """
 SELECT set_config('drawn.user', coalesce(
-    (SELECT id FROM {users} WHERE {column} = nullif(current_setting('drawn.org'), '')::{type} ORDER BY id LIMIT 1)::text,
+    (SELECT id FROM {users} WHERE {column} = nullif(current_setting('drawn.org'), '')::{type}
+     ORDER BY id LIMIT 1)::text,
     (SELECT id FROM {users} ORDER BY id LIMIT 1)::text,
     ''
 ), false);""".strip()
@@ -68,21 +80,6 @@ NO_TENANTS = Tenants(table="", users="")
 TEXTS = ("text", "character varying", "character")
 
 
-@dataclass(frozen=True)
-class _Column:
-    table: str
-    name: str
-    type: str
-    place: int | None
-
-    @property
-    def quoted(self) -> str:
-        return grammar.quoted(self.name)
-
-
-Columns = Mapping[str, Mapping[str, _Column]]
-
-
 def written(
     connection: Connection,
     learnt: Sequence[LearntStatement],
@@ -91,8 +88,7 @@ def written(
     *,
     only_reads: bool,
 ) -> tuple[tuple[Path, ...], dict[str, str]]:
-    """Write a script for each statement that the server can prepare; the paths, and by name why
-    others were left out.
+    """Write a script for each statement that can be prepared; paths, and why others are left out.
 
     Nothing of the data stands in the scripts. Each takes the role that the statement ran as where
     this session may, acts as a user of the organisation whose rows it draws, and rolls back what it
@@ -100,10 +96,10 @@ def written(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths, left_out = list[Path](), dict[str, str]()
-    for number, one in enumerate(learnt, 1):
-        name = f"learnt_{number:02}_{_slug(one)}"
+    for number, statement in enumerate(learnt, 1):
+        name = f"learnt_{number:02}_{_slug(statement)}"
         try:
-            text = _script(connection, one, acts, only_reads=only_reads)
+            text = _script(connection, statement, acts, only_reads=only_reads)
         except (psycopg.Error, LookupError) as error:
             diagnosis = message_of(error) if isinstance(error, psycopg.Error) else error.args[0]
             left_out[name] = f"cannot be played with values of ours: {diagnosis}"
@@ -113,28 +109,33 @@ def written(
     return tuple(paths), left_out
 
 
-def _slug(one: LearntStatement) -> str:
-    root = grammar.tree(one.text)
+def _slug(statement: LearntStatement) -> str:
+    root = grammar.tree(statement.text)
     table = next((each.relname for each in grammar.nodes(root, "RangeVar")), "")
     return re.sub(
-        r"\W+", "_", f"{one.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII
+        r"\W+", "_", f"{statement.kind.removesuffix('Stmt').lower()}_{table}", flags=re.ASCII
     ).strip("_")
 
 
-def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_reads: bool) -> str:
-    """Raises what the server says to PREPARE, and `LookupError` for a parameter that no value is
-    known for.
-    """
-    root = grammar.tree(one.text)
-    types = _types(connection, one.text)
+def _script(
+    connection: Connection, statement: LearntStatement, acts: ActsAs, *, only_reads: bool
+) -> str:
+    """The script of a statement. Raises `LookupError` for a parameter without a known value."""
+    root = grammar.tree(statement.text)
+    types = _types(connection, statement.text)
     tables = {grammar.relation_name(each) for each in grammar.nodes(root, "RangeVar")}
     tenants = _tenants()
-    columns = _columns(connection, sorted({*tables, tenants.users, tenants.table} - {""}))
+    columns = parameter_columns.read(
+        connection, sorted({*tables, tenants.users, tenants.table} - {""})
+    )
     limits = _limits(root)
-    drawn = {number: column for number, column in _compared(root, columns) if number not in limits}
-    if "id" in columns.get(
-        tenants.table, {}
-    ):  # what a function is given is most often whose rows it shall look at
+    drawn = {
+        number: column
+        for number, column in parameter_columns.compared(root, columns)
+        if number not in limits
+    }
+    # What a function is given is most often the organisation whose rows it looks at.
+    if "id" in columns.get(tenants.table, {}):
         key = columns[tenants.table]["id"]
         drawn |= {
             n: key
@@ -148,11 +149,12 @@ def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_
             values[number] = f"row_{sorted(tables).index(column.table)}.p{number}"
         else:
             values[number] = "'" + (limits.get(number) or _plain(type_, number)) + "'"
-    body = _replaced(one.text, types)
-    role = _role(connection, one.role)
+    body = _replaced(statement.text, types)
+    role = _role(connection, statement.role)
     return "\n".join(
         [
-            f"-- learnt from pg_stat_statements: query {one.query_id}, {one.calls:,} calls",
+            f"-- learnt from pg_stat_statements: query {statement.query_id},"
+            f" {statement.calls:,} calls",
             f"\\set dice random(0, {ROWS_DRAWN_FROM - 1})",
             *_draws(columns, sorted(tables), drawn, values, types),
             *_user(columns),
@@ -168,95 +170,26 @@ def _script(connection: Connection, one: LearntStatement, acts: ActsAs, *, only_
 
 
 def _types(connection: Connection, text: str) -> tuple[str, ...]:
-    """What the server makes of its parameters."""
+    """The types that the server derives for its parameters."""
     try:
         connection.execute(f"PREPARE mantis_learnt AS {text}".encode())
-        found = rows(
+        types = scalar(
             connection,
-            "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name ="
-            " 'mantis_learnt'",
+            "SELECT parameter_types::text[] FROM pg_prepared_statements"
+            " WHERE name = 'mantis_learnt'",
         )
-        return tuple(found[0]["types"])
+        return tuple(types)
     finally:
         connection.execute("DEALLOCATE ALL")
 
 
-def _columns(connection: Connection, tables: Sequence[str]) -> Columns:
-    found: dict[str, dict[str, _Column]] = {}
-    for row in rows(connection, query("learnt/columns"), {"tables": list(tables)}):
-        column = _Column(row["name"], row["column"], row["type"], row["place"])
-        found.setdefault(row["name"], {})[row["column"]] = column
-    return found
-
-
-def _compared(root: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
-    """Parameters and the column that each is compared with or written into; what stands deeper
-    comes later.
-    """
-    aliases = {
-        (one.alias.aliasname if one.HasField("alias") else one.relname): grammar.relation_name(one)
-        for one in grammar.nodes(root, "RangeVar")
-    }
-    for node in grammar.nodes(root, "A_Expr", "InsertStmt", "UpdateStmt", "OnConflictClause"):
-        kind = node.DESCRIPTOR.name
-        if kind == "A_Expr":
-            for asked, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
-                column = next(
-                    (_resolved(one, aliases, columns) for one in grammar.nodes(other, "ColumnRef")),
-                    None,
-                )
-                if column:
-                    yield from ((one.number, column) for one in grammar.nodes(asked, "ParamRef"))
-        elif kind == "InsertStmt":
-            yield from _inserted(node, columns)
-        else:
-            table = grammar.relation_name(node.relation) if kind == "UpdateStmt" else ""
-            yield from _assigned(node.target_list, [table] if table else list(columns), columns)
-
-
-def _resolved(reference: Any, aliases: Mapping[str, str], columns: Columns) -> _Column | None:
-    names = [
-        field.string.sval for field in reference.fields if field.WhichOneof("node") == "string"
-    ]
-    if not names:
-        return None
-    tables = (
-        [aliases.get(names[-2], "")] if len(names) > 1 else list(dict.fromkeys(aliases.values()))
-    )
-    return next(
-        (columns[table][names[-1]] for table in tables if names[-1] in columns.get(table, {})), None
-    )
-
-
-def _inserted(node: Any, columns: Columns) -> Iterator[tuple[int, _Column]]:
-    known = columns.get(grammar.relation_name(node.relation), {})
-    names = [one.res_target.name for one in node.cols] or list(known)
-    select = node.select_stmt.select_stmt
-    lists = [one.list.items for one in select.values_lists] or [select.target_list]
-    for values in lists:
-        for name, value in zip(names, values, strict=False):
-            if name in known:
-                yield from ((one.number, known[name]) for one in grammar.nodes(value, "ParamRef"))
-
-
-def _assigned(
-    targets: Any, tables: Sequence[str], columns: Columns
-) -> Iterator[tuple[int, _Column]]:
-    for one in targets:
-        column = next((columns[table][one.res_target.name] for table in tables if one.res_target.name in columns.get(table, {})), None)  # fmt: skip
-        if column:
-            yield from (
-                (each.number, column) for each in grammar.nodes(one.res_target.val, "ParamRef")
-            )
-
-
 def _limits(root: Any) -> dict[int, str]:
     """Parameters that say how many rows are wanted, and how many are passed over."""
-    found: dict[int, str] = {}
+    values: dict[int, str] = {}
     for select in grammar.nodes(root, "SelectStmt"):
-        found |= {one.number: PAGE for one in grammar.nodes(select.limit_count, "ParamRef")}
-        found |= {one.number: "0" for one in grammar.nodes(select.limit_offset, "ParamRef")}
-    return found
+        values |= {one.number: PAGE for one in grammar.nodes(select.limit_count, "ParamRef")}
+        values |= {one.number: "0" for one in grammar.nodes(select.limit_offset, "ParamRef")}
+    return values
 
 
 def _fits(column: str, parameter: str) -> bool:
@@ -286,7 +219,7 @@ def _replaced(text: str, types: Sequence[str]) -> str:
 def _draws(
     columns: Columns,
     tables: Sequence[str],
-    drawn: Mapping[int, _Column],
+    drawn: Mapping[int, Column],
     values: Mapping[int, str],
     types: Sequence[str],
 ) -> Iterator[str]:
@@ -308,11 +241,15 @@ def _draws(
         _row(
             columns[table],
             tables.index(table),
-            {number: column for number, column in drawn.items() if column.table == table and values[number].startswith("row_")},
+            {
+                number: column
+                for number, column in drawn.items()
+                if column.table == table and values[number].startswith("row_")
+            },
             types,
         )
         for table in used
-    ]  # fmt: skip
+    ]
     yield (
         "SELECT "
         + ",\n       ".join(settings)
@@ -323,7 +260,7 @@ def _draws(
 
 
 def _row(
-    columns: Mapping[str, _Column], index: int, wanted: Mapping[int, _Column], types: Sequence[str]
+    columns: Mapping[str, Column], index: int, wanted: Mapping[int, Column], types: Sequence[str]
 ) -> str:
     table = next(iter(columns.values())).table
     key = sorted(
@@ -331,10 +268,14 @@ def _row(
     )
     order = ", ".join(dict.fromkeys(one.quoted for one in key or wanted.values()))
     taken = [
-        (f"(ARRAY[{one.quoted}])::text" if types[number - 1].endswith("[]") and not one.type.endswith("[]") else f"{one.quoted}::text")
+        (
+            f"(ARRAY[{column.quoted}])::text"
+            if types[number - 1].endswith("[]") and not column.type.endswith("[]")
+            else f"{column.quoted}::text"
+        )
         + f" AS p{number}"
-        for number, one in wanted.items()
-    ]  # fmt: skip
+        for number, column in wanted.items()
+    ]
     if org := _organisation(columns, table):
         taken.append(f"{org}::text AS org")
     return (
@@ -350,7 +291,7 @@ def _row(
     )
 
 
-def _organisation(columns: Mapping[str, _Column], table: str) -> str:
+def _organisation(columns: Mapping[str, Column], table: str) -> str:
     """The column that says whose a row is; empty where none does."""
     column = application.load().tenant_column
     return column if column in columns else "id" if table == _tenants().table else ""

@@ -1,6 +1,4 @@
-"""Performance: what a migration costs the statements of the workload, measured side by side on two
-copies.
-"""
+"""What a migration costs the statements of the workload, measured side by side on two copies."""
 
 from __future__ import annotations
 
@@ -78,11 +76,10 @@ def measure(
     Both are vacuumed and analysed alike, tables with more dead space in one than in the other are
     rewritten in both, and nothing else is changed: all is played in copies beside them (at most
     three at a time), which are dropped afterwards. Nobody may be connected to either meanwhile.
-    `accepted` are the costs that the migrations may have (`accepted_costs`), `scripts` pgbench
-    scripts that must run on both, those of `sql/workload` by default; `touched` the tables that
-    they write to, where that is known. With `wider_rows` a statement may visit as much more as the
-    tables grew that it reads: nobody has looked at it, so nobody accepted that. `watch` is told of
-    each part as it begins.
+    `accepted` are the costs that the migrations may have, `scripts` pgbench scripts that must run
+    on both (default: `sql/workload`), `touched` the tables they write to, where known. With
+    `wider_rows` a statement may cost more as the tables that it reads grew. `watch` is called as
+    each part begins.
 
     Raises `Refused` when a database cannot be copied, `Failed` when a statement of a scenario does
     not run.
@@ -100,28 +97,23 @@ def measure(
     # would count.
     counted = [
         block_counts.count(
-            one, played, seed=limits.seed, draws=limits.counted, timeout_s=timeout_s, touched=known
+            database,
+            played,
+            seed=limits.seed,
+            draws=limits.counted,
+            timeout_s=timeout_s,
+            touched=known,
         )
-        for one, known in ((before, touched), (after, None))
+        for database, known in ((before, touched), (after, None))
     ]
     watch("timing statements side by side")
-    timings, witness = timing.measure(
-        before,
-        after,
-        played,
-        sessions=limits.sessions,
-        rounds=limits.rounds,
-        draws=limits.draws,
-        seed=limits.seed,
-        timeout_s=timeout_s,
-    )
+    timings, witness = timing.measure(before, after, played, limits, timeout_s=timeout_s)
     deterministic = compare(counted[0], counted[1], limits, accepted, growth if wider_rows else ())
     return Gate(deterministic, judge(timings, witness, limits, accepted), growth)
 
 
 def accepted_costs(migrations: Iterable[str], folder: Path | None = None) -> tuple[Accepted, ...]:
-    """What `accepted_costs.toml` beside the scripts accepts for migrations of these versions, where
-    there is one.
+    """What `accepted_costs.toml` accepts for these migrations; nothing where there is no such file.
 
     Raises `ParameterError` when the file is not as it says it is.
     """
@@ -168,9 +160,7 @@ def compare(
     accepted: Sequence[Accepted] = (),
     growth: Sequence[Growth] = (),
 ) -> Deterministic:
-    """What every statement costs more. Pure. `growth` is what tables may grow by, and who reads
-    them with them.
-    """
+    """What every statement costs more. Pure. `growth` tells how much the tables it reads grew."""
     inexact = {*before.inexact, *after.inexact}
     return Deterministic(
         tuple(
@@ -220,38 +210,37 @@ def _ours(name: str, accepted: Sequence[Accepted]) -> list[Accepted]:
 
 
 def _wider(name: str, count: Count, growth: Sequence[Growth], tolerance: float) -> list[Accepted]:
-    """What the growth of the tables that a statement reads lets it cost: its rows lie in so many
-    more blocks.
-    """
+    """What a statement may cost more because the tables that it reads lie in more blocks."""
     read = block_counts.read(count.plans)
     grown = [
-        one
-        for one in growth
-        if one.table.rpartition(".")[2].strip('"') in read and one.compact > one.before > 0
+        table
+        for table in growth
+        if table.table.rpartition(".")[2].strip('"') in read and table.compact > table.before > 0
     ]
     return [
-        Accepted("", name, f"it reads {one}", blocks=one.compact / one.before * (1 + tolerance))
-        for one in grown
+        Accepted(
+            "", name, f"it reads {table}", blocks=table.compact / table.before * (1 + tolerance)
+        )
+        for table in grown
     ]
 
 
 def _dearer(before: Count, after: Count, executions: int, blocks: float, wal: float) -> list[str]:
-    """Which figures are more than these multiples of before, and more than what is spared in any
-    case.
+    """Figures that exceed these multiples of before by more than is always spared.
 
     Execution by execution, and by the median: a page that is full after and was not before adds a
     block, or a split's half page of log, to one of them, as it would have done to another without
     the migration.
     """
     pairs = list(zip(before.by_execution, after.by_execution, strict=True))
-    found = []
+    figures = []
     if _exceeds([(was, now) for (was, _), (now, _) in pairs], blocks, SPARE_BLOCKS) or _exceeds(
         [(before.blocks, after.blocks)], blocks + IN_ALL, SPARE_BLOCKS * executions
     ):
-        found.append(f"visits {after.blocks:,} blocks, {before.blocks:,} before")
+        figures.append(f"visits {after.blocks:,} blocks, {before.blocks:,} before")
     if _exceeds([(was, now) for (_, was), (_, now) in pairs], wal, SPARE_WAL_BYTES):
-        found.append(f"writes {after.wal_bytes:,} bytes of log, {before.wal_bytes:,} before")
-    return found
+        figures.append(f"writes {after.wal_bytes:,} bytes of log, {before.wal_bytes:,} before")
+    return figures
 
 
 def _exceeds(pairs: Sequence[tuple[int, int]], multiple: float, spare: int) -> bool:
@@ -288,18 +277,14 @@ def _scenario(
 
 
 def _statements(names: Sequence[str], before: Times, after: Times) -> dict[str, Interval]:
-    """The ratio of each statement over all users it is executed for, who follow each other in the
-    times.
-    """
+    """The ratio of each statement over all its users, whose times follow each other."""
     each = tuple(dict.fromkeys(names))
     sums = (side.reshape(*side.shape[:2], -1, len(each)).sum(axis=2) for side in (before, after))
     return dict(zip(each, intervals.ratios(*sums), strict=True))
 
 
 def _overall(timings: Timings) -> Interval:
-    """The mean of the scenarios' ratios: each weighs the same, as pgbench plays them equally
-    often.
-    """
+    """The mean of the scenarios' ratios, equally weighted: pgbench plays them equally often."""
     shares = []
     for name in timings.times:
         usual = intervals.usual(timings.arm(name, BEFORE))

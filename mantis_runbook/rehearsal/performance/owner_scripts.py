@@ -1,6 +1,4 @@
-"""The owner's own pgbench scripts (`MANTIS_RUNBOOK_WORKLOAD`): read, and refused where they would
-change what is not theirs.
-"""
+"""The owner's own pgbench scripts (`MANTIS_RUNBOOK_WORKLOAD`), refused if they leave changes."""
 
 from __future__ import annotations
 
@@ -57,24 +55,30 @@ def read(folder: Path, environment: Environment) -> tuple[Path, ...]:
         )
     if len(paths) > MOST:
         raise ParameterError(
-            f"{VARIABLE} names {folder}", found=f"{len(paths)} scripts", expected=f"at most {MOST}, as pgbench plays at once",
+            f"{VARIABLE} names {folder}",
+            found=f"{len(paths)} scripts",
+            expected=f"at most {MOST}, as pgbench plays at once",
             action="put several transactions into one script",
-        )  # fmt: skip
+        )
     for path in paths:
         scenario = _scenario(path)
         for reason in [] if environment.load_writes else list(_changes(scenario))[:1]:
             raise MigrationFileError(
-                f"{path}:{reason[0].line}", found=f"{reason[1]}: {reason[0].summary}",
-                expected=f"scripts that leave nothing behind, for {environment.name} has load_writes = false",
-                action="end the transaction with ROLLBACK instead of COMMIT, or leave the script out",
-            )  # fmt: skip
+                f"{path}:{reason[0].line}",
+                found=f"{reason[1]}: {reason[0].summary}",
+                expected=(
+                    f"scripts that leave nothing behind, for {environment.name} has"
+                    " load_writes = false"
+                ),
+                action=(
+                    "end the transaction with ROLLBACK instead of COMMIT, or leave the script out"
+                ),
+            )
     return paths
 
 
 def writes(scenario: Scenario) -> bool:
-    """Whether a statement of it changes something, rolled back or not; what functions do is not
-    seen here.
-    """
+    """Whether a statement of it writes, rolled back or not; what functions do is not seen here."""
     return any(_kind(one) != "reads" for one in scenario.statements if one.kind == "plain")
 
 
@@ -100,50 +104,50 @@ def _scenario(path: Path) -> Scenario:
             expected="a pgbench script",
             action="remove the empty file",
         )
-    for one in scenario.statements:
+    for statement in scenario.statements:
         try:
-            count = len(postgast.parse(_without_variables(one)).stmts)
+            count = len(postgast.parse(_without_variables(statement)).stmts)
         except postgast.PgQueryError as error:
-            raise _unreadable(path, one, error.message) from None
+            raise _unreadable(path, statement, error.message) from None
         if count != 1:
-            raise _unreadable(path, one, f"{count} statements in one")
+            raise _unreadable(path, statement, f"{count} statements in one")
     return scenario
 
 
 def _unreadable(path: Path, statement: Statement, found: str) -> MigrationFileError:
     return MigrationFileError(
-        f"{path}:{statement.line}", found=f"{found}, in: {statement.text.splitlines()[0][:72]}",
-        expected="SQL of PostgreSQL, each statement ended by a semicolon", action="correct the statement",
-    )  # fmt: skip
+        f"{path}:{statement.line}",
+        found=f"{found}, in: {statement.text.splitlines()[0][:72]}",
+        expected="SQL of PostgreSQL, each statement ended by a semicolon",
+        action="correct the statement",
+    )
 
 
 def _without_variables(statement: Statement) -> str:
-    return scenarios.VARIABLE.sub(lambda found: found[1] or "$1", statement.text)
+    return scenarios.VARIABLE.sub(lambda variable: variable[1] or "$1", statement.text)
 
 
 def _changes(scenario: Scenario) -> Iterator[tuple[Statement, str]]:
-    """Statements that leave something behind, and why: no ROLLBACK undoes them, or should not have
-    to.
-    """
+    """Statements that no ROLLBACK undoes, or should have to, and why."""
     is_open, pending = False, list[Statement]()
-    for one in scenario.statements:
-        kind = _kind(one) if one.kind == "plain" else ""
-        if one.kind == "begin":
+    for statement in scenario.statements:
+        kind = _kind(statement) if statement.kind == "plain" else ""
+        if statement.kind == "begin":
             is_open, pending = True, []
-        elif one.kind == "rollback":
+        elif statement.kind == "rollback":
             is_open, pending = False, []
-        elif one.kind == "commit":
+        elif statement.kind == "commit":
             yield from ((each, "a write that is committed") for each in pending)
             is_open, pending = False, []
         elif kind == "other":
             yield (
-                one,
+                statement,
                 "a statement that neither reads nor writes rows (DDL, DO, CALL, LOCK, COPY …)",
             )
         elif kind == "writes" and is_open:
-            pending.append(one)
+            pending.append(statement)
         elif kind == "writes":
-            yield one, "a write outside of BEGIN … ROLLBACK"
+            yield statement, "a write outside of BEGIN … ROLLBACK"
     yield from ((each, "a write in a transaction that the script does not end") for each in pending)
 
 

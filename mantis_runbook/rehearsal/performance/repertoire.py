@@ -1,6 +1,4 @@
-"""What a database can play: the scripts that its load and its performance gate use, and why others
-were left out.
-"""
+"""What a database can play: scripts for its load and its gate, and why others are left out."""
 
 from __future__ import annotations
 
@@ -175,8 +173,8 @@ def _chosen(
         return replace(
             played, source="owner", said=f"{many(len(played.scripts), 'script')} of {given}"
         )
-    found = _ours(stage, ours)
-    return found if found.scripts else _learnt(stage, target, folder, found, only_reads=only_reads)
+    known = _ours(stage, ours)
+    return known if known.scripts else _learnt(stage, target, folder, known, only_reads=only_reads)
 
 
 def _ours(stage: _Stage, paths: Sequence[Path]) -> Repertoire:

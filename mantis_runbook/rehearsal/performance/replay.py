@@ -1,6 +1,4 @@
-"""Scenarios carried out on a connection, statement by statement, in transactions that are rolled
-back.
-"""
+"""Scenarios carried out on a connection, in transactions that are rolled back."""
 
 from __future__ import annotations
 
@@ -70,18 +68,14 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Bound:
-    """A statement with its variables' values in place. A commit checks what would be checked at
-    COMMIT.
-    """
+    """A statement with its variables' values in place; COMMIT checks deferred constraints."""
 
     statement: Statement
     text: str
 
 
 def opened(target: Target, timeout_s: int = 60, **session: str) -> Connection:
-    """A fresh session for scenarios; a statement that takes longer than `timeout_s` seconds
-    fails.
-    """
+    """A fresh session for scenarios; a statement longer than `timeout_s` seconds fails."""
     connection = connect(
         target, "performance", **(SESSION | session), statement_timeout=f"{timeout_s}s"
     )
@@ -104,8 +98,7 @@ def level(target: Target) -> dict[str, int]:
 
 
 def rewrite(target: Target, tables: Sequence[str]) -> dict[str, int]:
-    """Write these tables and their indexes anew, without dead space; names and sizes as with
-    `level`.
+    """Rewrite these tables and their indexes without dead space; names and sizes as with `level`.
 
     Rows come to lie in the order of their primary key, so that two databases hold the same rows
     side by side.
@@ -188,8 +181,9 @@ def deferred(connection: Connection) -> str:
 def steps(scenario: Scenario, seed: int, defer: str = "") -> Generator[Bound, Row | None, None]:
     r"""The scenario's statements, bound. Send in the row of a statement that has a `\gset`.
 
-    One transaction surrounds all, so what the script's own BEGIN and COMMIT do has a stand-in: COMMIT checks the
-    deferred constraints and ends the role, BEGIN does nothing. Where ROLLBACK ends the transaction, both are a savepoint's.
+    One transaction surrounds them all, so the script's own BEGIN and COMMIT are replaced: BEGIN
+    does nothing, COMMIT checks the deferred constraints and ends the role. Where the script ends a
+    transaction with ROLLBACK, both become a savepoint's.
     """
     draw, variables = random.Random(f"{seed} {scenario.name}"), dict[str, Value]()
     undone = _undone(scenario)
@@ -211,14 +205,14 @@ def steps(scenario: Scenario, seed: int, defer: str = "") -> Generator[Bound, Ro
 
 def _undone(scenario: Scenario) -> frozenset[int]:
     """The lines of each BEGIN and ROLLBACK that belong together."""
-    found: set[int] = set()
+    lines: set[int] = set()
     begun: int | None = None
-    for one in scenario.statements:
-        if one.kind == "rollback" and begun is not None:
-            found |= {begun, one.line}
-        if one.kind in ("begin", "commit", "rollback"):
-            begun = one.line if one.kind == "begin" else None
-    return frozenset(found)
+    for statement in scenario.statements:
+        if statement.kind == "rollback" and begun is not None:
+            lines |= {begun, statement.line}
+        if statement.kind in ("begin", "commit", "rollback"):
+            begun = statement.line if statement.kind == "begin" else None
+    return frozenset(lines)
 
 
 def _gset(statement: Statement, row: Row | None) -> dict[str, Value]:
@@ -238,9 +232,7 @@ def _gset(statement: Statement, row: Row | None) -> dict[str, Value]:
 def play(
     connection: Connection, scenario: Scenario, seed: int, execute: Callable[[Bound], Row | None]
 ) -> None:
-    """Carry a scenario out by `execute`, which gives the first row where the statement has a
-    `\\gset`.
-    """
+    """Carry a scenario out; `execute` gives the first row of a statement with a `\\gset`."""
     each = steps(scenario, seed, deferred(connection))
     try:
         bound = next(each)

@@ -1,6 +1,4 @@
-"""pgbench scripts as data: their statements, one by one, and the values that their variables take
-for a seed.
-"""
+"""pgbench scripts as data: their statements, and the values their variables take for a seed."""
 
 from __future__ import annotations
 
@@ -34,7 +32,8 @@ OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., int | float]] = 
 #: statement.
 TOKEN = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?\*/)
-    |(?P<quoted>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    |(?P<quoted>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"
+        |\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
     |(?P<meta>^[ \t]*\\[^\n]*|\\gset[^\n]*)
     |(?P<end>;)
     |(?P<other>[^'"$;\\/\-eE]+|.)""",
@@ -47,8 +46,13 @@ VARIABLE = re.compile(
 )
 
 TRANSACTION = {
-    "BEGIN": "begin", "START": "begin", "COMMIT": "commit", "END": "commit", "ROLLBACK": "rollback", "ABORT": "rollback",
-}  # fmt: skip
+    "BEGIN": "begin",
+    "START": "begin",
+    "COMMIT": "commit",
+    "END": "commit",
+    "ROLLBACK": "rollback",
+    "ABORT": "rollback",
+}
 
 #: A savepoint's end is none of the transaction's.
 TO_SAVEPOINT = re.compile(r"ROLLBACK\s+(?:WORK\s+|TRANSACTION\s+)?TO\b", re.IGNORECASE)
@@ -76,8 +80,9 @@ class Assignment:
 class Statement:
     r"""One SQL statement as the script has it, variables unbound, without its semicolon.
 
-    `kind` is begin, commit, rollback, setting (it says who acts, or draws a value for a statement) or plain. `gset` is
-    the prefix of the variables that take the columns of its row, None when there are none.
+    `kind` is begin, commit, rollback, setting (it says who acts, or draws a value for a statement)
+    or plain. `gset` is the prefix of the variables that take the columns of its row, None when
+    there are none.
     """
 
     scenario: str
@@ -234,17 +239,17 @@ def bind(text: str, variables: Mapping[str, Value]) -> str:
     for an unset one.
     """
 
-    def put(found: re.Match[str]) -> str:
-        if found[1] is not None:
-            return found[1]
-        if found[2] not in variables:
+    def put(token: re.Match[str]) -> str:
+        if token[1] is not None:
+            return token[1]
+        if token[2] not in variables:
             raise MigrationFileError(
-                f"variable :{found[2]}",
+                f"variable :{token[2]}",
                 found="no value",
                 expected=r"a \set or \gset before it",
                 action="add one",
             )
-        return _literal(variables[found[2]])
+        return _literal(variables[token[2]])
 
     return VARIABLE.sub(put, text)
 

@@ -1,6 +1,4 @@
-"""How long the statements of scenarios take in two databases, side by side, and in one of them
-against itself.
-"""
+"""How long statements take in two databases side by side, and in one against itself."""
 
 from __future__ import annotations
 
@@ -17,6 +15,7 @@ from mantis_runbook.postgres.target import Target
 from mantis_runbook.rehearsal.performance import replay
 from mantis_runbook.rehearsal.performance.intervals import Times, balanced
 from mantis_runbook.rehearsal.performance.scenarios import Scenario
+from mantis_runbook.settings import PerformanceLimits
 
 __all__ = ["AFTER", "ARMS", "BEFORE", "CONTROL", "Timings", "Witness", "measure"]
 
@@ -41,8 +40,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Witness:
-    """What pg_stat_statements counted of the timed executions, after against before; or why it
-    could not.
+    """What pg_stat_statements counted of the timed executions; or why it could not.
 
     These are plain executions, with random values and dead rows among them: they confirm EXPLAIN's
     counts, and do not repeat to the digit.
@@ -70,38 +68,38 @@ def measure(
     before: Target,
     after: Target,
     scenarios: Sequence[Scenario],
+    limits: PerformanceLimits,
     *,
-    sessions: int,
-    rounds: int,
-    draws: int,
-    seed: int,
     timeout_s: int,
 ) -> tuple[Timings, Witness]:
-    """Play the scenarios statement by statement, each on all arms before the next, in balanced
-    order.
+    """Play the scenarios, each statement on all arms before the next, in balanced order.
 
-    Three copies are worked in: two of the one before, the second as the control. Both databases
-    must have been levelled. Each session is three fresh connections, one an arm, and plays each
-    scenario with each seed once unmeasured and `rounds` times measured.
+    All is played in three copies: two of the database before, the second of them as the control.
+    Both databases must have been levelled. Each session is three fresh connections, one for each
+    arm; it plays each scenario with each seed once unmeasured and `limits.rounds` times measured.
     """
+    rounds = limits.rounds
+    seeds = range(limits.seed, limits.seed + limits.draws)
     names: dict[str, tuple[str, ...]] = {}
-    found: dict[str, list[Times]] = {scenario.name: [] for scenario in scenarios}
+    sessions: dict[str, list[Times]] = {scenario.name: [] for scenario in scenarios}
     orders = balanced(ARMS)
     with ExitStack() as copies:
         # Two sessions in one database would wait for each other's rows: the control has a copy of
         # its own.
-        copied = [copies.enter_context(replay.copied(one)) for one in (before, before, after)]
-        for session in range(sessions):
+        copied = [
+            copies.enter_context(replay.copied(database)) for database in (before, before, after)
+        ]
+        for session in range(limits.sessions):
             turn = [orders[(session * rounds + number) % len(orders)] for number in range(rounds)]
             with ExitStack() as connections:
-                arms = [connections.enter_context(replay.opened(one, timeout_s)) for one in copied]
+                arms = [
+                    connections.enter_context(replay.opened(copy, timeout_s)) for copy in copied
+                ]
                 for scenario in scenarios:
-                    names[scenario.name], times = _session(
-                        arms, scenario, range(seed, seed + draws), turn
-                    )
-                    found[scenario.name].append(times)
+                    names[scenario.name], times = _session(arms, scenario, seeds, turn)
+                    sessions[scenario.name].append(times)
         witness = _witness(copied[BEFORE], copied[AFTER])
-    return Timings({name: np.stack(each) for name, each in found.items()}, names), witness
+    return Timings({name: np.stack(times) for name, times in sessions.items()}, names), witness
 
 
 class _Player:
@@ -144,9 +142,7 @@ def _session(
     seeds: Sequence[int],
     orders: Sequence[Sequence[int]],
 ) -> tuple[tuple[str, ...], Times]:
-    """Times (round, statement, arm) of as many rounds as there are orders, after one round for
-    nothing.
-    """
+    """Times (round, statement, arm), one round for each order, after an unmeasured one."""
     names: list[str] = []
     times: list[Times] = []
     for seed in seeds:
@@ -159,9 +155,7 @@ def _session(
 def _side_by_side(
     arms: Sequence[Connection], scenario: Scenario, seed: int, order: Sequence[int]
 ) -> tuple[tuple[str, ...], Times]:
-    """One play on all arms in step: the statements' names, and their times (statement, arm) in
-    milliseconds.
-    """
+    """One play on all arms in step: statement names and times (statement, arm) in milliseconds."""
     names: list[str] = []
     times: list[list[float]] = []
     with ExitStack() as transactions:
@@ -188,5 +182,5 @@ def _witness(before: Target, after: Target) -> Witness:
 
 def _statistics(target: Target) -> tuple[float, float, float]:
     with replay.opened(target) as connection:
-        found = rows(connection, query("performance/statement_statistics"))[0]
-    return float(found["blocks"]), float(found["wal_bytes"]), float(found["calls"])
+        statistics = rows(connection, query("performance/statement_statistics"))[0]
+    return float(statistics["blocks"]), float(statistics["wal_bytes"]), float(statistics["calls"])
