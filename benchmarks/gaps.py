@@ -227,13 +227,20 @@ def measure(
         for kind in ("read", "write")
     }
     return Found(
-        subject.name, way, bool(reader_s),
-        found.longest_read_gap_ms or 0.0, found.longest_write_gap_ms or 0.0,
-        max(noises["read"], default=0.0), max(noises["write"], default=0.0),
+        subject.name,
+        way,
+        bool(reader_s),
+        found.longest_read_gap_ms or 0.0,
+        found.longest_write_gap_ms or 0.0,
+        max(noises["read"], default=0.0),
+        max(noises["write"], default=0.0),
         load.kept(begin, end, usual),
-        load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()), sum(found.incurable.values()),
-        end - begin, _where(found, story), story,
-    )  # fmt: skip
+        load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()),
+        sum(found.incurable.values()),
+        end - begin,
+        _where(found, story),
+        story,
+    )
 
 
 def _where(found: ProbeResult, story: ways.Story) -> str:
@@ -285,10 +292,18 @@ def line(cells: Sequence[str]) -> str:
 
 def show(found: Found) -> None:
     cells = (
-        found.subject, found.way, "10 s" if found.reader else "none", f"{found.read_gap:,.0f} ms", f"{found.write_gap:,.0f} ms",
-        f"{found.read_noise:,.0f}/{found.write_noise:,.0f} ms", f"{found.above_noise:+,.0f}", f"{found.kept:.1%}",
-        str(found.failed), str(found.incurable), f"{found.seconds:.1f} s",
-    )  # fmt: skip
+        found.subject,
+        found.way,
+        "10 s" if found.reader else "none",
+        f"{found.read_gap:,.0f} ms",
+        f"{found.write_gap:,.0f} ms",
+        f"{found.read_noise:,.0f}/{found.write_noise:,.0f} ms",
+        f"{found.above_noise:+,.0f}",
+        f"{found.kept:.1%}",
+        str(found.failed),
+        str(found.incurable),
+        f"{found.seconds:.1f} s",
+    )
     click.echo(line(cells))
     waits = (
         f"; {found.story.lock_waits} locks given up and asked for again"
@@ -333,7 +348,12 @@ def targets(found: Sequence[Found], small: Found) -> None:
         worst("gap", " ms"),
         reader=True,
     )
-    row("longest gap above the machine's noise, no reader", f"<= {ABOVE_NOISE_MS:g} ms", worst("above_noise", " ms"), reader=False)  # fmt: skip
+    row(
+        "longest gap above the machine's noise, no reader",
+        f"<= {ABOVE_NOISE_MS:g} ms",
+        worst("above_noise", " ms"),
+        reader=False,
+    )
     row("throughput kept at half load, no reader", f">= {THROUGHPUT:.0%}", pooled, reader=False)
     row(
         "throughput kept at half load, with the reader", f">= {THROUGHPUT:.0%}", pooled, reader=True

@@ -33,9 +33,15 @@ class Scenario:
     def arguments(self) -> list[str]:
         defined = [f"--define={one}" for one in self.variables]
         return [
-            "--no-vacuum", f"--client={CLIENTS}", "--jobs=2", "--protocol=prepared", "--max-tries=10", "--random-seed=2026",
-            *defined, *(f"--file={script}" for script in self.scripts),
-        ]  # fmt: skip
+            "--no-vacuum",
+            f"--client={CLIENTS}",
+            "--jobs=2",
+            "--protocol=prepared",
+            "--max-tries=10",
+            "--random-seed=2026",
+            *defined,
+            *(f"--file={script}" for script in self.scripts),
+        ]
 
 
 @dataclass

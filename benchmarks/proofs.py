@@ -59,8 +59,13 @@ def earlier(base: str) -> Iterator[Callable[[Target], float]]:
         )
         environment = os.environ | {"PYTHONPATH": str(tree), "MANTIS_RUNBOOK_HOME": str(tree)}
         process = subprocess.Popen(
-            [sys.executable, "-c", EARLIER], cwd=tree, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )  # fmt: skip
+            [sys.executable, "-c", EARLIER],
+            cwd=tree,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         assert process.stdin is not None
         assert process.stdout is not None
 

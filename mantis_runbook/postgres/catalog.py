@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "CLASSES", "COLUMN_ORDER", "FIRST_CLASSES", "Catalog", "Change", "Difference", "diff", "left_behind", "snapshot",
+    "CLASSES", "COLUMN_ORDER", "FIRST_CLASSES", "Catalog", "Change", "Difference", "diff",
+    "left_behind", "snapshot",
 ]  # fmt: skip
 
 #: Every archived catalogue has these; those of an earlier version of the runbook have no others.
 FIRST_CLASSES = (
-    "schemas", "extensions", "enums", "types", "tables", "columns", "column_order", "constraints", "indexes",
-    "policies", "privileges", "triggers", "event_triggers", "functions", "views", "sequences", "rules", "statistics",
-    "comments",
+    "schemas", "extensions", "enums", "types", "tables", "columns", "column_order", "constraints",
+    "indexes", "policies", "privileges", "triggers", "event_triggers", "functions", "views",
+    "sequences", "rules", "statistics", "comments",
 )  # fmt: skip
 
 #: One query of `sql/catalog/` each, in the order in which a report tells them.
 CLASSES = (
-    *FIRST_CLASSES,
-    "publications", "subscriptions", "storage", "tablespaces", "inheritance", "not_null_constraints", "base_types",
-    "operators", "operator_classes", "casts", "collations", "conversions", "languages", "transforms", "access_methods",
-    "text_search", "foreign_data", "large_objects", "security_labels", "extension_dependencies", "other_privileges",
+    *FIRST_CLASSES, "publications", "subscriptions", "storage", "tablespaces", "inheritance",
+    "not_null_constraints", "base_types", "operators", "operator_classes", "casts", "collations",
+    "conversions", "languages", "transforms", "access_methods", "text_search", "foreign_data",
+    "large_objects", "security_labels", "extension_dependencies", "other_privileges",
     "other_comments", "database",
 )  # fmt: skip
 

@@ -17,8 +17,9 @@ from mantis_runbook.postgres.session_settings import ABSENT_IN_SOME, CLIENT_ENCO
 from mantis_runbook.postgres.target import Target
 
 __all__ = [
-    "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "is_lost",
-    "may_set", "message_of", "query", "refuse_pooler", "refuse_read_only", "rows", "scalar", "settle",
+    "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity",
+    "connect", "identity", "is_lost", "may_set", "message_of", "query", "refuse_pooler",
+    "refuse_read_only", "rows", "scalar", "settle",
 ]  # fmt: skip
 
 Connection = psycopg.Connection[Any]

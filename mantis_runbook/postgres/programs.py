@@ -147,8 +147,13 @@ def has_tls(program: Path) -> bool:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
         done = subprocess.run(
-            [witness, f"--dbname={nowhere}"], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
-        )  # fmt: skip
+            [witness, f"--dbname={nowhere}"],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return True  # it will be told sslmode=require, and fail rather than fall back
     return "SSL support is not compiled in" not in done.stderr

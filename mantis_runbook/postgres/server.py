@@ -212,9 +212,11 @@ class Server:
         def ready() -> bool:
             if process.poll() is not None:
                 raise ProgramError(
-                    f"the server on {self.data} ended with exit code {process.returncode} while starting",
-                    found=_last_words(self.log.read_text(errors="replace")), action=f"its log is {self.log}",
-                )  # fmt: skip
+                    f"the server on {self.data} ended with exit code {process.returncode} while"
+                    " starting",
+                    found=_last_words(self.log.read_text(errors="replace")),
+                    action=f"its log is {self.log}",
+                )
             return self.pid() == process.pid and self._answers()
 
         return ready
@@ -223,9 +225,11 @@ class Server:
         path = f"{self.socket}/.s.PGSQL.{self.port}"
         if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
             raise Refused(
-                "the path of the server's socket is too long", found=f"{len(os.fsencode(path))} bytes: {path}",
-                expected=f"at most {SOCKET_PATH_LIMIT}", action="set TMPDIR to a folder with a shorter path",
-            )  # fmt: skip
+                "the path of the server's socket is too long",
+                found=f"{len(os.fsencode(path))} bytes: {path}",
+                expected=f"at most {SOCKET_PATH_LIMIT}",
+                action="set TMPDIR to a folder with a shorter path",
+            )
 
     def _forget_the_dead(self) -> None:
         """Remove what a dead postmaster left: backends that still hold its memory, and its lock

@@ -94,8 +94,9 @@ def temporary() -> Path:
             return folder
     raise Refused(
         "the server's account can reach no temporary folder",
-        expected=f"{tempfile.gettempdir()}, /tmp or /var/tmp", action="set TMPDIR to a folder open to all",
-    )  # fmt: skip
+        expected=f"{tempfile.gettempdir()}, /tmp or /var/tmp",
+        action="set TMPDIR to a folder open to all",
+    )
 
 
 def private_folder(prefix: str = "mantis-", within: Path | None = None) -> Path:
@@ -116,9 +117,11 @@ def reachable_programs(folder: Path) -> Path:
     for name in ("postgres", "initdb"):
         if not (folder / name).is_file():
             raise ProgramError(
-                f"{folder} holds no {name}", expected="the server programs of PostgreSQL",
-                action="set MANTIS_RUNBOOK_PG_BIN to the folder that holds postgres and initdb, or unset it",
-            )  # fmt: skip
+                f"{folder} holds no {name}",
+                expected="the server programs of PostgreSQL",
+                action="set MANTIS_RUNBOOK_PG_BIN to the folder that holds postgres and initdb,"
+                " or unset it",
+            )
     if reachable(folder / "postgres"):
         return folder
     embedded = programs.embedded_folder()

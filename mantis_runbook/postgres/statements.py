@@ -259,8 +259,9 @@ def _syntax_error(error: postgast.PgQueryError, text: str, where: str) -> Migrat
     return MigrationFileError(
         f"{where}:{_line(text, position)}:{position - start + 1}",
         found=f"{error.message}, in: {offending}" if offending else error.message,
-        expected="SQL of PostgreSQL, each statement ended by a semicolon", action="correct the statement",
-    )  # fmt: skip
+        expected="SQL of PostgreSQL, each statement ended by a semicolon",
+        action="correct the statement",
+    )
 
 
 def _refuse_meta_commands(raw: bytes, tokens: list[Any], where: str) -> None:
@@ -269,9 +270,11 @@ def _refuse_meta_commands(raw: bytes, tokens: list[Any], where: str) -> None:
             rest = raw[token.start :].split(b"\n", 1)[0].decode().strip()
             line = raw.count(b"\n", 0, token.start) + 1
             raise MigrationFileError(
-                f"{where}:{line}", found=f"the psql command {rest}",
-                expected="SQL only: the server executes this file, not psql", action="put the SQL itself into the file",
-            )  # fmt: skip
+                f"{where}:{line}",
+                found=f"the psql command {rest}",
+                expected="SQL only: the server executes this file, not psql",
+                action="put the SQL itself into the file",
+            )
 
 
 def _span(statement: Any, places: list[tuple[int, int, int]], size: int) -> tuple[int, int]:

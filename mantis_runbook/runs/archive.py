@@ -16,8 +16,8 @@ from mantis_runbook.errors import Inconclusive
 from mantis_runbook.runs.journal import Journal, plain
 
 __all__ = [
-    "EVIDENCE", "all_runs", "create", "evidence_path", "latest", "read_evidence", "started_at", "target_of",
-    "write_evidence",
+    "EVIDENCE", "all_runs", "create", "evidence_path", "latest", "read_evidence", "started_at",
+    "target_of", "write_evidence",
 ]  # fmt: skip
 
 EVIDENCE = "evidence"
@@ -105,9 +105,11 @@ def read_evidence(folder: Path, phase: str, name: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise Inconclusive(
-            f"evidence {path.name} of run {folder.name}", found=f"no JSON ({error})", expected="what the run wrote",
+            f"evidence {path.name} of run {folder.name}",
+            found=f"no JSON ({error})",
+            expected="what the run wrote",
             action="check the archive with `mantis-runbook verify`",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _names(name: str) -> Iterator[str]:

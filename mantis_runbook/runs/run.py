@@ -29,7 +29,8 @@ from mantis_runbook.settings import Environment
 READER_PATIENCE_S = 30.0
 
 __all__ = [
-    "Run", "at_work", "environment_for", "is_at_work", "is_finished", "is_same_database", "open_run", "reach", "resume", "start", "working",
+    "Run", "at_work", "environment_for", "is_at_work", "is_finished", "is_same_database",
+    "open_run", "reach", "resume", "start", "working",
 ]  # fmt: skip
 
 PACKAGES = (

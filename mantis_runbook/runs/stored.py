@@ -29,6 +29,8 @@ def loaded(kind: type[Kind], data: Mapping[str, Any]) -> Kind:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "its value"
         raise Inconclusive(
-            f"what an earlier step kept as {kind.__name__}", found=f"{where}: {first['msg'].lower()}",
-            expected="what this version of the runbook wrote", action="check the archive with `mantis-runbook verify`",
-        ) from None  # fmt: skip
+            f"what an earlier step kept as {kind.__name__}",
+            found=f"{where}: {first['msg'].lower()}",
+            expected="what this version of the runbook wrote",
+            action="check the archive with `mantis-runbook verify`",
+        ) from None

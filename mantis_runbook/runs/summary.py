@@ -300,11 +300,18 @@ def _steps(entries: Sequence[Entry], phase: str) -> list[Step]:
 
 def _step(facts: Mapping[str, Any], phase: str, verb: str, version: str, step: str) -> Step:
     return Step(
-        phase, verb, version, step, str(facts.get("state", "of no state")), _number(facts.get("duration_ms")),
-        int(_number(facts.get("attempts")) or 1), int(_number(facts.get("lock_waits")) or 0),
-        str(facts.get("lsn") or ""), str(facts.get("statement_sha256") or ""),
+        phase,
+        verb,
+        version,
+        step,
+        str(facts.get("state", "of no state")),
+        _number(facts.get("duration_ms")),
+        int(_number(facts.get("attempts")) or 1),
+        int(_number(facts.get("lock_waits")) or 0),
+        str(facts.get("lsn") or ""),
+        str(facts.get("statement_sha256") or ""),
         str(facts.get("note") or facts.get("error") or ""),
-    )  # fmt: skip
+    )
 
 
 def _number(value: Any) -> float | None:

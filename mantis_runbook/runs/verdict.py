@@ -253,9 +253,11 @@ def _since_last(
     given.
     """
     begins = [
-        position for position, entry in enumerate(entries)
-        if entry.event == start and all(entry.facts.get(key) == value for key, value in facts.items())
-    ]  # fmt: skip
+        position
+        for position, entry in enumerate(entries)
+        if entry.event == start
+        and all(entry.facts.get(key) == value for key, value in facts.items())
+    ]
     after = entries[begins[-1] + 1 :] if begins else ([] if facts else entries)
     return [entry for entry in after if not wanted or entry.event == wanted]
 
