@@ -1,7 +1,8 @@
 """What the application notices of a change: by the runbook's engine, and by plain psql, side by
 side in one run.
 
-    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0] [--rate-hz 50] [--reader-s 10] [--repeat 1]
+    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0]
+                              [--rate-hz 50] [--reader-s 10] [--repeat 1]
 
 Two changes: one of a few statements on tables of `--rows` rows (a column with NOT NULL, a foreign
 key, an index, a partition), and the real migrations on the baseline at `--scale`. Each is carried
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import click
 import psycopg
@@ -150,7 +152,8 @@ def changeable(target: Target, rows: int) -> Iterator[str]:
     """The name of a database with the tables of the change, to be copied."""
     name = f"mantis_bench_change_{rows}"
     with database(target, name) as place:
-        with psycopg.connect(**place.parameters, autocommit=True) as connection:  # type: ignore[arg-type]
+        parameters: dict[str, Any] = dict(place.parameters)
+        with psycopg.connect(**parameters, autocommit=True) as connection:
             connection.execute("SELECT set_config('mantis.rows', %s, false)", (str(rows),))
             connection.execute((CHANGE / "tables.sql").read_bytes())
             connection.execute("VACUUM ANALYZE")
@@ -340,7 +343,8 @@ def targets(found: Sequence[Found], small: Found) -> None:
         return lambda ours: f"{max(getattr(one, figure) for one in ours):,.0f}{unit}"
 
     click.echo(
-        f"\n{'figure: the worst of all, throughput their mean':<58}{'target':>14}{'engine':>16}{'psql':>16}"
+        f"\n{'figure: the worst of all, throughput their mean':<58}"
+        f"{'target':>14}{'engine':>16}{'psql':>16}"
     )
     row(
         "longest gap, with the reader",

@@ -326,7 +326,8 @@ def _floor(per_cent: float) -> str:
 def _mondays(axes: Axes, data: pd.DataFrame) -> None:
     weeks = (data[list(INSTANTS)].max().max() - data[list(INSTANTS)].min().min()).days // 7
     every = max(1, -(-weeks // 9))
-    axes.xaxis.set_major_locator(mdates.WeekdayLocator(byweekday=mdates.MO, interval=every))  # type: ignore[no-untyped-call]
+    mondays = mdates.WeekdayLocator(byweekday=mdates.MO, interval=every)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(mondays)
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))  # type: ignore[no-untyped-call]
 
 

@@ -59,20 +59,7 @@ def latency(
     )
     axes = picture.subplots()
     _bands(axes, steps, data["at"])
-    answered = data[data["ok"]]
-    for number, (kind, dots) in enumerate(answered.groupby(answered["lane"].map(_kind), sort=True)):
-        lanes = dots["lane"].nunique()
-        axes.scatter(
-            dots["at"], dots["latency_ms"].clip(lower=0.05), s=9, color=CYCLE[number % len(CYCLE)],
-            marker=MARKERS[number % len(MARKERS)], linewidths=0, alpha=0.7, zorder=3,
-            label=f"{kind}, {lanes} lanes" if lanes > 1 else f"{kind}",
-        )  # fmt: skip
-    errors = data[~data["ok"]]
-    if len(errors):
-        heights = errors["latency_ms"].fillna(1).clip(lower=0.05)
-        axes.scatter(
-            errors["at"], heights, s=34, color=VERMILLION, marker="x", label="error", zorder=4
-        )
+    _dots(axes, data)
     dress(axes, grid="y", ylabel="latency (log)")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
@@ -87,6 +74,24 @@ def latency(
         )
     legend(picture, axes)
     return picture
+
+
+def _dots(axes: Axes, data: pd.DataFrame) -> None:
+    """A dot for each answer, read and write apart, and a cross for each error."""
+    answered = data[data["ok"]]
+    for number, (kind, dots) in enumerate(answered.groupby(answered["lane"].map(_kind), sort=True)):
+        lanes = dots["lane"].nunique()
+        axes.scatter(
+            dots["at"], dots["latency_ms"].clip(lower=0.05), s=9, color=CYCLE[number % len(CYCLE)],
+            marker=MARKERS[number % len(MARKERS)], linewidths=0, alpha=0.7, zorder=3,
+            label=f"{kind}, {lanes} lanes" if lanes > 1 else f"{kind}",
+        )  # fmt: skip
+    errors = data[~data["ok"]]
+    if len(errors):
+        heights = errors["latency_ms"].fillna(1).clip(lower=0.05)
+        axes.scatter(
+            errors["at"], heights, s=34, color=VERMILLION, marker="x", label="error", zorder=4
+        )
 
 
 def _latency_title(data: pd.DataFrame, gap: tuple[Any, Any, float] | None, where: str) -> str:

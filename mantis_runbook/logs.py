@@ -31,7 +31,8 @@ WIDTH, PAUSE_S = 600, 0.2
 #: What is left out of statements. Quoted names stay: they are matched so that a quote in one begins
 #: no literal.
 VALUES = re.compile(
-    r"""(?P<name>"(?:[^"]|"")*")|--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$""",
+    r"""(?P<name>"(?:[^"]|"")*")|--[^\n]*|/\*.*?\*/"""
+    r"""|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$""",
     re.DOTALL,
 )
 

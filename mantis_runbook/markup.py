@@ -28,7 +28,7 @@ def templates(**filters: Callable[..., Any]) -> Environment:
     """The files of `templates/`, with these filters. A name that a template asks for in vain
     raises.
     """
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("mantis_runbook"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -36,5 +36,5 @@ def templates(**filters: Callable[..., Any]) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    found.filters.update(filters)
-    return found
+    environment.filters.update(filters)
+    return environment
