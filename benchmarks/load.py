@@ -31,7 +31,7 @@ class Scenario:
 
     @property
     def arguments(self) -> list[str]:
-        defined = [f"--define={one}" for one in self.variables]
+        defined = [f"--define={variable}" for variable in self.variables]
         return [
             "--no-vacuum",
             f"--client={CLIENTS}",
@@ -77,10 +77,10 @@ def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
     done = subprocess.run(
         pgbench.arguments, env=pgbench.environment, capture_output=True, text=True
     )
-    found = TPS.search(done.stdout)
-    if done.returncode != 0 or found is None:
+    match = TPS.search(done.stdout)
+    if done.returncode != 0 or match is None:
         raise SystemExit(f"pgbench failed: {done.stderr.strip()[-500:]}")
-    return float(found[1])
+    return float(match[1])
 
 
 @contextmanager

@@ -43,8 +43,8 @@ from mantis_runbook.postgres.target import Target
 for line in sys.stdin:
     place = Target("base", "variable", json.loads(line))
     began = time.monotonic()
-    found = promises.kept(place)
-    print(json.dumps([time.monotonic() - began, found.problems]), flush=True)
+    proof = promises.kept(place)
+    print(json.dumps([time.monotonic() - began, proof.problems]), flush=True)
 """
 
 
@@ -90,9 +90,9 @@ def pair(copy: Target, migrated: Target) -> tuple[float, float]:
     with connect(copy, "benchmark") as connection:
         was = promises.before(copy, learnt_statements.statements(connection))
     between = time.monotonic()
-    found = promises.kept(migrated, was)
-    if found.problems:
-        raise SystemExit(f"the proof failed: {'; '.join(found.problems)}")
+    proof = promises.kept(migrated, was)
+    if proof.problems:
+        raise SystemExit(f"the proof failed: {'; '.join(proof.problems)}")
     return between - began, time.monotonic() - between
 
 

@@ -49,8 +49,8 @@ def engine(target: Target, migrations: Sequence[Migration]) -> Story:
         carrying = Engine(
             target, settings.environment("development"), "bench", "bench", fence, story
         )
-        for one in migrations:
-            story.lock_waits += sum(step.lock_waits for step in carrying.up(one).steps)
+        for migration in migrations:
+            story.lock_waits += sum(step.lock_waits for step in carrying.up(migration).steps)
     return story
 
 
@@ -84,7 +84,7 @@ def in_one_transaction(migration: Migration) -> str:
 
 
 def _plain(step: Step) -> str:
-    text = "\n".join(f"{one.text};" for one in step.statements).replace(
+    text = "\n".join(f"{statement.text};" for statement in step.statements).replace(
         "INDEX CONCURRENTLY", "INDEX"
     )
     if step.batched_over:

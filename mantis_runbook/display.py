@@ -199,19 +199,19 @@ def _with_times(
     """Columns of instants, each on one line: the day stands in the heading where it is the same in
     all rows.
     """
-    told = [
+    renamed = [
         _times(name, values)
         for name, values in zip(columns, zip(*records, strict=True), strict=True)
     ]
-    return [name for name, _ in told], list(zip(*(values for _, values in told), strict=True))
+    return [name for name, _ in renamed], list(zip(*(values for _, values in renamed), strict=True))
 
 
 def _times(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     known = [value for value in values if not _is_missing(value)]
-    found = [INSTANT.fullmatch(value) for value in known if isinstance(value, str)]
-    if not found or len(found) != len(known) or None in found:
+    matches = [INSTANT.fullmatch(value) for value in known if isinstance(value, str)]
+    if not matches or len(matches) != len(known) or None in matches:
         return name, values
-    days = sorted({match[1] for match in found if match})
+    days = sorted({match[1] for match in matches if match})
     form = r"\2" if len(days) == 1 else r"\1 \2"
     shown = [value if _is_missing(value) else _nowrap(INSTANT.sub(form, value)) for value in values]
     return f"{name} (UTC, {days[0]})" if len(days) == 1 else f"{name} (UTC)", shown

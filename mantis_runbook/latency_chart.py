@@ -132,16 +132,16 @@ def _longest_gap(
     """Start, end and milliseconds of the longest time without a success that touches the span, in
     any one lane.
     """
-    found = None
+    longest = None
     for _, dots in data[data["ok"]].groupby("lane", sort=True):
         ends = (dots["at"] + pd.to_timedelta(dots["latency_ms"], unit="ms")).sort_values()
         gaps = ends.diff().dt.total_seconds() * 1000
         if span is not None:
             gaps = gaps.where((ends > span[0]) & (ends.shift() < span[1]))
-        if gaps.notna().any() and (found is None or gaps.max() > found[2]):
+        if gaps.notna().any() and (longest is None or gaps.max() > longest[2]):
             place = int(np.nanargmax(gaps.to_numpy()))
-            found = (ends.iloc[place - 1], ends.iloc[place], float(gaps.iloc[place]))
-    return found
+            longest = (ends.iloc[place - 1], ends.iloc[place], float(gaps.iloc[place]))
+    return longest
 
 
 def _bands(axes: Axes, steps: pd.DataFrame | None, instants: pd.Series[Any]) -> None:

@@ -110,10 +110,10 @@ class Catalog:
     def from_json(cls, text: str) -> Catalog:
         """Raises `ParameterError` when the text is no catalogue of ours."""
         plain = json.loads(text)
-        found = set(plain) if isinstance(plain, dict) else {type(plain).__name__}
-        if not set(FIRST_CLASSES) <= found <= set(CLASSES):
+        classes = set(plain) if isinstance(plain, dict) else {type(plain).__name__}
+        if not set(FIRST_CLASSES) <= classes <= set(CLASSES):
             raise ParameterError(
-                "catalogue in JSON", found=", ".join(sorted(found)), expected=", ".join(CLASSES),
+                "catalogue in JSON", found=", ".join(sorted(classes)), expected=", ".join(CLASSES),
                 action="take the snapshot again with this version",
             )  # fmt: skip
         return cls(plain)
@@ -218,19 +218,21 @@ class Difference:
         Nor does it answer for what is no migration's (`NOT_OF_A_ROLLBACK`).
         """
         stay = {
-            one.name for one in self.changes if one.kind == "extensions" and one.verb == "added"
+            change.name
+            for change in self.changes
+            if change.kind == "extensions" and change.verb == "added"
         }
         of_theirs = tuple(f" (of extension {name})" for name in stay)
         kept = tuple(
-            one
-            for one in self.changes
-            if one.kind not in NOT_OF_A_ROLLBACK
-            and not (one.kind == "extensions" and one.name in stay)
+            change
+            for change in self.changes
+            if change.kind not in NOT_OF_A_ROLLBACK
+            and not (change.kind == "extensions" and change.name in stay)
             # what default privileges gave to their functions
             and not (
-                one.kind == "other_privileges"
-                and one.verb == "added"
-                and (one.after or "").endswith(of_theirs)
+                change.kind == "other_privileges"
+                and change.verb == "added"
+                and (change.after or "").endswith(of_theirs)
             )
         )
         return replace(self, changes=kept)
@@ -242,13 +244,15 @@ class Difference:
         `enum` is written as PostgreSQL writes it (`public.colour`).
         """
         stay = tuple(
-            one
-            for one in self.changes
-            if one.kind == "enums" and one.name == enum and one.before == _less(one.after, labels)
+            change
+            for change in self.changes
+            if change.kind == "enums"
+            and change.name == enum
+            and change.before == _less(change.after, labels)
         )
         return replace(
             self,
-            changes=tuple(one for one in self.changes if one not in stay),
+            changes=tuple(change for change in self.changes if change not in stay),
             labels_left=(*self.labels_left, *stay),
         )
 
@@ -322,18 +326,18 @@ def left_behind(
     """What a rollback left, beside what it must leave: extensions, and labels that the operator
     added to an enum (its name as PostgreSQL writes it), which are told.
     """
-    found = diff(before, after).after_rollback
+    difference = diff(before, after).after_rollback
     for enum, labels in (added_labels or {}).items():
-        found = found.leaving_labels(enum, labels)
-    return found
+        difference = difference.leaving_labels(enum, labels)
+    return difference
 
 
 def _less(definition: str | None, labels: Collection[str]) -> str | None:
     """An enum's definition, as `sql/catalog/enums.sql` writes it, without these labels at its
     end.
     """
-    found, semicolon, owner = (definition or "").partition("; ")
-    listed = found.split(", ")
+    definition_labels, semicolon, owner = (definition or "").partition("; ")
+    listed = definition_labels.split(", ")
     quoted_labels = {f"'{label}'" for label in labels}
     while listed and listed[-1] in quoted_labels:
         listed.pop()

@@ -187,11 +187,11 @@ def _open(target: Target, purpose: str) -> Connection:
 
 
 def _refuse_old(connection: Connection, target: Target) -> None:
-    found = connection.info.server_version
-    if found // 10_000 < OLDEST:
+    version = connection.info.server_version
+    if version // 10_000 < OLDEST:
         raise TargetError(
             f"the server of target {target.name} is too old",
-            found=f"PostgreSQL {found // 10_000}.{found % 10_000}",
+            found=f"PostgreSQL {version // 10_000}.{version % 10_000}",
             expected=f"{OLDEST} or newer",
             action="upgrade the server first",
         )

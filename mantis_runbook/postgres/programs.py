@@ -62,13 +62,13 @@ def folders() -> list[Path]:
     """
     if chosen := os.environ.get("MANTIS_RUNBOOK_PG_BIN"):
         return [Path(chosen)]
-    found = [
+    candidates = [
         *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
         _configured_folder(),
         *(Path(path) for path in os.environ.get("PATH", "").split(":") if path),
         embedded_folder(),
     ]
-    return list(dict.fromkeys(path for path in found if path is not None))
+    return list(dict.fromkeys(path for path in candidates if path is not None))
 
 
 @cache
@@ -114,7 +114,7 @@ def find(name: str, *, server: int, encrypted: bool = False) -> Path:
                 " folder"
             ),
         )
-    fitting = sorted(one for one in candidates if one[0] >= server)
+    fitting = sorted(candidate for candidate in candidates if candidate[0] >= server)
     if not fitting:
         raise ProgramMissing(
             f"{name} is older than the server",
@@ -125,7 +125,7 @@ def find(name: str, *, server: int, encrypted: bool = False) -> Path:
             ),
         )
     if encrypted:
-        fitting = [one for one in fitting if has_tls(one[2])] or fitting
+        fitting = [candidate for candidate in fitting if has_tls(candidate[2])] or fitting
     return fitting[0][2]
 
 
@@ -209,5 +209,5 @@ def on_path(name: str) -> Path | None:
     import sys
 
     beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    return Path(found) if found else None
+    program = str(beside) if beside.exists() else shutil.which(name)
+    return Path(program) if program else None

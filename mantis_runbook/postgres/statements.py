@@ -110,9 +110,9 @@ def read(text: str, name: str = "") -> Source:
     places = [
         (token.start, token.end, token.token) for token in tokens if token.token not in COMMENTS
     ]
-    spans = [_span(one, places, len(raw)) for one in parsed]
+    spans = [_span(node, places, len(raw)) for node in parsed]
     return Source(
-        tuple(_statement(raw, span, one.stmt) for span, one in zip(spans, parsed, strict=True)),
+        tuple(_statement(raw, span, node.stmt) for span, node in zip(spans, parsed, strict=True)),
         tuple(_comment(raw, token, spans) for token in tokens if token.token in COMMENTS),
     )
 

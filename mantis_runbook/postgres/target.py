@@ -71,13 +71,13 @@ class Target:
             # connection.
             if os.environ.get(name) and (is_pg or key not in ("hostaddr", "options"))
         }
-        said = services.parameters(service) if service else {}
-        found = NOWHERE_ELSE | variables | said | self.parameters
-        found.pop("service", None)
-        found.pop("servicefile", None)
-        found["user"] = found.get("user") or _account()
-        found["dbname"] = found.get("dbname") or found["user"]
-        return found
+        of_service = services.parameters(service) if service else {}
+        parameters = NOWHERE_ELSE | variables | of_service | self.parameters
+        parameters.pop("service", None)
+        parameters.pop("servicefile", None)
+        parameters["user"] = parameters.get("user") or _account()
+        parameters["dbname"] = parameters.get("dbname") or parameters["user"]
+        return parameters
 
 
 def _account() -> str:

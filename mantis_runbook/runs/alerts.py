@@ -90,19 +90,19 @@ class Alerts:
             self._under_way.pop().join(self._limit_s + PROCESS_S)
 
     def _send(self, alert: Alert) -> None:
-        found = deliver(self._variable, alert, limit_s=self._limit_s)
+        delivery = deliver(self._variable, alert, limit_s=self._limit_s)
         facts: dict[str, Any] = {
             "occasion": alert.occasion,
             "title": alert.title,
             "variable": self._variable,
         }
         with suppress(OSError):  # no disk left: the migration has worse to tell
-            if found.problems:
+            if delivery.problems:
                 self._journal.append(
-                    FAILED, **facts, services=found.services, reason="; ".join(found.problems)
+                    FAILED, **facts, services=delivery.services, reason="; ".join(delivery.problems)
                 )
             else:
-                self._journal.append(SENT, **facts, services=found.services)
+                self._journal.append(SENT, **facts, services=delivery.services)
 
 
 def is_wanted(variable: str) -> bool:
@@ -128,8 +128,8 @@ def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Deliver
             timeout=limit_s + PROCESS_S,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         )
-        told = json.loads(done.stdout)
-        return Delivery(told["services"], tuple(told["problems"]))
+        answer = json.loads(done.stdout)
+        return Delivery(answer["services"], tuple(answer["problems"]))
     except subprocess.TimeoutExpired:
         return Delivery(
             0, (f"the process that sends alerts did not end within {limit_s + PROCESS_S:g} s",)
@@ -175,8 +175,8 @@ class _Said(logging.Handler):
 def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
     import apprise
 
-    logger, said = logging.getLogger("apprise"), _Said()
-    logger.handlers, logger.propagate = [said], False
+    logger, listener = logging.getLogger("apprise"), _Said()
+    logger.handlers, logger.propagate = [listener], False
     services = apprise.Apprise(
         asset=apprise.AppriseAsset(app_id="Mantis Runbook", app_desc="Mantis Runbook")
     )
@@ -195,7 +195,7 @@ def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
                     title=alert.title, body=alert.body, notify_type=apprise.NotifyType(alert.kind)
                 )
             )
-            outcomes[number] = "" if taken else said.words.get(threading.get_ident(), "refused")
+            outcomes[number] = "" if taken else listener.words.get(threading.get_ident(), "refused")
         except Exception as error:  # a plugin's own: its message may hold the URL
             outcomes[number] = type(error).__name__
 
@@ -208,10 +208,10 @@ def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
     while any(thread.is_alive() for thread in threads) and not over.wait(0.05):
         pass
     late = f"no answer within {limit_s:g} s"
-    found = [(one, outcomes.get(number, late)) for number, one in enumerate(every)]
+    answers = [(service, outcomes.get(number, late)) for number, service in enumerate(every)]
     failed = [
-        f"service {number} of {len(every)}, {_kind(one)}: {why}"
-        for number, (one, why) in enumerate(found, 1)
+        f"service {number} of {len(every)}, {_kind(service)}: {why}"
+        for number, (service, why) in enumerate(answers, 1)
         if why
     ]
     return Delivery(len(every), (*problems, *failed))
@@ -225,10 +225,10 @@ def _kind(service: NotifyBase) -> str:
 def _main() -> None:
     order = json.loads(sys.stdin.read())
     try:
-        found = _deliver_here(order["variable"], order["limit_s"], Alert(**order["alert"]))
+        delivery = _deliver_here(order["variable"], order["limit_s"], Alert(**order["alert"]))
     except Exception as error:
-        found = Delivery(0, (f"apprise failed ({type(error).__name__})",))
-    sys.stdout.write(json.dumps(asdict(found)))
+        delivery = Delivery(0, (f"apprise failed ({type(error).__name__})",))
+    sys.stdout.write(json.dumps(asdict(delivery)))
     sys.stdout.flush()
     os._exit(0)  # a service that hangs must not keep the process
 

@@ -43,12 +43,12 @@ def create(target_name: str, when: datetime | None = None) -> Path:
 def all_runs(reports: Path | None = None) -> list[Path]:
     """The folders of all runs, oldest first, also of those that were abandoned."""
     reports = reports or settings.reports()
-    found = (
+    folders = (
         [path for path in reports.iterdir() if NAME.fullmatch(path.name)]
         if reports.is_dir()
         else []
     )
-    return sorted((path for path in found if path.is_dir()), key=_order)
+    return sorted((path for path in folders if path.is_dir()), key=_order)
 
 
 def latest(target_name: str) -> Path | None:

@@ -34,10 +34,10 @@ def deviations(
     """Everything that deviated: under load, in each phase, and in the run as a whole. `closed`:
     the run ended.
     """
-    found = [*_of_load(entries)]
+    every = [*_of_load(entries)]
     for phase in phases:
-        found += [*_of_phase(phase), *_of_verbs(phase), *_of_steps(phase)]
-    found += _of_events(entries, passed=all(phase.verdict.passed for phase in phases))
+        every += [*_of_phase(phase), *_of_verbs(phase), *_of_steps(phase)]
+    every += _of_events(entries, passed=all(phase.verdict.passed for phase in phases))
     if not closed:
         whole = [entry for entry in entries if entry.event != TORN]
         last = (
@@ -45,10 +45,10 @@ def deviations(
             if whole
             else "its journal is empty"
         )
-        found.append(
+        every.append(
             Deviation("inconclusive", "", f"the run was interrupted, or is not finished: {last}")
         )
-    return found
+    return every
 
 
 def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
@@ -61,11 +61,11 @@ def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
             "inconclusive" if beyond else "warned", "", beyond or done.failures + done.named
         )
     if done.skipped_share > SKIPPED_SHARE:
-        said = (
+        text = (
             f"{done.skipped:,} of {done.due:,} transactions of the load were due and could not be"
             " begun in time"
         )
-        yield Deviation("warned", "", said)
+        yield Deviation("warned", "", text)
     for name, reason in load_figures.left_out(entries).items():
         yield Deviation(
             "warned",
@@ -76,8 +76,8 @@ def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
 
 def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]:
     """What happened to the run as a whole. Trouble that a later try made good is only a warning."""
-    for said in alerts.undelivered(entries):
-        yield Deviation("warned", "", said)
+    for text in alerts.undelivered(entries):
+        yield Deviation("warned", "", text)
     for entry in entries:
         if entry.event == TORN:
             yield Deviation(
@@ -90,8 +90,8 @@ def _of_events(entries: Sequence[Entry], *, passed: bool) -> Iterator[Deviation]
             yield Deviation("warned", "", f"the run was interrupted, and resumed at {entry.at}{by}")
         elif entry.event == "notebook.failed":
             notebook = Path(str(entry.facts.get("notebook", "")))
-            said = f"{notebook.name} stopped: {entry.facts.get('error', '')}"
-            yield Deviation("warned" if passed else "failed", notebook.stem, said)
+            text = f"{notebook.name} stopped: {entry.facts.get('error', '')}"
+            yield Deviation("warned" if passed else "failed", notebook.stem, text)
 
 
 def _of_phase(phase: Phase) -> list[Deviation]:
@@ -108,30 +108,32 @@ def _of_phase(phase: Phase) -> list[Deviation]:
 
 
 def _of_verbs(phase: Phase) -> list[Deviation]:
-    found = []
+    deviating = []
     for verb in phase.verbs:
         if verb.result not in ("passed", NOT_RUN):
             text = f"{verb.verb} {verb.result}" + (f": {verb.summary}" if verb.summary else "")
-            found.append(Deviation(verb.result, phase.notebook, text, verb.verb))
+            deviating.append(Deviation(verb.result, phase.notebook, text, verb.verb))
         if verb.times > 1:
-            found.append(
+            deviating.append(
                 Deviation(
                     "warned", phase.notebook, f"{verb.verb} was run {verb.times} times", verb.verb
                 )
             )
-    return found
+    return deviating
 
 
 def _of_steps(phase: Phase) -> list[Deviation]:
-    found = []
+    deviating = []
     for step in phase.steps:
         name = f"step “{step.step}” of {step.version}"
         if step.state not in ("done", "skipped"):
             note = f": {step.note}" if step.note else ""
             grade = "failed" if step.state == "failed" else "interrupted"
-            found.append(Deviation(grade, phase.notebook, f"{name} {step.state}{note}", step.verb))
+            deviating.append(
+                Deviation(grade, phase.notebook, f"{name} {step.state}{note}", step.verb)
+            )
         if step.lock_waits:
             tries = "1 attempt" if step.attempts == 1 else f"{step.attempts} attempts"
             text = f"{name} took {tries} ({step.lock_waits} ended waiting for a lock)"
-            found.append(Deviation("warned", phase.notebook, text, step.verb))
-    return found
+            deviating.append(Deviation("warned", phase.notebook, text, step.verb))
+    return deviating

@@ -41,12 +41,15 @@ class Table:
         return display.details(self.caption, shown) if self.folded else shown
 
     def _filled(self) -> list[dict[str, Any]]:
-        empty = {name for one in self.records for name in one} - {
-            name for one in self.records for name, value in one.items() if not _is_blank(value)
+        empty = {name for record in self.records for name in record} - {
+            name
+            for record in self.records
+            for name, value in record.items()
+            if not _is_blank(value)
         }
         return [
-            {name: value for name, value in one.items() if name not in empty}
-            for one in self.records
+            {name: value for name, value in record.items() if name not in empty}
+            for record in self.records
         ]
 
 

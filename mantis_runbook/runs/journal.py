@@ -201,19 +201,19 @@ def _now() -> str:
 
 
 def _breaks(entry: Entry, seq: int, previous: str, torn: list[bytes]) -> list[str]:
-    found = []
+    breaks = []
     if entry.previous != previous:
-        found.append(
+        breaks.append(
             "does not carry the hash of the line before it; one of the two was changed, or one is"
             " gone"
         )
     if entry.seq != seq:
-        found.append(f"is numbered {entry.seq}, expected {seq}")
+        breaks.append(f"is numbered {entry.seq}, expected {seq}")
     if torn and entry.event != TORN:
-        found.append("follows a line that is no entry, and does not record it as torn")
+        breaks.append("follows a line that is no entry, and does not record it as torn")
     if entry.event == TORN and entry.facts.get("text") != _text(torn):
-        found.append("records another torn line than the one before it")
-    return found
+        breaks.append("records another torn line than the one before it")
+    return breaks
 
 
 def _mend(descriptor: int) -> Line | None:

@@ -79,23 +79,23 @@ def recorded(entries: Iterable[Recorded]) -> LoadResult:
     spells = (entry.facts for entry in entries if entry.event == "load.progress")
     return together(
         LoadResult(
-            one["processed"],
-            one["failed"],
-            one["skipped"],
-            one["latency_ms"],
-            tuple(one.get("errors", ())),
+            processed=spell["processed"],
+            failed=spell["failed"],
+            skipped=spell["skipped"],
+            latency_ms=spell["latency_ms"],
+            errors=tuple(spell.get("errors", ())),
         )
-        for one in spells
+        for spell in spells
     )
 
 
 def left_out(entries: Iterable[Recorded]) -> dict[str, str]:
     """Scripts that the load of a run could not play from the beginning, by name, and why."""
-    found: dict[str, str] = {}
+    scripts: dict[str, str] = {}
     for entry in entries:
         if entry.event == "load.workload":
-            found |= entry.facts.get("left_out", {})
-    return found
+            scripts |= entry.facts.get("left_out", {})
+    return scripts
 
 
 def beyond(entries: Iterable[Recorded]) -> str:

@@ -199,11 +199,11 @@ def _is_same(run: Run) -> bool:
     )
 
 
-def is_same_database(recorded: Mapping[str, Any], found: Identity) -> bool:
+def is_same_database(recorded: Mapping[str, Any], current: Identity) -> bool:
     """Whether the identity that a run recorded is this one. The oid alone is not enough: new
     servers count from the same.
     """
-    now = found.as_dict()
+    now = current.as_dict()
     return all(
         now[key] == recorded.get(key) for key in ("system_identifier", "database", "database_oid")
     )
@@ -304,13 +304,13 @@ def reach(target: Target) -> Identity:
 
 
 def _versions(who: Identity) -> dict[str, str]:
-    found = {"PostgreSQL": who.version_text, "Python": platform.python_version()}
+    versions = {"PostgreSQL": who.version_text, "Python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _commit() -> str:

@@ -55,10 +55,10 @@ def read(folder: Path) -> Summary:
     """The summary of the run in that folder; of an abandoned run too, and of one that died before
     its first entry.
     """
-    told = summarise(
+    summary = summarise(
         Journal(folder).entries(), folder.name, target=target_of(folder), named=started_at(folder)
     )
-    return told if told.approver else replace(told, approver=_approver_of_evidence(folder))
+    return summary if summary.approver else replace(summary, approver=_approver_of_evidence(folder))
 
 
 def summarise(
