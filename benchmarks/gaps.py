@@ -79,8 +79,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Found:
-    """What one change cost. Gaps and noise in milliseconds; `kept` is the share of an undisturbed
-    load's throughput.
+    """What one change cost.
+
+    Gaps and noise in milliseconds; `kept` is the share of an undisturbed load's throughput.
     """
 
     subject: str
@@ -112,13 +113,13 @@ def change(template: str, rows: int) -> Subject:
     for one in steps:
         lint.refuse_unsafe(one)
     return Subject(
-        f"change of {rows:,} rows",
-        template,
-        lambda target: ways.engine(target, steps),
-        lambda target: ways.psql(target, [("plain.sql", (CHANGE / "plain.sql").read_text())]),
-        Scenario((CHANGE / "load.sql",), (f"rows={rows}",)),
-        ("account", "purchase", "event"),
-        ("account", "purchase", "event", "event_2026"),
+        name=f"change of {rows:,} rows",
+        template=template,
+        engine=lambda target: ways.engine(target, steps),
+        psql=lambda target: ways.psql(target, [("plain.sql", (CHANGE / "plain.sql").read_text())]),
+        scenario=Scenario((CHANGE / "load.sql",), (f"rows={rows}",)),
+        probed=("account", "purchase", "event"),
+        read=("account", "purchase", "event", "event_2026"),
     )
 
 
@@ -135,15 +136,15 @@ def phases(template: str) -> Subject:
         "purchase_order_item",
     )
     return Subject(
-        f"migrations {known[0].version} to {known[-1].version}",
-        template,
-        lambda target: ways.engine(target, known),
-        lambda target: ways.psql(
+        name=f"migrations {known[0].version} to {known[-1].version}",
+        template=template,
+        engine=lambda target: ways.engine(target, known),
+        psql=lambda target: ways.psql(
             target, [(one.version, ways.in_one_transaction(one)) for one in known]
         ),
-        Scenario(application_load.scenarios()),
-        ("customer", "purchase_order", "audit_log"),
-        (*touched, "audit_log"),
+        scenario=Scenario(application_load.scenarios()),
+        probed=("customer", "purchase_order", "audit_log"),
+        read=(*touched, "audit_log"),
     )
 
 
@@ -208,8 +209,9 @@ def measure(
     reader_s: float,
     usual: Load,
 ) -> Found:
-    """One change of a fresh copy. `reader_s` is 0 for no reader; `usual` is what the load does
-    undisturbed.
+    """One change of a fresh copy.
+
+    `reader_s` is 0 for no reader; `usual` is what the load does undisturbed.
     """
     carry_out: Way = getattr(subject, way)
     with (
@@ -230,19 +232,19 @@ def measure(
         for kind in ("read", "write")
     }
     return Found(
-        subject.name,
-        way,
-        bool(reader_s),
-        found.longest_read_gap_ms or 0.0,
-        found.longest_write_gap_ms or 0.0,
-        max(noises["read"], default=0.0),
-        max(noises["write"], default=0.0),
-        load.kept(begin, end, usual),
-        load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()),
-        sum(found.incurable.values()),
-        end - begin,
-        _where(found, story),
-        story,
+        subject=subject.name,
+        way=way,
+        reader=bool(reader_s),
+        read_gap=found.longest_read_gap_ms or 0.0,
+        write_gap=found.longest_write_gap_ms or 0.0,
+        read_noise=max(noises["read"], default=0.0),
+        write_noise=max(noises["write"], default=0.0),
+        kept=load.kept(begin, end, usual),
+        failed=load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()),
+        incurable=sum(found.incurable.values()),
+        seconds=end - begin,
+        where=_where(found, story),
+        story=story,
     )
 
 

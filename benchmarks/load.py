@@ -85,8 +85,9 @@ def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
 
 @contextmanager
 def loaded(target: Target, scenario: Scenario, rate: float) -> Iterator[Load]:
-    """That rate (transactions a second) while the block lasts. What is more than 10 s late is
-    skipped.
+    """That rate (transactions a second) while the block lasts.
+
+    What is more than 10 s late is skipped.
     """
     load = Load()
     paced = [f"--rate={rate:.1f}", "--latency-limit=10000", "--time=3600", "--progress=1"]

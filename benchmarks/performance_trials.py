@@ -116,8 +116,8 @@ def show(
     strays = sorted(strays)
     click.echo(f"\n{trials} trials of each, {seconds / len(strays):.0f} s a gate")
     click.echo(f"{'':<28}{'part':<16}" + "".join(f"{word:>14}" for word in WORDS))
-    for (case, part), words in counts.items():
-        click.echo(f"{case:<28}{part:<16}" + "".join(f"{words[word]:>14}" for word in WORDS))
+    for (case, part), verdicts in counts.items():
+        click.echo(f"{case:<28}{part:<16}" + "".join(f"{verdicts[word]:>14}" for word in WORDS))
     click.echo(
         f"control: off by {strays[len(strays) // 2]:.1%} in the middle, by {strays[-1]:.1%} at most"
     )

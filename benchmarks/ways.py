@@ -55,8 +55,9 @@ def engine(target: Target, migrations: Sequence[Migration]) -> Story:
 
 
 def psql(target: Target, files: Sequence[tuple[str, str]]) -> Story:
-    """`psql -f` of each named text. Like the strategy's script it stops at the first that fails,
-    which the story tells.
+    """`psql -f` of each named text.
+
+    Like the strategy's script it stops at the first that fails, which the story tells.
     """
     story = Story()
     for name, text in files:
@@ -76,8 +77,9 @@ def psql(target: Target, files: Sequence[tuple[str, str]]) -> Story:
 
 
 def in_one_transaction(migration: Migration) -> str:
-    """The migration as the strategy writes one: BEGIN, all of it, COMMIT. Backfills are one
-    statement each.
+    """The migration as the strategy writes one: BEGIN, all of it, COMMIT.
+
+    Backfills are one statement each.
     """
     steps = "\n".join(_plain(step) for step in migration.up.steps)
     return f"BEGIN;\n{steps}\nCOMMIT;\n"

@@ -23,8 +23,9 @@ class _Declared(BaseModel):
 
 
 class Tenants(_Declared):
-    """Who is kept apart from whom: the tables of the tenants and of their users. Where they are
-    declared, every phase tries to cross between two of them.
+    """Who is kept apart from whom: the tables of the tenants and of their users.
+
+    Where they are declared, every phase tries to cross between two of them.
     """
 
     table: str
@@ -83,8 +84,9 @@ class Application(_Declared):
 
 
 def load() -> Application:
-    """What the file says; an application without one has the name of its folder. Raises
-    `ParameterError` for a wrong one.
+    """What the file says; an application without one has the name of its folder.
+
+    Raises `ParameterError` for a wrong one.
     """
     path = settings.sql() / FILE
     try:

@@ -135,8 +135,9 @@ PANELS = (
 
 
 def durations(frame: pd.DataFrame) -> Picture:
-    """Steps as predicted by the rehearsal against what they took. Columns: `step`, `predicted_ms`,
-    `actual_ms`.
+    """Steps as predicted by the rehearsal against what they took.
+
+    Columns: `step`, `predicted_ms`, `actual_ms`.
     """
     if frame.empty:
         return no_data("Duration of steps")

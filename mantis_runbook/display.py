@@ -73,8 +73,9 @@ def badge(word: str) -> Html:
 
 
 def callout(kind: str, content: str) -> Html:
-    """A passage that stands out: `kind` is any verdict word, or info. Wrap markup in `Html`; plain
-    text is escaped.
+    """A passage that stands out: `kind` is any verdict word, or info.
+
+    Wrap markup in `Html`; plain text is escaped.
     """
     return _drawn("callout", escape(content), *_colours(kind))
 

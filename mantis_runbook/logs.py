@@ -52,8 +52,9 @@ def statement(session: str, text: str) -> None:
 
 
 def program(arguments: Sequence[str | Path]) -> None:
-    """Log a command line that is about to run. None of ours holds a secret: every user of the
-    machine reads them.
+    """Log a command line that is about to run.
+
+    None of ours holds a secret: every user of the machine reads them.
     """
     if is_on():
         _logger(os.environ[VARIABLE]).info("%s", shlex.join(map(str, arguments)))

@@ -25,8 +25,9 @@ class Html(str):
 
 
 def templates(**filters: Callable[..., Any]) -> Environment:
-    """The files of `templates/`, with these filters. A name that a template asks for in vain
-    raises.
+    """The files of `templates/`, with these filters.
+
+    A name that a template asks for in vain raises.
     """
     environment = Environment(
         loader=PackageLoader("mantis_runbook"),

@@ -125,8 +125,9 @@ def reset(scale: float = 1.0, seed: int = 2026) -> Sandbox:
 
 
 def uri() -> str:
-    """The connection string of the running sandbox; it holds no secret. Raises `TargetError` if it
-    does not run.
+    """The connection string of the running sandbox; it holds no secret.
+
+    Raises `TargetError` if it does not run.
     """
     if (sandbox := status()) is None:
         raise TargetError(

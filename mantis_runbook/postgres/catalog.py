@@ -56,8 +56,9 @@ _VARCHAR = re.compile(r"'(?:[^']|'')*'::character varying")
 
 @dataclass(frozen=True)
 class Catalog:
-    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`. Two that are equal
-    have one hash.
+    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`.
+
+    Two that are equal have one hash.
 
     A catalogue of an earlier version of the runbook has fewer classes: it is compared on those that
     it has.
@@ -160,8 +161,9 @@ def _settled(definition: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """One object that is not as it was. `before` is None where it was added, `after` where it was
-    removed.
+    """One object that is not as it was.
+
+    `before` is None where it was added, `after` where it was removed.
     """
 
     kind: str
@@ -308,8 +310,9 @@ class Difference:
 
 
 def diff(before: Catalog, after: Catalog) -> Difference:
-    """What turns the one into the other, in the classes that both have. Pure: no database is
-    asked.
+    """What turns the one into the other, in the classes that both have.
+
+    Pure: no database is asked.
     """
     changes = [
         change

@@ -40,8 +40,9 @@ LAX = ("disable", "allow", "prefer")
 def command(
     name: str | Path, target: Target, *options: str, settings: Mapping[str, str] | None = None
 ) -> Command:
-    """How to run a program on that database. `settings` are the server's, for the program's
-    sessions.
+    """How to run a program on that database.
+
+    `settings` are the server's, for the program's sessions.
 
     `name` is a program's name, or its path where another version than the server's is meant. A
     connection through the very same parameters is opened first. Raises `TargetError` where it does

@@ -136,8 +136,9 @@ def connect(target: Target, purpose: str, **session: str) -> Connection:
 
 
 def settle(connection: Connection, **session: str) -> None:
-    """The session's settings as ours must be, `session` beside or over them. What the role may not
-    set stays as it is.
+    """The session's settings as ours must be, `session` beside or over them.
+
+    What the role may not set stays as it is.
     """
     wanted = SESSION | session
     connection.execute(
@@ -269,8 +270,9 @@ def _reason(error: psycopg.Error, target: Target) -> str:
 
 
 def identity(connection: Connection) -> Identity:
-    """Whom this connection reached. Works without superuser rights; raises `TargetError` where even
-    these were taken away.
+    """Whom this connection reached.
+
+    Works without superuser rights; raises `TargetError` where even these were taken away.
     """
     try:
         row = connection.execute(

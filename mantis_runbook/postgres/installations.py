@@ -13,8 +13,9 @@ __all__ = ["best", "by_version"]
 
 
 def by_version() -> dict[int, Path]:
-    """Folders of server programs by major version, the preferred one of each. Only that of
-    MANTIS_RUNBOOK_PG_BIN if it is set.
+    """Folders of server programs by major version, the preferred one of each.
+
+    Only that of MANTIS_RUNBOOK_PG_BIN if it is set.
     """
     folders: dict[int, Path] = {}
     for folder in programs.folders():

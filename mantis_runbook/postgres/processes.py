@@ -18,12 +18,14 @@ children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def pids() -> list[int]:
+    """Every process of this machine; none where there is no /proc."""
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs. A child of ours that has ended is reaped; a zombie of somebody
-    else's is not alive.
+    """Whether the process runs.
+
+    A child of ours that has ended is reaped; a zombie of somebody else's is not alive.
     """
     if (child := children.get(pid)) is not None and child.poll() is not None:
         return False
@@ -35,6 +37,7 @@ def alive(pid: int) -> bool:
 
 
 def works_in(pid: int, folder: Path) -> bool:
+    """Whether the folder is the working directory of the process."""
     try:
         return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
     except OSError:
@@ -42,6 +45,7 @@ def works_in(pid: int, folder: Path) -> bool:
 
 
 def send(pid: int, number: int) -> bool:
+    """Send a signal. False if the process has gone or belongs to somebody else."""
     try:
         os.kill(pid, number)
     except OSError:
@@ -50,6 +54,7 @@ def send(pid: int, number: int) -> bool:
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout: float) -> None:
+    """Wait until the condition holds. Raises `ProgramError` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -118,8 +118,9 @@ class Server:
     def stop(
         self, mode: Literal["smart", "fast", "immediate"] = "fast", *, timeout: float = 60
     ) -> None:
-        """Stop the server, if it runs, and wait for its end. Raises `ProgramError` after `timeout`
-        seconds.
+        """Stop the server, if it runs, and wait for its end.
+
+        Raises `ProgramError` after `timeout` seconds.
         """
         pid = self.pid()
         self._unleash()

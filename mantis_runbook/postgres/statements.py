@@ -83,16 +83,18 @@ class Source:
 
 
 def parse_statements(text: str) -> tuple[Statement, ...]:
-    """All statements of a text. Raises `MigrationFileError` at the first syntax error, with line
-    and column.
+    """All statements of a text.
+
+    Raises `MigrationFileError` at the first syntax error, with line and column.
     """
     return read(text).statements
 
 
 @lru_cache(maxsize=128)
 def read(text: str, name: str = "") -> Source:
-    """Statements and comments of a text; `name` is what messages call it. The same text is read
-    once.
+    """Statements and comments of a text; `name` is what messages call it.
+
+    The same text is read once.
 
     Raises `MigrationFileError` for a syntax error, a psql meta command, or a NUL (which would end
     the text for the parser, and leave out what follows).
@@ -165,8 +167,9 @@ def _is_plain(name: str) -> bool:
 
 
 def option(options: Any, name: str, *, default: bool = False) -> bool:
-    """A boolean option of a statement: `(CONCURRENTLY)`, `(refresh = off)`. The last one of that
-    name counts.
+    """A boolean option of a statement: `(CONCURRENTLY)`, `(refresh = off)`.
+
+    The last one of that name counts.
     """
     given = [one for one in map(_unwrap, options) if one.defname == name]
     if not given:

@@ -106,15 +106,17 @@ class Alerts:
 
 
 def is_wanted(variable: str) -> bool:
-    """Whether there is anything to send to. A variable other than the default was named on purpose,
-    so it must be set.
+    """Whether there is anything to send to.
+
+    A variable other than the default was named on purpose, so it must be set.
     """
     return variable not in ("", ALERTS) or bool(os.environ.get(variable))
 
 
 def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Delivery:
-    """Send an alert to the URLs in that variable, in `limit_s` seconds at most. Never raises, never
-    tells a URL.
+    """Send an alert to the URLs in that variable, in `limit_s` seconds at most.
+
+    Never raises, never tells a URL.
     """
     if not os.environ.get(variable, "").strip():
         return Delivery(0, (f"the variable {variable} is not set",))

@@ -79,8 +79,9 @@ def evidence_path(folder: Path, phase: str, name: str) -> Path:
 
 
 def write_evidence(folder: Path, phase: str, name: str, data: Any) -> Path:
-    """Keep `data` as JSON; whole or not at all, an earlier version is replaced. Returns the file's
-    path.
+    """Keep `data` as JSON; whole or not at all, an earlier version is replaced.
+
+    Returns the file's path.
     """
     path = evidence_path(folder, phase, name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +96,9 @@ def write_evidence(folder: Path, phase: str, name: str, data: Any) -> Path:
 
 
 def read_evidence(folder: Path, phase: str, name: str) -> Any:
-    """What was kept under that name, or None. Raises `Inconclusive` when the file is there and
-    cannot be read.
+    """What was kept under that name, or None.
+
+    Raises `Inconclusive` when the file is there and cannot be read.
     """
     path = evidence_path(folder, phase, name)
     if not path.exists():

@@ -52,8 +52,9 @@ def deviations(
 
 
 def _of_load(entries: Sequence[Entry]) -> Iterator[Deviation]:
-    """What the application would have met. A busy machine skips some, which is a warning and no
-    more.
+    """What the application would have met.
+
+    A busy machine skips some, which is a warning and no more.
     """
     done, beyond = load_figures.recorded(entries), load_figures.beyond(entries)
     if done.failed:
@@ -112,11 +113,16 @@ def _of_verbs(phase: Phase) -> list[Deviation]:
     for verb in phase.verbs:
         if verb.result not in ("passed", NOT_RUN):
             text = f"{verb.verb} {verb.result}" + (f": {verb.summary}" if verb.summary else "")
-            deviating.append(Deviation(verb.result, phase.notebook, text, verb.verb))
+            deviating.append(
+                Deviation(grade=verb.result, where=phase.notebook, what=text, verb=verb.verb)
+            )
         if verb.times > 1:
             deviating.append(
                 Deviation(
-                    "warned", phase.notebook, f"{verb.verb} was run {verb.times} times", verb.verb
+                    grade="warned",
+                    where=phase.notebook,
+                    what=f"{verb.verb} was run {verb.times} times",
+                    verb=verb.verb,
                 )
             )
     return deviating
@@ -130,10 +136,17 @@ def _of_steps(phase: Phase) -> list[Deviation]:
             note = f": {step.note}" if step.note else ""
             grade = "failed" if step.state == "failed" else "interrupted"
             deviating.append(
-                Deviation(grade, phase.notebook, f"{name} {step.state}{note}", step.verb)
+                Deviation(
+                    grade=grade,
+                    where=phase.notebook,
+                    what=f"{name} {step.state}{note}",
+                    verb=step.verb,
+                )
             )
         if step.lock_waits:
             tries = "1 attempt" if step.attempts == 1 else f"{step.attempts} attempts"
             text = f"{name} took {tries} ({step.lock_waits} ended waiting for a lock)"
-            deviating.append(Deviation("warned", phase.notebook, text, step.verb))
+            deviating.append(
+                Deviation(grade="warned", where=phase.notebook, what=text, verb=step.verb)
+            )
     return deviating

@@ -80,8 +80,9 @@ class Line:
 
 
 class Journal:
-    """The journal in a run's folder. Several processes may append in turn; whoever appends holds a
-    lock on the file.
+    """The journal in a run's folder.
+
+    Several processes may append in turn; whoever appends holds a lock on the file.
 
     What a line holds is the caller's choice, and so is that no secret is among it.
     """
@@ -105,8 +106,9 @@ class Journal:
             return _write(descriptor, last, event, facts)
 
     def mend(self) -> None:
-        """Record a torn last line, if there is one. Without a journal, or with a whole one, nothing
-        is written.
+        """Record a torn last line, if there is one.
+
+        Without a journal, or with a whole one, nothing is written.
         """
         if self.path.exists():
             with self._locked() as descriptor:
@@ -231,7 +233,13 @@ def _mend(descriptor: int) -> Line | None:
 
 def _write(descriptor: int, last: Line | None, event: str, facts: dict[str, Any]) -> Entry:
     seq = last.entry.seq + 1 if last and last.entry else 1
-    entry = Entry(seq, _now(), event, plain(facts), last.sha256 if last else GENESIS)
+    entry = Entry(
+        seq=seq,
+        at=_now(),
+        event=event,
+        facts=plain(facts),
+        previous=last.sha256 if last else GENESIS,
+    )
     rest = entry.line() + b"\n"
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -273,7 +281,9 @@ def _parse(raw: bytes) -> Line:
     except (ValueError, KeyError, AttributeError, TypeError):
         return Line(raw, None)
     typed = isinstance(seq, int) and all(isinstance(value, str) for value in (at, event, previous))
-    return Line(raw, Entry(seq, at, event, record, previous) if typed else None)
+    return Line(
+        raw, Entry(seq=seq, at=at, event=event, facts=record, previous=previous) if typed else None
+    )
 
 
 def _text(torn: list[bytes]) -> str:

@@ -66,11 +66,11 @@ def together(spells: Iterable[LoadResult]) -> LoadResult:
     processed = sum(spell.processed for spell in spells)
     weighted = sum(spell.latency_ms * spell.processed for spell in spells)
     return LoadResult(
-        processed,
-        sum(spell.failed for spell in spells),
-        sum(spell.skipped for spell in spells),
-        round(weighted / processed, 2) if processed else 0.0,
-        tuple(dict.fromkeys(error for spell in spells for error in spell.errors)),
+        processed=processed,
+        failed=sum(spell.failed for spell in spells),
+        skipped=sum(spell.skipped for spell in spells),
+        latency_ms=round(weighted / processed, 2) if processed else 0.0,
+        errors=tuple(dict.fromkeys(error for spell in spells for error in spell.errors)),
     )
 
 

@@ -37,8 +37,9 @@ class Problem:
 
 
 def seal(folder: Path) -> str:
-    """Write the manifest over all files now in the folder, and its head beside it. Returns the
-    head.
+    """Write the manifest over all files now in the folder, and its head beside it.
+
+    Returns the head.
 
     Sealing an unchanged folder again gives the same head: what the manifest says of the SQL files,
     the notebook sources and the run before is kept as long as the journal is the same.

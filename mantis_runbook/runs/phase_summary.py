@@ -19,8 +19,9 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb of a phase. `result` is its verdict, `interrupted`, or `not run`; `times` counts its
-    starts.
+    """One verb of a phase.
+
+    `result` is its verdict, `interrupted`, or `not run`; `times` counts its starts.
     """
 
     phase: str
@@ -34,8 +35,9 @@ class Verb:
 
 @dataclass(frozen=True)
 class Step:
-    """One migration step. `state` is done, failed, skipped, or `interrupted`; `verb` the one that
-    carried it out.
+    """One migration step.
+
+    `state` is done, failed, skipped, or `interrupted`; `verb` the one that carried it out.
     """
 
     phase: str
@@ -70,6 +72,7 @@ class Phase:
 
 
 def read_phase(entries: Sequence[Entry], name: str, required: Iterable[str]) -> Phase:
+    """The phase of that name, with the verbs it requires and whatever else it called."""
     ours = [entry for entry in entries if entry.facts.get("phase") == name]
     notebook = next(
         (str(entry.facts["notebook"]) for entry in reversed(ours) if entry.facts.get("notebook")),
@@ -77,9 +80,12 @@ def read_phase(entries: Sequence[Entry], name: str, required: Iterable[str]) -> 
     )
     required = tuple(required)
     return Phase(
-        name, Path(notebook).stem or name, verdict.phase_verdict(entries, name, required),
-        tuple(_verbs(ours, name, required)), tuple(_steps(ours, name)),
-    )  # fmt: skip
+        name=name,
+        notebook=Path(notebook).stem or name,
+        verdict=verdict.phase_verdict(entries, name, required),
+        verbs=tuple(_verbs(ours, name, required)),
+        steps=tuple(_steps(ours, name)),
+    )
 
 
 def _verbs(entries: Sequence[Entry], phase: str, required: tuple[str, ...]) -> list[Verb]:
@@ -100,9 +106,14 @@ def _verb(entries: Sequence[Entry], phase: str, verb: str) -> Verb:
         return Verb(phase, verb, "interrupted", times=times)
     facts = own[-1].facts
     return Verb(
-        phase, verb, str(facts.get("verdict", "of no verdict")), _number(facts.get("duration_ms")),
-        str(facts.get("summary") or ""), str(facts.get("evidence") or ""), times,
-    )  # fmt: skip
+        phase=phase,
+        verb=verb,
+        result=str(facts.get("verdict", "of no verdict")),
+        duration_ms=_number(facts.get("duration_ms")),
+        summary=str(facts.get("summary") or ""),
+        evidence=str(facts.get("evidence") or ""),
+        times=times,
+    )
 
 
 def _steps(entries: Sequence[Entry], phase: str) -> list[Step]:
@@ -121,17 +132,17 @@ def _steps(entries: Sequence[Entry], phase: str) -> list[Step]:
 
 def _step(facts: Mapping[str, Any], phase: str, verb: str, version: str, step: str) -> Step:
     return Step(
-        phase,
-        verb,
-        version,
-        step,
-        str(facts.get("state", "of no state")),
-        _number(facts.get("duration_ms")),
-        int(_number(facts.get("attempts")) or 1),
-        int(_number(facts.get("lock_waits")) or 0),
-        str(facts.get("lsn") or ""),
-        str(facts.get("statement_sha256") or ""),
-        str(facts.get("note") or facts.get("error") or ""),
+        phase=phase,
+        verb=verb,
+        version=version,
+        step=step,
+        state=str(facts.get("state", "of no state")),
+        duration_ms=_number(facts.get("duration_ms")),
+        attempts=int(_number(facts.get("attempts")) or 1),
+        lock_waits=int(_number(facts.get("lock_waits")) or 0),
+        lsn=str(facts.get("lsn") or ""),
+        statement_sha256=str(facts.get("statement_sha256") or ""),
+        note=str(facts.get("note") or facts.get("error") or ""),
     )
 
 

@@ -93,8 +93,9 @@ class Run:
 
 
 def environment_for(target: Target, name: str = "") -> Environment:
-    """The environment of that name. None given: development for the sandbox, production for
-    everything else.
+    """The environment of that name.
+
+    None given: development for the sandbox, production for everything else.
     """
     return settings.environment(name or ("development" if target.is_sandbox else "production"))
 
@@ -102,11 +103,18 @@ def environment_for(target: Target, name: str = "") -> Environment:
 def start(
     target: Target, environment: Environment, operator: str, *, phases: dict[str, list[str]]
 ) -> Run:
-    """A new run in a folder of its own. `phases` maps the numbers it will carry out to the verbs
-    each requires.
+    """A new run in a folder of its own.
+
+    `phases` maps the numbers it will carry out to the verbs each requires.
     """
     who = reach(target)
-    run = Run(target, environment, operator or getpass.getuser(), archive.create(target.name), who)
+    run = Run(
+        target=target,
+        environment=environment,
+        operator=operator or getpass.getuser(),
+        folder=archive.create(target.name),
+        identity=who,
+    )
     run.journal.append(
         "run.started",
         target=target.name,
@@ -145,15 +153,22 @@ def open_run(
     folder = _named(run) if run else _unfinished(place, part)
     if folder is None:
         return start(place, chosen, operator, phases={})
-    opened = Run(place, chosen, operator or getpass.getuser(), folder, reach(place))
+    opened = Run(
+        target=place,
+        environment=chosen,
+        operator=operator or getpass.getuser(),
+        folder=folder,
+        identity=reach(place),
+    )
     if not run and not _is_same(opened):
         return start(place, chosen, operator, phases={})
     return _require_same(opened)
 
 
 def resume(target: Target, environment: Environment, operator: str, name: str) -> Run:
-    """The run of that name, finished or cut off, to go on with. Raises `ParameterError` where that
-    is not possible.
+    """The run of that name, finished or cut off, to go on with.
+
+    Raises `ParameterError` where that is not possible.
     """
     folder = settings.reports() / name
     if folder not in archive.all_runs():
@@ -167,7 +182,13 @@ def resume(target: Target, environment: Environment, operator: str, name: str) -
             ),
         )
     resumed = _require_same(
-        Run(target, environment, operator or getpass.getuser(), folder, reach(target))
+        Run(
+            target=target,
+            environment=environment,
+            operator=operator or getpass.getuser(),
+            folder=folder,
+            identity=reach(target),
+        )
     )
     resumed.journal.append("run.resumed", operator=resumed.operator)
     return resumed
@@ -200,8 +221,9 @@ def _is_same(run: Run) -> bool:
 
 
 def is_same_database(recorded: Mapping[str, Any], current: Identity) -> bool:
-    """Whether the identity that a run recorded is this one. The oid alone is not enough: new
-    servers count from the same.
+    """Whether the identity that a run recorded is this one.
+
+    The oid alone is not enough: new servers count from the same.
     """
     now = current.as_dict()
     return all(
@@ -210,8 +232,9 @@ def is_same_database(recorded: Mapping[str, Any], current: Identity) -> bool:
 
 
 def _named(name: str) -> Path:
-    """The folder of that run. Raises `ParameterError` when there is none, or when the run is over
-    and sealed.
+    """The folder of that run.
+
+    Raises `ParameterError` when there is none, or when the run is over and sealed.
     """
     folder = settings.reports() / name
     if folder not in archive.all_runs():

@@ -119,8 +119,9 @@ def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _load(entries: Sequence[Entry]) -> dict[str, Any]:
-    """All spells of the load together; empty where there was none. What was due and not begun in
-    time failed, too.
+    """All spells of the load together; empty where there was none.
+
+    What was due and not begun in time failed, too.
     """
     if not any(entry.event == "load.progress" for entry in entries):
         return {}
