@@ -46,9 +46,7 @@ class Recognition(_Declared):
 
 
 class OpenEnum(_Declared):
-    """An enum to which operators may add labels by a decision on record; a rollback leaves
-    those.
-    """
+    """An enum to which operators may add labels, on record; a rollback leaves those."""
 
     name: str
     decision: str

@@ -327,7 +327,9 @@ def _floor(per_cent: float) -> str:
 def _mondays(axes: Axes, data: pd.DataFrame) -> None:
     weeks = (data[list(INSTANTS)].max().max() - data[list(INSTANTS)].min().min()).days // 7
     every = max(1, -(-weeks // 9))
-    mondays = mdates.WeekdayLocator(byweekday=mdates.MO, interval=every)  # type: ignore[no-untyped-call]
+    mondays = mdates.WeekdayLocator(  # type: ignore[no-untyped-call]
+        byweekday=mdates.MO, interval=every
+    )
     axes.xaxis.set_major_locator(mondays)
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))  # type: ignore[no-untyped-call]
 

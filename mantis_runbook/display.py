@@ -66,9 +66,7 @@ def escape(value: Any) -> Html:
 
 
 def badge(word: str) -> Html:
-    """A verdict word (pass, warned, failed, refused, rolled back …) with mark and colour; an
-    unknown one is grey.
-    """
+    """A verdict word (pass, failed, refused, …) with mark and colour; an unknown one is grey."""
     return _drawn("badge", escape(word), *_colours(word))
 
 

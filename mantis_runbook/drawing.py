@@ -65,9 +65,7 @@ class Picture(Figure):
     finding: str = ""
 
     def png(self) -> bytes:
-        """The picture as a PNG file, the same bytes for the same data; its title is written into
-        it.
-        """
+        """The picture as a PNG file that holds its title; the same bytes for the same data."""
         buffer = io.BytesIO()
         with warnings.catch_warnings():
             # A name in a script that the font lacks shows as boxes; the table beside the picture

@@ -1,6 +1,4 @@
-"""The picture of the probe's latency: a dot for each answer, the steps behind it, and the longest
-gap.
-"""
+"""The picture of the probe's latency: each answer a dot, the steps behind, the longest gap."""
 
 from __future__ import annotations
 

@@ -61,9 +61,7 @@ def program(arguments: Sequence[str | Path]) -> None:
 
 
 def follow() -> Callable[[], None]:
-    """Show on stderr what this process and those it starts log, until the function that is returned
-    is called.
-    """
+    """Show our log and our children's on stderr, until the returned function is called."""
     descriptor, name = tempfile.mkstemp(prefix="mantis-runbook-", suffix=".log")
     os.close(descriptor)
     os.environ[VARIABLE] = name

@@ -1,6 +1,4 @@
-"""The templates of our HTML, where every value is escaped unless it says that it is HTML
-already.
-"""
+"""The templates of our HTML: every value is escaped unless it is HTML already."""
 
 from __future__ import annotations
 

@@ -100,9 +100,7 @@ def stop() -> bool:
 
 
 def status() -> Sandbox | None:
-    """The sandbox if it runs and answers, else none; a state left behind by a dead server is
-    none.
-    """
+    """The sandbox if it runs and answers; None too for what a dead server left behind."""
     try:
         state = json.loads((sandbox_folder() / SANDBOX_STATE).read_text())
         server = _server(Path(state["data"]), Path())
@@ -233,9 +231,7 @@ def _mark() -> str:
 
 
 def _data_folder() -> Path:
-    """In the sandbox's folder, unless the server's account cannot reach it there (a clone under
-    /root).
-    """
+    """In the sandbox's folder, unless the server's account cannot reach it (under /root)."""
     if (data := _recorded().get("data")) is not None and Path(data).is_dir():
         return Path(data)
     folder = sandbox_folder().resolve()

@@ -130,8 +130,7 @@ class Environment(BaseModel):
 
 
 def home() -> Path:
-    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed
-    from.
+    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone of this package.
 
     It holds `notebooks/` and `sql/` (`application.toml`, `migrations/`, and where there are any
     `tests/`, `workload/`, `checks/application/`). Backups, reports and the sandbox lie there too,

@@ -61,9 +61,7 @@ def naming(
 
 
 class _Lookout(threading.Thread):
-    """Looks on by a session of its own, until it is `over`; it is `ready` when it looks, or never
-    will.
-    """
+    """Looks on in a session of its own until `over`; `ready` once it looks, or never will."""
 
     def __init__(
         self,
@@ -155,9 +153,7 @@ def refusing(connection: Connection) -> Iterator[None]:
 
 
 def of_readers(connection: Connection) -> tuple[str, ...]:
-    """Who keeps even readers of tables waiting, as `reader by pid 12 (…)`, oldest first; asked
-    after such a wait.
-    """
+    """Who keeps readers of tables waiting, as `reader by pid 12 (…)`, oldest first."""
     readers = rows(connection, query("engine/readers_kept_waiting"))
     return tuple(f"{row['tables']} by {_named(row)}" for row in readers)
 

@@ -150,9 +150,7 @@ def _read(connection: Connection, name: str, scope: Mapping[str, object]) -> dic
 
 
 def _settled(definition: str) -> str:
-    """The form in which PostgreSQL itself would write this expression after reading it once
-    more.
-    """
+    """The form in which PostgreSQL would write this expression after reading it again."""
     cast = _CAST_ARRAY.sub(
         lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition
     )
@@ -336,9 +334,7 @@ def left_behind(
 
 
 def _less(definition: str | None, labels: Collection[str]) -> str | None:
-    """An enum's definition, as `sql/catalog/enums.sql` writes it, without these labels at its
-    end.
-    """
+    """An enum's definition (`sql/catalog/enums.sql`) without these labels at its end."""
     definition_labels, semicolon, owner = (definition or "").partition("; ")
     listed = definition_labels.split(", ")
     quoted_labels = {f"'{label}'" for label in labels}
@@ -354,9 +350,7 @@ def _changes(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
 
 
 def _reordered(before: Catalog, after: Catalog) -> Iterator[Change]:
-    """Tables whose common columns come in another order; an added or removed column alone is no
-    change of order.
-    """
+    """Tables whose common columns come in another order."""
     for table in sorted(before[COLUMN_ORDER].keys() & after[COLUMN_ORDER].keys()):
         old, new = before[COLUMN_ORDER][table], after[COLUMN_ORDER][table]
         common = set(_names(old)) & set(_names(new))

@@ -1,6 +1,4 @@
-"""Command lines for PostgreSQL's client programs: the database explicit, no secret in them, and
-proven to reach it.
-"""
+"""Command lines of PostgreSQL's programs: without secrets, and proven to reach the database."""
 
 from __future__ import annotations
 

@@ -113,8 +113,7 @@ class _Logged(psycopg.Cursor[Any]):
 
 
 def connect(target: Target, purpose: str, **session: str) -> Connection:
-    """An autocommit connection with the runbook's session settings; `session` overrides single
-    ones.
+    """An autocommit connection with the runbook's session settings; `session` overrides some.
 
     Transactions are opened with `connection.transaction()`. Raises `TargetError` when nobody
     answers, the password is wrong, the database does not exist, or the server is too old; the
@@ -312,9 +311,7 @@ def scalar(connection: Connection, statement: str | sql.Composable, parameters: 
 
 
 def message_of(error: psycopg.Error) -> str:
-    """What the server said, without the statement and the rows that it may quote below; else what
-    psycopg says.
-    """
+    """What the server said, without the rows it may quote below; else what psycopg says."""
     return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
 
 

@@ -1,6 +1,4 @@
-"""Client programs of PostgreSQL: where they are, which version, and running them without leaking a
-secret.
-"""
+"""Client programs of PostgreSQL: finding them, and running them without leaking a secret."""
 
 from __future__ import annotations
 
@@ -136,9 +134,7 @@ def _is_wrapper(path: Path) -> bool:
 
 @cache
 def has_tls(program: Path) -> bool:
-    """Whether the program's libpq can encrypt: one that cannot says so before it tries to
-    connect.
-    """
+    """Whether the program's libpq has TLS: one without says so before it tries to connect."""
     witness = next(
         (path for name in ("psql", "pg_dump") if (path := program.with_name(name)).is_file()),
         program,

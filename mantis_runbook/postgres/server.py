@@ -130,9 +130,7 @@ class Server:
         self._await_end(pid, f"{mode} shutdown", timeout)
 
     def kill(self) -> None:
-        """End the server as a crash of the machine would: postmaster and every backend at once, by
-        SIGKILL.
-        """
+        """End the server as a crash would: SIGKILL for postmaster and every backend at once."""
         pid = self.pid()
         self._unleash()
         if pid is None:
@@ -148,9 +146,7 @@ class Server:
             os.kill(pid, signal.SIGHUP)
 
     def pid(self) -> int | None:
-        """Process id of the living postmaster of this data folder; a zombie or another program's
-        pid is none.
-        """
+        """Process id of this folder's living postmaster; never that of a zombie or a stranger."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (OSError, ValueError):
@@ -203,8 +199,7 @@ class Server:
         return ready
 
     def _forget_the_dead(self) -> None:
-        """Remove what a dead postmaster left: backends that still hold its memory, and its lock
-        files.
+        """Remove what a dead postmaster left: backends that hold its memory, and lock files.
 
         PostgreSQL believes a lock file if any process has its number, also a zombie.
         """

@@ -1,6 +1,4 @@
-"""SQL statements: where each begins and ends in a text, and what PostgreSQL's own grammar says
-about it.
-"""
+"""SQL statements: where each begins and ends, and what PostgreSQL's grammar says of it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Which database is meant: a reference that can be written down, and the connection it stands
-for.
-"""
+"""Which database is meant: a reference, and the connection it stands for."""
 
 from __future__ import annotations
 
@@ -53,8 +51,7 @@ class Target:
         return Target(self.name, self.kind, self.parameters | {"dbname": dbname})
 
     def complete(self) -> dict[str, str]:
-        """All that a connection needs, for our sessions and for every program alike, and always
-        with a database.
+        """All that a connection needs, for sessions and programs alike; always with a database.
 
         What is written wins over what the service says, and that over the environment, as with
         libpq. The service is resolved here: named to a program, it would override the database that

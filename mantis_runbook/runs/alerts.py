@@ -1,5 +1,4 @@
-"""Alerts: telling the team's own channels (apprise) what happened; whatever becomes of an alert, it
-stops nothing.
+"""Alerts to the team's own channels (apprise); whatever becomes of one, it stops nothing.
 
 Delivery is a process of its own (`python -m mantis_runbook.runs.alerts`), which alone reads the
 variable that holds the URLs: they never reach the journal, a notebook, a traceback or the arguments
@@ -54,9 +53,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of an alert: to how many services it was to go, and why any of them did not take
-    it.
-    """
+    """What became of an alert: how many services it went to, and why any did not accept it."""
 
     services: int
     problems: tuple[str, ...] = ()
@@ -83,9 +80,7 @@ class Alerts:
                 self._under_way.append(thread)
 
     def settle(self) -> None:
-        """Wait for what is under way, no longer than the limit: the journal knows then what became
-        of it.
-        """
+        """Wait for alerts under way, within the limit, so that the journal names their fate."""
         while self._under_way:
             self._under_way.pop().join(self._limit_s + PROCESS_S)
 

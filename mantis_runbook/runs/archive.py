@@ -57,9 +57,7 @@ def latest(target_name: str) -> Path | None:
 
 
 def target_of(folder: Path) -> str:
-    """The target's name: as the journal says it, or (a run that died before its first entry) as the
-    folder does.
-    """
+    """The target's name, from the journal; without an entry, from the folder's name."""
     for entry in Journal(folder).entries():
         if entry.event == "run.started" and "target" in entry.facts:
             return str(entry.facts["target"])

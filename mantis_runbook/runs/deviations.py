@@ -18,9 +18,7 @@ SKIPPED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Deviation:
-    """Something that did not go as planned; `grade` is a verdict word, `where` a phase's notebook
-    or empty.
-    """
+    """What did not go as planned: `grade` a verdict word, `where` a phase's notebook or empty."""
 
     grade: str
     where: str

@@ -1,6 +1,4 @@
-"""What a verb found, in a form that is shown in the notebook, kept in the archive, and read by the
-next verb.
-"""
+"""What a verb found: shown in the notebook, kept in the archive, read by the next verb."""
 
 from __future__ import annotations
 
@@ -59,8 +57,7 @@ def _is_blank(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The outcome of a verb: a verdict word, a sentence, tables to read, and facts for the next
-    verb.
+    """The outcome of a verb: a verdict word, a sentence, tables, and facts for the next verb.
 
     `verdict` is passed, warned, failed, refused or inconclusive. It is shown from its own data
     alone, so that what the archive shows is what the notebook showed. `chart` names the function of
@@ -89,9 +86,7 @@ class Evidence:
         return pd.DataFrame(list(self.tables[0].records) if self.tables else [])
 
     def plot(self) -> Any:
-        """The picture of this evidence, from its own table; a sentence where there is nothing to
-        draw.
-        """
+        """The picture of this evidence's table; a sentence where there is nothing to draw."""
         from mantis_runbook import charts
 
         if not self.chart:

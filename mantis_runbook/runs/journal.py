@@ -1,6 +1,4 @@
-"""The file journal of a run: one JSON line an event, each line carrying the hash of the one
-before.
-"""
+"""The journal of a run: one JSON line per event, each with the hash of the one before."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ TAIL = 65_536
 
 @dataclass(frozen=True)
 class Entry:
-    """One event: its number, when (UTC, ISO 8601, milliseconds), what, its facts, the hash of the
-    line before.
-    """
+    """One event: number, instant (UTC, ISO 8601), name, facts, the hash of the line before."""
 
     seq: int
     at: str
@@ -131,8 +127,7 @@ class Journal:
 
 
 def verify_chain(path: Path) -> list[str]:
-    """What is wrong with a journal file, one sentence each; none when every line follows from the
-    one before.
+    """What is wrong with a journal file, in sentences; none if its chain is whole.
 
     The end of the file is not covered (nothing follows it): the run's manifest covers it.
     """
@@ -219,9 +214,7 @@ def _breaks(entry: Entry, seq: int, previous: str, torn: list[bytes]) -> list[st
 
 
 def _mend(descriptor: int) -> Line | None:
-    """The last whole line, after recording what is torn behind it and ending it with a line
-    break.
-    """
+    """The last whole line, after what is torn behind it was recorded and ended."""
     last, torn, ended = _tail(descriptor)
     if not ended:
         os.write(descriptor, b"\n")

@@ -1,6 +1,4 @@
-"""What a load did, as its spells and the journal tell it: its transactions, and the share of them
-that failed.
-"""
+"""What a load did, from its journal: its transactions, and the share that failed."""
 
 from __future__ import annotations
 

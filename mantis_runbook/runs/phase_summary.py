@@ -55,9 +55,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase as it went: its verdict, and all its verbs and steps, those that never ran
-    included.
-    """
+    """A phase as it went: its verdict, its verbs (also those that never ran) and its steps."""
 
     name: str
     notebook: str

@@ -69,9 +69,7 @@ class Run:
 
     @property
     def key(self) -> str:
-        """What no other run has, of whatever target, clone or minute; the same for as long as this
-        one goes on.
-        """
+        """What no other run has, of any target, clone or minute; it lasts as long as the run."""
         who, token = self.identity, self.started().get("token", "")
         return json.dumps([who.system_identifier, who.database, who.database_oid, self.name, token])
 
@@ -79,9 +77,7 @@ class Run:
         return connect(self.target, purpose, **session)
 
     def read(self, purpose: str, *, patience_s: float = READER_PATIENCE_S) -> Connection:
-        """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for
-        its locks.
-        """
+        """For reading only: nobody queues behind a reader, so it may wait longer for its locks."""
         return connect(self.target, purpose, lock_timeout=f"{patience_s * 1000:.0f}ms")
 
     def started(self) -> dict[str, Any]:
@@ -139,8 +135,7 @@ def open_run(
     *,
     part: str = "phases",
 ) -> Run:
-    """The run a notebook belongs to: the one named, or the target's newest unfinished one, or a new
-    one.
+    """The run of a notebook: the one named, the target's newest unfinished one, or a new one.
 
     `part` tells runs that migrate ("phases") from those that roll back ("rollback"): neither goes
     on with the other.

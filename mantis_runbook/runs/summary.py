@@ -95,9 +95,7 @@ def summarise(
 
 
 def _facts(entries: Sequence[Entry], event: str) -> dict[str, Any]:
-    """The facts of all entries of that event, a later one's over an earlier one's: a run may be
-    resumed.
-    """
+    """The facts of all entries of that event; later ones win, since a run may be resumed."""
     merged: dict[str, Any] = {}
     for entry in entries:
         if entry.event == event:
@@ -108,9 +106,7 @@ def _facts(entries: Sequence[Entry], event: str) -> dict[str, Any]:
 
 
 def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
-    """What the phases were given, as it stands in the journal: a later value over an earlier
-    one.
-    """
+    """What the phases were given, from the journal; later values win."""
     merged: dict[str, Any] = {}
     for entry in entries:
         if entry.event in ("phase.started", "phase.parameters"):

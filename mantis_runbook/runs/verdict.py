@@ -97,9 +97,7 @@ def phase_verdict(
 
 
 def _under_load(judged: Verdict, entries: Sequence[Recorded]) -> Verdict:
-    """What passed while the application's transactions failed has not shown that the application
-    works.
-    """
+    """A phase that passed while the load failed does not prove that the application works."""
     failed = load_figures.beyond(entries)
     return Verdict("inconclusive", failed) if judged.passed and failed else judged
 
