@@ -1,3 +1,4 @@
-"""Benchmarks: figures of the run at hand, on the machine at hand. `python -m benchmarks` runs them
-all.
+"""Benchmarks: figures of the run at hand, on the machine at hand.
+
+`python -m benchmarks` runs them all.
 """

@@ -72,7 +72,7 @@ def main(parts: tuple[str, ...], rows: int, scale: float, repeat: int, trials: i
         if "ready" not in (parts or PARTS):
             sandbox.start(scale=scale if "backup" in parts else 0.001)
         for part in parts or PARTS:
-            load = " ".join(f"{one:.1f}" for one in os.getloadavg())
+            load = " ".join(f"{average:.1f}" for average in os.getloadavg())
             click.secho(f"\n{part} (load of the machine {load}, {os.cpu_count()} cores)", bold=True)
             work[part]()
     finally:

@@ -1,7 +1,8 @@
 """What the application notices of a change: by the runbook's engine, and by plain psql, side by
 side in one run.
 
-    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0] [--rate-hz 50] [--reader-s 10] [--repeat 1]
+    python -m benchmarks.gaps [--target NAME] [--rows 500000] [--scale 1.0]
+                              [--rate-hz 50] [--reader-s 10] [--repeat 1]
 
 Two changes: one of a few statements on tables of `--rows` rows (a column with NOT NULL, a foreign
 key, an index, a partition), and the real migrations on the baseline at `--scale`. Each is carried
@@ -30,18 +31,12 @@ import psycopg
 from psycopg import sql
 
 from benchmarks import ways
-from benchmarks.load import Load, Scenario, capacity, loaded
+from benchmarks.load import Load, capacity, loaded
 from benchmarks.performance_trials import database
-from mantis_runbook import sandbox
-from mantis_runbook.engine import ledger
-from mantis_runbook.migrations import files as migration_files
-from mantis_runbook.migrations.lint import lint
+from benchmarks.subjects import Subject, Way, baseline, change, changeable, phases
 from mantis_runbook.postgres.connection import connect
 from mantis_runbook.postgres.target import Target, resolve
-from mantis_runbook.watch import application_load
 from mantis_runbook.watch.probe import Probe, ProbeResult
-
-CHANGE = Path(__file__).with_name("change")
 
 #: Seconds: of the machine's own noise before a change, and of the measurement of what the server
 #: can take.
@@ -57,28 +52,12 @@ GROWTH = 20
 #: share of the throughput.
 WITH_READER_MS, ABOVE_NOISE_MS, THROUGHPUT = 150.0, 50.0, 0.95
 
-Way = Callable[[Target], ways.Story]
-
 
 @dataclass(frozen=True)
-class Subject:
-    """What is changed: the database to copy, the ways to change it, who uses it meanwhile, and what
-    is looked at.
-    """
+class Measurement:
+    """What one change cost.
 
-    name: str
-    template: str
-    engine: Way
-    psql: Way
-    scenario: Scenario
-    probed: tuple[str, ...]
-    read: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one change cost. Gaps and noise in milliseconds; `kept` is the share of an undisturbed
-    load's throughput.
+    Gaps and noise in milliseconds; `kept` is the share of an undisturbed load's throughput.
     """
 
     subject: str
@@ -102,72 +81,6 @@ class Found:
     @property
     def above_noise(self) -> float:
         return max(self.read_gap - self.read_noise, self.write_gap - self.write_noise)
-
-
-def change(template: str, rows: int) -> Subject:
-    """The change of a few statements."""
-    steps = migration_files.load(CHANGE / "migrations")
-    for one in steps:
-        lint.refuse_unsafe(one)
-    return Subject(
-        f"change of {rows:,} rows",
-        template,
-        lambda target: ways.engine(target, steps),
-        lambda target: ways.psql(target, [("plain.sql", (CHANGE / "plain.sql").read_text())]),
-        Scenario((CHANGE / "load.sql",), (f"rows={rows}",)),
-        ("account", "purchase", "event"),
-        ("account", "purchase", "event", "event_2026"),
-    )
-
-
-def phases(template: str) -> Subject:
-    """The real migrations of phases 1 to 4. Each is one transaction for psql."""
-    known = migration_files.load()
-    touched = (
-        "organization",
-        "profile",
-        "customer",
-        "supplier",
-        "inventory_item",
-        "purchase_order",
-        "purchase_order_item",
-    )
-    return Subject(
-        f"migrations {known[0].version} to {known[-1].version}",
-        template,
-        lambda target: ways.engine(target, known),
-        lambda target: ways.psql(
-            target, [(one.version, ways.in_one_transaction(one)) for one in known]
-        ),
-        Scenario(application_load.scenarios()),
-        ("customer", "purchase_order", "audit_log"),
-        (*touched, "audit_log"),
-    )
-
-
-@contextmanager
-def changeable(target: Target, rows: int) -> Iterator[str]:
-    """The name of a database with the tables of the change, to be copied."""
-    name = f"mantis_bench_change_{rows}"
-    with database(target, name) as place:
-        with psycopg.connect(**place.parameters, autocommit=True) as connection:  # type: ignore[arg-type]
-            connection.execute("SELECT set_config('mantis.rows', %s, false)", (str(rows),))
-            connection.execute((CHANGE / "tables.sql").read_bytes())
-            connection.execute("VACUUM ANALYZE")
-        with connect(place, "benchmark") as connection:
-            ledger.install(connection)
-        yield name
-
-
-@contextmanager
-def baseline(target: Target, scale: float) -> Iterator[str]:
-    """The name of a database with the baseline and the ledger, to be copied."""
-    with database(target, "mantis_bench_baseline") as place:
-        sandbox.load_baseline(place.parameters, scale=scale, seed=2026)
-        with connect(place, "benchmark", lock_timeout="0") as connection:
-            ledger.install(connection)
-            connection.execute("VACUUM ANALYZE")
-        yield "mantis_bench_baseline"
 
 
 @contextmanager
@@ -204,9 +117,10 @@ def measure(
     rate_hz: float,
     reader_s: float,
     usual: Load,
-) -> Found:
-    """One change of a fresh copy. `reader_s` is 0 for no reader; `usual` is what the load does
-    undisturbed.
+) -> Measurement:
+    """One change of a fresh copy.
+
+    `reader_s` is 0 for no reader; `usual` is what the load does undisturbed.
     """
     carry_out: Way = getattr(subject, way)
     with (
@@ -221,27 +135,34 @@ def measure(
             probe.mark("migrated")
             end = time.monotonic()
         time.sleep(1.5)
-    found = probe.result
+    latency = probe.result
     noises = {
-        kind: [one.noise_gap_ms or 0.0 for one in found.lanes if one.lane.startswith(kind)]
+        kind: [lane.noise_gap_ms or 0.0 for lane in latency.lanes if lane.lane.startswith(kind)]
         for kind in ("read", "write")
     }
-    return Found(
-        subject.name, way, bool(reader_s),
-        found.longest_read_gap_ms or 0.0, found.longest_write_gap_ms or 0.0,
-        max(noises["read"], default=0.0), max(noises["write"], default=0.0),
-        load.kept(begin, end, usual),
-        load.failed + load.skipped + len(load.aborted) + sum(found.errors.values()), sum(found.incurable.values()),
-        end - begin, _where(found, story), story,
-    )  # fmt: skip
+    return Measurement(
+        subject=subject.name,
+        way=way,
+        reader=bool(reader_s),
+        read_gap=latency.longest_read_gap_ms or 0.0,
+        write_gap=latency.longest_write_gap_ms or 0.0,
+        read_noise=max(noises["read"], default=0.0),
+        write_noise=max(noises["write"], default=0.0),
+        kept=load.kept(begin, end, usual),
+        failed=load.failed + load.skipped + len(load.aborted) + sum(latency.errors.values()),
+        incurable=sum(latency.incurable.values()),
+        seconds=end - begin,
+        where=_where(latency, story),
+        story=story,
+    )
 
 
-def _where(found: ProbeResult, story: ways.Story) -> str:
+def _where(latency: ProbeResult, story: ways.Story) -> str:
     """The lane with the longest gap, and the step that was going on in the middle of it."""
-    worst = max(found.lanes, key=lambda one: one.longest_gap.ms, default=None)
+    worst = max(latency.lanes, key=lambda lane: lane.longest_gap.ms, default=None)
     if worst is None:
         return ""
-    middle = found.figures.instant(worst.longest_gap.from_s + worst.longest_gap.ms / 2000)
+    middle = latency.figures.instant(worst.longest_gap.from_s + worst.longest_gap.ms / 2000)
     return f"{worst.lane}, in {story.at(middle) or 'no step'}"
 
 
@@ -283,49 +204,64 @@ def line(cells: Sequence[str]) -> str:
     )
 
 
-def show(found: Found) -> None:
+def show(measured: Measurement) -> None:
     cells = (
-        found.subject, found.way, "10 s" if found.reader else "none", f"{found.read_gap:,.0f} ms", f"{found.write_gap:,.0f} ms",
-        f"{found.read_noise:,.0f}/{found.write_noise:,.0f} ms", f"{found.above_noise:+,.0f}", f"{found.kept:.1%}",
-        str(found.failed), str(found.incurable), f"{found.seconds:.1f} s",
-    )  # fmt: skip
+        measured.subject,
+        measured.way,
+        "10 s" if measured.reader else "none",
+        f"{measured.read_gap:,.0f} ms",
+        f"{measured.write_gap:,.0f} ms",
+        f"{measured.read_noise:,.0f}/{measured.write_noise:,.0f} ms",
+        f"{measured.above_noise:+,.0f}",
+        f"{measured.kept:.1%}",
+        str(measured.failed),
+        str(measured.incurable),
+        f"{measured.seconds:.1f} s",
+    )
     click.echo(line(cells))
     waits = (
-        f"; {found.story.lock_waits} locks given up and asked for again"
-        if found.story.lock_waits
+        f"; {measured.story.lock_waits} locks given up and asked for again"
+        if measured.story.lock_waits
         else ""
     )
-    click.echo(f"{'':<26}longest: {found.where}{waits}")
-    if found.story.problem:
-        click.secho(f"{'':<26}{found.story.problem}", fg="red")
+    click.echo(f"{'':<26}longest: {measured.where}{waits}")
+    if measured.story.problem:
+        click.secho(f"{'':<26}{measured.story.problem}", fg="red")
 
 
-def pooled(found: Sequence[Found]) -> str:
+def pooled(measurements: Sequence[Measurement]) -> str:
     """The mean share of the throughput over changes and repetitions, with the standard error of
     that mean.
     """
-    shares = [one.kept for one in found]
+    shares = [measured.kept for measured in measurements]
     error = f" ±{100 * stdev(shares) / sqrt(len(shares)):.1f}" if len(shares) > 1 else ""
     return f"{mean(shares):.1%}{error}"
 
 
-def targets(found: Sequence[Found], small: Found) -> None:
+def targets(measurements: Sequence[Measurement], small: Measurement) -> None:
     """Each figure beside its target, the engine's and psql's."""
 
     def row(
-        title: str, aim: str, told: Callable[[Sequence[Found]], str], *, reader: bool | None
+        title: str, aim: str, figure: Callable[[Sequence[Measurement]], str], *, reader: bool | None
     ) -> None:
         cells = [
-            told([one for one in found if one.way == way and reader in (None, one.reader)])
+            figure(
+                [
+                    measured
+                    for measured in measurements
+                    if measured.way == way and reader in (None, measured.reader)
+                ]
+            )
             for way in ("engine", "psql")
         ]
         click.echo(f"{title:<58}{aim:>14}" + "".join(f"{cell:>16}" for cell in cells))
 
-    def worst(figure: str, unit: str = "") -> Callable[[Sequence[Found]], str]:
-        return lambda ours: f"{max(getattr(one, figure) for one in ours):,.0f}{unit}"
+    def worst(name: str, unit: str = "") -> Callable[[Sequence[Measurement]], str]:
+        return lambda ours: f"{max(getattr(measured, name) for measured in ours):,.0f}{unit}"
 
     click.echo(
-        f"\n{'figure: the worst of all, throughput their mean':<58}{'target':>14}{'engine':>16}{'psql':>16}"
+        f"\n{'figure: the worst of all, throughput their mean':<58}"
+        f"{'target':>14}{'engine':>16}{'psql':>16}"
     )
     row(
         "longest gap, with the reader",
@@ -333,7 +269,12 @@ def targets(found: Sequence[Found], small: Found) -> None:
         worst("gap", " ms"),
         reader=True,
     )
-    row("longest gap above the machine's noise, no reader", f"<= {ABOVE_NOISE_MS:g} ms", worst("above_noise", " ms"), reader=False)  # fmt: skip
+    row(
+        "longest gap above the machine's noise, no reader",
+        f"<= {ABOVE_NOISE_MS:g} ms",
+        worst("above_noise", " ms"),
+        reader=False,
+    )
     row("throughput kept at half load, no reader", f">= {THROUGHPUT:.0%}", pooled, reader=False)
     row(
         "throughput kept at half load, with the reader", f">= {THROUGHPUT:.0%}", pooled, reader=True
@@ -341,9 +282,11 @@ def targets(found: Sequence[Found], small: Found) -> None:
     row("failed transactions and probes", "0", worst("failed"), reader=None)
     row("failures that a retry would not cure", "0", worst("incurable"), reader=None)
     large = next(
-        one
-        for one in found
-        if one.subject.startswith("change") and one.way == "engine" and not one.reader
+        measured
+        for measured in measurements
+        if measured.subject.startswith("change")
+        and measured.way == "engine"
+        and not measured.reader
     )
     click.echo(
         f"{f'longest gap at 1x and at {GROWTH}x rows (above noise)':<58}{'no growth':>14}  "
@@ -370,7 +313,7 @@ def targets(found: Sequence[Found], small: Found) -> None:
 )
 def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, repeat: int) -> None:
     """Print gaps, throughput and failures of both ways, and then each figure beside its target."""
-    target, found = resolve(name), list[Found]()
+    target, measurements = resolve(name), list[Measurement]()
     with (
         changeable(target, rows) as large,
         changeable(target, rows // GROWTH) as little,
@@ -383,8 +326,8 @@ def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, re
             usual = undisturbed(target, subject, rate, rate_hz)
             for reader in (0.0, reader_s):
                 for way in (*["engine"] * repeat, "psql"):
-                    found.append(measure(target, subject, way, rate, rate_hz, reader, usual))
-                    show(found[-1])
+                    measurements.append(measure(target, subject, way, rate, rate_hz, reader, usual))
+                    show(measurements[-1])
         smaller = change(little, rows // GROWTH)
         small = measure(
             target,
@@ -396,7 +339,7 @@ def main(name: str, rows: int, scale: float, rate_hz: float, reader_s: float, re
             undisturbed(target, smaller, rates[0], rate_hz),
         )
         show(small)
-    targets(found, small)
+    targets(measurements, small)
 
 
 def _half(target: Target, subject: Subject, rate_hz: float) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from functools import partial
 from typing import Any
 
 from mantis_runbook import sandbox, settings
@@ -46,13 +47,15 @@ def main(scales: tuple[float, ...] = (1.0, 20.0)) -> None:
                 f"{part:60.60} {before:8.2f} s {seconds:8.2f} s  "
                 f" {seconds / max(before, 0.001):6.1f} times"
             )
-    for name, one in (("smaller", small), ("larger", large)):
-        filled, took = one["filled"]
+    for name, figures in (("smaller", small), ("larger", large)):
+        filled, took = figures["filled"]
         print(
             f"backfills, {name:8} {filled:12,} rows {filled / max(took, 0.001):12,.0f} rows/s  "
             " (aim 50,000)"
         )
-        print(f"runner's memory, {name:8} {one['memory_mb']:6d} MB   (aim: constant, below 300)")
+        print(
+            f"runner's memory, {name:8} {figures['memory_mb']:6d} MB   (aim: constant, below 300)"
+        )
 
 
 def _measured(scale: float) -> dict[str, Any]:
@@ -74,15 +77,16 @@ def _measured(scale: float) -> dict[str, Any]:
     filled, took = 0, 0.0
     with hold(target, "benchmark", "benchmark") as fence:
         engine = Engine(target, environment, "benchmark", "benchmark", fence)
-        for one in migration_files.load():
-            for step in engine.up(one).steps:
+        for migration in migration_files.load():
+            for step in engine.up(migration).steps:
                 seconds[f"{step.version} {step.step}"] = step.duration_ms / 1000
                 filled, took = (
                     (filled + step.rows, took + step.duration_ms / 1000)
                     if step.rows
                     else (filled, took)
                 )
-            _timed(seconds, f"{one.version} validated", lambda: _validated(target, one))  # noqa: B023
+            validation = partial(_validated, target, migration)
+            _timed(seconds, f"{migration.version} validated", validation)
     return {
         "rows": before.rows,
         "seconds": seconds,
@@ -94,9 +98,9 @@ def _measured(scale: float) -> dict[str, Any]:
 def _validated(target: Target, migration: migration_files.Migration) -> None:
     with connect(target, "benchmark", statement_timeout="0") as connection:
         catalog.snapshot(connection)
-        found = validations.validate(connection, migration.validation)
-        if found.failed:
-            raise SystemExit(f"{migration.label} does not validate: {found.failed[0].found}")
+        result = validations.validate(connection, migration.validation)
+        if result.failed:
+            raise SystemExit(f"{migration.label} does not validate: {result.failed[0].found}")
 
 
 def _timed(seconds: dict[str, float], what: str, work: Any) -> Any:
@@ -107,12 +111,12 @@ def _timed(seconds: dict[str, float], what: str, work: Any) -> Any:
 
 
 if __name__ == "__main__":
-    given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
         "--scales",
         type=float,
         nargs="+",
         default=[1.0, 20.0],
         help="scales of the sandbox, smallest first",
     )
-    main(tuple(given.parse_args().scales))
+    main(tuple(parser.parse_args().scales))

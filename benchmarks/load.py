@@ -31,11 +31,17 @@ class Scenario:
 
     @property
     def arguments(self) -> list[str]:
-        defined = [f"--define={one}" for one in self.variables]
+        defined = [f"--define={variable}" for variable in self.variables]
         return [
-            "--no-vacuum", f"--client={CLIENTS}", "--jobs=2", "--protocol=prepared", "--max-tries=10", "--random-seed=2026",
-            *defined, *(f"--file={script}" for script in self.scripts),
-        ]  # fmt: skip
+            "--no-vacuum",
+            f"--client={CLIENTS}",
+            "--jobs=2",
+            "--protocol=prepared",
+            "--max-tries=10",
+            "--random-seed=2026",
+            *defined,
+            *(f"--file={script}" for script in self.scripts),
+        ]
 
 
 @dataclass
@@ -71,16 +77,17 @@ def capacity(target: Target, scenario: Scenario, seconds: int) -> float:
     done = subprocess.run(
         pgbench.arguments, env=pgbench.environment, capture_output=True, text=True
     )
-    found = TPS.search(done.stdout)
-    if done.returncode != 0 or found is None:
+    match = TPS.search(done.stdout)
+    if done.returncode != 0 or match is None:
         raise SystemExit(f"pgbench failed: {done.stderr.strip()[-500:]}")
-    return float(found[1])
+    return float(match[1])
 
 
 @contextmanager
 def loaded(target: Target, scenario: Scenario, rate: float) -> Iterator[Load]:
-    """That rate (transactions a second) while the block lasts. What is more than 10 s late is
-    skipped.
+    """That rate (transactions a second) while the block lasts.
+
+    What is more than 10 s late is skipped.
     """
     load = Load()
     paced = [f"--rate={rate:.1f}", "--latency-limit=10000", "--time=3600", "--progress=1"]

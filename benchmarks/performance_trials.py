@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import click
 import psycopg
@@ -38,8 +39,10 @@ CASES = {
     ),
     "slow trigger": (
         """
-        CREATE FUNCTION think() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN NULL; END';
-        CREATE TRIGGER think AFTER INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION think();
+        CREATE FUNCTION think() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN PERFORM pg_sleep(0.002); RETURN NULL; END';
+        CREATE TRIGGER think AFTER INSERT OR UPDATE ON customer
+        FOR EACH ROW EXECUTE FUNCTION think();
     """
     ),
 }
@@ -70,7 +73,8 @@ def prepared(target: Target, scale: float) -> Iterator[dict[str, tuple[Target, T
         pairs = {}
         for number, (case, change) in enumerate(CASES.items()):
             after = databases.enter_context(database(target, f"{BASE}_{number}", BASE))
-            with psycopg.connect(**after.parameters, autocommit=True) as connection:  # type: ignore[arg-type]
+            parameters: dict[str, Any] = dict(after.parameters)
+            with psycopg.connect(**parameters, autocommit=True) as connection:
                 connection.execute(change.encode() or b"SELECT")
             pairs[case] = (base, after)
         yield pairs
@@ -112,8 +116,8 @@ def show(
     strays = sorted(strays)
     click.echo(f"\n{trials} trials of each, {seconds / len(strays):.0f} s a gate")
     click.echo(f"{'':<28}{'part':<16}" + "".join(f"{word:>14}" for word in WORDS))
-    for (case, part), found in counts.items():
-        click.echo(f"{case:<28}{part:<16}" + "".join(f"{found[word]:>14}" for word in WORDS))
+    for (case, part), verdicts in counts.items():
+        click.echo(f"{case:<28}{part:<16}" + "".join(f"{verdicts[word]:>14}" for word in WORDS))
     click.echo(
         f"control: off by {strays[len(strays) // 2]:.1%} in the middle, by {strays[-1]:.1%} at most"
     )

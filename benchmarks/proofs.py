@@ -43,8 +43,8 @@ from mantis_runbook.postgres.target import Target
 for line in sys.stdin:
     place = Target("base", "variable", json.loads(line))
     began = time.monotonic()
-    found = promises.kept(place)
-    print(json.dumps([time.monotonic() - began, found.problems]), flush=True)
+    proof = promises.kept(place)
+    print(json.dumps([time.monotonic() - began, proof.problems]), flush=True)
 """
 
 
@@ -59,8 +59,13 @@ def earlier(base: str) -> Iterator[Callable[[Target], float]]:
         )
         environment = os.environ | {"PYTHONPATH": str(tree), "MANTIS_RUNBOOK_HOME": str(tree)}
         process = subprocess.Popen(
-            [sys.executable, "-c", EARLIER], cwd=tree, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )  # fmt: skip
+            [sys.executable, "-c", EARLIER],
+            cwd=tree,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         assert process.stdin is not None
         assert process.stdout is not None
 
@@ -85,9 +90,9 @@ def pair(copy: Target, migrated: Target) -> tuple[float, float]:
     with connect(copy, "benchmark") as connection:
         was = promises.before(copy, learnt_statements.statements(connection))
     between = time.monotonic()
-    found = promises.kept(migrated, was)
-    if found.problems:
-        raise SystemExit(f"the proof failed: {'; '.join(found.problems)}")
+    proof = promises.kept(migrated, was)
+    if proof.problems:
+        raise SystemExit(f"the proof failed: {'; '.join(proof.problems)}")
     return between - began, time.monotonic() - between
 
 

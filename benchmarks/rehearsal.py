@@ -56,7 +56,7 @@ def ours(target: Target, folder: Path, steps: Sequence[Migration]) -> tuple[floa
         if not (proof := backup.prove(taken, scratch)).is_valid:
             raise SystemExit(f"the proof failed: {proof.content.message}")
         proven = time.monotonic() - began
-        found = rehearsal.rehearse(
+        outcome = rehearsal.rehearse(
             scratch,
             steps,
             taken.fingerprint,
@@ -64,8 +64,8 @@ def ours(target: Target, folder: Path, steps: Sequence[Migration]) -> tuple[floa
             run="bench",
             who="bench",
         )
-        if found.problems:
-            raise SystemExit(f"the rehearsal failed: {'; '.join(found.problems)}")
+        if outcome.problems:
+            raise SystemExit(f"the rehearsal failed: {'; '.join(outcome.problems)}")
         return proven, time.monotonic() - began - proven
     finally:
         drop_scratch(target, SCRATCH)

@@ -49,14 +49,15 @@ def engine(target: Target, migrations: Sequence[Migration]) -> Story:
         carrying = Engine(
             target, settings.environment("development"), "bench", "bench", fence, story
         )
-        for one in migrations:
-            story.lock_waits += sum(step.lock_waits for step in carrying.up(one).steps)
+        for migration in migrations:
+            story.lock_waits += sum(step.lock_waits for step in carrying.up(migration).steps)
     return story
 
 
 def psql(target: Target, files: Sequence[tuple[str, str]]) -> Story:
-    """`psql -f` of each named text. Like the strategy's script it stops at the first that fails,
-    which the story tells.
+    """`psql -f` of each named text.
+
+    Like the strategy's script it stops at the first that fails, which the story tells.
     """
     story = Story()
     for name, text in files:
@@ -76,15 +77,16 @@ def psql(target: Target, files: Sequence[tuple[str, str]]) -> Story:
 
 
 def in_one_transaction(migration: Migration) -> str:
-    """The migration as the strategy writes one: BEGIN, all of it, COMMIT. Backfills are one
-    statement each.
+    """The migration as the strategy writes one: BEGIN, all of it, COMMIT.
+
+    Backfills are one statement each.
     """
     steps = "\n".join(_plain(step) for step in migration.up.steps)
     return f"BEGIN;\n{steps}\nCOMMIT;\n"
 
 
 def _plain(step: Step) -> str:
-    text = "\n".join(f"{one.text};" for one in step.statements).replace(
+    text = "\n".join(f"{statement.text};" for statement in step.statements).replace(
         "INDEX CONCURRENTLY", "INDEX"
     )
     if step.batched_over:

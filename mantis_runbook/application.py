@@ -23,8 +23,9 @@ class _Declared(BaseModel):
 
 
 class Tenants(_Declared):
-    """Who is kept apart from whom: the tables of the tenants and of their users. Where they are
-    declared, every phase tries to cross between two of them.
+    """Who is kept apart from whom: the tables of the tenants and of their users.
+
+    Where they are declared, every phase tries to cross between two of them.
     """
 
     table: str
@@ -45,9 +46,7 @@ class Recognition(_Declared):
 
 
 class OpenEnum(_Declared):
-    """An enum to which operators may add labels by a decision on record; a rollback leaves
-    those.
-    """
+    """An enum to which operators may add labels, on record; a rollback leaves those."""
 
     name: str
     decision: str
@@ -83,8 +82,9 @@ class Application(_Declared):
 
 
 def load() -> Application:
-    """What the file says; an application without one has the name of its folder. Raises
-    `ParameterError` for a wrong one.
+    """What the file says; an application without one has the name of its folder.
+
+    Raises `ParameterError` for a wrong one.
     """
     path = settings.sql() / FILE
     try:

@@ -135,8 +135,9 @@ PANELS = (
 
 
 def durations(frame: pd.DataFrame) -> Picture:
-    """Steps as predicted by the rehearsal against what they took. Columns: `step`, `predicted_ms`,
-    `actual_ms`.
+    """Steps as predicted by the rehearsal against what they took.
+
+    Columns: `step`, `predicted_ms`, `actual_ms`.
     """
     if frame.empty:
         return no_data("Duration of steps")
@@ -144,8 +145,9 @@ def durations(frame: pd.DataFrame) -> Picture:
     picture = new_picture(_durations_title(data), bars_height(2 * len(data)))
     axes, places = picture.subplots(), np.arange(len(data))
     for offset, column, colour, hatch, label in (
-        (-0.2, "predicted_ms", SKY, "///", "predicted by the rehearsal"), (0.2, "actual_ms", BLUE, "", "actual"),
-    ):  # fmt: skip
+        (-0.2, "predicted_ms", SKY, "///", "predicted by the rehearsal"),
+        (0.2, "actual_ms", BLUE, "", "actual"),
+    ):
         values = data[column].astype(float)
         axes.barh(
             places + offset,
@@ -188,8 +190,15 @@ def organisations(frame: pd.DataFrame) -> Picture:
     dress(axes, grid="x", xlabel="rows (logarithmic)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
     for place, rows in zip(places, data["rows"], strict=True):
-        axes.annotate(_count(rows), (max(rows, 0.8), place), xytext=(4, 0), textcoords="offset points", va="center",
-                      fontsize=8, color=INK)  # fmt: skip
+        axes.annotate(
+            _count(rows),
+            (max(rows, 0.8), place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=INK,
+        )
     return picture
 
 
@@ -287,10 +296,20 @@ def _gantt_note(data: pd.DataFrame) -> str:
     begins = data["planned_start"].min()
     return "\n".join(
         (
-            "date" if pd.isna(begins) else f"Mondays; the plan's weeks count from {begins:%Y-%m-%d}, the week of the first phase",
-            *([f"bars of less than {SHORTEST_BAR.total_seconds() / 3600:.0f} hours are drawn as long as that"] if short.any() else []),
+            "date"
+            if pd.isna(begins)
+            else f"Mondays; the plan's weeks count from {begins:%Y-%m-%d},"
+            " the week of the first phase",
+            *(
+                [
+                    f"bars of less than {SHORTEST_BAR.total_seconds() / 3600:.0f} hours are"
+                    " drawn as long as that"
+                ]
+                if short.any()
+                else []
+            ),
         )
-    )  # fmt: skip
+    )
 
 
 def _going_on(data: pd.DataFrame) -> pd.Series[bool]:
@@ -308,7 +327,10 @@ def _floor(per_cent: float) -> str:
 def _mondays(axes: Axes, data: pd.DataFrame) -> None:
     weeks = (data[list(INSTANTS)].max().max() - data[list(INSTANTS)].min().min()).days // 7
     every = max(1, -(-weeks // 9))
-    axes.xaxis.set_major_locator(mdates.WeekdayLocator(byweekday=mdates.MO, interval=every))  # type: ignore[no-untyped-call]
+    mondays = mdates.WeekdayLocator(  # type: ignore[no-untyped-call]
+        byweekday=mdates.MO, interval=every
+    )
+    axes.xaxis.set_major_locator(mondays)
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))  # type: ignore[no-untyped-call]
 
 

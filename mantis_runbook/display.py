@@ -66,15 +66,14 @@ def escape(value: Any) -> Html:
 
 
 def badge(word: str) -> Html:
-    """A verdict word (pass, warned, failed, refused, rolled back …) with mark and colour; an
-    unknown one is grey.
-    """
+    """A verdict word (pass, failed, refused, …) with mark and colour; an unknown one is grey."""
     return _drawn("badge", escape(word), *_colours(word))
 
 
 def callout(kind: str, content: str) -> Html:
-    """A passage that stands out: `kind` is any verdict word, or info. Wrap markup in `Html`; plain
-    text is escaped.
+    """A passage that stands out: `kind` is any verdict word, or info.
+
+    Wrap markup in `Html`; plain text is escaped.
     """
     return _drawn("callout", escape(content), *_colours(kind))
 
@@ -199,19 +198,19 @@ def _with_times(
     """Columns of instants, each on one line: the day stands in the heading where it is the same in
     all rows.
     """
-    told = [
+    renamed = [
         _times(name, values)
         for name, values in zip(columns, zip(*records, strict=True), strict=True)
     ]
-    return [name for name, _ in told], list(zip(*(values for _, values in told), strict=True))
+    return [name for name, _ in renamed], list(zip(*(values for _, values in renamed), strict=True))
 
 
 def _times(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     known = [value for value in values if not _is_missing(value)]
-    found = [INSTANT.fullmatch(value) for value in known if isinstance(value, str)]
-    if not found or len(found) != len(known) or None in found:
+    matches = [INSTANT.fullmatch(value) for value in known if isinstance(value, str)]
+    if not matches or len(matches) != len(known) or None in matches:
         return name, values
-    days = sorted({match[1] for match in found if match})
+    days = sorted({match[1] for match in matches if match})
     form = r"\2" if len(days) == 1 else r"\1 \2"
     shown = [value if _is_missing(value) else _nowrap(INSTANT.sub(form, value)) for value in values]
     return f"{name} (UTC, {days[0]})" if len(days) == 1 else f"{name} (UTC)", shown

@@ -65,9 +65,7 @@ class Picture(Figure):
     finding: str = ""
 
     def png(self) -> bytes:
-        """The picture as a PNG file, the same bytes for the same data; its title is written into
-        it.
-        """
+        """The picture as a PNG file that holds its title; the same bytes for the same data."""
         buffer = io.BytesIO()
         with warnings.catch_warnings():
             # A name in a script that the font lacks shows as boxes; the table beside the picture
@@ -152,8 +150,15 @@ def label_bars(
     axes.set_xlim(0, max(axes.get_xlim()[1], (top or 1) * 1.22))
     for place, value in zip(places, values, strict=True):
         if pd.notna(value):
-            axes.annotate(unit(float(value)), (float(value), place), xytext=(3, 0), textcoords="offset points",
-                          va="center", fontsize=8, color=INK)  # fmt: skip
+            axes.annotate(
+                unit(float(value)),
+                (float(value), place),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=INK,
+            )
 
 
 def legend(picture: Picture, axes: Axes) -> None:
@@ -161,8 +166,15 @@ def legend(picture: Picture, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     single = dict(zip(labels, handles, strict=True))
     if single:
-        picture.legend(single.values(), single.keys(), loc="outside lower left", ncols=4, frameon=False, fontsize=8.5,
-                       markerscale=2)  # fmt: skip
+        picture.legend(
+            single.values(),
+            single.keys(),
+            loc="outside lower left",
+            ncols=4,
+            frameon=False,
+            fontsize=8.5,
+            markerscale=2,
+        )
 
 
 def times(axes: Axes, instants: pd.Series[Any]) -> None:

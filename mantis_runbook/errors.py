@@ -74,9 +74,7 @@ class TargetError(Refused):
 
 
 class PoolerRefused(TargetError):
-    """A pooler that hands out server sessions a transaction at a time stands between us and the
-    server.
-    """
+    """A pooler in transaction mode stands between us and the server."""
 
 
 class ParameterError(Refused):
@@ -96,9 +94,7 @@ class ApprovalMissing(Refused):
 
 
 class ProgramError(Failed):
-    """A client program (pg_dump, pg_restore, pgbench …) is missing, too old, or ended with an
-    error.
-    """
+    """A program (pg_dump, pg_restore, pgbench …) is missing, too old, or ended with an error."""
 
 
 class BackupNotProven(Failed):
@@ -118,9 +114,7 @@ class FenceLost(Failed):
 
 
 class GuardTripped(Failed):
-    """A limit of the environment was reached while a migration ran; the running step was
-    stopped.
-    """
+    """A limit of the environment was reached during a migration; the running step was stopped."""
 
 
 class ValidationFailed(Failed):

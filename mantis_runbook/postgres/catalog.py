@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "CLASSES", "COLUMN_ORDER", "FIRST_CLASSES", "Catalog", "Change", "Difference", "diff", "left_behind", "snapshot",
+    "CLASSES", "COLUMN_ORDER", "FIRST_CLASSES", "Catalog", "Change", "Difference", "diff",
+    "left_behind", "snapshot",
 ]  # fmt: skip
 
 #: Every archived catalogue has these; those of an earlier version of the runbook have no others.
 FIRST_CLASSES = (
-    "schemas", "extensions", "enums", "types", "tables", "columns", "column_order", "constraints", "indexes",
-    "policies", "privileges", "triggers", "event_triggers", "functions", "views", "sequences", "rules", "statistics",
-    "comments",
+    "schemas", "extensions", "enums", "types", "tables", "columns", "column_order", "constraints",
+    "indexes", "policies", "privileges", "triggers", "event_triggers", "functions", "views",
+    "sequences", "rules", "statistics", "comments",
 )  # fmt: skip
 
 #: One query of `sql/catalog/` each, in the order in which a report tells them.
 CLASSES = (
-    *FIRST_CLASSES,
-    "publications", "subscriptions", "storage", "tablespaces", "inheritance", "not_null_constraints", "base_types",
-    "operators", "operator_classes", "casts", "collations", "conversions", "languages", "transforms", "access_methods",
-    "text_search", "foreign_data", "large_objects", "security_labels", "extension_dependencies", "other_privileges",
+    *FIRST_CLASSES, "publications", "subscriptions", "storage", "tablespaces", "inheritance",
+    "not_null_constraints", "base_types", "operators", "operator_classes", "casts", "collations",
+    "conversions", "languages", "transforms", "access_methods", "text_search", "foreign_data",
+    "large_objects", "security_labels", "extension_dependencies", "other_privileges",
     "other_comments", "database",
 )  # fmt: skip
 
@@ -55,8 +56,9 @@ _VARCHAR = re.compile(r"'(?:[^']|'')*'::character varying")
 
 @dataclass(frozen=True)
 class Catalog:
-    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`. Two that are equal
-    have one hash.
+    """Definitions by name, by class: `catalog["indexes"]["public.reader_pkey"]`.
+
+    Two that are equal have one hash.
 
     A catalogue of an earlier version of the runbook has fewer classes: it is compared on those that
     it has.
@@ -109,10 +111,10 @@ class Catalog:
     def from_json(cls, text: str) -> Catalog:
         """Raises `ParameterError` when the text is no catalogue of ours."""
         plain = json.loads(text)
-        found = set(plain) if isinstance(plain, dict) else {type(plain).__name__}
-        if not set(FIRST_CLASSES) <= found <= set(CLASSES):
+        classes = set(plain) if isinstance(plain, dict) else {type(plain).__name__}
+        if not set(FIRST_CLASSES) <= classes <= set(CLASSES):
             raise ParameterError(
-                "catalogue in JSON", found=", ".join(sorted(found)), expected=", ".join(CLASSES),
+                "catalogue in JSON", found=", ".join(sorted(classes)), expected=", ".join(CLASSES),
                 action="take the snapshot again with this version",
             )  # fmt: skip
         return cls(plain)
@@ -148,9 +150,7 @@ def _read(connection: Connection, name: str, scope: Mapping[str, object]) -> dic
 
 
 def _settled(definition: str) -> str:
-    """The form in which PostgreSQL itself would write this expression after reading it once
-    more.
-    """
+    """The form in which PostgreSQL would write this expression after reading it again."""
     cast = _CAST_ARRAY.sub(
         lambda match: _VARCHAR.sub(lambda literal: f"({literal[0]})::text", match[1]), definition
     )
@@ -159,8 +159,9 @@ def _settled(definition: str) -> str:
 
 @dataclass(frozen=True)
 class Change:
-    """One object that is not as it was. `before` is None where it was added, `after` where it was
-    removed.
+    """One object that is not as it was.
+
+    `before` is None where it was added, `after` where it was removed.
     """
 
     kind: str
@@ -217,19 +218,21 @@ class Difference:
         Nor does it answer for what is no migration's (`NOT_OF_A_ROLLBACK`).
         """
         stay = {
-            one.name for one in self.changes if one.kind == "extensions" and one.verb == "added"
+            change.name
+            for change in self.changes
+            if change.kind == "extensions" and change.verb == "added"
         }
         of_theirs = tuple(f" (of extension {name})" for name in stay)
         kept = tuple(
-            one
-            for one in self.changes
-            if one.kind not in NOT_OF_A_ROLLBACK
-            and not (one.kind == "extensions" and one.name in stay)
+            change
+            for change in self.changes
+            if change.kind not in NOT_OF_A_ROLLBACK
+            and not (change.kind == "extensions" and change.name in stay)
             # what default privileges gave to their functions
             and not (
-                one.kind == "other_privileges"
-                and one.verb == "added"
-                and (one.after or "").endswith(of_theirs)
+                change.kind == "other_privileges"
+                and change.verb == "added"
+                and (change.after or "").endswith(of_theirs)
             )
         )
         return replace(self, changes=kept)
@@ -241,13 +244,15 @@ class Difference:
         `enum` is written as PostgreSQL writes it (`public.colour`).
         """
         stay = tuple(
-            one
-            for one in self.changes
-            if one.kind == "enums" and one.name == enum and one.before == _less(one.after, labels)
+            change
+            for change in self.changes
+            if change.kind == "enums"
+            and change.name == enum
+            and change.before == _less(change.after, labels)
         )
         return replace(
             self,
-            changes=tuple(one for one in self.changes if one not in stay),
+            changes=tuple(change for change in self.changes if change not in stay),
             labels_left=(*self.labels_left, *stay),
         )
 
@@ -303,8 +308,9 @@ class Difference:
 
 
 def diff(before: Catalog, after: Catalog) -> Difference:
-    """What turns the one into the other, in the classes that both have. Pure: no database is
-    asked.
+    """What turns the one into the other, in the classes that both have.
+
+    Pure: no database is asked.
     """
     changes = [
         change
@@ -321,18 +327,16 @@ def left_behind(
     """What a rollback left, beside what it must leave: extensions, and labels that the operator
     added to an enum (its name as PostgreSQL writes it), which are told.
     """
-    found = diff(before, after).after_rollback
+    difference = diff(before, after).after_rollback
     for enum, labels in (added_labels or {}).items():
-        found = found.leaving_labels(enum, labels)
-    return found
+        difference = difference.leaving_labels(enum, labels)
+    return difference
 
 
 def _less(definition: str | None, labels: Collection[str]) -> str | None:
-    """An enum's definition, as `sql/catalog/enums.sql` writes it, without these labels at its
-    end.
-    """
-    found, semicolon, owner = (definition or "").partition("; ")
-    listed = found.split(", ")
+    """An enum's definition (`sql/catalog/enums.sql`) without these labels at its end."""
+    definition_labels, semicolon, owner = (definition or "").partition("; ")
+    listed = definition_labels.split(", ")
     quoted_labels = {f"'{label}'" for label in labels}
     while listed and listed[-1] in quoted_labels:
         listed.pop()
@@ -346,9 +350,7 @@ def _changes(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
 
 
 def _reordered(before: Catalog, after: Catalog) -> Iterator[Change]:
-    """Tables whose common columns come in another order; an added or removed column alone is no
-    change of order.
-    """
+    """Tables whose common columns come in another order."""
     for table in sorted(before[COLUMN_ORDER].keys() & after[COLUMN_ORDER].keys()):
         old, new = before[COLUMN_ORDER][table], after[COLUMN_ORDER][table]
         common = set(_names(old)) & set(_names(new))

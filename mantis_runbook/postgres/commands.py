@@ -1,6 +1,4 @@
-"""Command lines for PostgreSQL's client programs: the database explicit, no secret in them, and
-proven to reach it.
-"""
+"""Command lines of PostgreSQL's programs: without secrets, and proven to reach the database."""
 
 from __future__ import annotations
 
@@ -40,8 +38,9 @@ LAX = ("disable", "allow", "prefer")
 def command(
     name: str | Path, target: Target, *options: str, settings: Mapping[str, str] | None = None
 ) -> Command:
-    """How to run a program on that database. `settings` are the server's, for the program's
-    sessions.
+    """How to run a program on that database.
+
+    `settings` are the server's, for the program's sessions.
 
     `name` is a program's name, or its path where another version than the server's is meant. A
     connection through the very same parameters is opened first. Raises `TargetError` where it does

@@ -17,8 +17,9 @@ from mantis_runbook.postgres.session_settings import ABSENT_IN_SOME, CLIENT_ENCO
 from mantis_runbook.postgres.target import Target
 
 __all__ = [
-    "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity", "connect", "identity", "is_lost",
-    "may_set", "message_of", "query", "refuse_pooler", "refuse_read_only", "rows", "scalar", "settle",
+    "ENDED", "GIVING_WAY", "OLDEST", "SCHEMA", "SECRETS", "SESSION", "Connection", "Identity",
+    "connect", "identity", "is_lost", "may_set", "message_of", "query", "refuse_pooler",
+    "refuse_read_only", "rows", "scalar", "settle",
 ]  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -112,8 +113,7 @@ class _Logged(psycopg.Cursor[Any]):
 
 
 def connect(target: Target, purpose: str, **session: str) -> Connection:
-    """An autocommit connection with the runbook's session settings; `session` overrides single
-    ones.
+    """An autocommit connection with the runbook's session settings; `session` overrides some.
 
     Transactions are opened with `connection.transaction()`. Raises `TargetError` when nobody
     answers, the password is wrong, the database does not exist, or the server is too old; the
@@ -135,8 +135,9 @@ def connect(target: Target, purpose: str, **session: str) -> Connection:
 
 
 def settle(connection: Connection, **session: str) -> None:
-    """The session's settings as ours must be, `session` beside or over them. What the role may not
-    set stays as it is.
+    """The session's settings as ours must be, `session` beside or over them.
+
+    What the role may not set stays as it is.
     """
     wanted = SESSION | session
     connection.execute(
@@ -186,11 +187,11 @@ def _open(target: Target, purpose: str) -> Connection:
 
 
 def _refuse_old(connection: Connection, target: Target) -> None:
-    found = connection.info.server_version
-    if found // 10_000 < OLDEST:
+    version = connection.info.server_version
+    if version // 10_000 < OLDEST:
         raise TargetError(
             f"the server of target {target.name} is too old",
-            found=f"PostgreSQL {found // 10_000}.{found % 10_000}",
+            found=f"PostgreSQL {version // 10_000}.{version % 10_000}",
             expected=f"{OLDEST} or newer",
             action="upgrade the server first",
         )
@@ -268,8 +269,9 @@ def _reason(error: psycopg.Error, target: Target) -> str:
 
 
 def identity(connection: Connection) -> Identity:
-    """Whom this connection reached. Works without superuser rights; raises `TargetError` where even
-    these were taken away.
+    """Whom this connection reached.
+
+    Works without superuser rights; raises `TargetError` where even these were taken away.
     """
     try:
         row = connection.execute(
@@ -309,9 +311,7 @@ def scalar(connection: Connection, statement: str | sql.Composable, parameters: 
 
 
 def message_of(error: psycopg.Error) -> str:
-    """What the server said, without the statement and the rows that it may quote below; else what
-    psycopg says.
-    """
+    """What the server said, without the rows it may quote below; else what psycopg says."""
     return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
 
 

@@ -15,8 +15,7 @@ Group = list["str | Group"]
 
 
 def flattened(definition: str) -> str:
-    """`((a AND b) AND c)` as `(a AND b AND c)`: what PostgreSQL's parser makes of a chain that
-    begins with a chain.
+    """`((a AND b) AND c)` as `(a AND b AND c)`, as PostgreSQL's parser makes it.
 
     A definition keeps its inner parentheses until it is read once more, which a restore does; so a
     database and its restored copy would differ in text and not in meaning. Anything that is not

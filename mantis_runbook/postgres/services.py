@@ -113,7 +113,7 @@ def _block(path: Path, service: str) -> list[tuple[int, str]] | None:
 
 
 def _parsed(service: str, path: Path, block: list[tuple[int, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for number, line in block:
         key, equals, value = line.partition("=")
         if not equals or key not in keywords() or key in ("service", "servicefile"):
@@ -125,8 +125,8 @@ def _parsed(service: str, path: Path, block: list[tuple[int, str]]) -> dict[str,
                 ),
                 action="correct that line",
             )
-        found.setdefault(key, value)  # libpq takes the first of two
-    return found
+        parameters.setdefault(key, value)  # libpq takes the first of two
+    return parameters
 
 
 def _fault(key: str, equals: str) -> str:

@@ -1,6 +1,4 @@
-"""The settings that a session of ours pins, whatever the server, the database or the role would
-set.
-"""
+"""The settings that our sessions pin, whatever the server, the database or the role sets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""SQL statements: where each begins and ends in a text, and what PostgreSQL's own grammar says
-about it.
-"""
+"""SQL statements: where each begins and ends, and what PostgreSQL's grammar says of it."""
 
 from __future__ import annotations
 
@@ -83,16 +81,18 @@ class Source:
 
 
 def parse_statements(text: str) -> tuple[Statement, ...]:
-    """All statements of a text. Raises `MigrationFileError` at the first syntax error, with line
-    and column.
+    """All statements of a text.
+
+    Raises `MigrationFileError` at the first syntax error, with line and column.
     """
     return read(text).statements
 
 
 @lru_cache(maxsize=128)
 def read(text: str, name: str = "") -> Source:
-    """Statements and comments of a text; `name` is what messages call it. The same text is read
-    once.
+    """Statements and comments of a text; `name` is what messages call it.
+
+    The same text is read once.
 
     Raises `MigrationFileError` for a syntax error, a psql meta command, or a NUL (which would end
     the text for the parser, and leave out what follows).
@@ -110,9 +110,9 @@ def read(text: str, name: str = "") -> Source:
     places = [
         (token.start, token.end, token.token) for token in tokens if token.token not in COMMENTS
     ]
-    spans = [_span(one, places, len(raw)) for one in parsed]
+    spans = [_span(node, places, len(raw)) for node in parsed]
     return Source(
-        tuple(_statement(raw, span, one.stmt) for span, one in zip(spans, parsed, strict=True)),
+        tuple(_statement(raw, span, node.stmt) for span, node in zip(spans, parsed, strict=True)),
         tuple(_comment(raw, token, spans) for token in tokens if token.token in COMMENTS),
     )
 
@@ -165,8 +165,9 @@ def _is_plain(name: str) -> bool:
 
 
 def option(options: Any, name: str, *, default: bool = False) -> bool:
-    """A boolean option of a statement: `(CONCURRENTLY)`, `(refresh = off)`. The last one of that
-    name counts.
+    """A boolean option of a statement: `(CONCURRENTLY)`, `(refresh = off)`.
+
+    The last one of that name counts.
     """
     given = [one for one in map(_unwrap, options) if one.defname == name]
     if not given:
@@ -259,8 +260,9 @@ def _syntax_error(error: postgast.PgQueryError, text: str, where: str) -> Migrat
     return MigrationFileError(
         f"{where}:{_line(text, position)}:{position - start + 1}",
         found=f"{error.message}, in: {offending}" if offending else error.message,
-        expected="SQL of PostgreSQL, each statement ended by a semicolon", action="correct the statement",
-    )  # fmt: skip
+        expected="SQL of PostgreSQL, each statement ended by a semicolon",
+        action="correct the statement",
+    )
 
 
 def _refuse_meta_commands(raw: bytes, tokens: list[Any], where: str) -> None:
@@ -269,9 +271,11 @@ def _refuse_meta_commands(raw: bytes, tokens: list[Any], where: str) -> None:
             rest = raw[token.start :].split(b"\n", 1)[0].decode().strip()
             line = raw.count(b"\n", 0, token.start) + 1
             raise MigrationFileError(
-                f"{where}:{line}", found=f"the psql command {rest}",
-                expected="SQL only: the server executes this file, not psql", action="put the SQL itself into the file",
-            )  # fmt: skip
+                f"{where}:{line}",
+                found=f"the psql command {rest}",
+                expected="SQL only: the server executes this file, not psql",
+                action="put the SQL itself into the file",
+            )
 
 
 def _span(statement: Any, places: list[tuple[int, int, int]], size: int) -> tuple[int, int]:

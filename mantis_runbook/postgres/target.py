@@ -1,6 +1,4 @@
-"""Which database is meant: a reference that can be written down, and the connection it stands
-for.
-"""
+"""Which database is meant: a reference, and the connection it stands for."""
 
 from __future__ import annotations
 
@@ -53,8 +51,7 @@ class Target:
         return Target(self.name, self.kind, self.parameters | {"dbname": dbname})
 
     def complete(self) -> dict[str, str]:
-        """All that a connection needs, for our sessions and for every program alike, and always
-        with a database.
+        """All that a connection needs, for sessions and programs alike; always with a database.
 
         What is written wins over what the service says, and that over the environment, as with
         libpq. The service is resolved here: named to a program, it would override the database that
@@ -71,13 +68,13 @@ class Target:
             # connection.
             if os.environ.get(name) and (is_pg or key not in ("hostaddr", "options"))
         }
-        said = services.parameters(service) if service else {}
-        found = NOWHERE_ELSE | variables | said | self.parameters
-        found.pop("service", None)
-        found.pop("servicefile", None)
-        found["user"] = found.get("user") or _account()
-        found["dbname"] = found.get("dbname") or found["user"]
-        return found
+        of_service = services.parameters(service) if service else {}
+        parameters = NOWHERE_ELSE | variables | of_service | self.parameters
+        parameters.pop("service", None)
+        parameters.pop("servicefile", None)
+        parameters["user"] = parameters.get("user") or _account()
+        parameters["dbname"] = parameters.get("dbname") or parameters["user"]
+        return parameters
 
 
 def _account() -> str:

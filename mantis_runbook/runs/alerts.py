@@ -1,5 +1,4 @@
-"""Alerts: telling the team's own channels (apprise) what happened; whatever becomes of an alert, it
-stops nothing.
+"""Alerts to the team's own channels (apprise); whatever becomes of one, it stops nothing.
 
 Delivery is a process of its own (`python -m mantis_runbook.runs.alerts`), which alone reads the
 variable that holds the URLs: they never reach the journal, a notebook, a traceback or the arguments
@@ -54,9 +53,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of an alert: to how many services it was to go, and why any of them did not take
-    it.
-    """
+    """What became of an alert: how many services it went to, and why any did not accept it."""
 
     services: int
     problems: tuple[str, ...] = ()
@@ -83,38 +80,38 @@ class Alerts:
                 self._under_way.append(thread)
 
     def settle(self) -> None:
-        """Wait for what is under way, no longer than the limit: the journal knows then what became
-        of it.
-        """
+        """Wait for alerts under way, within the limit, so that the journal names their fate."""
         while self._under_way:
             self._under_way.pop().join(self._limit_s + PROCESS_S)
 
     def _send(self, alert: Alert) -> None:
-        found = deliver(self._variable, alert, limit_s=self._limit_s)
+        delivery = deliver(self._variable, alert, limit_s=self._limit_s)
         facts: dict[str, Any] = {
             "occasion": alert.occasion,
             "title": alert.title,
             "variable": self._variable,
         }
         with suppress(OSError):  # no disk left: the migration has worse to tell
-            if found.problems:
+            if delivery.problems:
                 self._journal.append(
-                    FAILED, **facts, services=found.services, reason="; ".join(found.problems)
+                    FAILED, **facts, services=delivery.services, reason="; ".join(delivery.problems)
                 )
             else:
-                self._journal.append(SENT, **facts, services=found.services)
+                self._journal.append(SENT, **facts, services=delivery.services)
 
 
 def is_wanted(variable: str) -> bool:
-    """Whether there is anything to send to. A variable other than the default was named on purpose,
-    so it must be set.
+    """Whether there is anything to send to.
+
+    A variable other than the default was named on purpose, so it must be set.
     """
     return variable not in ("", ALERTS) or bool(os.environ.get(variable))
 
 
 def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Delivery:
-    """Send an alert to the URLs in that variable, in `limit_s` seconds at most. Never raises, never
-    tells a URL.
+    """Send an alert to the URLs in that variable, in `limit_s` seconds at most.
+
+    Never raises, never tells a URL.
     """
     if not os.environ.get(variable, "").strip():
         return Delivery(0, (f"the variable {variable} is not set",))
@@ -128,8 +125,8 @@ def deliver(variable: str, alert: Alert, *, limit_s: float = LIMIT_S) -> Deliver
             timeout=limit_s + PROCESS_S,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         )
-        told = json.loads(done.stdout)
-        return Delivery(told["services"], tuple(told["problems"]))
+        answer = json.loads(done.stdout)
+        return Delivery(answer["services"], tuple(answer["problems"]))
     except subprocess.TimeoutExpired:
         return Delivery(
             0, (f"the process that sends alerts did not end within {limit_s + PROCESS_S:g} s",)
@@ -175,8 +172,8 @@ class _Said(logging.Handler):
 def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
     import apprise
 
-    logger, said = logging.getLogger("apprise"), _Said()
-    logger.handlers, logger.propagate = [said], False
+    logger, listener = logging.getLogger("apprise"), _Said()
+    logger.handlers, logger.propagate = [listener], False
     services = apprise.Apprise(
         asset=apprise.AppriseAsset(app_id="Mantis Runbook", app_desc="Mantis Runbook")
     )
@@ -195,7 +192,7 @@ def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
                     title=alert.title, body=alert.body, notify_type=apprise.NotifyType(alert.kind)
                 )
             )
-            outcomes[number] = "" if taken else said.words.get(threading.get_ident(), "refused")
+            outcomes[number] = "" if taken else listener.words.get(threading.get_ident(), "refused")
         except Exception as error:  # a plugin's own: its message may hold the URL
             outcomes[number] = type(error).__name__
 
@@ -208,10 +205,10 @@ def _deliver_here(variable: str, limit_s: float, alert: Alert) -> Delivery:
     while any(thread.is_alive() for thread in threads) and not over.wait(0.05):
         pass
     late = f"no answer within {limit_s:g} s"
-    found = [(one, outcomes.get(number, late)) for number, one in enumerate(every)]
+    answers = [(service, outcomes.get(number, late)) for number, service in enumerate(every)]
     failed = [
-        f"service {number} of {len(every)}, {_kind(one)}: {why}"
-        for number, (one, why) in enumerate(found, 1)
+        f"service {number} of {len(every)}, {_kind(service)}: {why}"
+        for number, (service, why) in enumerate(answers, 1)
         if why
     ]
     return Delivery(len(every), (*problems, *failed))
@@ -225,10 +222,10 @@ def _kind(service: NotifyBase) -> str:
 def _main() -> None:
     order = json.loads(sys.stdin.read())
     try:
-        found = _deliver_here(order["variable"], order["limit_s"], Alert(**order["alert"]))
+        delivery = _deliver_here(order["variable"], order["limit_s"], Alert(**order["alert"]))
     except Exception as error:
-        found = Delivery(0, (f"apprise failed ({type(error).__name__})",))
-    sys.stdout.write(json.dumps(asdict(found)))
+        delivery = Delivery(0, (f"apprise failed ({type(error).__name__})",))
+    sys.stdout.write(json.dumps(asdict(delivery)))
     sys.stdout.flush()
     os._exit(0)  # a service that hangs must not keep the process
 

@@ -16,8 +16,8 @@ from mantis_runbook.errors import Inconclusive
 from mantis_runbook.runs.journal import Journal, plain
 
 __all__ = [
-    "EVIDENCE", "all_runs", "create", "evidence_path", "latest", "read_evidence", "started_at", "target_of",
-    "write_evidence",
+    "EVIDENCE", "all_runs", "create", "evidence_path", "latest", "read_evidence", "started_at",
+    "target_of", "write_evidence",
 ]  # fmt: skip
 
 EVIDENCE = "evidence"
@@ -43,12 +43,12 @@ def create(target_name: str, when: datetime | None = None) -> Path:
 def all_runs(reports: Path | None = None) -> list[Path]:
     """The folders of all runs, oldest first, also of those that were abandoned."""
     reports = reports or settings.reports()
-    found = (
+    folders = (
         [path for path in reports.iterdir() if NAME.fullmatch(path.name)]
         if reports.is_dir()
         else []
     )
-    return sorted((path for path in found if path.is_dir()), key=_order)
+    return sorted((path for path in folders if path.is_dir()), key=_order)
 
 
 def latest(target_name: str) -> Path | None:
@@ -57,9 +57,7 @@ def latest(target_name: str) -> Path | None:
 
 
 def target_of(folder: Path) -> str:
-    """The target's name: as the journal says it, or (a run that died before its first entry) as the
-    folder does.
-    """
+    """The target's name, from the journal; without an entry, from the folder's name."""
     for entry in Journal(folder).entries():
         if entry.event == "run.started" and "target" in entry.facts:
             return str(entry.facts["target"])
@@ -79,8 +77,9 @@ def evidence_path(folder: Path, phase: str, name: str) -> Path:
 
 
 def write_evidence(folder: Path, phase: str, name: str, data: Any) -> Path:
-    """Keep `data` as JSON; whole or not at all, an earlier version is replaced. Returns the file's
-    path.
+    """Keep `data` as JSON; whole or not at all, an earlier version is replaced.
+
+    Returns the file's path.
     """
     path = evidence_path(folder, phase, name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +94,9 @@ def write_evidence(folder: Path, phase: str, name: str, data: Any) -> Path:
 
 
 def read_evidence(folder: Path, phase: str, name: str) -> Any:
-    """What was kept under that name, or None. Raises `Inconclusive` when the file is there and
-    cannot be read.
+    """What was kept under that name, or None.
+
+    Raises `Inconclusive` when the file is there and cannot be read.
     """
     path = evidence_path(folder, phase, name)
     if not path.exists():
@@ -105,9 +105,11 @@ def read_evidence(folder: Path, phase: str, name: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise Inconclusive(
-            f"evidence {path.name} of run {folder.name}", found=f"no JSON ({error})", expected="what the run wrote",
+            f"evidence {path.name} of run {folder.name}",
+            found=f"no JSON ({error})",
+            expected="what the run wrote",
             action="check the archive with `mantis-runbook verify`",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _names(name: str) -> Iterator[str]:

@@ -1,6 +1,4 @@
-"""What a verb found, in a form that is shown in the notebook, kept in the archive, and read by the
-next verb.
-"""
+"""What a verb found: shown in the notebook, kept in the archive, read by the next verb."""
 
 from __future__ import annotations
 
@@ -41,12 +39,15 @@ class Table:
         return display.details(self.caption, shown) if self.folded else shown
 
     def _filled(self) -> list[dict[str, Any]]:
-        empty = {name for one in self.records for name in one} - {
-            name for one in self.records for name, value in one.items() if not _is_blank(value)
+        empty = {name for record in self.records for name in record} - {
+            name
+            for record in self.records
+            for name, value in record.items()
+            if not _is_blank(value)
         }
         return [
-            {name: value for name, value in one.items() if name not in empty}
-            for one in self.records
+            {name: value for name, value in record.items() if name not in empty}
+            for record in self.records
         ]
 
 
@@ -56,8 +57,7 @@ def _is_blank(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The outcome of a verb: a verdict word, a sentence, tables to read, and facts for the next
-    verb.
+    """The outcome of a verb: a verdict word, a sentence, tables, and facts for the next verb.
 
     `verdict` is passed, warned, failed, refused or inconclusive. It is shown from its own data
     alone, so that what the archive shows is what the notebook showed. `chart` names the function of
@@ -86,9 +86,7 @@ class Evidence:
         return pd.DataFrame(list(self.tables[0].records) if self.tables else [])
 
     def plot(self) -> Any:
-        """The picture of this evidence, from its own table; a sentence where there is nothing to
-        draw.
-        """
+        """The picture of this evidence's table; a sentence where there is nothing to draw."""
         from mantis_runbook import charts
 
         if not self.chart:

@@ -1,6 +1,4 @@
-"""The file journal of a run: one JSON line an event, each line carrying the hash of the one
-before.
-"""
+"""The journal of a run: one JSON line per event, each with the hash of the one before."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ TAIL = 65_536
 
 @dataclass(frozen=True)
 class Entry:
-    """One event: its number, when (UTC, ISO 8601, milliseconds), what, its facts, the hash of the
-    line before.
-    """
+    """One event: number, instant (UTC, ISO 8601), name, facts, the hash of the line before."""
 
     seq: int
     at: str
@@ -80,8 +76,9 @@ class Line:
 
 
 class Journal:
-    """The journal in a run's folder. Several processes may append in turn; whoever appends holds a
-    lock on the file.
+    """The journal in a run's folder.
+
+    Several processes may append in turn; whoever appends holds a lock on the file.
 
     What a line holds is the caller's choice, and so is that no secret is among it.
     """
@@ -105,8 +102,9 @@ class Journal:
             return _write(descriptor, last, event, facts)
 
     def mend(self) -> None:
-        """Record a torn last line, if there is one. Without a journal, or with a whole one, nothing
-        is written.
+        """Record a torn last line, if there is one.
+
+        Without a journal, or with a whole one, nothing is written.
         """
         if self.path.exists():
             with self._locked() as descriptor:
@@ -129,8 +127,7 @@ class Journal:
 
 
 def verify_chain(path: Path) -> list[str]:
-    """What is wrong with a journal file, one sentence each; none when every line follows from the
-    one before.
+    """What is wrong with a journal file, in sentences; none if its chain is whole.
 
     The end of the file is not covered (nothing follows it): the run's manifest covers it.
     """
@@ -201,25 +198,23 @@ def _now() -> str:
 
 
 def _breaks(entry: Entry, seq: int, previous: str, torn: list[bytes]) -> list[str]:
-    found = []
+    breaks = []
     if entry.previous != previous:
-        found.append(
+        breaks.append(
             "does not carry the hash of the line before it; one of the two was changed, or one is"
             " gone"
         )
     if entry.seq != seq:
-        found.append(f"is numbered {entry.seq}, expected {seq}")
+        breaks.append(f"is numbered {entry.seq}, expected {seq}")
     if torn and entry.event != TORN:
-        found.append("follows a line that is no entry, and does not record it as torn")
+        breaks.append("follows a line that is no entry, and does not record it as torn")
     if entry.event == TORN and entry.facts.get("text") != _text(torn):
-        found.append("records another torn line than the one before it")
-    return found
+        breaks.append("records another torn line than the one before it")
+    return breaks
 
 
 def _mend(descriptor: int) -> Line | None:
-    """The last whole line, after recording what is torn behind it and ending it with a line
-    break.
-    """
+    """The last whole line, after what is torn behind it was recorded and ended."""
     last, torn, ended = _tail(descriptor)
     if not ended:
         os.write(descriptor, b"\n")
@@ -231,7 +226,13 @@ def _mend(descriptor: int) -> Line | None:
 
 def _write(descriptor: int, last: Line | None, event: str, facts: dict[str, Any]) -> Entry:
     seq = last.entry.seq + 1 if last and last.entry else 1
-    entry = Entry(seq, _now(), event, plain(facts), last.sha256 if last else GENESIS)
+    entry = Entry(
+        seq=seq,
+        at=_now(),
+        event=event,
+        facts=plain(facts),
+        previous=last.sha256 if last else GENESIS,
+    )
     rest = entry.line() + b"\n"
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -273,7 +274,9 @@ def _parse(raw: bytes) -> Line:
     except (ValueError, KeyError, AttributeError, TypeError):
         return Line(raw, None)
     typed = isinstance(seq, int) and all(isinstance(value, str) for value in (at, event, previous))
-    return Line(raw, Entry(seq, at, event, record, previous) if typed else None)
+    return Line(
+        raw, Entry(seq=seq, at=at, event=event, facts=record, previous=previous) if typed else None
+    )
 
 
 def _text(torn: list[bytes]) -> str:

@@ -1,6 +1,4 @@
-"""What a load did, as its spells and the journal tell it: its transactions, and the share of them
-that failed.
-"""
+"""What a load did, from its journal: its transactions, and the share that failed."""
 
 from __future__ import annotations
 
@@ -66,11 +64,11 @@ def together(spells: Iterable[LoadResult]) -> LoadResult:
     processed = sum(spell.processed for spell in spells)
     weighted = sum(spell.latency_ms * spell.processed for spell in spells)
     return LoadResult(
-        processed,
-        sum(spell.failed for spell in spells),
-        sum(spell.skipped for spell in spells),
-        round(weighted / processed, 2) if processed else 0.0,
-        tuple(dict.fromkeys(error for spell in spells for error in spell.errors)),
+        processed=processed,
+        failed=sum(spell.failed for spell in spells),
+        skipped=sum(spell.skipped for spell in spells),
+        latency_ms=round(weighted / processed, 2) if processed else 0.0,
+        errors=tuple(dict.fromkeys(error for spell in spells for error in spell.errors)),
     )
 
 
@@ -79,23 +77,23 @@ def recorded(entries: Iterable[Recorded]) -> LoadResult:
     spells = (entry.facts for entry in entries if entry.event == "load.progress")
     return together(
         LoadResult(
-            one["processed"],
-            one["failed"],
-            one["skipped"],
-            one["latency_ms"],
-            tuple(one.get("errors", ())),
+            processed=spell["processed"],
+            failed=spell["failed"],
+            skipped=spell["skipped"],
+            latency_ms=spell["latency_ms"],
+            errors=tuple(spell.get("errors", ())),
         )
-        for one in spells
+        for spell in spells
     )
 
 
 def left_out(entries: Iterable[Recorded]) -> dict[str, str]:
     """Scripts that the load of a run could not play from the beginning, by name, and why."""
-    found: dict[str, str] = {}
+    scripts: dict[str, str] = {}
     for entry in entries:
         if entry.event == "load.workload":
-            found |= entry.facts.get("left_out", {})
-    return found
+            scripts |= entry.facts.get("left_out", {})
+    return scripts
 
 
 def beyond(entries: Iterable[Recorded]) -> str:

@@ -37,8 +37,9 @@ class Problem:
 
 
 def seal(folder: Path) -> str:
-    """Write the manifest over all files now in the folder, and its head beside it. Returns the
-    head.
+    """Write the manifest over all files now in the folder, and its head beside it.
+
+    Returns the head.
 
     Sealing an unchanged folder again gives the same head: what the manifest says of the SQL files,
     the notebook sources and the run before is kept as long as the journal is the same.
@@ -103,17 +104,17 @@ def verify(folder: Path, expected_head: str | None = None) -> tuple[Problem, ...
 
 
 def _of_head(folder: Path, expected: str | None) -> Iterable[Problem]:
-    found = head(folder)
+    digest = head(folder)
     path = folder / HEAD
     if not path.is_file():
         yield Problem(HEAD, "is missing")
-    elif path.read_bytes() != f"{found}  {MANIFEST}\n".encode():
+    elif path.read_bytes() != f"{digest}  {MANIFEST}\n".encode():
         yield Problem(
             MANIFEST, f"was changed: its SHA-256 is not the one in {HEAD}, or that file was changed"
         )
-    if expected is not None and expected != found:
+    if expected is not None and expected != digest:
         yield Problem(
-            MANIFEST, f"was replaced: its SHA-256 is {found}, the database keeps {expected}"
+            MANIFEST, f"was replaced: its SHA-256 is {digest}, the database keeps {expected}"
         )
 
 
@@ -123,18 +124,18 @@ def _of_files(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Iterab
         if name not in present:
             yield Problem(name, "is missing")
             continue
-        found = _file(present[name])
-        if found["sha256"] != facts.get("sha256") or found["size"] != facts.get("size"):
-            yield Problem(name, _difference(found["size"], facts.get("size")))
+        file = _file(present[name])
+        if file["sha256"] != facts.get("sha256") or file["size"] != facts.get("size"):
+            yield Problem(name, _difference(file["size"], facts.get("size")))
     for name in sorted(present.keys() - recorded.keys()):
         yield Problem(name, "is additional: it was not there when the run was archived")
 
 
-def _difference(found: int, recorded: Any) -> str:
-    if not isinstance(recorded, int) or found == recorded:
+def _difference(size: int, recorded: Any) -> str:
+    if not isinstance(recorded, int) or size == recorded:
         return "was changed: same size, other content"
-    verb = "was truncated" if found < recorded else "has grown"
-    return f"{verb}: {found:,} bytes, expected {recorded:,}"
+    verb = "was truncated" if size < recorded else "has grown"
+    return f"{verb}: {size:,} bytes, expected {recorded:,}"
 
 
 def _chain(folder: Path) -> list[str]:
@@ -180,13 +181,13 @@ def _sources() -> dict[str, Any]:
     under `runbook/`.
     """
     home, own = settings.home(), settings.own_sql().parent
-    found = {
+    sources = {
         _name(path, home): _file(path) for path in _sources_in(settings.sql(), settings.notebooks())
     }
     if home.resolve() != own:
         ours = _sources_in(settings.own_sql(), settings.own_notebooks())
-        found |= {f"runbook/{_name(path, own)}": _file(path) for path in ours}
-    return found
+        sources |= {f"runbook/{_name(path, own)}": _file(path) for path in ours}
+    return sources
 
 
 def _sources_in(sql: Path, notebooks: Path) -> list[Path]:
@@ -207,8 +208,8 @@ def _previous(folder: Path) -> dict[str, str] | None:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    return sorted(path for path in found if _name(path, folder) not in OWN)
+    paths = (path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    return sorted(path for path in paths if _name(path, folder) not in OWN)
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -29,7 +29,8 @@ from mantis_runbook.settings import Environment
 READER_PATIENCE_S = 30.0
 
 __all__ = [
-    "Run", "at_work", "environment_for", "is_at_work", "is_finished", "is_same_database", "open_run", "reach", "resume", "start", "working",
+    "Run", "at_work", "environment_for", "is_at_work", "is_finished", "is_same_database",
+    "open_run", "reach", "resume", "start", "working",
 ]  # fmt: skip
 
 PACKAGES = (
@@ -68,9 +69,7 @@ class Run:
 
     @property
     def key(self) -> str:
-        """What no other run has, of whatever target, clone or minute; the same for as long as this
-        one goes on.
-        """
+        """What no other run has, of any target, clone or minute; it lasts as long as the run."""
         who, token = self.identity, self.started().get("token", "")
         return json.dumps([who.system_identifier, who.database, who.database_oid, self.name, token])
 
@@ -78,9 +77,7 @@ class Run:
         return connect(self.target, purpose, **session)
 
     def read(self, purpose: str, *, patience_s: float = READER_PATIENCE_S) -> Connection:
-        """For reading alone: who waits to read makes nobody queue behind, so it may wait longer for
-        its locks.
-        """
+        """For reading only: nobody queues behind a reader, so it may wait longer for its locks."""
         return connect(self.target, purpose, lock_timeout=f"{patience_s * 1000:.0f}ms")
 
     def started(self) -> dict[str, Any]:
@@ -92,8 +89,9 @@ class Run:
 
 
 def environment_for(target: Target, name: str = "") -> Environment:
-    """The environment of that name. None given: development for the sandbox, production for
-    everything else.
+    """The environment of that name.
+
+    None given: development for the sandbox, production for everything else.
     """
     return settings.environment(name or ("development" if target.is_sandbox else "production"))
 
@@ -101,11 +99,18 @@ def environment_for(target: Target, name: str = "") -> Environment:
 def start(
     target: Target, environment: Environment, operator: str, *, phases: dict[str, list[str]]
 ) -> Run:
-    """A new run in a folder of its own. `phases` maps the numbers it will carry out to the verbs
-    each requires.
+    """A new run in a folder of its own.
+
+    `phases` maps the numbers it will carry out to the verbs each requires.
     """
     who = reach(target)
-    run = Run(target, environment, operator or getpass.getuser(), archive.create(target.name), who)
+    run = Run(
+        target=target,
+        environment=environment,
+        operator=operator or getpass.getuser(),
+        folder=archive.create(target.name),
+        identity=who,
+    )
     run.journal.append(
         "run.started",
         target=target.name,
@@ -130,8 +135,7 @@ def open_run(
     *,
     part: str = "phases",
 ) -> Run:
-    """The run a notebook belongs to: the one named, or the target's newest unfinished one, or a new
-    one.
+    """The run of a notebook: the one named, the target's newest unfinished one, or a new one.
 
     `part` tells runs that migrate ("phases") from those that roll back ("rollback"): neither goes
     on with the other.
@@ -144,15 +148,22 @@ def open_run(
     folder = _named(run) if run else _unfinished(place, part)
     if folder is None:
         return start(place, chosen, operator, phases={})
-    opened = Run(place, chosen, operator or getpass.getuser(), folder, reach(place))
+    opened = Run(
+        target=place,
+        environment=chosen,
+        operator=operator or getpass.getuser(),
+        folder=folder,
+        identity=reach(place),
+    )
     if not run and not _is_same(opened):
         return start(place, chosen, operator, phases={})
     return _require_same(opened)
 
 
 def resume(target: Target, environment: Environment, operator: str, name: str) -> Run:
-    """The run of that name, finished or cut off, to go on with. Raises `ParameterError` where that
-    is not possible.
+    """The run of that name, finished or cut off, to go on with.
+
+    Raises `ParameterError` where that is not possible.
     """
     folder = settings.reports() / name
     if folder not in archive.all_runs():
@@ -166,7 +177,13 @@ def resume(target: Target, environment: Environment, operator: str, name: str) -
             ),
         )
     resumed = _require_same(
-        Run(target, environment, operator or getpass.getuser(), folder, reach(target))
+        Run(
+            target=target,
+            environment=environment,
+            operator=operator or getpass.getuser(),
+            folder=folder,
+            identity=reach(target),
+        )
     )
     resumed.journal.append("run.resumed", operator=resumed.operator)
     return resumed
@@ -198,19 +215,21 @@ def _is_same(run: Run) -> bool:
     )
 
 
-def is_same_database(recorded: Mapping[str, Any], found: Identity) -> bool:
-    """Whether the identity that a run recorded is this one. The oid alone is not enough: new
-    servers count from the same.
+def is_same_database(recorded: Mapping[str, Any], current: Identity) -> bool:
+    """Whether the identity that a run recorded is this one.
+
+    The oid alone is not enough: new servers count from the same.
     """
-    now = found.as_dict()
+    now = current.as_dict()
     return all(
         now[key] == recorded.get(key) for key in ("system_identifier", "database", "database_oid")
     )
 
 
 def _named(name: str) -> Path:
-    """The folder of that run. Raises `ParameterError` when there is none, or when the run is over
-    and sealed.
+    """The folder of that run.
+
+    Raises `ParameterError` when there is none, or when the run is over and sealed.
     """
     folder = settings.reports() / name
     if folder not in archive.all_runs():
@@ -303,13 +322,13 @@ def reach(target: Target) -> Identity:
 
 
 def _versions(who: Identity) -> dict[str, str]:
-    found = {"PostgreSQL": who.version_text, "Python": platform.python_version()}
+    versions = {"PostgreSQL": who.version_text, "Python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _commit() -> str:

@@ -1,6 +1,4 @@
-"""Results of ours as they lie in archives and backups: plain data that become the dataclass
-again.
-"""
+"""Results as archives and backups hold them: plain data that become dataclasses again."""
 
 from __future__ import annotations
 
@@ -17,8 +15,7 @@ Kind = TypeVar("Kind")
 
 
 def loaded(kind: type[Kind], data: Mapping[str, Any]) -> Kind:
-    """The dataclass that was kept as `data`, whatever it holds: tuples, paths and dataclasses of
-    its own.
+    """The dataclass kept as `data`, with the tuples, paths and dataclasses inside it.
 
     What a later version kept besides is left out. Raises `Inconclusive` for data that are not those
     of a `kind`.
@@ -29,6 +26,8 @@ def loaded(kind: type[Kind], data: Mapping[str, Any]) -> Kind:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "its value"
         raise Inconclusive(
-            f"what an earlier step kept as {kind.__name__}", found=f"{where}: {first['msg'].lower()}",
-            expected="what this version of the runbook wrote", action="check the archive with `mantis-runbook verify`",
-        ) from None  # fmt: skip
+            f"what an earlier step kept as {kind.__name__}",
+            found=f"{where}: {first['msg'].lower()}",
+            expected="what this version of the runbook wrote",
+            action="check the archive with `mantis-runbook verify`",
+        ) from None

@@ -97,9 +97,7 @@ def phase_verdict(
 
 
 def _under_load(judged: Verdict, entries: Sequence[Recorded]) -> Verdict:
-    """What passed while the application's transactions failed has not shown that the application
-    works.
-    """
+    """A phase that passed while the load failed does not prove that the application works."""
     failed = load_figures.beyond(entries)
     return Verdict("inconclusive", failed) if judged.passed and failed else judged
 
@@ -142,8 +140,8 @@ def _outcomes(entries: Sequence[Recorded]) -> dict[str, str]:
         verb = entry.facts.get("verb")
         if verb and entry.event in ("verb.started", "verb.finished"):
             outcomes.pop(verb, None)
-            said = str(entry.facts.get("verdict", "of no verdict"))
-            outcomes[verb] = said if entry.event == "verb.finished" else "interrupted"
+            ending = str(entry.facts.get("verdict", "of no verdict"))
+            outcomes[verb] = ending if entry.event == "verb.finished" else "interrupted"
     return outcomes
 
 
@@ -156,8 +154,8 @@ def _of_undoing(outcomes: Mapping[str, str]) -> Verdict | None:
     broken = [verb for verb in before if outcomes[verb] not in GOOD]
     if not broken or any(outcomes[verb] not in GOOD for verb in after):
         return None
-    said = "was interrupted" if outcomes[broken[-1]] == "interrupted" else outcomes[broken[-1]]
-    return Verdict("rolled back", f"{broken[-1]} {said}")
+    ending = "was interrupted" if outcomes[broken[-1]] == "interrupted" else outcomes[broken[-1]]
+    return Verdict("rolled back", f"{broken[-1]} {ending}")
 
 
 def _of_verbs(outcomes: Mapping[str, str]) -> Verdict | None:
@@ -172,8 +170,8 @@ def _of_verbs(outcomes: Mapping[str, str]) -> Verdict | None:
         ("interrupted", "inconclusive"),
         ("inconclusive", "inconclusive"),
     ):
-        for verb, found in outcomes.items():
-            if found == outcome:
+        for verb, ended in outcomes.items():
+            if ended == outcome:
                 return Verdict(_word(word), _sentence(verb, outcome))
     unknown = [
         f"{verb} ended {outcome}" for verb, outcome in outcomes.items() if outcome not in GOOD
@@ -253,9 +251,11 @@ def _since_last(
     given.
     """
     begins = [
-        position for position, entry in enumerate(entries)
-        if entry.event == start and all(entry.facts.get(key) == value for key, value in facts.items())
-    ]  # fmt: skip
+        position
+        for position, entry in enumerate(entries)
+        if entry.event == start
+        and all(entry.facts.get(key) == value for key, value in facts.items())
+    ]
     after = entries[begins[-1] + 1 :] if begins else ([] if facts else entries)
     return [entry for entry in after if not wanted or entry.event == wanted]
 

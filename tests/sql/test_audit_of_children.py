@@ -15,18 +15,42 @@ from mantis_runbook.postgres.server import Server
 #: Tables without org_id → parent, its key in the child, and the other columns of a row of one.
 CHILDREN = {
     "customer_contact": ("customer", "customer_id", {"first_name": "'A'", "last_name": "'B'"}),
-    "product_price": ("product", "product_id", {"price_list_id": "{price_list}", "unit_price": "1"}),
-    "sales_quote_item": ("sales_quote", "quote_id", {"product_id": "{product}", "quantity": "1", "unit_price": "1"}),
-    "sales_order_item": ("sales_order", "order_id", {"product_id": "{product}", "quantity": "1", "unit_price": "1"}),
+    "product_price": (
+        "product",
+        "product_id",
+        {"price_list_id": "{price_list}", "unit_price": "1"},
+    ),
+    "sales_quote_item": (
+        "sales_quote",
+        "quote_id",
+        {"product_id": "{product}", "quantity": "1", "unit_price": "1"},
+    ),
+    "sales_order_item": (
+        "sales_order",
+        "order_id",
+        {"product_id": "{product}", "quantity": "1", "unit_price": "1"},
+    ),
     "supplier_performance": (
-        "supplier", "supplier_id", {"evaluation_period_start": "'2025-01-01'", "evaluation_period_end": "'2025-02-01'"},
+        "supplier",
+        "supplier_id",
+        {"evaluation_period_start": "'2025-01-01'", "evaluation_period_end": "'2025-02-01'"},
     ),
-    "invoice_item": ("invoice", "invoice_id", {"description": "'x'", "quantity": "1", "unit_price": "1"}),
+    "invoice_item": (
+        "invoice",
+        "invoice_id",
+        {"description": "'x'", "quantity": "1", "unit_price": "1"},
+    ),
     "journal_entry_line": (
-        "journal_entry", "journal_entry_id", {"account_id": "{account}", "debit_amount": "1", "line_number": "1"},
+        "journal_entry",
+        "journal_entry_id",
+        {"account_id": "{account}", "debit_amount": "1", "line_number": "1"},
     ),
-    "document_permission": ("document", "document_id", {"role": "'admin'", "permission_type": "'read'", "granted_by": "{user}"}),
-}  # fmt: skip
+    "document_permission": (
+        "document",
+        "document_id",
+        {"role": "'admin'", "permission_type": "'read'", "granted_by": "{user}"},
+    ),
+}
 
 PARENTS = {
     "customer": "(org_id, name) VALUES ({org}, 'Audited')",

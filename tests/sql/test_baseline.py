@@ -31,14 +31,15 @@ PARTITIONED = {
 }
 
 AUDITED = {
-    "ai_conversation", "ai_dataset", "ai_prompt_template", "alert_rule", "automation_pipeline", "customer", "dashboard",
-    "data_import", "integration_connector", "inventory_item", "purchase_order", "purchase_order_item", "supplier",
-    "support_ticket", "ticket_comment", "widget",
+    "ai_conversation", "ai_dataset", "ai_prompt_template", "alert_rule", "automation_pipeline",
+    "customer", "dashboard", "data_import", "integration_connector", "inventory_item",
+    "purchase_order", "purchase_order_item", "supplier", "support_ticket", "ticket_comment",
+    "widget",
 }  # fmt: skip
 
 VIEWS = {
-    "v_ai_workspace_stats", "v_customer_ops_overview", "v_inventory_alerts", "v_organization_overview",
-    "v_recent_activity", "v_supply_chain_overview", "v_user_profile",
+    "v_ai_workspace_stats", "v_customer_ops_overview", "v_inventory_alerts",
+    "v_organization_overview", "v_recent_activity", "v_supply_chain_overview", "v_user_profile",
 }  # fmt: skip
 
 TABLES = """
@@ -53,18 +54,21 @@ COLUMNS = """
            replace(format_type(a.atttypid, a.atttypmod), 'timestamp with time zone', 'timestamptz'),
            CASE WHEN a.attnotnull THEN 'not null' ELSE 'null' END
     FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+      AND NOT c.relispartition
       AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY c.relname, a.attnum
 """
 
 REFERENCES = """
-    SELECT child.relname, a.attname, CASE WHEN parent.relname LIKE 'users%' THEN 'user' ELSE parent.relname END
+    SELECT child.relname, a.attname,
+           CASE WHEN parent.relname LIKE 'users%' THEN 'user' ELSE parent.relname END
     FROM pg_constraint AS fk
     JOIN pg_class AS child ON child.oid = fk.conrelid
     JOIN pg_class AS parent ON parent.oid = fk.confrelid
     JOIN pg_attribute AS a ON a.attrelid = fk.conrelid AND a.attnum = fk.conkey[1]
-    WHERE fk.contype = 'f' AND fk.conparentid = 0 AND fk.convalidated AND fk.connamespace = 'public'::regnamespace
+    WHERE fk.contype = 'f' AND fk.conparentid = 0 AND fk.convalidated
+      AND fk.connamespace = 'public'::regnamespace
 """
 
 UNINDEXED = """
@@ -138,7 +142,8 @@ NEW_ORDER = """
 
 
 def column(connection: Connection, query: str, *values: object) -> list[Any]:
-    return [row[0] for row in connection.execute(query, values).fetchall()]  # type: ignore[arg-type]
+    rows = connection.execute(query, values).fetchall()  # type: ignore[arg-type]
+    return [row[0] for row in rows]
 
 
 def value(connection: Connection, query: str, *values: object) -> Any:
@@ -356,26 +361,62 @@ def test_every_table_and_all_money_is_commented(baseline: Connection) -> None:
         ("UPDATE organization SET slug = 'Upper'", "organization_slug_is_lower_case_words"),
         ("UPDATE profile SET display_name = ''", "profile_display_name_length"),
         ("UPDATE supplier SET risk_score = 101", "supplier_risk_score_is_a_percentage"),
-        ("UPDATE supplier SET contact_email = 'no at sign'", "supplier_contact_email_is_an_address"),
-        ("UPDATE inventory_item SET quantity_on_hand = 0, quantity_reserved = 1", "inventory_item_reserved_is_on_hand"),
+        (
+            "UPDATE supplier SET contact_email = 'no at sign'",
+            "supplier_contact_email_is_an_address",
+        ),
+        (
+            "UPDATE inventory_item SET quantity_on_hand = 0, quantity_reserved = 1",
+            "inventory_item_reserved_is_on_hand",
+        ),
         ("UPDATE inventory_item SET sku = 'same'", "inventory_item_sku_is_unique_in_organization"),
-        ("UPDATE purchase_order SET approved_at = now(), approved_by = NULL", "approval_has_person_and_time"),
-        ("UPDATE purchase_order SET actual_delivery_date = '1900-01-01'", "purchase_order_delivered_after_ordered"),
-        ("UPDATE purchase_order_item SET quantity_received = quantity + 1", "purchase_order_item_received_was_ordered"),
+        (
+            "UPDATE purchase_order SET approved_at = now(), approved_by = NULL",
+            "approval_has_person_and_time",
+        ),
+        (
+            "UPDATE purchase_order SET actual_delivery_date = '1900-01-01'",
+            "purchase_order_delivered_after_ordered",
+        ),
+        (
+            "UPDATE purchase_order_item SET quantity_received = quantity + 1",
+            "purchase_order_item_received_was_ordered",
+        ),
         ("UPDATE customer SET lifetime_value = -0.01", "customer_lifetime_value_not_negative"),
-        ("UPDATE customer SET acquisition_date = '9999-12-31'", "customer_interaction_after_acquisition"),
-        ("UPDATE support_ticket SET resolved_at = '1899-01-01'", "support_ticket_resolved_after_creation"),
-        ("UPDATE automation_pipeline SET next_execution_at = '2000-01-01'", "next_execution_after_last"),
+        (
+            "UPDATE customer SET acquisition_date = '9999-12-31'",
+            "customer_interaction_after_acquisition",
+        ),
+        (
+            "UPDATE support_ticket SET resolved_at = '1899-01-01'",
+            "support_ticket_resolved_after_creation",
+        ),
+        (
+            "UPDATE automation_pipeline SET next_execution_at = '2000-01-01'",
+            "next_execution_after_last",
+        ),
         ("UPDATE integration_log SET level = 'loud'", "integration_log_level_is_known"),
-        ("UPDATE dashboard_share SET shared_with = NULL, share_token = NULL", "names_a_person_or_a_token"),
-        ("UPDATE widget_data_cache SET expires_at = created_at", "widget_data_cache_expires_after_creation"),
-        ("UPDATE notification SET action_url = 'javascript:'", "notification_action_url_is_a_path_or_url"),
+        (
+            "UPDATE dashboard_share SET shared_with = NULL, share_token = NULL",
+            "names_a_person_or_a_token",
+        ),
+        (
+            "UPDATE widget_data_cache SET expires_at = created_at",
+            "widget_data_cache_expires_after_creation",
+        ),
+        (
+            "UPDATE notification SET action_url = 'javascript:'",
+            "notification_action_url_is_a_path_or_url",
+        ),
         ("UPDATE audit_log SET table_name = 'No Table'", "audit_log_table_name_is_an_identifier"),
-        ("UPDATE dashboard_favorite SET user_id = (SELECT min(id::text)::uuid FROM profile),"
-         " dashboard_id = (SELECT min(id::text)::uuid FROM dashboard)", "dashboard_favorite_is_unique_per_user"),
+        (
+            "UPDATE dashboard_favorite SET user_id = (SELECT min(id::text)::uuid FROM profile),"
+            " dashboard_id = (SELECT min(id::text)::uuid FROM dashboard)",
+            "dashboard_favorite_is_unique_per_user",
+        ),
         ("UPDATE dashboard SET created_by = gen_random_uuid()", "dashboard_created_by_fkey"),
     ],
-)  # fmt: skip
+)
 def test_a_rule_refuses_what_breaks_it(baseline: Connection, statement: str, refusal: str) -> None:
     with pytest.raises(psycopg.IntegrityError) as refused:
         baseline.execute(statement)  # type: ignore[arg-type]
@@ -529,7 +570,8 @@ def test_a_purchase_order_totals_its_lines(baseline: Connection) -> None:
 
 
 def test_an_interaction_moves_the_last_interaction_forward_only(baseline: Connection) -> None:
-    customer, organisation = baseline.execute(CUSTOMER, [two_users(baseline)[0]]).fetchone()  # type: ignore[misc]
+    user = two_users(baseline)[0]
+    customer, organisation = baseline.execute(CUSTOMER, [user]).fetchone()  # type: ignore[misc]
     baseline.execute(
         "UPDATE customer SET acquisition_date = '2025-02-01' WHERE id = %s", [customer]
     )
@@ -551,9 +593,14 @@ def test_a_pipeline_counts_its_runs_and_failures(baseline: Connection) -> None:
     user = two_users(baseline)[0]
     organisation = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
     pipeline = insert(
-        baseline, "automation_pipeline", org_id=organisation, name="p", trigger_type="manual", created_by=user,
+        baseline,
+        "automation_pipeline",
+        org_id=organisation,
+        name="p",
+        trigger_type="manual",
+        created_by=user,
         next_execution_at="2025-03-01 00:00+00",
-    )  # fmt: skip
+    )
     counts = """
         SELECT ROW(execution_count, error_count, next_execution_at IS NOT NULL)::text
         FROM automation_pipeline WHERE id = %s
@@ -616,9 +663,11 @@ def test_a_ticket_is_numbered_and_its_first_answer_noted(baseline: Connection) -
         """SELECT FROM ai_conversation AS c
            LEFT JOIN (SELECT conversation_id, count(*) AS n, coalesce(sum(tokens_used), 0) AS tokens
                       FROM ai_message GROUP BY 1) AS m ON m.conversation_id = c.id
-           WHERE (c.total_messages, c.total_tokens_used) IS DISTINCT FROM (coalesce(m.n, 0), coalesce(m.tokens, 0))""",
+           WHERE (c.total_messages, c.total_tokens_used)
+                 IS DISTINCT FROM (coalesce(m.n, 0), coalesce(m.tokens, 0))""",
         """SELECT FROM purchase_order AS o
-           LEFT JOIN (SELECT purchase_order_id, sum(total_price) AS total FROM purchase_order_item GROUP BY 1) AS l
+           LEFT JOIN (SELECT purchase_order_id, sum(total_price) AS total
+                      FROM purchase_order_item GROUP BY 1) AS l
                   ON l.purchase_order_id = o.id
            WHERE o.total_amount IS DISTINCT FROM coalesce(l.total, 0)""",
         """SELECT FROM automation_pipeline AS p
@@ -629,10 +678,12 @@ def test_a_ticket_is_numbered_and_its_first_answer_noted(baseline: Connection) -
                  IS DISTINCT FROM (coalesce(e.n, 0), coalesce(e.errors, 0), e.last)""",
         """SELECT FROM customer AS c JOIN customer_interaction AS i ON i.customer_id = c.id
            WHERE (i.timestamp AT TIME ZONE 'UTC')::date >= coalesce(c.acquisition_date, '-infinity')
-             AND (i.timestamp AT TIME ZONE 'UTC')::date > coalesce(c.last_interaction_date, '-infinity')""",
+             AND (i.timestamp AT TIME ZONE 'UTC')::date
+                 > coalesce(c.last_interaction_date, '-infinity')""",
         """SELECT FROM support_ticket AS t
            LEFT JOIN (SELECT ticket_id, min(created_at) AS first FROM ticket_comment
-                      WHERE user_id IS NOT NULL AND is_internal IS NOT TRUE GROUP BY 1) AS c ON c.ticket_id = t.id
+                      WHERE user_id IS NOT NULL AND is_internal IS NOT TRUE GROUP BY 1) AS c
+                  ON c.ticket_id = t.id
            WHERE t.first_response_at IS DISTINCT FROM c.first""",
     ],
     ids=["conversation", "purchase order", "pipeline", "customer", "ticket"],
@@ -651,7 +702,8 @@ def test_every_table_has_row_security_and_a_policy_for_reading_and_writing(
 ) -> None:
     query = """
         SELECT c.relname FROM pg_class AS c
-        JOIN pg_policy AS p ON p.polrelid = c.oid AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL
+        JOIN pg_policy AS p ON p.polrelid = c.oid AND p.polqual IS NOT NULL
+                           AND p.polwithcheck IS NOT NULL
         WHERE c.relrowsecurity ORDER BY 1
     """
     assert column(baseline, query) == column(baseline, TABLES)
@@ -682,7 +734,8 @@ def test_what_a_tenant_sees_is_all_its_own_and_nothing_else(
     own = value(baseline, "SELECT org_id FROM profile WHERE id = %s", user)
     expected = value(baseline, f"SELECT count(*) FROM {table} WHERE org_id = %s", own)
     with acting_as(baseline, user):
-        found = baseline.execute(f"SELECT org_id, count(*) FROM {table} GROUP BY 1").fetchall()  # type: ignore[arg-type]
+        query = f"SELECT org_id, count(*) FROM {table} GROUP BY 1"
+        found = baseline.execute(query).fetchall()  # type: ignore[arg-type]
     assert found == [(own, expected)]
 
 
@@ -720,9 +773,13 @@ def test_nobody_writes_into_another_tenant(baseline: Connection) -> None:
         ("INSERT INTO customer (org_id, name) VALUES (%s, 'x')", [theirs]),
         ("UPDATE customer SET org_id = %s", [theirs]),
         ("UPDATE profile SET org_id = %s WHERE id = auth.uid()", [theirs]),
-        ("INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity, unit_price)"
-         " VALUES (%s, %s, 1, 1)", [order, item]),
-    ]:  # fmt: skip
+        (
+            "INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity,"
+            " unit_price)"
+            " VALUES (%s, %s, 1, 1)",
+            [order, item],
+        ),
+    ]:
         with (
             pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"),
             acting_as(baseline, one),
@@ -936,8 +993,9 @@ def test_what_is_planted_can_be_found_at_every_scale(load: Load, scale: float) -
 
 def test_seven_foreign_keys_have_no_index(baseline: Connection) -> None:
     assert set(column(baseline, UNINDEXED)) == {
-        "ai_dataset.created_by", "alert_rule.created_by", "dashboard_share.shared_by", "data_import.connector_id",
-        "integration_log.import_id", "purchase_order.approved_by", "ticket_comment.user_id",
+        "ai_dataset.created_by", "alert_rule.created_by", "dashboard_share.shared_by",
+        "data_import.connector_id", "integration_log.import_id", "purchase_order.approved_by",
+        "ticket_comment.user_id",
     }  # fmt: skip
 
 

@@ -316,9 +316,18 @@ def test_a_database_without_users_passes_too(empty_database: Target) -> None:
 CONTACT_RULE = "EXISTS (SELECT FROM customer WHERE id = customer_id)"
 BREAKS = [
     ("ALTER TABLE lead DROP COLUMN score CASCADE", "columns missing or different: lead.score"),
-    ("ALTER TABLE sales_order ALTER COLUMN total_amount TYPE numeric(14,2)", "sales_order.total_amount"),
-    ("ALTER TABLE product ALTER COLUMN sku DROP NOT NULL", "columns missing or different: product.sku"),
-    ("ALTER TABLE sales_order ALTER COLUMN status SET DEFAULT 'pending'", "columns missing or different: sales_order.status"),
+    (
+        "ALTER TABLE sales_order ALTER COLUMN total_amount TYPE numeric(14,2)",
+        "sales_order.total_amount",
+    ),
+    (
+        "ALTER TABLE product ALTER COLUMN sku DROP NOT NULL",
+        "columns missing or different: product.sku",
+    ),
+    (
+        "ALTER TABLE sales_order ALTER COLUMN status SET DEFAULT 'pending'",
+        "columns missing or different: sales_order.status",
+    ),
     ("ALTER TABLE customer_contact DROP CONSTRAINT contact_email_format", "contact_email_format"),
     (
         "ALTER TABLE sales_order DROP CONSTRAINT sales_order_total_adds_up,"
@@ -326,46 +335,84 @@ BREAKS = [
         "constraints missing, different or not validated: sales_order_total_adds_up",
     ),
     (
-        "ALTER TABLE lead DROP CONSTRAINT lead_org_id_fkey, ADD CONSTRAINT lead_org_id_fkey FOREIGN KEY (org_id)"
+        "ALTER TABLE lead DROP CONSTRAINT lead_org_id_fkey, ADD CONSTRAINT lead_org_id_fkey"
+        " FOREIGN KEY (org_id)"
         " REFERENCES organization ON DELETE CASCADE NOT VALID",
         "constraints missing, different or not validated: lead_org_id_fkey",
     ),
     (
-        "ALTER TABLE sales_order DROP CONSTRAINT sales_order_customer_id_fkey, ADD CONSTRAINT sales_order_customer_id_fkey"
+        "ALTER TABLE sales_order DROP CONSTRAINT sales_order_customer_id_fkey, ADD"
+        " CONSTRAINT sales_order_customer_id_fkey"
         " FOREIGN KEY (customer_id) REFERENCES customer ON DELETE CASCADE",
         "sales_order_customer_id_fkey",
     ),
-    ("ALTER TABLE sales_order DROP CONSTRAINT sales_order_one_per_quote", "sales_order_one_per_quote"),
+    (
+        "ALTER TABLE sales_order DROP CONSTRAINT sales_order_one_per_quote",
+        "sales_order_one_per_quote",
+    ),
     ("DROP INDEX idx_crm_activity_lead", "every foreign key of the new tables is indexed"),
-    ("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_lead_org_email'::regclass", "idx_lead_org_email"),
+    (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_lead_org_email'::regclass",
+        "idx_lead_org_email",
+    ),
     (
         "DROP INDEX idx_customer_contact_primary;"
-        " CREATE INDEX idx_customer_contact_primary ON customer_contact (customer_id, is_primary) WHERE is_primary",
+        " CREATE INDEX idx_customer_contact_primary ON customer_contact (customer_id,"
+        " is_primary) WHERE is_primary",
         "of another shape: idx_customer_contact_primary",
     ),
-    ("ALTER TABLE product_price DISABLE ROW LEVEL SECURITY", "row-level security is off: product_price"),
+    (
+        "ALTER TABLE product_price DISABLE ROW LEVEL SECURITY",
+        "row-level security is off: product_price",
+    ),
     ("DROP POLICY tenant_isolation ON lead", "policy tenant_isolation missing or different: lead"),
-    ("ALTER POLICY tenant_isolation ON sales_order WITH CHECK (true)", "missing or different: sales_order"),
-    (f"ALTER POLICY tenant_isolation ON customer_contact USING ({CONTACT_RULE})", "different: customer_contact"),
+    (
+        "ALTER POLICY tenant_isolation ON sales_order WITH CHECK (true)",
+        "missing or different: sales_order",
+    ),
+    (
+        f"ALTER POLICY tenant_isolation ON customer_contact USING ({CONTACT_RULE})",
+        "different: customer_contact",
+    ),
     ("ALTER POLICY tenant_isolation ON product TO PUBLIC", "missing or different: product"),
     ("CREATE POLICY open ON sales_quote USING (true)", "open on sales_quote"),
     ("GRANT SELECT ON lead TO anon", "anon may SELECT lead"),
     ("GRANT TRUNCATE ON sales_order TO authenticated", "authenticated may TRUNCATE sales_order"),
-    ("GRANT DELETE ON document_number TO authenticated", "authenticated may DELETE document_number"),
+    (
+        "GRANT DELETE ON document_number TO authenticated",
+        "authenticated may DELETE document_number",
+    ),
     ("REVOKE UPDATE ON product FROM authenticated", "authenticated may not UPDATE product"),
     ("DROP TRIGGER keep_sales_totals ON sales_order", "keep_sales_totals on sales_order"),
-    ("ALTER TABLE sales_order_item DISABLE TRIGGER carry_totals_of_deleted", "carry_totals_of_deleted on sales_order_item"),
+    (
+        "ALTER TABLE sales_order_item DISABLE TRIGGER carry_totals_of_deleted",
+        "carry_totals_of_deleted on sales_order_item",
+    ),
     ("DROP TRIGGER stay_in_organization ON customer", "stay_in_organization on customer"),
     (
-        "DROP TRIGGER same_organization ON sales_order; CREATE CONSTRAINT TRIGGER same_organization AFTER INSERT OR UPDATE"
-        " ON sales_order FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('org_id', 'customer_id customer')",
+        "DROP TRIGGER same_organization ON sales_order; CREATE CONSTRAINT"
+        " TRIGGER same_organization AFTER INSERT OR UPDATE"
+        " ON sales_order FOR EACH ROW EXECUTE FUNCTION must_be_of_same_organization('org_id',"
+        " 'customer_id customer')",
         "same_organization on sales_order",
     ),
-    ("ALTER FUNCTION convert_lead SECURITY DEFINER", "functions missing or different: convert_lead"),
-    ("ALTER FUNCTION keep_sales_totals() RESET search_path", "functions missing or different: keep_sales_totals()"),
-    ("GRANT EXECUTE ON FUNCTION accept_quote TO anon", "functions missing or different: accept_quote"),
+    (
+        "ALTER FUNCTION convert_lead SECURITY DEFINER",
+        "functions missing or different: convert_lead",
+    ),
+    (
+        "ALTER FUNCTION keep_sales_totals() RESET search_path",
+        "functions missing or different: keep_sales_totals()",
+    ),
+    (
+        "GRANT EXECUTE ON FUNCTION accept_quote TO anon",
+        "functions missing or different: accept_quote",
+    ),
     ("REVOKE EXECUTE ON FUNCTION next_document_number FROM authenticated", "next_document_number"),
-    ("COMMENT ON COLUMN lead.email IS 'the address'", "not commented as personal data or money: lead.email"),
+    (
+        "COMMENT ON COLUMN lead.email IS 'the address'",
+        "not commented as personal data or money: lead.email",
+    ),
     ("COMMENT ON COLUMN sales_order.total_amount IS NULL", "sales_order.total_amount"),
     ("COMMENT ON TABLE product IS NULL", "tables without a comment: product"),
     (
@@ -375,31 +422,37 @@ BREAKS = [
         "headers are the sums of their lines: 2 row(s): name sales_quote",
     ),
     (
-        "ALTER TABLE sales_order DISABLE TRIGGER same_organization; UPDATE sales_order SET customer_id ="
+        "ALTER TABLE sales_order DISABLE TRIGGER same_organization; UPDATE sales_order"
+        " SET customer_id ="
         " (SELECT id FROM customer WHERE customer.org_id <> sales_order.org_id LIMIT 1)"
         " WHERE id = (SELECT id FROM sales_order LIMIT 1); SET CONSTRAINTS ALL IMMEDIATE;"
         " ALTER TABLE sales_order ENABLE TRIGGER same_organization",
         "reference sales_order.customer_id",
     ),
     (
-        "CREATE OR REPLACE FUNCTION convert_lead(lead_id uuid, opportunity_name text DEFAULT NULL, opportunity_amount numeric"
-        " DEFAULT NULL, opportunity_currency currency_code DEFAULT NULL, OUT customer_id uuid, OUT contact_id uuid,"
+        "CREATE OR REPLACE FUNCTION convert_lead(lead_id uuid, opportunity_name text DEFAULT"
+        " NULL, opportunity_amount numeric"
+        " DEFAULT NULL, opportunity_currency currency_code DEFAULT NULL, OUT customer_id uuid,"
+        " OUT contact_id uuid,"
         " OUT opportunity_id uuid) LANGUAGE sql SET search_path = public, pg_temp AS"
         " 'SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid()'",
         "convert_lead() made another opportunity than the lead promised",
     ),
     (
-        "CREATE OR REPLACE FUNCTION next_document_number(org_id uuid, kind text) RETURNS text LANGUAGE sql"
+        "CREATE OR REPLACE FUNCTION next_document_number(org_id uuid, kind text) RETURNS text"
+        " LANGUAGE sql"
         " SET search_path = public, pg_temp AS $$ SELECT 'SO-1' $$",
         "next_document_number() draws SO-1, SO-1, SO-1",
     ),
     (
-        "ALTER TABLE sales_quote_item DROP CONSTRAINT sales_quote_item_line_total_is_quantity_times_price;"
-        " CREATE OR REPLACE FUNCTION keep_line_total() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS"
+        "ALTER TABLE sales_quote_item DROP CONSTRAINT"
+        " sales_quote_item_line_total_is_quantity_times_price;"
+        " CREATE OR REPLACE FUNCTION keep_line_total() RETURNS trigger LANGUAGE plpgsql"
+        " SET search_path = public, pg_temp AS"
         " $$ BEGIN NEW.line_total := trunc(NEW.quantity * NEW.unit_price, 2); RETURN NEW; END $$",
         "the totals of a quote are wrong",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -448,23 +501,60 @@ def test_the_sql_tests_pass_and_leave_nothing_even_without_a_runner(
     ("path", "statement", "message"),
     [
         (UNIT, "DROP TABLE quality_control", "the 13 tables of phase 2 should exist"),
-        (UNIT, "ALTER TABLE lead DROP CONSTRAINT lead_score_is_a_percentage", "lead_score_is_a_percentage should refuse"),
-        (UNIT, "ALTER TABLE sales_order DISABLE TRIGGER keep_sales_totals", "an order without lines should be worth nothing"),
-        (UNIT, "ALTER TABLE sales_order_item DISABLE TRIGGER carry_totals_of_updated", "a line that moves"),
-        (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER fill_currency", "should give BRL, and gave "),
+        (
+            UNIT,
+            "ALTER TABLE lead DROP CONSTRAINT lead_score_is_a_percentage",
+            "lead_score_is_a_percentage should refuse",
+        ),
+        (
+            UNIT,
+            "ALTER TABLE sales_order DISABLE TRIGGER keep_sales_totals",
+            "an order without lines should be worth nothing",
+        ),
+        (
+            UNIT,
+            "ALTER TABLE sales_order_item DISABLE TRIGGER carry_totals_of_updated",
+            "a line that moves",
+        ),
+        (
+            UNIT,
+            "ALTER TABLE opportunity DISABLE TRIGGER fill_currency",
+            "should give BRL, and gave ",
+        ),
         (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER same_organization", "accepted"),
-        (UNIT, "ALTER TABLE opportunity DISABLE TRIGGER stay_in_organization", "moved to another organisation"),
-        (UNIT, "ALTER TABLE customer DISABLE TRIGGER stay_in_organization", "a customer moved away"),
-        (INTEGRATION, "ALTER TABLE lead DISABLE TRIGGER record_audit", "the audit trail should tell"),
-        (INTEGRATION, "ALTER TABLE sales_quote_item DISABLE TRIGGER carry_totals_of_inserted", "the quote should add up"),
-        (INTEGRATION, "ALTER TABLE organization DISABLE ROW LEVEL SECURITY", "a user should see one organisation"),
+        (
+            UNIT,
+            "ALTER TABLE opportunity DISABLE TRIGGER stay_in_organization",
+            "moved to another organisation",
+        ),
+        (
+            UNIT,
+            "ALTER TABLE customer DISABLE TRIGGER stay_in_organization",
+            "a customer moved away",
+        ),
         (
             INTEGRATION,
-            "ALTER TABLE sales_quote_item ALTER CONSTRAINT sales_quote_item_product_id_fkey NOT DEFERRABLE",
+            "ALTER TABLE lead DISABLE TRIGGER record_audit",
+            "the audit trail should tell",
+        ),
+        (
+            INTEGRATION,
+            "ALTER TABLE sales_quote_item DISABLE TRIGGER carry_totals_of_inserted",
+            "the quote should add up",
+        ),
+        (
+            INTEGRATION,
+            "ALTER TABLE organization DISABLE ROW LEVEL SECURITY",
+            "a user should see one organisation",
+        ),
+        (
+            INTEGRATION,
+            "ALTER TABLE sales_quote_item ALTER CONSTRAINT sales_quote_item_product_id_fkey NOT"
+            " DEFERRABLE",
             "sales_quote_item_product_id_fkey",
         ),
     ],
-)  # fmt: skip
+)
 def test_the_sql_tests_can_fail(
     shared: Connection, path: Path, statement: str, message: str
 ) -> None:
@@ -487,36 +577,60 @@ COPY = (
     " || {1})).* FROM {0} WHERE id = %({0})s"
 )
 FLAWS = {
-    "customers_without_org": "UPDATE customer SET org_id = gen_random_uuid() WHERE id = %(customer)s",
+    "customers_without_org": (
+        "UPDATE customer SET org_id = gen_random_uuid() WHERE id = %(customer)s"
+    ),
     "orphaned_customer_contacts": "DELETE FROM customer WHERE id = %(customer)s",
-    "customers_with_two_primary_contacts": "DROP INDEX idx_customer_contact_primary; " + COPY.format("customer_contact", "'{}'"),
-    "organizations_with_two_default_price_lists": "DROP INDEX idx_price_list_default; " + COPY.format("price_list", "'{}'"),
-    "products_with_one_sku": "ALTER TABLE product DROP CONSTRAINT product_sku_is_unique_in_organization; "
-    + COPY.format("product", "'{}'"),
-    "orders_with_one_number": "ALTER TABLE sales_order DROP CONSTRAINT sales_order_number_is_unique_in_organization; "
-    + COPY.format("sales_order", "'{}'"),
-    "quotes_with_one_number": "ALTER TABLE sales_quote DROP CONSTRAINT sales_quote_number_is_unique_in_organization; "
-    + COPY.format("sales_quote", "'{}'"),
-    "converted_leads_that_are_still_open": "UPDATE lead SET converted_at = now() WHERE id = %(lead)s",
-    "leads_with_a_customer_and_no_time": "ALTER TABLE lead DROP CONSTRAINT lead_conversion_has_a_time; "
-    "UPDATE lead SET converted_to_customer_id = %(customer)s WHERE id = %(lead)s",
+    "customers_with_two_primary_contacts": "DROP INDEX idx_customer_contact_primary; "
+    + COPY.format("customer_contact", "'{}'"),
+    "organizations_with_two_default_price_lists": "DROP INDEX idx_price_list_default; "
+    + COPY.format("price_list", "'{}'"),
+    "products_with_one_sku": (
+        "ALTER TABLE product DROP CONSTRAINT product_sku_is_unique_in_organization; "
+        + COPY.format("product", "'{}'")
+    ),
+    "orders_with_one_number": (
+        "ALTER TABLE sales_order DROP CONSTRAINT sales_order_number_is_unique_in_organization; "
+        + COPY.format("sales_order", "'{}'")
+    ),
+    "quotes_with_one_number": (
+        "ALTER TABLE sales_quote DROP CONSTRAINT sales_quote_number_is_unique_in_organization; "
+        + COPY.format("sales_quote", "'{}'")
+    ),
+    "converted_leads_that_are_still_open": (
+        "UPDATE lead SET converted_at = now() WHERE id = %(lead)s"
+    ),
+    "leads_with_a_customer_and_no_time": (
+        "ALTER TABLE lead DROP CONSTRAINT lead_conversion_has_a_time; "
+        "UPDATE lead SET converted_to_customer_id = %(customer)s WHERE id = %(lead)s"
+    ),
     "quotes_with_two_orders": "ALTER TABLE sales_order DROP CONSTRAINT sales_order_one_per_quote; "
     "UPDATE sales_order SET quote_id = %(sales_quote)s",
-    "quotes_converted_to_an_order_of_another_quote": "UPDATE sales_quote SET converted_to_order_id = %(sales_order)s"
-    " WHERE id = %(sales_quote)s",
+    "quotes_converted_to_an_order_of_another_quote": (
+        "UPDATE sales_quote SET converted_to_order_id = %(sales_order)s WHERE id = %(sales_quote)s"
+    ),
     "lines_of_quotes_with_a_wrong_total": "ALTER TABLE sales_quote_item DROP CONSTRAINT"
-    " sales_quote_item_line_total_is_quantity_times_price; UPDATE sales_quote_item SET line_total = line_total + 0.01",
+    " sales_quote_item_line_total_is_quantity_times_price; UPDATE sales_quote_item"
+    " SET line_total = line_total + 0.01",
     "lines_of_orders_with_a_wrong_total": "ALTER TABLE sales_order_item DROP CONSTRAINT"
-    " sales_order_item_line_total_is_quantity_times_price; UPDATE sales_order_item SET line_total = NULL",
-    "quotes_that_are_not_the_sum_of_their_lines": "DELETE FROM sales_quote_item WHERE id = %(sales_quote_item)s",
-    "orders_that_are_not_the_sum_of_their_lines": "UPDATE sales_order SET subtotal = 1, tax_amount = 0, total_amount = 1"
-    " WHERE id = %(sales_order)s",
-    "amounts_without_a_currency": "UPDATE sales_order SET currency = NULL WHERE id = %(sales_order)s",
+    " sales_order_item_line_total_is_quantity_times_price; UPDATE sales_order_item"
+    " SET line_total = NULL",
+    "quotes_that_are_not_the_sum_of_their_lines": (
+        "DELETE FROM sales_quote_item WHERE id = %(sales_quote_item)s"
+    ),
+    "orders_that_are_not_the_sum_of_their_lines": (
+        "UPDATE sales_order SET subtotal = 1, tax_amount = 0, total_amount = 1"
+        " WHERE id = %(sales_order)s"
+    ),
+    "amounts_without_a_currency": (
+        "UPDATE sales_order SET currency = NULL WHERE id = %(sales_order)s"
+    ),
     "references_to_another_organization": "UPDATE product SET sku = 'moved', org_id ="
     " (SELECT id FROM organization WHERE id <> %(org)s LIMIT 1) WHERE id = %(product)s",
-    "numbers_behind_their_documents": "UPDATE sales_order SET order_number = 'SO-' || extract(year FROM current_date) || '-000002'"
+    "numbers_behind_their_documents": "UPDATE sales_order SET order_number = 'SO-' || extract(year"
+    " FROM current_date) || '-000002'"
     " WHERE id = %(sales_order)s",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FLAWS)
@@ -772,11 +886,19 @@ def test_a_shipment_does_not_touch_the_header_and_a_truncate_does(shared: Connec
 def test_the_checks_hold_even_while_triggers_sleep(shared: Connection) -> None:
     own, _ = companies(shared)
     for statement, rule in (
-        ("UPDATE sales_order SET total_amount = total_amount + 1 WHERE id = %(sales_order)s", "sales_order_total_adds_up"),
-        ("UPDATE sales_quote SET total_amount = NULL WHERE id = %(sales_quote)s", "sales_quote_total_adds_up"),
-        ("UPDATE sales_order_item SET line_total = 1 WHERE id = %(sales_order_item)s",
-         "sales_order_item_line_total_is_quantity_times_price"),
-    ):  # fmt: skip
+        (
+            "UPDATE sales_order SET total_amount = total_amount + 1 WHERE id = %(sales_order)s",
+            "sales_order_total_adds_up",
+        ),
+        (
+            "UPDATE sales_quote SET total_amount = NULL WHERE id = %(sales_quote)s",
+            "sales_quote_total_adds_up",
+        ),
+        (
+            "UPDATE sales_order_item SET line_total = 1 WHERE id = %(sales_order_item)s",
+            "sales_order_item_line_total_is_quantity_times_price",
+        ),
+    ):
         with shared.transaction(force_rollback=True):
             shared.execute("SET LOCAL session_replication_role = replica")
             with pytest.raises(errors.CheckViolation, match=rule):
@@ -898,28 +1020,54 @@ def test_of_two_sessions_that_convert_one_row_one_does(
     ("before", "call", "error"),
     [
         ("", "SELECT convert_lead(gen_random_uuid())", errors.NoDataFound),
-        ("UPDATE lead SET status = 'lost'", "SELECT convert_lead(%(lead)s)", errors.ObjectNotInPrerequisiteState),
+        (
+            "UPDATE lead SET status = 'lost'",
+            "SELECT convert_lead(%(lead)s)",
+            errors.ObjectNotInPrerequisiteState,
+        ),
         ("", "SELECT accept_quote(gen_random_uuid())", errors.NoDataFound),
         ("", "SELECT convert_quote_to_order(gen_random_uuid())", errors.NoDataFound),
-        ("UPDATE sales_quote SET valid_until = current_date - 1", "SELECT accept_quote(%(sales_quote)s)",
-         errors.ObjectNotInPrerequisiteState),
-        ("UPDATE sales_quote SET status = 'cancelled'", "SELECT convert_quote_to_order(%(sales_quote)s)",
-         errors.ObjectNotInPrerequisiteState),
-        ("DELETE FROM sales_quote_item", "SELECT convert_quote_to_order(%(sales_quote)s)",
-         errors.ObjectNotInPrerequisiteState),
-        ("SELECT convert_quote_to_order(%(sales_quote)s)", "SELECT accept_quote(%(sales_quote)s)",
-         errors.ObjectNotInPrerequisiteState),
-        ("SELECT convert_quote_to_order(%(sales_quote)s)",
-         "UPDATE sales_quote SET converted_to_order_id = NULL WHERE id = %(sales_quote)s", errors.ObjectNotInPrerequisiteState),
-        ("SELECT convert_lead(%(lead)s)", "UPDATE lead SET converted_at = NULL, converted_to_customer_id = NULL WHERE id = %(lead)s",
-         errors.ObjectNotInPrerequisiteState),
-        ("SELECT convert_quote_to_order(%(sales_quote)s)",
-         "INSERT INTO sales_order (org_id, customer_id, created_by, quote_id) VALUES (%(org)s, %(customer)s, %(user)s, %(sales_quote)s)",
-         errors.UniqueViolation),
+        (
+            "UPDATE sales_quote SET valid_until = current_date - 1",
+            "SELECT accept_quote(%(sales_quote)s)",
+            errors.ObjectNotInPrerequisiteState,
+        ),
+        (
+            "UPDATE sales_quote SET status = 'cancelled'",
+            "SELECT convert_quote_to_order(%(sales_quote)s)",
+            errors.ObjectNotInPrerequisiteState,
+        ),
+        (
+            "DELETE FROM sales_quote_item",
+            "SELECT convert_quote_to_order(%(sales_quote)s)",
+            errors.ObjectNotInPrerequisiteState,
+        ),
+        (
+            "SELECT convert_quote_to_order(%(sales_quote)s)",
+            "SELECT accept_quote(%(sales_quote)s)",
+            errors.ObjectNotInPrerequisiteState,
+        ),
+        (
+            "SELECT convert_quote_to_order(%(sales_quote)s)",
+            "UPDATE sales_quote SET converted_to_order_id = NULL WHERE id = %(sales_quote)s",
+            errors.ObjectNotInPrerequisiteState,
+        ),
+        (
+            "SELECT convert_lead(%(lead)s)",
+            "UPDATE lead SET converted_at = NULL, converted_to_customer_id = NULL"
+            " WHERE id = %(lead)s",
+            errors.ObjectNotInPrerequisiteState,
+        ),
+        (
+            "SELECT convert_quote_to_order(%(sales_quote)s)",
+            "INSERT INTO sales_order (org_id, customer_id, created_by, quote_id)"
+            " VALUES (%(org)s, %(customer)s, %(user)s, %(sales_quote)s)",
+            errors.UniqueViolation,
+        ),
         ("", "SELECT convert_lead(%(far lead)s)", errors.NoDataFound),
         ("", "SELECT convert_quote_to_order(%(far quote)s)", errors.NoDataFound),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_converted_says_so(
     shared: Connection, before: str, call: str, error: type[psycopg.Error]
 ) -> None:
@@ -1083,8 +1231,14 @@ def test_anon_is_refused(shared: Connection, table: str, statement: str) -> None
 
 @pytest.mark.parametrize(
     "call",
-    ["convert_lead(%s)", "accept_quote(%s)", "convert_quote_to_order(%s)", "next_document_number(%s, 'x')", "organization_currency(%s)"],
-)  # fmt: skip
+    [
+        "convert_lead(%s)",
+        "accept_quote(%s)",
+        "convert_quote_to_order(%s)",
+        "next_document_number(%s, 'x')",
+        "organization_currency(%s)",
+    ],
+)
 def test_anon_calls_no_function(shared: Connection, call: str) -> None:
     with acting(shared, "anon", None), pytest.raises(errors.InsufficientPrivilege):
         shared.execute(f"SELECT {call}", (uuid4(),))
@@ -1237,10 +1391,15 @@ def test_an_organisation_goes_with_all_its_rows(crm: Connection) -> None:
         (own.org,),
     )
     for table, column in (
-        ("dashboard", "created_by"), ("ai_conversation", "user_id"), ("ai_dataset", "created_by"),
-        ("ai_prompt_template", "created_by"), ("integration_connector", "created_by"), ("data_import", "created_by"),
-        ("automation_pipeline", "created_by"), ("alert_rule", "created_by"),
-    ):  # fmt: skip
+        ("dashboard", "created_by"),
+        ("ai_conversation", "user_id"),
+        ("ai_dataset", "created_by"),
+        ("ai_prompt_template", "created_by"),
+        ("integration_connector", "created_by"),
+        ("data_import", "created_by"),
+        ("automation_pipeline", "created_by"),
+        ("alert_rule", "created_by"),
+    ):
         crm.execute(f"DELETE FROM {table} WHERE {column} IS NOT NULL AND org_id = %s", (own.org,))
     crm.execute("DELETE FROM organization WHERE id = %s", (own.org,))
     assert {table: one(crm, f"SELECT count(*) FROM {table}") for table in TABLES} == dict.fromkeys(

@@ -48,7 +48,8 @@ CHECKS = settings.sql() / "checks" / "application"
 DECISIONS = """
     CREATE SCHEMA IF NOT EXISTS mantis_runbook;
     CREATE TABLE IF NOT EXISTS mantis_runbook.decision (
-        subject text, key text, value text, decided_by text, decided_at timestamptz DEFAULT now(), PRIMARY KEY (subject, key)
+        subject text, key text, value text, decided_by text, decided_at timestamptz DEFAULT now(),
+        PRIMARY KEY (subject, key)
     )
 """
 
@@ -222,9 +223,11 @@ def company(connection: Connection, currency: str = "EUR") -> Company:
         "SELECT coalesce(to_regclass('auth.users'), to_regclass('auth.users_extended'))::text",
     )
     org = made(
-        "INSERT INTO organization (name, slug, settings) VALUES ('Company', %s, jsonb_build_object('currency', %s::text))",
-        f"company-{uuid4()}", currency,
-    )  # fmt: skip
+        "INSERT INTO organization (name, slug, settings) VALUES ('Company', %s,"
+        " jsonb_build_object('currency', %s::text))",
+        f"company-{uuid4()}",
+        currency,
+    )
     connection.execute(f"INSERT INTO {users} (id) VALUES (%s)", (user,))
     connection.execute(
         "INSERT INTO profile (id, org_id, role, display_name) VALUES (%s, %s, 'admin', 'U')",
@@ -254,9 +257,13 @@ def company(connection: Connection, currency: str = "EUR") -> Company:
         (org,),
     )
     invoice = made(
-        "INSERT INTO invoice (org_id, customer_id, sales_order_id, due_date, created_by) VALUES (%s, %s, %s, CURRENT_DATE, %s)",
-        org, customer, order, user,
-    )  # fmt: skip
+        "INSERT INTO invoice (org_id, customer_id, sales_order_id, due_date, created_by)"
+        " VALUES (%s, %s, %s, CURRENT_DATE, %s)",
+        org,
+        customer,
+        order,
+        user,
+    )
     item = made(
         "INSERT INTO invoice_item (invoice_id, product_id, description, unit_price) VALUES (%s, %s,"
         " 'x', 100)",
@@ -264,9 +271,14 @@ def company(connection: Connection, currency: str = "EUR") -> Company:
         product,
     )
     payment = made(
-        "INSERT INTO payment (org_id, customer_id, invoice_id, amount, payment_method, status, processed_by)"
-        " VALUES (%s, %s, %s, 40, 'cash', 'completed', %s)", org, customer, invoice, user,
-    )  # fmt: skip
+        "INSERT INTO payment (org_id, customer_id, invoice_id, amount, payment_method, status,"
+        " processed_by)"
+        " VALUES (%s, %s, %s, 40, 'cash', 'completed', %s)",
+        org,
+        customer,
+        invoice,
+        user,
+    )
     entry, draft = (
         made(
             "INSERT INTO journal_entry (org_id, description, created_by) VALUES (%s, 'booked', %s)",
@@ -324,9 +336,14 @@ def test_the_rollback_leaves_the_catalogue_as_it_was_with_rows_in_every_table(
 ) -> None:
     before = catalog.snapshot(sales)
     columns = {
-        table: one(sales, f"SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_name = '{table}' AND table_schema = 'public'")
+        table: one(
+            sales,
+            "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position)"
+            f" FROM information_schema.columns WHERE table_name = '{table}'"
+            " AND table_schema = 'public'",
+        )
         for table in MONEY
-    }  # fmt: skip
+    }
     content = {
         t: sales.execute(f"SELECT {columns[t]} FROM {t} ORDER BY id").fetchall() for t in MONEY
     }
@@ -402,69 +419,123 @@ BREAKS = [
     ("ALTER TABLE tax_rate DROP COLUMN is_compound", "tables differ: tax_rate"),
     ("ALTER TABLE account ALTER COLUMN code TYPE varchar(20)", "tables differ: account"),
     ("ALTER TABLE customer ALTER COLUMN currency DROP NOT NULL", "without a default: customer"),
-    ("ALTER TABLE inventory_item ALTER COLUMN currency SET DEFAULT 'USD'", "without a default: inventory_item"),
     (
-        "ALTER TABLE purchase_order ADD CONSTRAINT purchase_order_has_currency CHECK (currency IS NOT NULL)",
+        "ALTER TABLE inventory_item ALTER COLUMN currency SET DEFAULT 'USD'",
+        "without a default: inventory_item",
+    ),
+    (
+        "ALTER TABLE purchase_order ADD CONSTRAINT purchase_order_has_currency CHECK (currency"
+        " IS NOT NULL)",
         "left over: purchase_order_has_currency",
     ),
-    ("ALTER TABLE journal_entry DROP CONSTRAINT journal_entry_posted_is_balanced", "journal_entry_posted_is_balanced is missing"),
-    ("ALTER TABLE tax_rate DROP CONSTRAINT tax_rate_periods_do_not_overlap", "tax_rate_periods_do_not_overlap is missing"),
+    (
+        "ALTER TABLE journal_entry DROP CONSTRAINT journal_entry_posted_is_balanced",
+        "journal_entry_posted_is_balanced is missing",
+    ),
+    (
+        "ALTER TABLE tax_rate DROP CONSTRAINT tax_rate_periods_do_not_overlap",
+        "tax_rate_periods_do_not_overlap is missing",
+    ),
     (
         "ALTER TABLE invoice DROP CONSTRAINT invoice_org_id_fkey,"
-        " ADD CONSTRAINT invoice_org_id_fkey FOREIGN KEY (org_id) REFERENCES organization ON DELETE CASCADE NOT VALID",
+        " ADD CONSTRAINT invoice_org_id_fkey FOREIGN KEY (org_id) REFERENCES organization ON"
+        " DELETE CASCADE NOT VALID",
         "(not validated)",
     ),
     ("DROP INDEX journal_entry_is_reversed_once", "journal_entry_is_reversed_once is missing"),
-    ("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_invoice_open'::regclass", "(invalid)"),
+    (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_invoice_open'::regclass",
+        "(invalid)",
+    ),
     ("DROP INDEX idx_payment_customer", "payment_customer_id_fkey"),
-    ("DROP TRIGGER keep_journal_totals ON journal_entry_line", "journal_entry_line.keep_journal_totals is missing"),
+    (
+        "DROP TRIGGER keep_journal_totals ON journal_entry_line",
+        "journal_entry_line.keep_journal_totals is missing",
+    ),
     ("ALTER TABLE journal_entry DISABLE TRIGGER keep_journal_entry", "(switched off)"),
     ("DROP TRIGGER fill_currency ON customer", "customer.fill_currency is missing"),
-    ("DROP TRIGGER give_default_accounts ON organization", "organization.give_default_accounts is missing"),
-    ("ALTER FUNCTION keep_journal_entry() RESET search_path", "functions differ: keep_journal_entry()"),
-    ("ALTER FUNCTION keep_journal_totals() SECURITY INVOKER", "functions differ: keep_journal_totals()"),
-    ("GRANT EXECUTE ON FUNCTION post_journal_entry(uuid) TO anon", "functions differ: post_journal_entry(uuid)"),
+    (
+        "DROP TRIGGER give_default_accounts ON organization",
+        "organization.give_default_accounts is missing",
+    ),
+    (
+        "ALTER FUNCTION keep_journal_entry() RESET search_path",
+        "functions differ: keep_journal_entry()",
+    ),
+    (
+        "ALTER FUNCTION keep_journal_totals() SECURITY INVOKER",
+        "functions differ: keep_journal_totals()",
+    ),
+    (
+        "GRANT EXECUTE ON FUNCTION post_journal_entry(uuid) TO anon",
+        "functions differ: post_journal_entry(uuid)",
+    ),
     ("DROP POLICY tenant_isolation ON payment", "payment.tenant_isolation is missing"),
-    ("ALTER POLICY tenant_isolation ON invoice WITH CHECK (true)", "policies differ: invoice.tenant_isolation"),
-    ("ALTER TABLE account DISABLE ROW LEVEL SECURITY", "rights differ: account without row security"),
+    (
+        "ALTER POLICY tenant_isolation ON invoice WITH CHECK (true)",
+        "policies differ: invoice.tenant_isolation",
+    ),
+    (
+        "ALTER TABLE account DISABLE ROW LEVEL SECURITY",
+        "rights differ: account without row security",
+    ),
     ("GRANT SELECT ON journal_entry TO anon", "journal_entry anon SELECT"),
-    ("GRANT INSERT ON organization_currency TO authenticated", "rights differ: organization_currency"),
+    (
+        "GRANT INSERT ON organization_currency TO authenticated",
+        "rights differ: organization_currency",
+    ),
     ("COMMENT ON TABLE exchange_rate IS NULL", "exchange_rate"),
     ("COMMENT ON COLUMN invoice.amount_due IS 'what is due'", "invoice.amount_due"),
-    ("DELETE FROM organization_currency WHERE org_id = (SELECT org_id FROM profile LIMIT 1)", "no currency on record"),
+    (
+        "DELETE FROM organization_currency WHERE org_id = (SELECT org_id FROM profile LIMIT 1)",
+        "no currency on record",
+    ),
     (
         "DELETE FROM account AS a WHERE org_id = (SELECT id FROM organization AS o WHERE NOT EXISTS"
         " (SELECT FROM journal_entry WHERE org_id = o.id) LIMIT 1)",
         "no accounts",
     ),
     (
-        "SET LOCAL session_replication_role = replica; UPDATE purchase_order_item SET currency = 'INR'"
+        "SET LOCAL session_replication_role = replica; UPDATE purchase_order_item"
+        " SET currency = 'INR'"
         " WHERE id = (SELECT id FROM purchase_order_item WHERE currency <> 'INR' LIMIT 1)",
         "currency_of_order",
     ),
-    ("SET LOCAL session_replication_role = replica; UPDATE invoice_item SET line_total = 99", "net 99"),
-    ("SET LOCAL session_replication_role = replica; UPDATE payment_allocation SET amount = 41", "allocated 41"),
     (
-        "SET LOCAL session_replication_role = replica; UPDATE journal_entry_line SET debit_amount = 99 WHERE debit_amount > 0",
+        "SET LOCAL session_replication_role = replica; UPDATE invoice_item SET line_total = 99",
+        "net 99",
+    ),
+    (
+        "SET LOCAL session_replication_role = replica; UPDATE payment_allocation SET amount = 41",
+        "allocated 41",
+    ),
+    (
+        "SET LOCAL session_replication_role = replica; UPDATE journal_entry_line"
+        " SET debit_amount = 99 WHERE debit_amount > 0",
         "journal entries are the sums of their lines, and posted ones balance: ",
     ),
     (
-        "CREATE OR REPLACE FUNCTION round_money(amount numeric, currency currency_code) RETURNS numeric"
-        " LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'SELECT trunc(amount, currency_minor_units(currency))'",
+        "CREATE OR REPLACE FUNCTION round_money(amount numeric, currency currency_code)"
+        " RETURNS numeric"
+        " LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'SELECT trunc(amount,"
+        " currency_minor_units(currency))'",
         "rounding differs: 2.345 USD gave 2.34, expected 2.35",
     ),
     (
-        "CREATE OR REPLACE FUNCTION convert_amount(amount numeric, from_currency currency_code, to_currency currency_code,"
-        " on_date date, for_org uuid DEFAULT NULL) RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp"
+        "CREATE OR REPLACE FUNCTION convert_amount(amount numeric, from_currency currency_code,"
+        " to_currency currency_code,"
+        " on_date date, for_org uuid DEFAULT NULL) RETURNS numeric LANGUAGE sql STABLE"
+        " SET search_path = public, pg_temp"
         " AS 'SELECT amount'",
         "conversion differs",
     ),
     (
-        "CREATE OR REPLACE FUNCTION keep_journal_totals() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+        "CREATE OR REPLACE FUNCTION keep_journal_totals() RETURNS trigger LANGUAGE plpgsql"
+        " SECURITY DEFINER"
         " SET search_path = public, pg_temp AS 'BEGIN RETURN NULL; END'",
         "a posted entry can be changed",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -770,11 +841,25 @@ def test_the_old_application_inserts_before_during_and_after(sales: Connection) 
 
 
 OLD_ERRORS = [
-    ("INSERT INTO customer (org_id, name) VALUES (gen_random_uuid(), 'x')", errors.ForeignKeyViolation),
-    ("INSERT INTO inventory_item (org_id, sku, name, category) VALUES (gen_random_uuid(), 'x', 'x', 'tools')", errors.ForeignKeyViolation),
-    ("INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity, unit_price) VALUES (gen_random_uuid(), gen_random_uuid(), 1, 1)", errors.ForeignKeyViolation),
-    ("INSERT INTO customer (org_id, name) VALUES (NULL, 'x')", (errors.NotNullViolation, errors.ForeignKeyViolation)),
-]  # fmt: skip
+    (
+        "INSERT INTO customer (org_id, name) VALUES (gen_random_uuid(), 'x')",
+        errors.ForeignKeyViolation,
+    ),
+    (
+        "INSERT INTO inventory_item (org_id, sku, name, category) VALUES (gen_random_uuid(),"
+        " 'x', 'x', 'tools')",
+        errors.ForeignKeyViolation,
+    ),
+    (
+        "INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity,"
+        " unit_price) VALUES (gen_random_uuid(), gen_random_uuid(), 1, 1)",
+        errors.ForeignKeyViolation,
+    ),
+    (
+        "INSERT INTO customer (org_id, name) VALUES (NULL, 'x')",
+        (errors.NotNullViolation, errors.ForeignKeyViolation),
+    ),
+]
 
 
 @pytest.mark.parametrize(("statement", "error"), OLD_ERRORS)
@@ -826,10 +911,17 @@ def _company_of(connection: Connection, org: UUID) -> Company:
 
     invoice = of("invoice")
     return Company(
-        org, of("profile"), of("customer"), of("account", "AND code = '1100'"), of("account", "AND code = '4100'"), invoice,
-        one(connection, "SELECT id FROM invoice_item WHERE invoice_id = %s", (invoice,)), of("payment"),
-        of("journal_entry", "AND is_posted"), of("journal_entry", "AND NOT is_posted"),
-    )  # fmt: skip
+        org,
+        of("profile"),
+        of("customer"),
+        of("account", "AND code = '1100'"),
+        of("account", "AND code = '4100'"),
+        invoice,
+        one(connection, "SELECT id FROM invoice_item WHERE invoice_id = %s", (invoice,)),
+        of("payment"),
+        of("journal_entry", "AND is_posted"),
+        of("journal_entry", "AND NOT is_posted"),
+    )
 
 
 SETTINGS = [
@@ -975,7 +1067,8 @@ def test_checks_find_amounts_that_cannot_stay(
 #: What a client may try on a posted entry. {x} of the company stands for its ids.
 TRICKS = [
     "UPDATE journal_entry SET description = 'x' WHERE id = '{entry}'",
-    "UPDATE journal_entry SET is_posted = false, posted_at = NULL, posted_by = NULL WHERE id = '{entry}'",
+    "UPDATE journal_entry SET is_posted = false, posted_at = NULL, posted_by = NULL"
+    " WHERE id = '{entry}'",
     "UPDATE journal_entry SET is_posted = NULL WHERE id = '{entry}'",
     "UPDATE journal_entry SET total_debits = 5, total_credits = 5 WHERE id = '{entry}'",
     "UPDATE journal_entry SET posted_by = NULL, posted_at = now() WHERE id = '{entry}'",
@@ -984,22 +1077,31 @@ TRICKS = [
     "UPDATE journal_entry SET entry_date = entry_date - 365",
     "DELETE FROM journal_entry WHERE id = '{entry}'",
     "DELETE FROM journal_entry",
-    "INSERT INTO journal_entry (id, org_id, description, created_by) VALUES ('{entry}', '{org}', 'x', '{user}')"
+    "INSERT INTO journal_entry (id, org_id, description, created_by) VALUES ('{entry}', '{org}',"
+    " 'x', '{user}')"
     " ON CONFLICT (id) DO UPDATE SET description = EXCLUDED.description",
-    "MERGE INTO journal_entry AS e USING (SELECT 1) AS s ON e.id = '{entry}' WHEN MATCHED THEN DELETE",
-    "INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) VALUES ('{entry}', '{revenue}', 1, 3)",
-    "INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, credit_amount, line_number)"
+    "MERGE INTO journal_entry AS e USING (SELECT 1) AS s ON e.id = '{entry}' WHEN MATCHED THEN"
+    " DELETE",
+    "INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number)"
+    " VALUES ('{entry}', '{revenue}', 1, 3)",
+    "INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, credit_amount,"
+    " line_number)"
     " VALUES ('{entry}', '{revenue}', 7, 0, 3), ('{entry}', '{receivable}', 0, 7, 4)",
-    "UPDATE journal_entry_line SET debit_amount = 101 WHERE journal_entry_id = '{entry}' AND debit_amount > 0",
+    "UPDATE journal_entry_line SET debit_amount = 101 WHERE journal_entry_id = '{entry}'"
+    " AND debit_amount > 0",
     "UPDATE journal_entry_line SET account_id = '{revenue}' WHERE journal_entry_id = '{entry}'",
     "UPDATE journal_entry_line SET description = 'x' WHERE journal_entry_id = '{entry}'",
-    "UPDATE journal_entry_line SET journal_entry_id = '{draft}', line_number = line_number + 2 WHERE journal_entry_id = '{entry}'",
-    "UPDATE journal_entry_line SET journal_entry_id = '{entry}', line_number = line_number + 2 WHERE journal_entry_id = '{draft}'",
+    "UPDATE journal_entry_line SET journal_entry_id = '{draft}', line_number = line_number + 2"
+    " WHERE journal_entry_id = '{entry}'",
+    "UPDATE journal_entry_line SET journal_entry_id = '{entry}', line_number = line_number + 2"
+    " WHERE journal_entry_id = '{draft}'",
     "DELETE FROM journal_entry_line WHERE journal_entry_id = '{entry}'",
-    "WITH gone AS (DELETE FROM journal_entry_line WHERE journal_entry_id = '{draft}' AND line_number = 1)"
+    "WITH gone AS (DELETE FROM journal_entry_line WHERE journal_entry_id = '{draft}'"
+    " AND line_number = 1)"
     " UPDATE journal_entry SET is_posted = true WHERE id = '{draft}'",
     "WITH posted AS (UPDATE journal_entry SET is_posted = true WHERE id = '{draft}')"
-    " INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) VALUES ('{draft}', '{revenue}', 1, 3)",
+    " INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number)"
+    " VALUES ('{draft}', '{revenue}', 1, 3)",
     "TRUNCATE journal_entry CASCADE",
     "TRUNCATE journal_entry_line",
     "TRUNCATE account CASCADE",
@@ -1011,25 +1113,37 @@ TRICKS = [
     "UPDATE account SET id = gen_random_uuid() WHERE id = '{revenue}'",
     # another in the place of an account, before its deferred foreign key looks
     "DELETE FROM account WHERE id = '{revenue}';"
-    " INSERT INTO account (id, org_id, code, name, account_type) VALUES ('{revenue}', '{org}', '4100', 'x', 'liability')",
-    "UPDATE account SET id = '{org}' WHERE id = '{revenue}'; UPDATE account SET id = '{revenue}' WHERE id = '{receivable}';"
+    " INSERT INTO account (id, org_id, code, name, account_type) VALUES ('{revenue}', '{org}',"
+    " '4100', 'x', 'liability')",
+    "UPDATE account SET id = '{org}' WHERE id = '{revenue}'; UPDATE account SET id = '{revenue}'"
+    " WHERE id = '{receivable}';"
     " UPDATE account SET id = '{receivable}' WHERE id = '{org}'",
-    "UPDATE account SET org_id = (SELECT id FROM organization WHERE id <> '{org}' LIMIT 1) WHERE id = '{revenue}'",
+    "UPDATE account SET org_id = (SELECT id FROM organization WHERE id <> '{org}' LIMIT 1)"
+    " WHERE id = '{revenue}'",
     # names that stand before ours
-    "CREATE TEMP TABLE journal_entry AS SELECT * FROM public.journal_entry; UPDATE pg_temp.journal_entry SET is_posted = false;"
-    " SET LOCAL search_path = pg_temp, public; DELETE FROM public.journal_entry_line WHERE journal_entry_id = '{entry}'",
+    "CREATE TEMP TABLE journal_entry AS SELECT * FROM public.journal_entry;"
+    " UPDATE pg_temp.journal_entry SET is_posted = false;"
+    " SET LOCAL search_path = pg_temp, public; DELETE FROM public.journal_entry_line"
+    " WHERE journal_entry_id = '{entry}'",
     # triggers that swallow, or change what was looked at
-    "CREATE FUNCTION pg_temp.swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-    " CREATE TRIGGER aa BEFORE UPDATE ON journal_entry FOR EACH ROW EXECUTE FUNCTION pg_temp.swallow();"
+    "CREATE FUNCTION pg_temp.swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL;"
+    " END';"
+    " CREATE TRIGGER aa BEFORE UPDATE ON journal_entry FOR EACH ROW EXECUTE"
+    " FUNCTION pg_temp.swallow();"
     " DELETE FROM journal_entry_line WHERE journal_entry_id = '{entry}'",
-    "CREATE FUNCTION pg_temp.divert() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.journal_entry_id := '{entry}'; RETURN NEW; END$$;"
-    " CREATE TRIGGER zz BEFORE INSERT ON journal_entry_line FOR EACH ROW EXECUTE FUNCTION pg_temp.divert();"
-    " INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) VALUES ('{draft}', '{revenue}', 1, 3)",
-    "CREATE FUNCTION pg_temp.lie() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.total_debits := 5; NEW.total_credits := 5;"
+    "CREATE FUNCTION pg_temp.divert() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+    " NEW.journal_entry_id := '{entry}'; RETURN NEW; END$$;"
+    " CREATE TRIGGER zz BEFORE INSERT ON journal_entry_line FOR EACH ROW EXECUTE"
+    " FUNCTION pg_temp.divert();"
+    " INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number)"
+    " VALUES ('{draft}', '{revenue}', 1, 3)",
+    "CREATE FUNCTION pg_temp.lie() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+    " NEW.total_debits := 5; NEW.total_credits := 5;"
     " NEW.is_posted := true; NEW.posted_at := now(); RETURN NEW; END$$;"
-    " CREATE TRIGGER zz BEFORE INSERT OR UPDATE ON journal_entry FOR EACH ROW EXECUTE FUNCTION pg_temp.lie();"
+    " CREATE TRIGGER zz BEFORE INSERT OR UPDATE ON journal_entry FOR EACH ROW EXECUTE"
+    " FUNCTION pg_temp.lie();"
     " INSERT INTO journal_entry (org_id, description, created_by) VALUES ('{org}', 'x', '{user}')",
-]  # fmt: skip
+]
 
 REFUSALS = (
     errors.RestrictViolation,
@@ -1450,13 +1564,21 @@ def test_many_sessions_pay_and_bill_one_customer_and_every_sum_holds(finance: Co
 
 LINES = [
     ("USD", [("1", "10.00", "0", "0")], ("10.00", "0.00", "10.00")),
-    ("EUR", [("3", "999.99", "10", "19"), ("0.5", "0.33", "0", "7")], ("2700.14", "513.00", "3213.14")),
+    (
+        "EUR",
+        [("3", "999.99", "10", "19"), ("0.5", "0.33", "0", "7")],
+        ("2700.14", "513.00", "3213.14"),
+    ),
     ("EUR", [("1", "0.05", "0", "10"), ("1", "0.05", "0", "10")], ("0.10", "0.02", "0.12")),
     ("EUR", [("1", "0.05", "90", "0")], ("0.01", "0.00", "0.01")),
     ("JPY", [("1", "100.50", "0", "10")], ("101", "10", "111")),
     ("JPY", [("0.333", "100", "0", "8"), ("1", "0.49", "0", "8")], ("33", "3", "36")),
-    ("USD", [("0.333", "99999999.99", "33.33", "7.77")], ("22201110.00", "1725026.25", "23926136.25")),
-]  # fmt: skip
+    (
+        "USD",
+        [("0.333", "99999999.99", "33.33", "7.77")],
+        ("22201110.00", "1725026.25", "23926136.25"),
+    ),
+]
 
 
 @pytest.mark.parametrize(("currency", "lines", "expected"), LINES)
@@ -1901,12 +2023,23 @@ def test_refusals_tell_nothing_of_other_tenants(shared: Connection) -> None:
     attempts = [
         (allocate, (own.org, other.payment, own.invoice)),
         (allocate, (own.org, own.payment, other.invoice)),
-        ("INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity, unit_price, currency)"
-         " VALUES (%s, %s, 1, 1, 'CNY')", (order, item)),
-        ("INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount, line_number) VALUES (%s, %s, 1, 9)",
-         (other.entry, own.revenue)),
-        ("INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x', 99999999)", (other.invoice,)),
-    ]  # fmt: skip
+        (
+            "INSERT INTO purchase_order_item (purchase_order_id, inventory_item_id, quantity,"
+            " unit_price, currency)"
+            " VALUES (%s, %s, 1, 1, 'CNY')",
+            (order, item),
+        ),
+        (
+            "INSERT INTO journal_entry_line (journal_entry_id, account_id, debit_amount,"
+            " line_number) VALUES (%s, %s, 1, 9)",
+            (other.entry, own.revenue),
+        ),
+        (
+            "INSERT INTO invoice_item (invoice_id, description, unit_price) VALUES (%s, 'x',"
+            " 99999999)",
+            (other.invoice,),
+        ),
+    ]
     for statement, parameters in attempts:
         with (
             pytest.raises((errors.ForeignKeyViolation, errors.InsufficientPrivilege)) as refused,

@@ -37,26 +37,57 @@ VERSION = "SELECT add_document_version(%s, 'plan 2.pdf', 2, 'application/pdf', '
 
 BREAKS = [
     ("ALTER TABLE document DROP COLUMN tags", "document.tags text[]"),
-    ("ALTER TABLE document ALTER COLUMN access_level SET DEFAULT 'public'", "document.access_level"),
-    ("ALTER TABLE document_permission ALTER COLUMN permission_type DROP NOT NULL", "permission_type text not null"),
-    ("ALTER TABLE document DROP CONSTRAINT document_name_length", "document_name_length on document"),
     (
-        "ALTER TABLE document DROP CONSTRAINT document_org_id_fkey, ADD CONSTRAINT document_org_id_fkey"
+        "ALTER TABLE document ALTER COLUMN access_level SET DEFAULT 'public'",
+        "document.access_level",
+    ),
+    (
+        "ALTER TABLE document_permission ALTER COLUMN permission_type DROP NOT NULL",
+        "permission_type text not null",
+    ),
+    (
+        "ALTER TABLE document DROP CONSTRAINT document_name_length",
+        "document_name_length on document",
+    ),
+    (
+        "ALTER TABLE document DROP CONSTRAINT document_org_id_fkey, ADD"
+        " CONSTRAINT document_org_id_fkey"
         " FOREIGN KEY (org_id) REFERENCES organization (id) ON DELETE CASCADE NOT VALID",
         "document_org_id_fkey on document",
     ),
     ("DROP INDEX document_one_current_version", "document_one_current_version on document"),
-    ("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_document_tags'::regclass", "idx_document_tags"),
+    (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_document_tags'::regclass",
+        "idx_document_tags",
+    ),
     ("DROP INDEX idx_document_uploaded_by", "without_index document_uploaded_by_fkey"),
-    ("ALTER TABLE document_access_log DISABLE ROW LEVEL SECURITY", "document_access_log, found row-level security is off"),
-    ("DROP POLICY document_changed_by_writers ON document", "document_changed_by_writers on document"),
-    ("ALTER POLICY document_uploaded_in_own_name ON document WITH CHECK (true)", "document_uploaded_in_own_name"),
+    (
+        "ALTER TABLE document_access_log DISABLE ROW LEVEL SECURITY",
+        "document_access_log, found row-level security is off",
+    ),
+    (
+        "DROP POLICY document_changed_by_writers ON document",
+        "document_changed_by_writers on document",
+    ),
+    (
+        "ALTER POLICY document_uploaded_in_own_name ON document WITH CHECK (true)",
+        "document_uploaded_in_own_name",
+    ),
     ("CREATE POLICY all_in ON document USING (true)", "not_ours all_in"),
-    ("GRANT DELETE ON document_access_log TO authenticated", "authenticated on document_access_log: SELECT INSERT DELETE"),
+    (
+        "GRANT DELETE ON document_access_log TO authenticated",
+        "authenticated on document_access_log: SELECT INSERT DELETE",
+    ),
     ("GRANT SELECT ON document TO anon", "anon on document: SELECT"),
-    ("REVOKE INSERT ON document FROM authenticated", "authenticated on document: SELECT UPDATE DELETE"),
+    (
+        "REVOKE INSERT ON document FROM authenticated",
+        "authenticated on document: SELECT UPDATE DELETE",
+    ),
     ("ALTER TABLE document DISABLE TRIGGER record_audit", "record_audit on document"),
-    ("DROP TRIGGER same_organization ON document_permission", "same_organization on document_permission"),
+    (
+        "DROP TRIGGER same_organization ON document_permission",
+        "same_organization on document_permission",
+    ),
     ("ALTER FUNCTION document_right(uuid) SECURITY INVOKER", "document_right(uuid)"),
     ("ALTER FUNCTION keep_document_versions() RESET search_path", "keep_document_versions()"),
     ("GRANT EXECUTE ON FUNCTION document_right(uuid) TO anon", "anon document_right(uuid)"),
@@ -67,17 +98,22 @@ BREAKS = [
         "current_versions 0",
     ),
     (
-        "ALTER TABLE document DISABLE TRIGGER USER; UPDATE document SET org_id = (SELECT id FROM organization AS o WHERE"
+        "ALTER TABLE document DISABLE TRIGGER USER; UPDATE document SET org_id = (SELECT id"
+        " FROM organization AS o WHERE"
         " o.id <> org_id LIMIT 1) WHERE parent_document_id IS NOT NULL",
         "not in the chain it names",
     ),
-    ("DROP TRIGGER keep_document_versions ON document", "a version takes the place of the one before"),
     (
-        "CREATE OR REPLACE FUNCTION document_right(target uuid) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER"
+        "DROP TRIGGER keep_document_versions ON document",
+        "a version takes the place of the one before",
+    ),
+    (
+        "CREATE OR REPLACE FUNCTION document_right(target uuid) RETURNS text LANGUAGE sql STABLE"
+        " SECURITY DEFINER"
         " SET search_path = public, pg_temp AS 'SELECT ''read''::text'",
         "a session that names no user has a right on documents",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -395,8 +431,10 @@ def test_a_version_is_let_see_by_whom_the_latest_one_is(
 NARROW = """
 SELECT DISTINCT tablename
 FROM pg_policies
-JOIN pg_trigger ON tgrelid = format('%I.%I', schemaname, tablename)::regclass AND tgfoid = 'record_audit()'::regprocedure
-WHERE cmd IN ('ALL', 'SELECT') AND roles && '{public,authenticated}' AND qual ~ 'tenant_user_id|document_right|role'
+JOIN pg_trigger ON tgrelid = format('%I.%I', schemaname, tablename)::regclass
+    AND tgfoid = 'record_audit()'::regprocedure
+WHERE cmd IN ('ALL', 'SELECT') AND roles && '{public,authenticated}'
+    AND qual ~ 'tenant_user_id|document_right|role'
 """
 RESTRICTED = {"document", "document_permission", "api_key", "user_session", "user_2fa"}
 SECRET = "Merger with Eve"

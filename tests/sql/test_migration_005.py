@@ -40,23 +40,67 @@ FOUR = ("ai_message", "customer_interaction", "pipeline_execution", "system_metr
 
 BREAKS = {
     "005": [
-        ("ALTER TABLE communication_log ALTER COLUMN status SET DEFAULT 'queued'", "communication_log.status text"),
-        ("ALTER TABLE communication_campaign DROP CONSTRAINT communication_campaign_counts_not_negative", "counts_not_negative"),
-        ("DROP INDEX idx_communication_log_recipient", "idx_communication_log_recipient on communication_log"),
-        ("DROP INDEX idx_communication_campaign_template", "without_index communication_campaign_template_id_fkey"),
-        ("ALTER TABLE communication_log DISABLE ROW LEVEL SECURITY", "communication_log, found row-level security is off"),
-        ("ALTER POLICY tenant_isolation ON communication_template USING (true)", "tenant_isolation on communication_template"),
+        (
+            "ALTER TABLE communication_log ALTER COLUMN status SET DEFAULT 'queued'",
+            "communication_log.status text",
+        ),
+        (
+            "ALTER TABLE communication_campaign DROP CONSTRAINT"
+            " communication_campaign_counts_not_negative",
+            "counts_not_negative",
+        ),
+        (
+            "DROP INDEX idx_communication_log_recipient",
+            "idx_communication_log_recipient on communication_log",
+        ),
+        (
+            "DROP INDEX idx_communication_campaign_template",
+            "without_index communication_campaign_template_id_fkey",
+        ),
+        (
+            "ALTER TABLE communication_log DISABLE ROW LEVEL SECURITY",
+            "communication_log, found row-level security is off",
+        ),
+        (
+            "ALTER POLICY tenant_isolation ON communication_template USING (true)",
+            "tenant_isolation on communication_template",
+        ),
         ("CREATE POLICY all_in ON communication_log USING (true)", "not_ours all_in"),
-        ("GRANT SELECT ON communication_campaign TO anon", "anon on communication_campaign: SELECT"),
-        ("DROP TRIGGER touch_updated_at ON communication_template", "touch_updated_at on communication_template"),
-        ("ALTER FUNCTION create_partitions_ahead(regclass, timestamptz, timestamptz, text) SECURITY DEFINER", "create_partitions_ahead"),
-        ("GRANT EXECUTE ON FUNCTION create_default_partition(regclass) TO authenticated", "authenticated create_default_partition"),
-        ("COMMENT ON COLUMN communication_log.recipient_email IS NULL", "communication_log.recipient_email"),
+        (
+            "GRANT SELECT ON communication_campaign TO anon",
+            "anon on communication_campaign: SELECT",
+        ),
+        (
+            "DROP TRIGGER touch_updated_at ON communication_template",
+            "touch_updated_at on communication_template",
+        ),
+        (
+            "ALTER FUNCTION create_partitions_ahead(regclass, timestamptz, timestamptz, text)"
+            " SECURITY DEFINER",
+            "create_partitions_ahead",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION create_default_partition(regclass) TO authenticated",
+            "authenticated create_default_partition",
+        ),
+        (
+            "COMMENT ON COLUMN communication_log.recipient_email IS NULL",
+            "communication_log.recipient_email",
+        ),
         ("COMMENT ON TABLE communication_log IS NULL", "without_comment communication_log"),
-        ("DROP TABLE communication_log_2027_q1", "communication_log: a gap before communication_log_2027_q2"),
+        (
+            "DROP TABLE communication_log_2027_q1",
+            "communication_log: a gap before communication_log_2027_q2",
+        ),
         ("DROP TABLE communication_log_default", "communication_log, found no default partition"),
-        ("GRANT SELECT ON communication_log_default TO authenticated", "communication_log_default, found open to authenticated"),
-        ("ALTER TABLE communication_log_default DISABLE ROW LEVEL SECURITY", "communication_log_default, found row-level security"),
+        (
+            "GRANT SELECT ON communication_log_default TO authenticated",
+            "communication_log_default, found open to authenticated",
+        ),
+        (
+            "ALTER TABLE communication_log_default DISABLE ROW LEVEL SECURITY",
+            "communication_log_default, found row-level security",
+        ),
         (
             "CREATE INDEX later ON ONLY communication_log (status)",
             "partition communication_log_2026_q4, found no index of later",
@@ -70,11 +114,17 @@ BREAKS = {
     "006": [
         ("DROP TABLE system_metric_2027_q1", "system_metric: a gap before system_metric_2027_q2"),
         ("DROP TABLE ai_message_default", "ai_message, found no default partition"),
-        ("GRANT INSERT ON pipeline_execution_default TO anon", "pipeline_execution_default, found open to anon"),
+        (
+            "GRANT INSERT ON pipeline_execution_default TO anon",
+            "pipeline_execution_default, found open to anon",
+        ),
         ("CREATE INDEX later ON ONLY customer_interaction (subject)", "found no index of later"),
-        ("DROP TABLE ai_message_2026_q4", "a row of today in ai_message went to ai_message_default"),
+        (
+            "DROP TABLE ai_message_2026_q4",
+            "a row of today in ai_message went to ai_message_default",
+        ),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

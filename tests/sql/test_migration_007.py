@@ -44,43 +44,114 @@ from mantis_runbook.postgres.target import Target
 MIGRATION = "007"
 
 BREAKS = [
-    ("ALTER TABLE audit_log DETACH PARTITION audit_log_history", "audit_log_history is not the default partition"),
-    ("ALTER TABLE ONLY audit_log ALTER COLUMN timestamp DROP DEFAULT", "columns of audit_log differ from before: timestamp"),
-    ("ALTER TABLE audit_log ALTER COLUMN timestamp DROP DEFAULT", "columns of audit_log missing or different: timestamp"),
-    ("COMMENT ON COLUMN audit_log.ip_address IS NULL", "columns of audit_log differ from before: ip_address"),
-    ("ALTER TABLE audit_log DROP CONSTRAINT audit_log_org_id_fkey", "audit_log has no foreign key on: org_id"),
-    ("ALTER TABLE audit_log_history ADD CONSTRAINT more CHECK (action IS NOT NULL)", "rules of audit_log differ from before: more"),
+    (
+        "ALTER TABLE audit_log DETACH PARTITION audit_log_history",
+        "audit_log_history is not the default partition",
+    ),
+    (
+        "ALTER TABLE ONLY audit_log ALTER COLUMN timestamp DROP DEFAULT",
+        "columns of audit_log differ from before: timestamp",
+    ),
+    (
+        "ALTER TABLE audit_log ALTER COLUMN timestamp DROP DEFAULT",
+        "columns of audit_log missing or different: timestamp",
+    ),
+    (
+        "COMMENT ON COLUMN audit_log.ip_address IS NULL",
+        "columns of audit_log differ from before: ip_address",
+    ),
+    (
+        "ALTER TABLE audit_log DROP CONSTRAINT audit_log_org_id_fkey",
+        "audit_log has no foreign key on: org_id",
+    ),
+    (
+        "ALTER TABLE audit_log_history ADD CONSTRAINT more CHECK (action IS NOT NULL)",
+        "rules of audit_log differ from before: more",
+    ),
     (
         "ALTER TABLE audit_log_history DROP CONSTRAINT audit_log_dated_before_its_partitions",
         "nothing proves what audit_log_history holds",
     ),
-    ("DROP POLICY audit_log_of_own_organization ON audit_log", "policies of audit_log differ from before"),
-    ("ALTER POLICY audit_log_of_own_organization ON audit_log USING (true)", "policies of audit_log differ from before"),
-    ("GRANT INSERT ON audit_log TO authenticated", "rights on audit_log differ from before: authenticated"),
-    ("REVOKE SELECT ON audit_log FROM authenticated", "rights on audit_log differ from before: authenticated"),
-    ("ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY", "owner, row-level security or comment of audit_log differ"),
-    ("DROP INDEX audit_log_all_user_id_timestamp_idx; CREATE INDEX audit_log_user_id_timestamp_idx ON audit_log_history (user_id, timestamp DESC)", "without_its_like audit_log_user_id_timestamp_idx"),
-    ("ALTER TABLE audit_log DETACH PARTITION audit_log_later", "partition audit_log_later, found does not reach"),
+    (
+        "DROP POLICY audit_log_of_own_organization ON audit_log",
+        "policies of audit_log differ from before",
+    ),
+    (
+        "ALTER POLICY audit_log_of_own_organization ON audit_log USING (true)",
+        "policies of audit_log differ from before",
+    ),
+    (
+        "GRANT INSERT ON audit_log TO authenticated",
+        "rights on audit_log differ from before: authenticated",
+    ),
+    (
+        "REVOKE SELECT ON audit_log FROM authenticated",
+        "rights on audit_log differ from before: authenticated",
+    ),
+    (
+        "ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY",
+        "owner, row-level security or comment of audit_log differ",
+    ),
+    (
+        "DROP INDEX audit_log_all_user_id_timestamp_idx; CREATE"
+        " INDEX audit_log_user_id_timestamp_idx ON audit_log_history (user_id, timestamp DESC)",
+        "without_its_like audit_log_user_id_timestamp_idx",
+    ),
+    (
+        "ALTER TABLE audit_log DETACH PARTITION audit_log_later",
+        "partition audit_log_later, found does not reach",
+    ),
     ("CREATE INDEX later ON ONLY audit_log (action)", "found no index of later"),
-    ("GRANT SELECT ON audit_log_later TO authenticated", "audit_log_later, found open to authenticated"),
-    ("ALTER TABLE audit_log_history ADD CHECK (timestamp IS NOT NULL)", "entries of every time are taken"),
-    ("DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || part FROM partition_bounds('audit_log') ORDER BY low OFFSET 1 LIMIT 1); END $$", "audit_log: a gap before"),
-    ("DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || string_agg(part::text, ', ') FROM partition_bounds('audit_log') WHERE isfinite(high)); END $$", "audit_log ends at no time"),
-    ("ALTER TABLE audit_log DETACH PARTITION audit_log_history", "audit_log, found no default partition"),
-]  # fmt: skip
+    (
+        "GRANT SELECT ON audit_log_later TO authenticated",
+        "audit_log_later, found open to authenticated",
+    ),
+    (
+        "ALTER TABLE audit_log_history ADD CHECK (timestamp IS NOT NULL)",
+        "entries of every time are taken",
+    ),
+    (
+        "DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || part FROM partition_bounds('audit_log')"
+        " ORDER BY low OFFSET 1 LIMIT 1); END $$",
+        "audit_log: a gap before",
+    ),
+    (
+        "DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE ' || string_agg(part::text, ', ')"
+        " FROM partition_bounds('audit_log') WHERE isfinite(high)); END $$",
+        "audit_log ends at no time",
+    ),
+    (
+        "ALTER TABLE audit_log DETACH PARTITION audit_log_history",
+        "audit_log, found no default partition",
+    ),
+]
 
 #: What would stay with the old table, and how the check names it.
 DEPENDENTS = [
     ("CREATE VIEW theirs AS SELECT count(*) FROM audit_log", "view theirs"),
     ("CREATE MATERIALIZED VIEW theirs AS SELECT count(*) FROM audit_log", "view theirs"),
-    ("CREATE FUNCTION theirs() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM audit_log; END", "function theirs()"),
-    ("CREATE FUNCTION theirs(audit_log) RETURNS text LANGUAGE sql AS 'SELECT 1::text'", "function theirs(audit_log)"),
-    ("CREATE TABLE theirs (entry uuid REFERENCES audit_log)", "constraint theirs_entry_fkey on table theirs"),
-    ("CREATE TRIGGER theirs BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION set_updated_at()", "trigger theirs"),
+    (
+        "CREATE FUNCTION theirs() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*)"
+        " FROM audit_log; END",
+        "function theirs()",
+    ),
+    (
+        "CREATE FUNCTION theirs(audit_log) RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
+        "function theirs(audit_log)",
+    ),
+    (
+        "CREATE TABLE theirs (entry uuid REFERENCES audit_log)",
+        "constraint theirs_entry_fkey on table theirs",
+    ),
+    (
+        "CREATE TRIGGER theirs BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE"
+        " FUNCTION set_updated_at()",
+        "trigger theirs",
+    ),
     ("CREATE RULE theirs AS ON DELETE TO audit_log DO ALSO SELECT 1", "rule theirs"),
     ("CREATE PUBLICATION theirs FOR TABLE audit_log", "publication theirs"),
     ("CREATE TABLE theirs () INHERITS (audit_log)", "inheritance of theirs"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +202,19 @@ class Writers:
         self.errors: list[str] = []
         self.times: list[list[float]] = []
         self.counts: set[int] = set()
-        self.threads = [threading.Thread(target=work) for work in (
-            lambda: self._insert("now()"), lambda: self._insert("now()"), lambda: self._insert("NULL"),
-            lambda: self._insert("DEFAULT"), lambda: self._insert("'infinity'"), self._change, self._change, self._count,
-        )]  # fmt: skip
+        self.threads = [
+            threading.Thread(target=work)
+            for work in (
+                lambda: self._insert("now()"),
+                lambda: self._insert("now()"),
+                lambda: self._insert("NULL"),
+                lambda: self._insert("DEFAULT"),
+                lambda: self._insert("'infinity'"),
+                self._change,
+                self._change,
+                self._count,
+            )
+        ]
 
     def __enter__(self) -> Writers:
         for thread in self.threads:

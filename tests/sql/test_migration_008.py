@@ -35,8 +35,10 @@ MULTIPLIED = """
 DROP VIEW customer_analytics_of_tenant;
 ALTER MATERIALIZED VIEW customer_analytics RENAME TO customer_analytics_right;
 CREATE MATERIALIZED VIEW customer_analytics AS
-SELECT c.org_id, c.id AS customer_id, count(o.id) AS orders, sum(o.total_amount) AS order_value, count(i.id) AS invoices,
-       sum(i.total_amount) AS invoiced, sum(i.amount_paid) AS paid, sum(i.amount_due) AS due, count(t.id) AS tickets,
+SELECT c.org_id, c.id AS customer_id, count(o.id) AS orders, sum(o.total_amount) AS order_value,
+       count(i.id) AS invoices,
+       sum(i.total_amount) AS invoiced, sum(i.amount_paid) AS paid, sum(i.amount_due) AS due,
+       count(t.id) AS tickets,
        count(n.id) AS interactions
 FROM customer AS c
 LEFT JOIN sales_order AS o ON o.customer_id = c.id
@@ -48,26 +50,69 @@ GROUP BY c.org_id, c.id
 
 BREAKS = {
     "008": [
-        ("DROP VIEW customer_analytics_of_tenant; CREATE VIEW customer_analytics_of_tenant AS SELECT 1 AS a", "customer_analytics_of_tenant.org_id uuid"),
-        ("DROP INDEX sales_performance_org_id_month_key", "sales_performance_org_id_month_key on sales_performance"),
-        ("GRANT SELECT ON financial_overview TO authenticated", "authenticated on financial_overview: SELECT"),
-        ("REVOKE SELECT ON inventory_performance_of_tenant FROM authenticated", "authenticated on inventory_performance_of_tenant: none"),
+        (
+            "DROP VIEW customer_analytics_of_tenant; CREATE VIEW customer_analytics_of_tenant AS"
+            " SELECT 1 AS a",
+            "customer_analytics_of_tenant.org_id uuid",
+        ),
+        (
+            "DROP INDEX sales_performance_org_id_month_key",
+            "sales_performance_org_id_month_key on sales_performance",
+        ),
+        (
+            "GRANT SELECT ON financial_overview TO authenticated",
+            "authenticated on financial_overview: SELECT",
+        ),
+        (
+            "REVOKE SELECT ON inventory_performance_of_tenant FROM authenticated",
+            "authenticated on inventory_performance_of_tenant: none",
+        ),
         ("ALTER FUNCTION refresh_analytics() SECURITY INVOKER", "refresh_analytics()"),
-        ("GRANT EXECUTE ON FUNCTION refresh_analytics() TO authenticated", "authenticated refresh_analytics()"),
+        (
+            "GRANT EXECUTE ON FUNCTION refresh_analytics() TO authenticated",
+            "authenticated refresh_analytics()",
+        ),
         ("COMMENT ON COLUMN customer_analytics.paid IS NULL", "customer_analytics.paid"),
-        ("COMMENT ON MATERIALIZED VIEW customer_analytics IS NULL", "without_comment customer_analytics"),
-        ("REFRESH MATERIALIZED VIEW sales_performance WITH NO DATA", "materialized_view sales_performance, found not filled"),
-        ("DROP INDEX inventory_performance_inventory_item_id_key", "no unique index that CONCURRENTLY could use"),
-        ("ALTER VIEW sales_performance_of_tenant RESET (security_barrier)", "view sales_performance, found no security barrier"),
-        ("CREATE OR REPLACE VIEW sales_performance_of_tenant WITH (security_barrier = true) AS SELECT * FROM sales_performance", "a session that names no user sees sales_performance_of_tenant"),
+        (
+            "COMMENT ON MATERIALIZED VIEW customer_analytics IS NULL",
+            "without_comment customer_analytics",
+        ),
+        (
+            "REFRESH MATERIALIZED VIEW sales_performance WITH NO DATA",
+            "materialized_view sales_performance, found not filled",
+        ),
+        (
+            "DROP INDEX inventory_performance_inventory_item_id_key",
+            "no unique index that CONCURRENTLY could use",
+        ),
+        (
+            "ALTER VIEW sales_performance_of_tenant RESET (security_barrier)",
+            "view sales_performance, found no security barrier",
+        ),
+        (
+            "CREATE OR REPLACE VIEW sales_performance_of_tenant WITH (security_barrier = true)"
+            " AS SELECT * FROM sales_performance",
+            "a session that names no user sees sales_performance_of_tenant",
+        ),
         (MULTIPLIED, "of customer_analytics is"),
     ],
     "009": [
-        ("DROP INDEX purchase_order_approved_by_idx_009", "table_name purchase_order, without_index approved_by"),
-        ("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ticket_comment_user_id_idx_009'::regclass", "table_name ticket_comment, without_index user_id"),
-        ("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'alert_rule_created_by_idx_009'::regclass", "table_name alert_rule, invalid_index alert_rule_created_by_idx_009"),
+        (
+            "DROP INDEX purchase_order_approved_by_idx_009",
+            "table_name purchase_order, without_index approved_by",
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid ="
+            " 'ticket_comment_user_id_idx_009'::regclass",
+            "table_name ticket_comment, without_index user_id",
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid ="
+            " 'alert_rule_created_by_idx_009'::regclass",
+            "table_name alert_rule, invalid_index alert_rule_created_by_idx_009",
+        ),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,8 @@ def test_a_quiet_database_shows_the_strategys_columns_and_not_the_watcher(
 ) -> None:
     shown = sample(watched)
     assert list(shown) == [
-        "timestamp", "active_connections", "waiting_queries", "avg_query_time", "cache_hit_ratio", "disk_usage_gb",
+        "timestamp", "active_connections", "waiting_queries", "avg_query_time", "cache_hit_ratio",
+        "disk_usage_gb",
     ]  # fmt: skip
     assert (shown["active_connections"], shown["waiting_queries"], shown["avg_query_time"]) == (
         0,
@@ -127,24 +128,50 @@ def test_the_baseline_has_everything_but_the_policies(watched: Connection) -> No
 @pytest.mark.parametrize(
     ("statement", "name", "details"),
     [
-        ("DROP VIEW v_inventory_alerts; DROP TABLE dashboard_share, dashboard_favorite, widget_data_cache, ticket_comment CASCADE",
-         "table_count", "Expected minimum 50 tables, found: 4"),
+        (
+            "DROP VIEW v_inventory_alerts; DROP TABLE dashboard_share, dashboard_favorite,"
+            " widget_data_cache, ticket_comment CASCADE",
+            "table_count",
+            "Expected minimum 50 tables, found: 4",
+        ),
         ("SELECT", "rls_policies", "Expected minimum 30 RLS policies, found: 2"),
-        ("DROP TABLE customer, supplier, organization, ai_conversation, automation_pipeline, dashboard, customer_interaction, ai_message,"
-         " pipeline_execution, system_metric, inventory_item, purchase_order, support_ticket, profile, audit_log, notification CASCADE",
-         "performance_indexes", "Expected minimum 100 indexes, found: "),
-        ("DROP TABLE customer, supplier, organization, ai_conversation, automation_pipeline, dashboard, customer_interaction, ai_message,"
-         " pipeline_execution, system_metric, inventory_item, purchase_order, support_ticket, profile, audit_log, notification,"
-         " integration_connector, data_import, widget, alert_rule, ai_dataset, integration_log, purchase_order_item CASCADE",
-         "constraints", "Expected minimum 150 constraints, found: "),
-        ("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'supplier_org_id_name_idx'::regclass",
-         "invalid_indexes", "Expected no invalid index, found: supplier_org_id_name_idx"),
-        ("ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
-         "unvalidated_constraints", "Expected no unvalidated constraint, found: named"),
-        ("ALTER TABLE customer DISABLE ROW LEVEL SECURITY; DROP POLICY widget_of_own_organization ON widget",
-         "tenant_policies", "Expected no tenant table without a policy, found: customer, widget"),
+        (
+            "DROP TABLE customer, supplier, organization, ai_conversation, automation_pipeline,"
+            " dashboard, customer_interaction, ai_message,"
+            " pipeline_execution, system_metric, inventory_item, purchase_order, support_ticket,"
+            " profile, audit_log, notification CASCADE",
+            "performance_indexes",
+            "Expected minimum 100 indexes, found: ",
+        ),
+        (
+            "DROP TABLE customer, supplier, organization, ai_conversation, automation_pipeline,"
+            " dashboard, customer_interaction, ai_message,"
+            " pipeline_execution, system_metric, inventory_item, purchase_order, support_ticket,"
+            " profile, audit_log, notification,"
+            " integration_connector, data_import, widget, alert_rule, ai_dataset,"
+            " integration_log, purchase_order_item CASCADE",
+            "constraints",
+            "Expected minimum 150 constraints, found: ",
+        ),
+        (
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid ="
+            " 'supplier_org_id_name_idx'::regclass",
+            "invalid_indexes",
+            "Expected no invalid index, found: supplier_org_id_name_idx",
+        ),
+        (
+            "ALTER TABLE customer ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
+            "unvalidated_constraints",
+            "Expected no unvalidated constraint, found: named",
+        ),
+        (
+            "ALTER TABLE customer DISABLE ROW LEVEL SECURITY; DROP"
+            " POLICY widget_of_own_organization ON widget",
+            "tenant_policies",
+            "Expected no tenant table without a policy, found: customer, widget",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_check_of_the_suite_can_fail(
     watched: Connection, statement: str, name: str, details: str
 ) -> None:
