@@ -150,12 +150,14 @@ class Bench:
 
 
 RUNNER = """
-import ast, sys
+import ast, os, sys
 from pathlib import Path
+from mantis_runbook.engine import nontransactional_step
 from mantis_runbook.migrations import files as migrations
 from mantis_runbook.postgres import target
 from workbench import Bench
 direction, run, version, folder, changes = sys.argv[1:]
+nontransactional_step.OLD_SNAPSHOT_S = float(os.environ.get("TEST_OLD_SNAPSHOT_S", "5"))
 bench = Bench(target.resolve("TEST_DSN"), Path(folder))
 with bench.engine(run, **ast.literal_eval(changes)) as engine:
     print("holding", flush=True)
