@@ -1,34 +1,26 @@
-"""The command line: the same verbs as the notebooks, and what their ends mean as exit codes."""
+"""The command line: the same verbs as the notebooks, and what their ends mean as exit codes.
+
+A command imports what it works with when it is called: help is there at once.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from mantis_runbook import logs
-from mantis_runbook.backup import leftovers
-from mantis_runbook.backup import scratch as scratches
-from mantis_runbook.command_line import approvals, interrupted_run
-from mantis_runbook.command_line.archives import report_, verify
 from mantis_runbook.command_line.errors import told
-from mantis_runbook.command_line.options import ENVIRONMENT, OPERATOR, PHASES, SCRATCH, TARGET
+from mantis_runbook.command_line.options import (
+    ENVIRONMENT,
+    OPERATOR,
+    PHASES,
+    SCOPES,
+    SCRATCH,
+    TARGET,
+)
 from mantis_runbook.command_line.sandbox import sandbox
-from mantis_runbook.engine import interruption
-from mantis_runbook.engine import rolling_back as rollbacks
-from mantis_runbook.engine.ledger import Ledger
-from mantis_runbook.errors import ApprovalMissing
-from mantis_runbook.migrations import files as migration_files
-from mantis_runbook.migrations.lint import lint
-from mantis_runbook.phases import definitions, plan
-from mantis_runbook.postgres import target as targets
-from mantis_runbook.postgres.connection import connect, identity, refuse_read_only
-from mantis_runbook.runs import alerts, archive, run
-from mantis_runbook.runs.journal import Journal
-from mantis_runbook.runs.summary import read as read_summary
-from mantis_runbook.watch import application_load
 
 __all__ = ["main"]
 
@@ -118,59 +110,18 @@ def run_(
     """Carry out the phases unattended: check, back up, prove, rehearse, migrate, validate, compare,
     archive.
     """
-    place, chosen = targets.resolve(target), definitions.select(wanted)
-    limits = run.environment_for(place, environment)
-    # brings papermill and nbconvert, a second or two that no other command waits for
-    from mantis_runbook.phases import runner
-    from mantis_runbook.rehearsal.performance import repertoire
+    from mantis_runbook.command_line import migrating
 
-    given = {"target": target, "environment": environment, "scratch": scratch}
-    given |= {"currency_map": currency_map, "currency_add": currency_add}
-    given |= {"repack": repack} if repack else {}
-    runner.refuse_unknown(chosen, given)
-    repertoire.refuse_unfit(limits)
-    hashes = approvals.approvals_for(place, limits, chosen, approve)
-    if limits.load_clients and limits.load_rate:
-        application_load.program(place)
-    if scratch and limits.scratch == "other":
-        scratches.refuse_same_server(place, targets.resolve(scratch), limits.name)
-    leftovers.tell(leftovers.find(place, scratch))
-    begun = interrupted_run.resumed(place, limits, operator, chosen)
-    if begun is None:
-        begun = run.start(
-            place, limits, operator, phases={one.number: list(one.verbs) for one in chosen}
-        )
-    click.echo(f"run {begun.name} on {place.name} ({limits.name})")
-    finished = runner.execute(begun, chosen, given, hashes)
-    _tell(begun.folder)
-    sys.exit(finished.verdict.exit_code)
-
-
-def _tell(folder: Path) -> None:
-    """The end of a run: the steps as a table, what went wrong, the verdict, where the report
-    lies.
-    """
-    run_summary = read_summary(folder)
-    click.echo(f"\n{'phase':28}{'step':16}{'result':14}{'duration':>10}")
-    for phase in run_summary.phases:
-        for verb in phase.verbs:
-            took = f"{verb.duration_ms / 1000:,.1f} s" if verb.duration_ms is not None else ""
-            click.echo(f"{phase.notebook or phase.name:28}{verb.verb:16}{verb.result:14}{took:>10}")
-    bad = [
-        deviation
-        for deviation in run_summary.deviations
-        if deviation.grade != "warned" and not run_summary.verdict.passed
-    ]
-    for deviation in [deviation for deviation in bad if deviation.verb] or bad:
-        click.secho(
-            f"\n{deviation.where}: {deviation.what}" if deviation.where else f"\n{deviation.what}",
-            fg="red",
-        )
-    for problem in alerts.undelivered(Journal(folder).entries()):
-        click.secho(f"\n{problem}", err=True, fg="yellow")
-    colour = {"passed": "green", "inconclusive": "yellow"}.get(run_summary.verdict.word, "red")
-    click.secho(f"\nverdict: {run_summary.verdict}", fg=colour, bold=True)
-    click.echo(f"report:  {folder / 'index.html'}")
+    choices = {"currency_map": currency_map, "currency_add": currency_add}
+    migrating.carry_out(
+        target,
+        environment,
+        wanted,
+        approve=approve,
+        scratch=scratch,
+        operator=operator,
+        choices=choices | ({"repack": repack} if repack else {}),
+    )
 
 
 @main.command("plan")
@@ -180,39 +131,9 @@ def _tell(folder: Path) -> None:
 @told
 def plan_(target: str, environment: str, wanted: str) -> None:
     """Show what would run, statement by statement, and the hash that approves it. Reads only."""
-    place, chosen = targets.resolve(target), definitions.select(wanted)
-    limits = run.environment_for(place, environment)
-    from mantis_runbook.checks import (
-        recognition,
-    )  # brings pandas, which the start of other commands need not wait for
+    from mantis_runbook.command_line import migrating
 
-    with connect(place, "plan") as connection:
-        recognition.require_baseline(connection, chosen[0].number)
-    planned = approvals.plans_for(place, chosen)
-    for phase_plan in planned:
-        click.secho(
-            f"phase {phase_plan.phase}: {definitions.find(phase_plan.phase).title}", bold=True
-        )
-        _tell_plan(phase_plan)
-    needed = "needed" if limits.approval_required else "not needed"
-    click.echo(
-        f"\ntarget: {place.name}, database {planned[0].identity.database}; approval {needed} in"
-        f" {limits.name}"
-    )
-    click.secho(f"hash: {plan.combined(planned)}", bold=True)
-
-
-def _tell_plan(planned: plan.Plan) -> None:
-    for migration in planned.migrations:
-        lint.refuse_unsafe(migration)
-    if not planned.migrations:
-        click.echo("  ledger, journal, fence and monitoring functions; backups")
-    for record in planned.records:
-        step = (
-            f"{record['migration']:28} {record['step']:44} {record['how']:22}"
-            f" {record['statements']} statement(s)"
-        )
-        click.echo(f"  {step}\n      {record['what']}")
+    migrating.show_plan(target, environment, wanted)
 
 
 @main.command()
@@ -223,31 +144,9 @@ def status(target: str, scratch: str) -> None:
     """Show which migrations the database has, which backups are proven, the runs so far, and what
     killed ones left.
     """
-    place = targets.resolve(target)
-    with connect(place, "status") as connection:
-        who, book = identity(connection), Ledger(connection)
-        states, kept = book.all(), book.backups()
-    click.echo(
-        f"{place.name}: database {who.database}, PostgreSQL {who.version_text}, as {who.role}"
-    )
-    click.echo(
-        "no ledger yet: run phase 0 first" if not book.exists else f"ledger in schema {book.schema}"
-    )
-    for migration in migration_files.load():
-        row = states.get(migration.version)
-        when = f"{row.applied_at:%Y-%m-%d %H:%M:%S} UTC" if row and row.applied_at else ""
-        click.echo(f"  {migration.label:32} {row.status if row else 'not applied':14} {when}")
-    for backup in kept:
-        proof = {True: "proven", False: "NOT VALID", None: "not proven"}[backup["is_valid"]]
-        click.echo(f"  backup of phase {backup['phase']}: {proof:11} {backup['backup_location']}")
-    half = interruption.find(place, migration_files.load())
-    if half:
-        click.secho(f"  {half}", fg="yellow")
-    leftovers.tell(leftovers.find(place, scratch))
-    here = [folder for folder in archive.all_runs() if archive.target_of(folder) == place.name]
-    for folder in here[-5:]:
-        ending = "at work" if run.at_work(folder) else read_summary(folder).verdict
-        click.echo(f"  run {folder.name}: {ending}")
+    from mantis_runbook.command_line import state
+
+    state.show(target, scratch)
 
 
 @main.command()
@@ -262,18 +161,9 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
 
     One that a living run uses is never dropped.
     """
-    databases = leftovers.find(targets.resolve(target), scratch)
-    chosen = leftovers.chosen(databases, names)
-    leftovers.tell(databases)
-    if not chosen:
-        click.echo("nothing to drop")
-        return
-    if not yes and not (sys.stdin.isatty() and click.confirm(f"drop {', '.join(chosen)}?")):
-        click.echo(f"nothing was dropped; run it with --yes to drop {', '.join(chosen)}")
-        return
-    for name in chosen:
-        scratches.drop(databases[name][0], name)
-        click.echo(f"dropped {name}")
+    from mantis_runbook.command_line import state
+
+    state.drop_leftovers(names, target, scratch, yes=yes)
 
 
 @main.command()
@@ -284,7 +174,7 @@ def clean(names: tuple[str, ...], target: str, scratch: str, *, yes: bool) -> No
 @click.option(
     "--scope",
     default="only",
-    type=click.Choice(list(rollbacks.SCOPES)),
+    type=click.Choice(SCOPES),
     show_default=True,
     help="only: VERSION alone; after: every later one; from: VERSION and every later one.",
 )
@@ -301,42 +191,41 @@ def rollback(
     """Roll VERSION back: salvage what only it holds, drop what it made, and compare the catalogue
     with the start.
     """
-    place = targets.resolve(target)
-    limits = run.environment_for(place, environment)
-    with connect(place, "rollback") as connection:
-        refuse_read_only(connection, place)
-        chosen = rollbacks.choose(
-            migration_files.load(), Ledger(connection).require().all(), version, scope
-        )
-    names = " ".join(one.version for one in chosen)
-    if limits.rollback_confirmation and not confirm and sys.stdin.isatty():
-        confirm = click.prompt(
-            f"this drops what {', '.join(one.label for one in chosen)} made; type {names} to"
-            " confirm",
-            default="",
-        )
-    try:
-        rollbacks.require_confirmation(limits, chosen, confirm)
-    except ApprovalMissing as missing:
-        approvals.announce_missing(place, limits, missing)
-        raise
-    from mantis_runbook.phases import runner
+    from mantis_runbook.command_line import migrating
 
-    begun = run.start(
-        place, limits, operator, phases={"rollback": list(definitions.rollback().verbs)}
+    migrating.take_back(
+        version, target, environment, operator=operator, scope=scope, confirm=confirm
     )
-    given = {
-        "target": target,
-        "environment": environment,
-        "version": version,
-        "scope": scope,
-        "confirm": confirm,
-    }
-    finished = runner.execute(begun, (definitions.rollback(),), given, {})
-    _tell(begun.folder)
-    sys.exit(finished.verdict.exit_code)
 
 
-main.add_command(verify)
-main.add_command(report_)
+@main.command()
+@click.argument("name", required=False, metavar="[RUN]")
+@TARGET
+@told
+def verify(name: str | None, target: str) -> None:
+    """Check that nothing in a run's archive was changed, removed or cut short. Default: the newest
+    run.
+    """
+    from mantis_runbook.command_line import archives
+
+    archives.verify(name, target)
+
+
+@main.command("report")
+@click.argument("name", required=False, metavar="[RUN]")
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="Declare the run finished first, such as one carried out cell by cell in JupyterLab.",
+)
+@told
+def report_(name: str | None, *, finish: bool) -> None:
+    """Make the pages of a run again from its journal and notebooks, such as of one that was
+    killed.
+    """
+    from mantis_runbook.command_line import archives
+
+    archives.rebuild(name, finish=finish)
+
+
 main.add_command(sandbox)

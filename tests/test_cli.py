@@ -14,6 +14,8 @@ from project import Project, ask, copy_project, execute, nothing_changes, state
 from psycopg.conninfo import make_conninfo
 
 from mantis_runbook import cli, sandbox, settings
+from mantis_runbook.command_line import options
+from mantis_runbook.engine import rolling_back
 from mantis_runbook.postgres import catalog
 from mantis_runbook.postgres.server import Server
 from mantis_runbook.postgres.target import Target
@@ -470,3 +472,7 @@ def test_the_sandbox_starts_tells_where_it_is_stops_and_begins_anew(project: Pro
         assert project.call("sandbox", "stop").stdout == "stopped\n"
     assert project.call("sandbox", "stop").stdout == "it was not running\n"
     assert project.call("status").exit_code == 2
+
+
+def test_what_a_rollback_takes_back_has_one_list_of_names() -> None:
+    assert tuple(rolling_back.SCOPES) == options.SCOPES

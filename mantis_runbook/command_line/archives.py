@@ -1,4 +1,4 @@
-"""The commands that look after a run's archive: verify it, and make its pages again."""
+"""A run's archive: verify it, and make its pages again."""
 
 from __future__ import annotations
 
@@ -9,26 +9,20 @@ import click
 import psycopg
 
 from mantis_runbook import settings
-from mantis_runbook.command_line.errors import told
-from mantis_runbook.command_line.options import TARGET
 from mantis_runbook.engine.ledger import Ledger
 from mantis_runbook.errors import ParameterError, RunbookError
+from mantis_runbook.phases import runner
+from mantis_runbook.phases.report import build as report
 from mantis_runbook.postgres import target as targets
 from mantis_runbook.postgres.connection import connect
 from mantis_runbook.runs import archive, manifest, run
 from mantis_runbook.runs.summary import read as read_summary
 
-__all__ = ["report_", "verify"]
+__all__ = ["rebuild", "verify"]
 
 
-@click.command()
-@click.argument("name", required=False, metavar="[RUN]")
-@TARGET
-@told
 def verify(name: str | None, target: str) -> None:
-    """Check that nothing in a run's archive was changed, removed or cut short. Default: the newest
-    run.
-    """
+    """Tell what is not as it was written; exit with 1 where anything is."""
     folder = _run_folder(name)
     problems = manifest.verify(folder, _kept_head(folder, target))
     for problem in problems:
@@ -77,23 +71,11 @@ def _kept_head(folder: Path, target: str) -> str | None:
     return kept
 
 
-@click.command("report")
-@click.argument("name", required=False, metavar="[RUN]")
-@click.option(
-    "--finish",
-    is_flag=True,
-    help="Declare the run finished first, such as one carried out cell by cell in JupyterLab.",
-)
-@told
-def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
-    """Make the pages of a run again from its journal and notebooks, such as of one that was
-    killed.
-    """
+def rebuild(name: str | None, *, finish: bool) -> None:
+    """Make the pages of a run again; with `finish` its verdict is told first."""
     folder = _run_folder(name)
     if finish and not run.is_finished(folder):
         _finish(folder)
-    from mantis_runbook.phases.report import build as report
-
     click.echo(report.build(folder))
     report.index(settings.reports())
 
@@ -101,7 +83,5 @@ def report_(name: str | None, finish: bool) -> None:  # noqa: FBT001
 def _finish(folder: Path) -> None:
     target, environment = archive.target_of(folder), read_summary(folder).environment
     ended = run.open_run(target, environment, "", folder.name)
-    from mantis_runbook.phases import runner
-
     with run.working(ended):
         runner.archive_run(ended)

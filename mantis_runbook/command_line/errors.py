@@ -10,10 +10,8 @@ from functools import wraps
 from typing import Any
 
 import click
-import psycopg
 
 from mantis_runbook.errors import RunbookError
-from mantis_runbook.postgres.connection import ENDED, message_of
 
 __all__ = ["told"]
 
@@ -29,6 +27,10 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> Any:
+        import psycopg  # needed by every command that works, and by no help
+
+        from mantis_runbook.postgres.connection import ENDED, message_of
+
         try:
             return function(*arguments, **options)
         except RunbookError as error:

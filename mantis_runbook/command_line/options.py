@@ -47,3 +47,6 @@ SCRATCH = click.option(
         " environment allows it."
     ),
 )
+
+#: What a rollback takes back, beside the version that is named: `engine/rolling_back.SCOPES`.
+SCOPES = ("only", "after", "from")
