@@ -18,9 +18,15 @@ from mantis_runbook.checks.tenants.acts_as import ActsAs, Person
 from mantis_runbook.checks.tenants.settings import learn_here
 from mantis_runbook.engine.step_journal import StepJournal
 from mantis_runbook.errors import ValidationFailed
-from mantis_runbook.migrations.files import Migration, Script, Statement, read_script
+from mantis_runbook.migrations.files import (
+    Migration,
+    Script,
+    Statement,
+    first_version,
+    read_script,
+)
 from mantis_runbook.postgres.catalog import Catalog, snapshot
-from mantis_runbook.postgres.connection import Connection, message_of
+from mantis_runbook.postgres.connection import Connection, message_of, scalar
 
 __all__ = [
     "Suite",
@@ -290,10 +296,9 @@ def _function_at_fault(connection: Connection, error: psycopg.Error) -> str:
     innermost = INNERMOST.search(error.diag.context or "")
     if not innermost or not OWN_FAULT.match(error.sqlstate or ""):
         return ""
-    first = connection.execute(
-        "SELECT min(version) FROM mantis_runbook.journal WHERE direction = 'up'"
-    ).fetchone()
-    kept = StepJournal(connection).catalog_before(first[0]) if first and first[0] else None
+    if scalar(connection, "SELECT to_regclass('mantis_runbook.journal')") is None:
+        return ""
+    kept = StepJournal(connection).catalog_before(first_version())
     if kept is None:
         return ""
     before, now = Catalog.from_json(kept)["functions"], snapshot(connection)["functions"]
