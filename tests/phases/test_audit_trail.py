@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from project import Project, execute
+from project import REPOSITORY, Project, execute
 
 from mantis_runbook import notebook, settings
 from mantis_runbook.engine import ledger
@@ -184,6 +185,7 @@ def test_a_broken_journal_of_the_present_run_is_found(database: Target, reports:
 def test_the_final_phase_verifies_and_a_tampered_run_fails_it(
     project: Project, migrated: Target
 ) -> None:
+    shutil.copy(REPOSITORY / "notebooks" / "05_final_validation.ipynb", project.home / "notebooks")
     folder, head = sealed()
     change_summary(folder)
     with connect(migrated, "test") as connection:
