@@ -11,12 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mantis_runbook.rehearsal import forecast
 from mantis_runbook.runs import archive
 from mantis_runbook.runs.evidence import Evidence
-from mantis_runbook.runs.journal import Journal
-from mantis_runbook.watch import samples
-from mantis_runbook.watch.monitor import MonitorResult
 
 if TYPE_CHECKING:
     from mantis_runbook.drawing import Picture
@@ -60,7 +56,7 @@ def _pictures(folder: Path) -> Iterator[tuple[str, Callable[[], Picture]]]:
         if match := RECORD.fullmatch(path.name):
             yield (
                 f"phase_{match['phase']}_migrate_latency",
-                partial(_latency, folder, path, match["phase"]),
+                partial(_latency, path, match["phase"]),
             )
     for path in sorted(folder.glob("monitor-*.jsonl")):
         if match := RECORD.fullmatch(path.name):
@@ -75,23 +71,16 @@ def _evidence(folder: Path, phase: str, verb: str) -> Evidence | None:
         return None
 
 
-def _latency(folder: Path, path: Path, phase: str) -> Picture:
-    import pandas as pd
+def _latency(path: Path, phase: str) -> Picture:
+    from mantis_runbook.phases import watched_pictures
 
-    from mantis_runbook import charts
-
-    spans = forecast.spans(Journal(folder).entries(), phase)
-    steps = [
-        {"step": name.partition(" ")[2], "started": began, "finished": ended}
-        for name, (began, ended) in spans.items()
-    ]
-    return charts.latency(samples.frame(path), pd.DataFrame(steps), samples.migration_span(path))
+    return watched_pictures.latency_in(path, phase)
 
 
 def _monitoring(path: Path) -> Picture:
-    from mantis_runbook import charts
+    from mantis_runbook.phases import watched_pictures
 
-    return charts.monitoring(MonitorResult(path, 0, {}, ()).frame)
+    return watched_pictures.monitoring_in(path)
 
 
 def _saved(picture: Any, path: Path) -> Path:
